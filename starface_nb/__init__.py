@@ -1,0 +1,56 @@
+"""Which phone lost STARFACE Cloud when and why, and what the router's NAT timeout is.
+
+import starface_nb as sf
+
+log = sf.read_log("customer.zip", time_zone="Europe/Berlin")
+case = sf.diagnose(log)
+sf.charts.timeline(case)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starface_nb import analysis, cases, charts, guide, panels, report, simulation
+    from starface_nb.analysis import Settings, compare, diagnose
+    from starface_nb.reading import read_log
+
+__version__ = "0.1.0"
+__all__ = [
+    "Settings",
+    "analysis",
+    "cases",
+    "charts",
+    "compare",
+    "diagnose",
+    "guide",
+    "panels",
+    "read_log",
+    "report",
+    "simulation",
+]
+
+_HOMES = {
+    "read_log": "starface_nb.reading",
+    "diagnose": "starface_nb.analysis",
+    "compare": "starface_nb.analysis",
+    "Settings": "starface_nb.analysis",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name of the package's face when it is first used, so that importing the package stays quick."""
+    if name in _HOMES:
+        value: object = getattr(import_module(_HOMES[name]), name)
+    elif name in __all__:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,48 @@
+"""The settings of an analysis, with the guide's values as defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starface_nb.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the analysis assumes about phones and PBX; all durations in seconds.
+
+    Attributes
+    ----------
+    keepalive_s : float
+        The phones' keepalive interval: 3,600 s in the guide this product implements, 60 s in its newer German
+        edition.
+    probe_interval_s : float
+        OPTIONS to a peer that answers (Asterisk 13.38.3 channels/sip/include/sip.h:92).
+    probe_retry_s : float
+        OPTIONS to a peer that is down or lagged (sip.h:93).
+    probe_timeout_s : float
+        No answer for this long is logged as UNREACHABLE (chan_sip.c 13.38.3:30466).
+    margin_s : float
+        What the router's timeout should exceed the keepalive by: one minute in the guide.
+    level : float
+        Confidence level of the brackets, between 0 and 1.
+    """
+
+    keepalive_s: float = 3600.0
+    probe_interval_s: float = 60.0
+    probe_retry_s: float = 10.0
+    probe_timeout_s: float = 4.0
+    margin_s: float = 60.0
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("keepalive_s", "probe_interval_s", "probe_retry_s", "probe_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{name} must be more than 0 seconds, not {getattr(self, name)}.", place="settings")
+        if not 0.5 <= self.level < 1:
+            raise SettingError(f"level must lie between 0.5 and 1, not {self.level}.", place="settings")
+
+    @property
+    def recommended_timeout_s(self) -> float:
+        """The NAT timeout to set: keepalive plus margin."""
+        return self.keepalive_s + self.margin_s

@@ -1,0 +1,1 @@
+"""One folder per customer, and the notebooks run in it."""

@@ -1,0 +1,1 @@
+"""One function per picture: a diagnosis in, an altair chart out."""

@@ -1,0 +1,38 @@
+"""The errors a user can meet: each says the cause, the place and the next step."""
+
+from __future__ import annotations
+
+
+class StarfaceError(Exception):
+    """Base of every error that is the input's, the settings' or the environment's fault, not the program's.
+
+    Parameters
+    ----------
+    cause : str
+        What is wrong, in one plain sentence.
+    place : str, optional
+        Where: a file, a member of an archive, an option.
+    next_step : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, cause: str, *, place: str = "", next_step: str = "") -> None:
+        self.cause, self.place, self.next_step = cause, place, next_step
+        super().__init__(self.__str__())
+
+    def __str__(self) -> str:
+        """Return cause, place and next step as one line of text."""
+        text = f"{self.place}: {self.cause}" if self.place else self.cause
+        return f"{text} {self.next_step}" if self.next_step else text
+
+
+class InputError(StarfaceError):
+    """The log cannot be read: missing, empty, damaged, encrypted or not a log."""
+
+
+class SettingError(StarfaceError):
+    """A setting or option has a value that makes no sense."""
+
+
+class SetupError(StarfaceError):
+    """Something the machine should offer is missing or busy (a port, a folder, a program)."""

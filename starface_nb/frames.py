@@ -1,0 +1,76 @@
+"""Declared schemas of the public frames: name, dtype, unit, nullability and meaning of every column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+
+import polars as pl
+
+UTC_TIME = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a public frame."""
+
+    name: str
+    dtype: pl.DataType | type[pl.DataType]
+    meaning: str
+    unit: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A named, ordered set of columns that a frame is checked against at a room's border."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def dtypes(self) -> dict[str, pl.DataType | type[pl.DataType]]:
+        """Column names and dtypes, in order."""
+        return {column.name: column.dtype for column in self.columns}
+
+    def empty(self) -> pl.DataFrame:
+        """Return a frame of this schema with no rows."""
+        return pl.DataFrame(schema=self.dtypes)
+
+    def frame(self, rows: list[dict[str, object]]) -> pl.DataFrame:
+        """Build a checked frame from rows; missing keys become null."""
+        return self.check(pl.DataFrame(rows, schema=self.dtypes, orient="row") if rows else self.empty())
+
+    def check(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `frame` with exactly these columns in this order.
+
+        Raises
+        ------
+        TypeError
+            A column is missing or has another dtype.
+        ValueError
+            A column that may not be null is null somewhere.
+        """
+        missing = [name for name in self.dtypes if name not in frame.columns]
+        if missing:
+            raise TypeError(f"frame {self.name!r} lacks the columns {missing}")
+        frame = frame.select(self.dtypes.keys())
+        wrong = {n: frame.schema[n] for n, dtype in self.dtypes.items() if frame.schema[n] != dtype}
+        if wrong:
+            raise TypeError(f"frame {self.name!r} has other dtypes than declared: {wrong}")
+        strict = [column.name for column in self.columns if not column.nullable]
+        nulls = frame.select(pl.col(strict).null_count())
+        bad = [name for name in strict if nulls[name][0]]
+        if bad:
+            raise ValueError(f"frame {self.name!r} has nulls where none may be: {bad}")
+        return frame
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><code>{escape(c.name)}</code></td><td>{escape(str(c.dtype))}</td><td>{escape(c.unit)}</td>"
+            f"<td>{'yes' if c.nullable else 'no'}</td><td>{escape(c.meaning)}</td></tr>"
+            for c in self.columns
+        )
+        head = "<tr><th>column</th><th>dtype</th><th>unit</th><th>may be null</th><th>meaning</th></tr>"
+        return f"<table>{head}{rows}</table>"

@@ -1,0 +1,1 @@
+"""The guide as data: checklist, ports, router defaults, texts in three languages."""

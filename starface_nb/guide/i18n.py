@@ -1,0 +1,111 @@
+"""Texts, numbers, dates and plurals in English, German and French.
+
+English text is the key. Translations are gettext catalogues, several small ones per language
+(`locale/<language>/<room>.po`), read together; a missing translation is an error in the tests, never in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+
+from starface_nb.errors import SettingError
+
+LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
+_LOCALE_DIR = Path(__file__).parent / "locale"
+
+
+def catalogues(language: str) -> Iterator[tuple[Path, Catalog]]:
+    """Yield every translation file of a language with its content."""
+    for path in sorted((_LOCALE_DIR / language).glob("*.po")):
+        with path.open("rb") as file:
+            yield path, read_po(file, locale=language, abort_invalid=True)
+
+
+@cache
+def _messages(language: str) -> dict[str, str | tuple[str, ...]]:
+    found: dict[str, str | tuple[str, ...]] = {}
+    for _, catalogue in catalogues(language):
+        for message in catalogue:
+            if message.id and message.string:
+                key = message.id if isinstance(message.id, str) else message.id[0]
+                found[key] = message.string if isinstance(message.string, str) else tuple(message.string)
+    return found
+
+
+@dataclass(frozen=True)
+class Translator:
+    """Speaks one language; times are shown in `time_zone`."""
+
+    language: str
+    time_zone: str = "Europe/Berlin"
+
+    def __call__(self, text: str, /, **values: object) -> str:
+        """Translate `text` and put `values` into its `{names}`."""
+        translated = _messages(self.language).get(text, text)
+        return str(translated).format(**values) if values else str(translated)
+
+    def count(self, singular: str, plural: str, n: int, /, **values: object) -> str:
+        """Translate with the plural form for `n`, which is available as `{n}`."""
+        forms = _messages(self.language).get(singular)
+        if isinstance(forms, tuple) and len(forms) > 1:
+            text = forms[0 if n == 1 or (self.language == "fr" and n == 0) else 1]
+        else:
+            text = singular if n == 1 else plural
+        return text.format(n=self.number(n), **values)
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """Format a number with the language's separators and at most `digits` decimals."""
+        pattern = "#,##0" + ("." + "#" * digits if digits else "")
+        return str(format_decimal(value, format=pattern, locale=self.language))
+
+    def percent(self, share: float, digits: int = 0) -> str:
+        """Format a share between 0 and 1 as a percentage; shares next to 0 and 1 are not rounded to them."""
+        step = 10 ** -(digits + 2)
+        if 0 < share < step:
+            return "< " + self.percent(step, digits)
+        if 1 - step < share < 1:
+            return "> " + self.percent(1 - step, digits)
+        return str(
+            format_percent(share, format="#,##0" + ("." + "0" * digits if digits else "") + "%", locale=self.language)
+        )
+
+    def time(self, when: datetime, style: str = "medium") -> str:
+        """Format an aware time in the time zone."""
+        return str(format_datetime(when, style, tzinfo=ZoneInfo(self.time_zone), locale=self.language))
+
+    def duration(self, seconds: float) -> str:
+        """Format a duration by its size: `45 s`, `12 min 30 s`, `3 h 5 min`, `2 d 4 h`."""
+        whole = round(seconds)
+        units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
+        names = {"d": {"de": "T", "fr": "j"}.get(self.language, "d")}
+        start = next((i for i, (_, size) in enumerate(units) if whole >= size), 3)
+        parts: list[str] = []
+        for name, size in units[start : start + 2]:
+            amount, whole = divmod(whole, size)
+            if amount or not parts:
+                parts.append(f"{self.number(amount)} {names.get(name, name)}")
+        return " ".join(parts)
+
+
+@cache
+def translator(language: str = "en", time_zone: str = "Europe/Berlin") -> Translator:
+    """Return the translator for a language.
+
+    Raises
+    ------
+    SettingError
+        The language is not one of `LANGUAGES`.
+    """
+    if language not in LANGUAGES:
+        raise SettingError(f"There is no language {language!r}.", next_step=f"Choose one of {', '.join(LANGUAGES)}.")
+    return Translator(language, time_zone)

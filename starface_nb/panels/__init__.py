@@ -1,0 +1,1 @@
+"""Widgets: choose a log, walk the checklist, brush a time window."""

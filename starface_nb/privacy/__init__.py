@@ -1,0 +1,1 @@
+"""The same log without personal data."""

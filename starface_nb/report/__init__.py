@@ -1,0 +1,1 @@
+"""Findings as a self-contained page, a PDF and JSON."""

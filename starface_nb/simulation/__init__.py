@@ -1,0 +1,1 @@
+"""A seeded simulator of phones, NAT router and PBX probes, with ground truth."""
