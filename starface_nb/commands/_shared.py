@@ -16,12 +16,12 @@ def duration(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def add_log_arguments(parser: argparse.ArgumentParser, *, many: bool = True) -> None:
-    """Add LOG... and --time-zone."""
+def add_log_arguments(parser: argparse.ArgumentParser, *, many: bool = True, optional: bool = False) -> None:
+    """Add LOG... (or [LOG...]) and --time-zone."""
     parser.add_argument(
         "log",
         metavar="LOG",
-        nargs="+" if many else None,
+        nargs="*" if optional else "+" if many else None,
         help="a file, gz/bz2/xz/zst, zip or tar (support bundle), folder, glob, or - for standard input",
     )
     parser.add_argument(

@@ -1,0 +1,107 @@
+"""The analyst's answers to the checklist: kept at once, and never overwritten unseen."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from starface_nb.cases.record import CaseError, Record
+
+
+class AnswerConflictError(CaseError):
+    """Somebody else answered the same step since this store last looked.
+
+    Attributes
+    ----------
+    mine, theirs : dict
+        Both entries: `answer`, `note`, `who`, `when`. `theirs` is what is kept.
+    """
+
+    def __init__(self, step_id: str, mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+        self.step_id, self.mine, self.theirs = step_id, mine, theirs
+        super().__init__(
+            f"Step {step_id!r} was answered elsewhere in the meantime: {theirs['answer']!r} by "
+            f"{theirs['who'] or 'somebody'} at {theirs['when']}. Your answer {mine['answer']!r} was not saved.",
+            next_step="Look at both; answer again to replace theirs.",
+        )
+
+
+class AnswerStore:
+    """Answers by step, saved when they are given.
+
+    A store remembers what it has shown. `set` compares that with what is kept now: where another notebook answered the
+    same step in between, nothing is written and `AnswerConflictError` names both. Answers to other steps are merged.
+
+    Parameters
+    ----------
+    path : Path or None
+        The answers' file; None keeps them in memory.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._record = Record(path, "answers")
+        self._seen: dict[str, dict[str, Any]] = {}
+        self.reload()
+
+    def reload(self) -> AnswerStore:
+        """Look at what is kept now, answers given in other notebooks included."""
+        self._seen = dict(self._record.read().get("answers", {}))
+        return self
+
+    def get(self, step_id: str) -> dict[str, Any] | None:
+        """Return a step's entry (`answer`, `note`, `who`, `when`) as last seen, or None."""
+        entry = self._seen.get(step_id)
+        return None if entry is None else dict(entry)
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Return every entry as last seen, by step."""
+        return {step: dict(entry) for step, entry in self._seen.items()}
+
+    def set(self, step_id: str, answer: object, note: str = "", who: str = "") -> dict[str, Any]:
+        """Keep an answer and return its entry.
+
+        Parameters
+        ----------
+        step_id : str
+        answer : str, bool, int, float, list, dict or None
+            Anything JSON holds; None takes the answer back.
+        note : str
+        who : str
+            Empty: the login name, where answers are kept in a folder.
+
+        Raises
+        ------
+        AnswerConflictError
+            The step was answered elsewhere since; the store has seen that answer now, so that a second `set` replaces
+            it knowingly.
+        """
+        given = {"answer": answer, "note": note, "who": who or self._login(), "when": _now()}
+        mine: dict[str, Any] = json.loads(json.dumps(given))  # as it will be read back: tuples are lists
+        with self._record.change() as content:
+            answers = content.setdefault("answers", {})
+            theirs, seen = answers.get(step_id), self._seen.get(step_id)
+            if theirs == seen:
+                answers[step_id] = mine
+                content["version"] = content.get("version", 0) + 1
+            self._seen = dict(answers)
+        if theirs is not None and theirs != seen:
+            raise AnswerConflictError(step_id, mine, theirs)
+        return dict(mine)
+
+    def _login(self) -> str:
+        if self._record.path is None:
+            return ""
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError, ImportError):  # no such user, as in some containers
+            return ""
+
+    def __repr__(self) -> str:
+        return f"AnswerStore({len(self._seen)} answered)"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
