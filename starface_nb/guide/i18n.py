@@ -21,6 +21,8 @@ from babel.numbers import format_decimal, format_percent
 from starface_nb.errors import SettingError
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
+# English dates as Europe writes them: the logs are read there, and a 24-hour clock is easier to compare with a log.
+_FORMATS = {"en": "en_GB"}
 _LOCALE_DIR = Path(__file__).parent / "locale"
 
 
@@ -49,6 +51,10 @@ class Translator:
     language: str
     time_zone: str = "Europe/Berlin"
 
+    @property
+    def _format(self) -> str:
+        return _FORMATS.get(self.language, self.language)
+
     def __call__(self, text: str, /, **values: object) -> str:
         """Translate `text` and put `values` into its `{names}`."""
         translated = _messages(self.language).get(text, text)
@@ -66,7 +72,7 @@ class Translator:
     def number(self, value: float, digits: int = 0) -> str:
         """Format a number with the language's separators and at most `digits` decimals."""
         pattern = "#,##0" + ("." + "#" * digits if digits else "")
-        return str(format_decimal(value, format=pattern, locale=self.language))
+        return str(format_decimal(value, format=pattern, locale=self._format))
 
     def percent(self, share: float, digits: int = 0) -> str:
         """Format a share between 0 and 1 as a percentage; shares next to 0 and 1 are not rounded to them."""
@@ -76,12 +82,12 @@ class Translator:
         if 1 - step < share < 1:
             return "> " + self.percent(1 - step, digits)
         return str(
-            format_percent(share, format="#,##0" + ("." + "0" * digits if digits else "") + "%", locale=self.language)
+            format_percent(share, format="#,##0" + ("." + "0" * digits if digits else "") + "%", locale=self._format)
         )
 
     def time(self, when: datetime, style: str = "medium") -> str:
         """Format an aware time in the time zone."""
-        return str(format_datetime(when, style, tzinfo=ZoneInfo(self.time_zone), locale=self.language))
+        return str(format_datetime(when, style, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
 
     def duration(self, seconds: float) -> str:
         """Format a duration by its size: `45 s`, `12 min 30 s`, `3 h 5 min`, `2 d 4 h`."""

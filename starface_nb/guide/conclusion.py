@@ -1,0 +1,213 @@
+"""From what the log shows and what was answered to a conclusion: reasons, next steps, and how to verify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from starface_nb.errors import SettingError
+from starface_nb.guide.answers import trouble_began
+from starface_nb.guide.causes import cause_advice, cause_name
+from starface_nb.guide.checklist import checklist, given
+from starface_nb.guide.i18n import Translator
+from starface_nb.guide.limits import experiment
+from starface_nb.guide.ports import port_checklist
+from starface_nb.guide.routers import router_default
+from starface_nb.guide.words import bracket_text, timeout_text
+
+if TYPE_CHECKING:
+    from starface_nb.analysis.diagnosis import Diagnosis
+
+_SAME_TIME = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What follows from log and answers, in one language."""
+
+    headline: str
+    reasons: tuple[str, ...]
+    next_steps: tuple[str, ...]
+
+
+def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator) -> Conclusion:
+    """Draw the conclusion from the diagnosis and the analyst's answers.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+    answers : Mapping or None
+        Kept answers by step id, see `starface_nb.guide.given`.
+    tr : Translator
+    """
+    reasons, steps = [], []
+    for found_reasons, found_steps in (
+        _from_sites(diagnosis, tr),
+        _from_answers(diagnosis, answers, tr),
+        _from_other_causes(diagnosis, tr),
+    ):
+        reasons += found_reasons
+        steps += found_steps
+    missing = [s.title for s in checklist(tr) if not s.from_log and (answers or {}).get(s.id) is None]
+    if missing:
+        steps.append(tr("Answer the open steps of the checklist: {steps}.", steps=", ".join(missing)))
+    return Conclusion(headline(diagnosis, tr), tuple(reasons), tuple(steps))
+
+
+def headline(diagnosis: Diagnosis, tr: Translator) -> str:
+    """Return the verdict of the whole log in one sentence."""
+    verdicts = diagnosis.sites["verdict"].to_list()
+    short, losses = verdicts.count("too_short"), diagnosis.intervals.filter(~pl.col("trunk")).height
+    if short and short == len(verdicts):
+        return tr("The router's timeout for NAT entries is too short.")
+    if short:
+        return tr.count(
+            "At {n} of {total} sites the router's timeout for NAT entries is too short.",
+            "At {n} of {total} sites the router's timeout for NAT entries is too short.",
+            short,
+            total=tr.number(len(verdicts)),
+        )
+    if not losses:
+        return tr("No phone was lost in this log.")
+    if verdicts and all(v == "no_expiry_seen" for v in verdicts):
+        return tr("Phones were lost, but not by the router's NAT timeout.")
+    return tr("Whether the router's NAT timeout is too short cannot be told from this log.")
+
+
+def _from_sites(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[str]]:
+    reasons, steps = [], []
+    for row in diagnosis.sites.to_dicts():
+        bracket = bracket_text(row["low_s"], row["high_s"], tr)
+        if row["verdict"] == "too_short":
+            reasons.append(
+                tr.count(
+                    "{site}: {n} NAT entry died before its renewal; the timeout is {bracket}.",
+                    "{site}: {n} NAT entries died before their renewal; the timeout is {bracket}.",
+                    row["cycles_expired"],
+                    site=row["site"],
+                    bracket=bracket,
+                )
+            )
+            steps.append(
+                tr(
+                    "{site}: set the router's timeout for UDP entries to at least {time}.",
+                    site=row["site"],
+                    time=timeout_text(row["recommended_timeout_s"], tr),
+                )
+            )
+        elif row["verdict"] == "no_expiry_seen":
+            reasons.append(tr("{site}: no NAT entry died before its renewal.", site=row["site"]))
+        else:
+            reasons.append(tr("{site}: too little evidence about the timeout.", site=row["site"]))
+            steps.append(_try_experiment(row["site"], tr))
+    return reasons, steps
+
+
+def _try_experiment(site: str, tr: Translator) -> str:
+    tried = experiment()
+    return tr(
+        "{site}: set the keepalive of one phone to {low} to {high} seconds for {time} and compare the logs, or take a "
+        "longer log.",
+        site=site,
+        low=tr.number(tried.low_s),
+        high=tr.number(tried.high_s),
+        time=tr.duration(tried.watch_s),
+    )
+
+
+def _from_answers(
+    diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator
+) -> tuple[list[str], list[str]]:
+    reasons, steps = [], []
+    for step in checklist(tr):
+        chosen = step.answer(given(answers, step.id).answer)
+        if chosen and not step.from_log:
+            reasons.append(f"{step.title}: {chosen.label}. {chosen.meaning}")
+    closed = [p for p in port_checklist(tr) if given(answers, "ports").ports.get(p.id) == "closed"]
+    if closed:
+        named = ", ".join(f"{p.port}/{p.protocol}" for p in closed)
+        steps.append(tr("Open the ports that are closed: {ports}.", ports=named))
+    change = given(answers, "changes")
+    began = trouble_began(diagnosis)
+    if change.day and began:
+        here = began.astimezone(ZoneInfo(diagnosis.log.time_zone)).date()
+        if timedelta(0) <= here - change.day <= _SAME_TIME:
+            reasons.append(tr("The trouble began within two days after the change: begin with that change."))
+        elif change.day > here:
+            reasons.append(tr("The trouble began before the change: the change is not its origin."))
+    reasons += _router_reason(answers, diagnosis, tr)
+    return reasons, steps
+
+
+def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    chosen = given(answers, "nat")
+    if not chosen.router:
+        return []
+    try:
+        default = router_default(chosen.router)
+    except SettingError:  # a router named in free text: nothing is known of it
+        return []
+    seconds = chosen.seconds or default.seconds
+    if seconds is None:
+        return [tr("{router}: no documented default, read the timeout from the device.", router=default.product)]
+    inside = any(
+        row["high_s"] is not None and (row["low_s"] or 0.0) < seconds <= row["high_s"]
+        for row in diagnosis.sites.to_dicts()
+    )
+    values = {"router": default.product, "time": tr.duration(seconds)}
+    if chosen.seconds:
+        text = tr("{router}: the timeout read from the device is {time}.", **values)
+    else:
+        text = tr("{router}: its documented default is {time}.", **values)
+    return [text + " " + tr("That lies inside the bracket found in the log.") if inside else text]
+
+
+def _from_other_causes(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[str]]:
+    others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
+    counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
+    reasons, steps = [], []
+    for cause, n in counts.iter_rows():
+        reasons.append(
+            tr.count(
+                "{n} loss is not due to the NAT timeout: {cause}.",
+                "{n} losses are not due to the NAT timeout: {cause}.",
+                n,
+                cause=cause_name(cause, tr),
+            )
+            if cause != "unknown"
+            else tr.count("{n} loss has no decided cause.", "{n} losses have no decided cause.", n)
+        )
+        steps.append(f"{cause_name(cause, tr)}: {cause_advice(cause, tr)}")
+    return reasons, steps
+
+
+def how_to_verify(diagnosis: Diagnosis, tr: Translator) -> tuple[str, ...]:
+    """Return how to prove afterwards that a raised timeout works, step by step."""
+    keepalive = tr.duration(diagnosis.settings.keepalive_s)
+    return (
+        tr("Note the time of the change. It acts from the next renewal of each entry on."),
+        tr(
+            "Wait for two keepalives ({keepalive} each): until then each phone may be lost once more.",
+            keepalive=keepalive,
+        ),
+        tr("Then let the system run for at least a working day and fetch the PBX log again."),
+        tr("Compare: starface-nb compare BEFORE AFTER says whether it is fixed, and how sure that is."),
+    )
+
+
+def keepalive_experiment(tr: Translator) -> str:
+    """Return what the guide's seventh step should use, and why."""
+    tried = experiment()
+    return tr(
+        "Experiment: set the keepalive of one affected phone to {low} to {high} seconds. This is below the common "
+        "router default of {guide} seconds and matches {source}; the guide's {guide} seconds lie right on that edge.",
+        low=tr.number(tried.low_s),
+        high=tr.number(tried.high_s),
+        guide=tr.number(tried.guide_s),
+        source=tried.source,
+    )

@@ -1,0 +1,187 @@
+"""What routers do by default, where it is set, and whether that is enough: only sourced numbers are facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import polars as pl
+
+from starface_nb.errors import SettingError
+from starface_nb.frames import Column, Schema
+from starface_nb.guide import data
+from starface_nb.guide.i18n import Translator
+from starface_nb.guide.words import timeout_text
+
+ROUTERS = Schema(
+    "routers",
+    (
+        Column("product", pl.String, "product, the key"),
+        Column("vendor", pl.String, "who makes it"),
+        Column("protocol", pl.String, "UDP or TCP"),
+        Column("direction", pl.String, "one: unanswered; both: answered, as a registered phone is; any: one timer"),
+        Column("state", pl.String, "the state as the source names it"),
+        Column("seconds", pl.Float64, "default; null where no source states it", "s", nullable=True),
+        Column(
+            "max_seconds", pl.Float64, "longest value that can be set, where a source states it", "s", nullable=True
+        ),
+        Column("setting_path", pl.String, "where it is set, where a source states it", nullable=True),
+        Column("command", pl.String, "command that sets it; {seconds} or {minutes}; lines parted by |", nullable=True),
+        Column("source", pl.String, "where default and setting are written", nullable=True),
+        Column("confidence", pl.String, "high, medium, setting only, contested, not found, unsourced"),
+        Column("legacy", pl.Boolean, "an old device"),
+        Column("remark", pl.String, "what else the source says", nullable=True),
+    ),
+)
+# A timeout must exceed the keepalive by this to be safe from a race, as the guide's 61 over 60 minutes does.
+MARGIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class RouterDefault:
+    """What a router does with the UDP entry of a registered phone, as far as a source states it.
+
+    Attributes
+    ----------
+    product, vendor : str
+    seconds : float or None
+        Default timeout, s; None: check on the device.
+    max_seconds : float or None
+        Longest timeout that can be set, s.
+    setting_path, command, source, remark : str
+        Empty where there is none.
+    confidence : str
+    """
+
+    product: str
+    vendor: str
+    seconds: float | None
+    max_seconds: float | None
+    setting_path: str
+    command: str
+    source: str
+    confidence: str
+    remark: str
+
+
+def routers() -> pl.DataFrame:
+    """Return every known default, one row per product, protocol and state; see `ROUTERS`."""
+    rows: list[dict[str, object]] = []
+    for raw in data.table("routers.csv"):
+        row: dict[str, object] = {k: v or None for k, v in raw.items()}
+        row |= {k: float(raw[k]) if raw[k] else None for k in ("seconds", "max_seconds")}
+        rows.append(row | {"legacy": raw["legacy"] == "yes"})
+    return ROUTERS.frame(rows)
+
+
+def products() -> tuple[str, ...]:
+    """Return the names of all products, in alphabetical order."""
+    return tuple(sorted({row["product"] for row in data.table("routers.csv")}, key=str.casefold))
+
+
+def find_product(text: str) -> str:
+    """Return the product that `text` names: its name, or a part of it that no other product has.
+
+    Raises
+    ------
+    SettingError
+        No product, or several, have this in their name; the message lists what comes near.
+    """
+    known, wanted = products(), text.strip().casefold()
+    exact = [p for p in known if p.casefold() == wanted]
+    found = exact or [p for p in known if wanted and wanted in p.casefold()]
+    if len(found) == 1:
+        return found[0]
+    near = found or get_close_matches(text, known, n=5, cutoff=0.3)
+    choices = "; ".join(near[:8]) if near else "starface_nb.guide.products() lists all"
+    cause = f"Several routers match {text!r}." if found else f"No router is known as {text!r}."
+    raise SettingError(cause, place="router", next_step=f"Choose one of: {choices}.")
+
+
+def router_default(product: str) -> RouterDefault:
+    """Return what this router does with the UDP entry of a registered phone (both directions seen).
+
+    Raises
+    ------
+    SettingError
+        The product is not known.
+    """
+    name = find_product(product)
+    order = ["both", "any", "one"]
+    mine = routers().filter((pl.col("product") == name) & (pl.col("protocol") == "UDP")).to_dicts()
+    if not mine:
+        raise SettingError(
+            f"For {name!r} no UDP timeout is listed.", place="router", next_step="Choose another product."
+        )
+    best = min(mine, key=lambda row: order.index(row["direction"]))
+    one_way_only = best["direction"] == "one"  # says nothing about a phone that is answered
+    return RouterDefault(
+        product=name,
+        vendor=best["vendor"],
+        seconds=None if one_way_only else best["seconds"],
+        max_seconds=best["max_seconds"],
+        **{k: best[k] or "" for k in ("setting_path", "command", "source", "remark")},
+        confidence="unsourced" if one_way_only else best["confidence"],
+    )
+
+
+def is_enough(product: str, keepalive_s: float) -> bool | None:
+    """Return whether the router's default outlives the keepalive by a minute; None where no source states it.
+
+    A timeout equal to the keepalive is a race and counts as too short.
+    """
+    seconds = router_default(product).seconds
+    return None if seconds is None else seconds >= keepalive_s + MARGIN_S
+
+
+def defaults_in_bracket(low_s: float | None, high_s: float | None) -> pl.DataFrame:
+    """Return the sourced UDP defaults of registered phones that fall into `(low_s, high_s]`: a hint, never proof.
+
+    Returns
+    -------
+    polars.DataFrame
+        Of schema `ROUTERS`, current devices first; empty where the bracket has no upper bound.
+    """
+    known = routers().filter((pl.col("protocol") == "UDP") & (pl.col("direction") != "one"))
+    if high_s is None:
+        return known.clear()
+    inside = (pl.col("seconds") > (low_s or 0.0)) & (pl.col("seconds") <= high_s)
+    return known.filter(inside).sort("legacy", "seconds", "product")
+
+
+def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return how to set a timeout on this router: sentences, and the lines of a command (both may be empty).
+
+    Only what a source states is said; a value above the router's maximum is called impossible.
+    """
+    default = router_default(product)
+    said = []
+    if default.seconds is None:
+        said.append(tr("The default of {router} is not documented: read it from the device.", router=default.product))
+    else:
+        said.append(
+            tr(
+                "By default {router} keeps a UDP entry for {time}.",
+                router=default.product,
+                time=tr.duration(default.seconds),
+            )
+        )
+    if default.setting_path:
+        said.append(tr("Where to set it: {path}", path=default.setting_path))
+    else:
+        said.append(tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings."))
+    if default.remark:
+        said.append(tr(default.remark))
+    too_high = default.max_seconds is not None and seconds > default.max_seconds
+    if default.max_seconds is not None and too_high:
+        said.append(
+            tr(
+                "This router allows at most {limit}: {wanted} cannot be set. Set the maximum and let the phones renew "
+                "more often, or let them register over TCP or TLS.",
+                limit=timeout_text(default.max_seconds, tr),
+                wanted=timeout_text(seconds, tr),
+            )
+        )
+        seconds = default.max_seconds
+    values = {"seconds": str(round(seconds)), "minutes": str(-(-round(seconds) // 60))}
+    return tuple(said), tuple(line.format(**values) for line in default.command.split("|") if line)
