@@ -15,6 +15,18 @@ from starface_nb.errors import SettingError
 Value = str | int | float | bool | None
 
 
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """Return a notebook in the current format."""
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
+
+
+def save_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Write a notebook, whole or not at all."""
+    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    write_atomically(path, text.rstrip("\n").encode("utf-8") + b"\n")
+
+
 def curated(chosen: Sequence[str] | None = None) -> list[Path]:
     """Return the curated notebooks in their order, or those whose names begin with one of `chosen`.
 
@@ -83,13 +95,13 @@ def copy_notebooks(folder: Path, *, chosen: Sequence[str] | None = None, replace
     for original in curated(chosen):
         copy = folder / original.name
         if replace or not copy.exists():
-            notebook = nbformat.read(original, as_version=4)
+            notebook = read_notebook(original)
             set_parameters(
                 notebook,
                 {"log": None, "case_folder": ".", "time_zone": None, "keepalive_minutes": None, "language": None},
             )
             _clear(notebook)
-            write_atomically(copy, nbformat.writes(notebook).encode("utf-8") + b"\n")
+            save_notebook(copy, notebook)
         copies.append(copy)
     return copies
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from traitlets.config import Config
 
-from starface_nb.cases.record import write_atomically
+from starface_nb.cases.copies import read_notebook, save_notebook
 
 _CELL_SECONDS = 1800
+_ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})  # other users of the machine can see TCP
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def run_notebooks(
 
 def code_cells(path: Path) -> int:
     """Return how many code cells a notebook has."""
-    return sum(cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells)
+    return sum(cell.cell_type == "code" for cell in read_notebook(path).cells)
 
 
 def _run(path: Path, on_cell: Callable[[Path, int, int], None] | None) -> Executed:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     numbers = {
         index: number
         for number, index in enumerate((i for i, c in enumerate(notebook.cells) if c.cell_type == "code"), start=1)
@@ -81,6 +82,7 @@ def _run(path: Path, on_cell: Callable[[Path, int, int], None] | None) -> Execut
         notebook,
         timeout=_CELL_SECONDS,
         kernel_name="python3",
+        config=_ENCRYPTED,
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=begun,
         on_cell_executed=done,
@@ -93,5 +95,5 @@ def _run(path: Path, on_cell: Callable[[Path, int, int], None] | None) -> Execut
     except (CellTimeoutError, DeadKernelError) as failure:
         error = str(failure).splitlines()[0]
     finally:
-        write_atomically(path, nbformat.writes(notebook).encode("utf-8") + b"\n")
+        save_notebook(path, notebook)
     return Executed(path, monotonic() - began, reached[0] if error else None, error)

@@ -62,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         f"--ServerApp.root_dir={home}",
         f"--LabApp.default_url=/lab/tree/{quote(case.folder.name)}/{_FIRST}",
         "--ServerApp.answer_yes=True",
+        "--KernelManager.transport_encryption=auto",
         "--ServerApp.log_level=WARN",
         *(["--no-browser"] if options.no_browser else []),
     ]
