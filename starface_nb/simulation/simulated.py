@@ -1,0 +1,179 @@
+"""A simulated log and its truth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.schemas import UNPARSED
+from starface_nb.simulation.engine import Engine, Row, build
+from starface_nb.simulation.logtext import events_frame, text_lines, with_noise
+from starface_nb.simulation.spec import Router, Scenario
+from starface_nb.simulation.world import SiteState
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One simulated customer.
+
+    Attributes
+    ----------
+    scenario, seed
+        What was simulated; the same pair gives the same log.
+    rows : list
+        What the PBX did, in time.
+    truth : dict
+        In the structure of the recorded logs' `truth.json`, with the product's names for causes; besides,
+        `sites[].eras` holds each timeout with its oracle bracket: the intersection of the true cycles' brackets.
+        `also` of an interval lists causes that are as right as `cause`.
+    """
+
+    scenario: Scenario
+    seed: int
+    rows: list[Row]
+    truth: dict[str, object]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Physical lines without line ends."""
+        found = text_lines(self.rows, self.scenario)
+        if self.scenario.style.cut_last and found:
+            found[-1] = found[-1][: max(10, len(found[-1]) // 2)]
+        return found
+
+    @property
+    def log_text(self) -> str:
+        """The log; its last line has no line end where it is half-written."""
+        return "\n".join(self.lines) + ("" if self.scenario.style.cut_last else "\n")
+
+    @cached_property
+    def events(self) -> pl.DataFrame:
+        """The events, without a detour over text; see `reading.schemas.EVENTS`. Byte offsets are 0."""
+        return events_frame(self.rows[:-1] if self.scenario.style.cut_last else self.rows, self.scenario)
+
+    @cached_property
+    def log(self) -> Log:
+        """What reading the log would give."""
+        scenario, seconds = self.scenario, [row[0] for row in self.rows]
+        first, last = (scenario.at(seconds[0]), scenario.at(seconds[-1])) if seconds else (None, None)
+        name = f"{scenario.family or 'simulated'}-{self.seed}"
+        file = LogFile("pbx.log", 0, len(self.rows), name, "simulated")
+        return Log(self.events, UNPARSED.empty(), (file,), scenario.time_zone, first, last)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write `pbx.log` (its older parts as `pbx.log.1` and so on, oldest last) and `truth.json`; return the log."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        cuts = [i for i, row in enumerate(self.lines) if "Asterisk Queue Logger restarted" in row]
+        parts, start = [], 0
+        for cut in cuts:
+            parts.append(self.lines[start : cut - 1])
+            start = cut - 1
+        parts.append(self.lines[start:])
+        for age, part in enumerate(reversed(parts)):
+            name = f"pbx.log.{age}" if age else "pbx.log"
+            end = "" if not age and self.scenario.style.cut_last else "\n"
+            (folder / name).write_text("\n".join(part) + end, encoding="utf-8", newline="\n")
+        text = json.dumps(self.truth, indent=1, ensure_ascii=False)
+        (folder / "truth.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+        return folder / "pbx.log"
+
+
+def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
+    """Run a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Decides every chance.
+
+    Returns
+    -------
+    Simulated
+    """
+    engine = build(scenario, seed)
+    return Simulated(scenario, seed, with_noise(engine.rows, scenario, seed), _truth(engine, seed))
+
+
+def _truth(engine: Engine, seed: int) -> dict[str, object]:
+    scenario = engine.scenario
+    zone = ZoneInfo(scenario.time_zone)
+
+    def local(t: float | None) -> str | None:
+        if t is None:
+            return None
+        return scenario.at(t).replace(microsecond=0).astimezone(zone).isoformat(sep=" ")
+
+    episodes = sorted((e for e in engine.episodes if e.shown), key=lambda e: (e.start, e.peer))
+    intervals = [
+        {
+            "peer": e.peer, "site": e.site, "start": local(e.start), "end": local(e.end), "cause": e.cause,
+            "also": list(e.also), "repeat_lines": [{"at": local(t)} for t in e.repeats], "ended_by": e.ended_by,
+            "duration_s": None if e.end is None else round(e.end - e.start, 1), "open_at_log_end": e.end is None,
+            "mapping_died": local(e.died), "obstacle_since": local(e.since),
+        }
+        for e in episodes
+    ]  # fmt: skip
+    counts = dict.fromkeys(sorted(e.cause for e in episodes), 0)
+    for episode in episodes:
+        counts[episode.cause] += 1
+    return {
+        "run": f"{scenario.family or 'simulated'}-{seed}", "family": scenario.family, "seed": seed,
+        "time_zone": scenario.time_zone, "log_start": local(0.0), "log_end": local(scenario.seconds),
+        "asterisk": "18 chan_sip" if scenario.tech == "SIP" else "22 res_pjsip",
+        "pbx_down": [{"start": local(start), "end": local(end)} for start, end, _ in engine.down.spans],
+        "sites": [_site_truth(engine, site, local) for site in engine.sites],
+        "trunks": list(scenario.trunks),
+        "faults": [
+            {"kind": f.kind, "site": f.site, "phone": f.phone, "start": local(f.start), "end": local(f.end)}
+            for f in scenario.faults
+        ],
+        "unreachable_intervals": intervals,
+        "lagged_intervals": [
+            {"peer": peer, "start": local(start), "end": local(end)} for peer, start, end in sorted(engine.lags)
+        ],
+        "intervals_by_cause": counts,
+    }  # fmt: skip
+
+
+def _site_truth(engine: Engine, site: SiteState, local: object) -> dict[str, object]:
+    show = local if callable(local) else str
+    first = site.eras[0][1]
+    return {
+        "site": site.spec.name, "public_ip": site.addresses[0][1], "addresses": [ip for _, ip in site.addresses],
+        **_policy(first), "loss_rate": site.spec.loss_rate,
+        "changes": [{"at": show(t), "T_s": router.timeout_s} for t, router in site.eras[1:]]
+        + [{"at": show(t), "public_ip": ip} for t, ip in site.addresses[1:]],
+        "phones": [
+            {"peer": p.spec.peer, "user_agent": p.spec.user_agent, "reregister_s": p.spec.reregister_s,
+             "expires_s": p.spec.expires_s}
+            for p in site.phones
+        ],
+        "eras": [_era_truth(engine, site, i, show) for i in range(len(site.eras))],
+    }  # fmt: skip
+
+
+def _policy(router: Router) -> dict[str, object]:
+    policy = "register-only" if router.renewal == "register_only" else "outbound"
+    return {"T_s": router.timeout_s, "refresh_policy": policy, "port_policy": router.ports}
+
+
+def _era_truth(engine: Engine, site: SiteState, i: int, local: object) -> dict[str, object]:
+    start, router = site.eras[i]
+    show = local if callable(local) else str
+    timeouts = {router.timeout_s, router.unreplied_s}
+    mine = [(low, high) for s, _, timeout, low, high in engine.cycles if s is site and timeout in timeouts]
+    uppers = [high for _, high in mine if high is not None]
+    return {
+        "start": show(start) if i else show(0.0), **_policy(router),
+        "oracle_low_s": round(max((low for low, _ in mine), default=0.0), 1),
+        "oracle_high_s": round(min(uppers), 1) if uppers else None,
+        "cycles_expired": len(uppers), "cycles_survived": len(mine) - len(uppers),
+    }  # fmt: skip

@@ -1,0 +1,190 @@
+"""The customer's side: when what is broken, and which mappings the router holds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf
+
+import numpy as np
+
+from starface_nb.simulation.spec import Fault, Phone, Router, Site
+
+COMMON_PORT = 5060
+
+
+class Timeline:
+    """Spans of time with a value each; a later one wins where two overlap."""
+
+    def __init__(self, spans: Iterable[tuple[float, float, object]] = ()) -> None:
+        self.spans = sorted(spans, key=lambda span: span[0])
+        self.starts = [span[0] for span in self.spans]
+        self.longest = max((end - start for start, end, _ in self.spans), default=0.0)
+
+    def at(self, t: float) -> tuple[float, object] | None:
+        """Return start and value of the span that covers `t`."""
+        i = bisect_right(self.starts, t) - 1
+        while i >= 0 and self.starts[i] >= t - self.longest:
+            start, end, value = self.spans[i]
+            if t < end:
+                return start, value
+            i -= 1
+        return None
+
+
+class Edges:
+    """Moments at which something begins or ends."""
+
+    def __init__(self, times: Iterable[float]) -> None:
+        self.times = sorted(set(times))
+
+    def after(self, t: float) -> float:
+        """Return the first moment after `t`."""
+        i = bisect_right(self.times, t)
+        return self.times[i] if i < len(self.times) else inf
+
+
+@dataclass(slots=True)
+class Mapping:
+    """One entry of the router's table.
+
+    `renewed` and `answered` are the times of the last renewal and of the last probe answered since; `timeout` is
+    what the router set it to at the renewal; `counted` is true once its death was noted as a cycle; `killed` says
+    since when and why it is gone other than by age.
+    """
+
+    ip: str
+    port: int
+    owner: PhoneState
+    born: float
+    renewed: float
+    dies: float
+    timeout: float
+    answered: float | None = None
+    counted: bool = False
+    killed: tuple[float, str] | None = None
+
+    def alive(self, t: float) -> bool:
+        """Return whether a packet from outside still gets through."""
+        return self.killed is None and t < self.dies
+
+
+@dataclass(slots=True)
+class Episode:
+    """One unreachable interval as it will stand in the truth."""
+
+    peer: str
+    site: str | None
+    start: float
+    cause: str
+    also: tuple[str, ...]
+    since: float
+    died: float | None
+    shown: bool
+    repeats: list[float] = field(default_factory=list)
+    end: float | None = None
+    ended_by: str = "open"
+
+
+class PhoneState:
+    """A phone, its registration at the PBX and the probing of it."""
+
+    __slots__ = (
+        "agent_known", "calm", "contact", "down", "edges", "episode", "expires", "inner_port", "lagged_since",
+        "last_ms", "mapping", "next_probe", "pending", "site", "spec", "token", "where",
+    )  # fmt: skip
+
+    def __init__(self, spec: Phone, site: SiteState | None, faults: Iterable[Fault]) -> None:
+        self.spec, self.site = spec, site
+        mine = [f for f in faults if f.phone == spec.peer and f.kind in ("phone_restart", "phone_offline")]
+        cut = [f for f in faults if site and f.kind == "power_cut" and f.site == site.spec.name]
+        spans = [(f.start, f.end, f.kind) for f in mine] + [(f.start, f.end, "phone_restart") for f in cut]
+        self.down = Timeline(spans)
+        self.edges = Edges([edge for start, end, _ in spans for edge in (start, end)])
+        self.inner_port = COMMON_PORT
+        self.token = 0
+        self.mapping: Mapping | None = None
+        self.where: Mapping | None = None
+        self.contact: tuple[str, int] | None = None
+        self.expires = 0.0
+        self.agent_known = False
+        self.last_ms = 0.0
+        self.next_probe: float | None = None
+        self.pending: tuple[float, float, float] | None = None
+        self.calm = 0
+        self.episode: Episode | None = None
+        self.lagged_since: float | None = None
+
+
+class SiteState:
+    """A site's line, router and table."""
+
+    def __init__(self, spec: Site, faults: Iterable[Fault], rng: np.random.Generator) -> None:
+        self.spec, self.rng = spec, rng
+        self.ip, self.router = spec.public_ip, spec.router
+        mine = [f for f in faults if f.site == spec.name]
+
+        def timeline(*kinds: str) -> Timeline:
+            return Timeline((f.start, f.end, f) for f in mine if f.kind in kinds)
+
+        self.line = timeline("wan_outage")
+        self.box = timeline("router_restart", "router_change", "power_cut")
+        self.slow = timeline("latency")
+        self.blocked = timeline("blacklisted")
+        self.lossy = timeline("packet_loss")
+        self.edges = Edges([edge for f in mine for edge in (f.start, f.end)])
+        self.table: dict[int, Mapping] = {}
+        self.phones: list[PhoneState] = []
+        self.eras: list[tuple[float, Router]] = [(-inf, spec.router)]
+        self.addresses: list[tuple[float, str]] = [(-inf, spec.public_ip)]
+        self.longest_gap = 0.0
+
+    def open(self, t: float) -> bool:
+        """Return whether packets pass between the phones and the internet."""
+        return self.line.at(t) is None and self.box.at(t) is None
+
+    def obstacles(self, t: float) -> list[tuple[float, str]]:
+        """Return since when and by what every packet to the site is stopped."""
+        found = []
+        for timeline in (self.line, self.box, self.blocked):
+            span = timeline.at(t)
+            if span:
+                kind = str(getattr(span[1], "kind", ""))
+                found.append((span[0], "router_restart" if kind in ("router_change", "power_cut") else kind))
+                if kind == "power_cut":
+                    found.append((span[0], "wan_outage"))
+        return found
+
+    def renew(self, mapping: Mapping, t: float) -> None:
+        """Let a packet from inside renew a mapping."""
+        router = self.router
+        young = router.unreplied_s is not None and t - mapping.born <= 2.0
+        mapping.timeout = router.unreplied_s if young and router.unreplied_s is not None else router.timeout_s
+        mapping.renewed, mapping.dies, mapping.answered, mapping.counted = t, t + mapping.timeout, None, False
+
+    def send(self, phone: PhoneState, t: float) -> Mapping:
+        """Let a REGISTER pass the router: renew the phone's mapping or make a new one."""
+        mapping = phone.mapping
+        if mapping is None or not mapping.alive(t) or mapping.ip != self.ip:
+            port = self._port(phone, t)
+            mapping = Mapping(self.ip, port, phone, t, t, t, 0.0)
+            self.table[port] = phone.mapping = mapping
+        self.renew(mapping, t)
+        return mapping
+
+    def _port(self, phone: PhoneState, t: float) -> int:
+        if self.router.ports != "new":
+            holder = self.table.get(phone.inner_port)
+            if holder is None or not holder.alive(t) or holder.owner is phone:
+                return phone.inner_port
+        while True:
+            port = int(self.rng.integers(1024, 65536))
+            if port not in self.table or not self.table[port].alive(t):
+                return port
+
+    def forget(self, t: float, cause: str, since: float) -> None:
+        """Drop every mapping."""
+        for mapping in self.table.values():
+            if mapping.alive(t):
+                mapping.killed = (since, cause)
