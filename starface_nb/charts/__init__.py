@@ -1,1 +1,23 @@
-"""One function per picture: a diagnosis in, an altair chart out."""
+"""Pictures: a case in, an altair chart out; drawn offline in JupyterLab and as SVG elsewhere."""
+
+from starface_nb.charts.contacts import addresses, rtt
+from starface_nb.charts.intervals import durations, fold, timeline
+from starface_nb.charts.nat import cycles
+from starface_nb.charts.outcome import fleet_page
+from starface_nb.charts.rhythm import heatmap, simultaneity
+from starface_nb.charts.theme import register, to_inline_svg, to_svg
+
+register()
+__all__ = [
+    "addresses",
+    "cycles",
+    "durations",
+    "fleet_page",
+    "fold",
+    "heatmap",
+    "rtt",
+    "simultaneity",
+    "timeline",
+    "to_inline_svg",
+    "to_svg",
+]

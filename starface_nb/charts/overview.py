@@ -1,0 +1,212 @@
+"""What several pictures share: too much for single marks, the estimate as bands, the verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from starface_nb.charts.scene import Scene, table
+from starface_nb.charts.theme import INK, WIDTH, Picture, dressed
+from starface_nb.guide.i18n import Translator
+
+MOST_ROWS = 80
+_MOST_CELLS = 3500
+_BINS_MIN = (5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 7200, 14400)
+
+
+def verdict(tr: Translator, site: Mapping[str, Any] | None) -> str:
+    """Say in a few words what is known of a site's NAT timeout."""
+    if site is None or site["site"] == "unknown":
+        return ""
+    if site["verdict"] == "undetermined":
+        return tr("NAT timeout: cannot tell")
+    if site["verdict"] == "no_expiry_seen":
+        return tr("no NAT expiry seen")
+    return tr("NAT timeout {bracket}: too short", bracket=bracket(tr, site["low_s"], site["high_s"]))
+
+
+def bracket(tr: Translator, low: float | None, high: float | None) -> str:
+    """Write a bracket in minutes where whole minutes fit, else with its units."""
+    if high is None:
+        return tr("over {low}", low=tr.duration(low or 0))
+    if not low:
+        return tr("at most {high}", high=tr.duration(high))
+    if min(low, high) >= 120:
+        return tr("{low} to {high} min", low=tr.number(low / 60, 1), high=tr.number(high / 60, 1))
+    return tr("{low} to {high}", low=tr.duration(low), high=tr.duration(high))
+
+
+def bands(s: Scene, scale: alt.Scale, unit: str) -> list[Any]:
+    """Return the estimate of each site in the scene as an upright band, named at its top."""
+    per = 60.0 if unit == "minutes" else 1.0
+    sites = set(s.phones["site"])
+    known = s.case.sites.filter(
+        pl.col("site").is_in(sites), pl.col("high_s").is_not_null(), pl.col("verdict") == "too_short"
+    )
+    if known.is_empty():
+        return []
+    one = len(sites) == 1
+    rows = [
+        {
+            "low": (r["low_s"] or 0) / per,
+            "high": r["high_s"] / per,
+            "text": "" if one else r["site"],
+            "bracket": bracket(s.tr, r["low_s"], r["high_s"]),
+        }
+        for r in known.iter_rows(named=True)
+    ]
+    base = alt.Chart(table(pl.DataFrame(rows))).encode(
+        x=alt.X("low:Q", scale=scale),
+        tooltip=[alt.Tooltip("text:N", title=s.tr("site")), alt.Tooltip("bracket:N", title=s.tr("NAT timeout"))],
+    )
+    return [
+        base.mark_rect(color=INK, opacity=0.3).encode(x2="high:Q"),
+        base.mark_text(
+            style="guide-label", angle=270, align="right", baseline="bottom", dx=-4, dy=-3, fontSize=10
+        ).encode(text="text:N", y=alt.value(0)),
+    ]
+
+
+def timeline(s: Scene) -> Picture:
+    """Draw phones against time bins: colour says the main cause, strength the share of the bin spent unreachable."""
+    minutes, cells = _cells(s)
+    tr = s.tr
+    order = s.phones["label"].to_list()
+    firsts = s.phones.group_by("site", maintain_order=True).first().select("label", "site")
+    names = (
+        "({"
+        + ",".join(f"{_quoted(label)}:{_quoted(site)}" for label, site in firsts.iter_rows())
+        + "})[datum.value] || ''"
+    )
+    step = 18 if len(order) <= 40 else max(2, min(9, 900 // len(order)))
+    axis = (
+        alt.Axis(title=None, labelExpr=names, labelOverlap=True, ticks=False, grid=False)
+        if step < 9
+        else alt.Axis(title=None, labelLimit=150)
+    )
+    chart = (
+        alt.Chart(table(cells))
+        .mark_bar(aria=False, clip=True)
+        .encode(
+            x=s.x_time(),
+            x2="until:T",
+            y=alt.Y("label:N", scale=alt.Scale(domain=order, padding=0.1 if step > 4 else 0), axis=axis),
+            color=s.colour(),
+            opacity=alt.Opacity(
+                "share:Q",
+                scale=alt.Scale(domain=[0, 1], range=[0.25, 1]),
+                legend=alt.Legend(title=tr("share of the time"), format=".0%", orient="top"),
+            ),
+            tooltip=[
+                alt.Tooltip("label:N", title=tr("phone")),
+                alt.Tooltip("why:N", title=tr("main cause")),
+                alt.Tooltip("share:Q", title=tr("share of the time unreachable, at most"), format=".0%"),
+                alt.Tooltip("begin:T", title=tr("from"), format=s.moment),
+                alt.Tooltip("until:T", title=tr("until"), format=s.moment),
+            ],
+        )
+        .properties(width=WIDTH - 150, height=alt.Step(step))
+    )
+    note = tr(
+        "steps of {bin}: colour is the main cause, strength the share unreachable; choose phones or a window for more",
+        bin=tr.duration(minutes * 60),
+    )
+    return dressed(chart, s.headline(), note)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _cells(s: Scene) -> tuple[int, pl.DataFrame]:
+    """Runs of equal cells in the finest step that stays drawable."""
+    span = (s.until - s.begin).total_seconds() / 60
+    frame = s.intervals.select(
+        "label",
+        "cause",
+        "why",
+        low=((pl.col("begin") - pl.lit(s.begin)).dt.total_milliseconds() / 60_000).clip(0, span),
+        high=((pl.col("until") - pl.lit(s.begin)).dt.total_milliseconds() / 60_000).clip(0, span),
+    )
+    sizes = [b for b in _BINS_MIN if span / b <= 250] or [_BINS_MIN[-1]]
+    for size in sizes:
+        cells = _binned(s, frame, size)
+        if cells.height <= _MOST_CELLS:
+            break
+    return size, cells
+
+
+def _binned(s: Scene, frame: pl.DataFrame, size: int) -> pl.DataFrame:
+    at = pl.col("bin") * float(size)
+    shares = (
+        frame.with_columns(
+            bin=pl.int_ranges(
+                (pl.col("low") / size).floor().cast(pl.Int64), (pl.col("high") / size).floor().cast(pl.Int64) + 1
+            )
+        )
+        .explode("bin", empty_as_null=True)
+        .with_columns(part=pl.min_horizontal("high", at + size) - pl.max_horizontal("low", at))
+        .group_by("label", "bin", "why")
+        .agg(pl.col("part").sum())
+        .sort("label", "bin", "part", "why", descending=[False, False, True, False])
+        .group_by("label", "bin", maintain_order=True)
+        .agg(pl.col("why").first(), share=(pl.col("part").sum() / size).clip(0, 1))
+        # four strengths, rounded up: what was unreachable at all stays visible
+        .with_columns(share=(pl.col("share") * 4).ceil().clip(1, 4) / 4)
+    )
+    same = (
+        (pl.col("why") == pl.col("why").shift())
+        & (pl.col("share") == pl.col("share").shift())
+        & (pl.col("bin") == pl.col("bin").shift() + 1)
+    )
+    runs = shares.with_columns(run=(~same.over("label").fill_null(False)).cum_sum())
+    return (
+        runs.group_by("run", maintain_order=True)
+        .agg(pl.col("label", "why", "share", "bin").first(), last=pl.col("bin").last())
+        .select(
+            "label",
+            (pl.lit(s.begin) + pl.duration(minutes=pl.col("bin") * size)).alias("begin"),
+            (pl.lit(s.begin) + pl.duration(minutes=(pl.col("last") + 1) * size)).alias("until"),
+            "why",
+            "share",
+        )
+        .sort("label", "begin")
+    )
+
+
+def folded(s: Scene, data: pl.DataFrame, keepalive: float, x: alt.X, y: alt.Y) -> list[Any]:
+    """Count losses per cell of age and time, coloured by the commonest cause."""
+    wide = keepalive / 60
+    tall = max(1.0, (s.until - s.begin).total_seconds() / 60)
+    counted = (
+        data.with_columns(
+            col=(pl.col("age") / wide).floor(),
+            row=((pl.col("begin") - pl.lit(s.begin)).dt.total_minutes() / tall).floor(),
+        )
+        .group_by("col", "row", "why")
+        .agg(n=pl.len())
+        .sort("col", "row", "n", "why", descending=[False, False, True, False])
+        .group_by("col", "row", maintain_order=True)
+        .agg(pl.col("why").first(), pl.col("n").sum())
+        .select(
+            age=pl.col("col") * wide,
+            back=(pl.col("col") + 1) * wide,
+            begin=pl.lit(s.begin) + pl.duration(milliseconds=(pl.col("row") * tall * 60_000).cast(pl.Int64)),
+            until=pl.lit(s.begin) + pl.duration(milliseconds=((pl.col("row") + 1) * tall * 60_000).cast(pl.Int64)),
+            why="why",
+            n="n",
+        )
+        .sort("begin", "age")
+    )
+    tip = [alt.Tooltip("n:Q", title=s.tr("losses")), alt.Tooltip("why:N", title=s.tr("main cause"))]
+    size = alt.Opacity(
+        "n:Q", scale=alt.Scale(type="sqrt", range=[0.15, 1]), legend=alt.Legend(title=s.tr("losses"), orient="top")
+    )
+    return [
+        alt.Chart(table(counted))
+        .mark_rect(aria=False)
+        .encode(x=x, x2="back:Q", y=y, y2="until:T", color=s.colour(), opacity=size, tooltip=tip)
+    ]
