@@ -162,14 +162,19 @@ def _site_truth(engine: Engine, site: SiteState, local: object) -> dict[str, obj
 
 def _policy(router: Router) -> dict[str, object]:
     policy = "register-only" if router.renewal == "register_only" else "outbound"
-    return {"T_s": router.timeout_s, "refresh_policy": policy, "port_policy": router.ports}
+    return {"T_s": _effective(router), "refresh_policy": policy, "port_policy": router.ports}
+
+
+def _effective(router: Router) -> float:
+    """Return the timeout that acts: a phone's flow is too young at its REGISTER's last packet for the longer one."""
+    return router.timeout_s if router.unreplied_s is None else router.unreplied_s
 
 
 def _era_truth(engine: Engine, site: SiteState, i: int, local: object) -> dict[str, object]:
     start, router = site.eras[i]
     show = local if callable(local) else str
-    timeouts = {router.timeout_s, router.unreplied_s}
-    mine = [(low, high) for s, _, timeout, low, high in engine.cycles if s is site and timeout in timeouts]
+    effective = _effective(router)
+    mine = [(low, high) for s, _, timeout, low, high in engine.cycles if s is site and timeout == effective]
     uppers = [high for _, high in mine if high is not None]
     return {
         "start": show(start) if i else show(0.0), **_policy(router),
