@@ -381,7 +381,8 @@ class Engine:
             slow = site.slow.at(at) if site is not None else None
             if slow:
                 values = getattr(slow[1], "values", {})
-                rtt = self.uniform(float(values.get("low_ms", 1500)), float(values.get("high_ms", 5000)))
+                low, high = float(values.get("low_ms", 1500)) / 2, float(values.get("high_ms", 5000)) / 2
+                rtt = self.uniform(low, high) + self.uniform(low, high)  # one way and the other
             else:
                 rtt = self._rtt(phone)
             rtt += delay * 1000.0

@@ -199,8 +199,8 @@ def _worst(results: list[Result], limit: int) -> None:
                 shown += 1
                 low, high = (f"{s.low:.0f}" if s.low is not None else "-"), (f"{s.high:.0f}" if s.high else "-")
                 print(
-                    f"  {s.customer:24s} {s.site:7s} era {s.era}: {what}; T {s.timeout_s:.0f} {s.renewal}, ({low}, {high}], "
-                    f"oracle {s.oracle}, {s.verdict} p={s.probability}, {s.expired}/{s.cycles} cycles"
+                    f"  {s.customer:24s} {s.site:7s} era {s.era}: {what}; T {s.timeout_s:.0f} {s.renewal}, "
+                    f"({low}, {high}], oracle {s.oracle}, {s.verdict} p={s.probability}, {s.expired}/{s.cycles} cycles"
                 )
     bad = sorted((r for r in results if r.score.confusions), key=lambda r: -len(r.score.confusions))
     for result in bad[:limit]:
