@@ -22,7 +22,7 @@ def chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave browser tests out where there is no browser, and say so; with STARFACE_NB_REQUIRE_BROWSER that is an error."""
+    """Leave browser tests out where there is no browser, and say so; an error where one is required."""
     needing = [item for item in items if item.get_closest_marker("browser")]
     if not needing or chromium():
         return

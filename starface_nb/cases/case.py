@@ -69,7 +69,7 @@ class Case:
             self._keep(found)
         return found
 
-    def change(self, *, keepalive_s: float | None = None, language: str | None = None) -> Case:
+    def change(self, *, keepalive_minutes: float | None = None, language: str | None = None) -> Case:
         """Return the case with other settings, which are saved; log and answers stay.
 
         Raises
@@ -77,12 +77,30 @@ class Case:
         SettingError
             The value makes no sense.
         """
-        settings = self.settings if keepalive_s is None else replace(self.settings, keepalive_s=float(keepalive_s))
+        settings = (
+            self.settings if keepalive_minutes is None else replace(self.settings, keepalive_s=60.0 * keepalive_minutes)
+        )
         changed = replace(self, settings=settings, language=translator(language or self.language).language)
-        if self.folder is not None:
-            with Record(self.folder / "case.json", "case").change() as content:
-                content["settings"] = _kept_settings(changed)
+        changed.save()
         return changed
+
+    def save(self) -> None:
+        """Keep the log's identity and the settings in the case's folder, if it has one."""
+        if self.folder is None:
+            return
+        with Record(private_folder(self.folder) / "case.json", "case").change() as content:
+            content["log"] = {
+                "paths": list(self.paths),
+                "fingerprint": _fingerprint(self.log),
+                "events": self.log.events.height,
+                "bytes": self.log.bytes,
+                "peers": _peers(self.log),
+            }
+            content["settings"] = {
+                "time_zone": self.log.time_zone,
+                "keepalive_s": self.settings.keepalive_s,
+                "language": self.language,
+            }
 
     def _keep(self, found: Diagnosis) -> None:
         assert self.folder is not None  # noqa: S101
@@ -109,7 +127,7 @@ def open_case(
     root: str | Path | None = "cases",
     folder: str | Path | None = None,
     time_zone: str | None = None,
-    keepalive_s: float | None = None,
+    keepalive_minutes: float | None = None,
     language: str | None = None,
 ) -> Case:
     """Open a customer's case where it was left, or begin one.
@@ -125,8 +143,8 @@ def open_case(
         given.
     folder : path, optional
         The case's own folder, instead of `root` and `name`.
-    time_zone, keepalive_s, language : optional
-        None: as the case has them, or else Europe/Berlin, 3,600 s and English.
+    time_zone, keepalive_minutes, language : optional
+        None: as the case has them, or else Europe/Berlin, 60 minutes and English.
 
     Returns
     -------
@@ -143,33 +161,27 @@ def open_case(
     """
     given = _paths(log)
     place = _place(given, name, root, folder)
-    record = Record(None if place is None else private_folder(place) / "case.json", "case")
-    kept = record.read()
-    paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path()),)
+    kept = _kept(place)
     before = kept.get("settings", {})
-    zone = time_zone or before.get("time_zone", "Europe/Berlin")
-    seconds = before.get("keepalive_s", 3600.0) if keepalive_s is None else float(keepalive_s)
-    found = read_log(list(paths), time_zone=zone)
-    notes: tuple[str, ...] = ()
-    if place is not None and given and name is None and folder is None and _foreign(kept, found):
-        place = _free(place)
-        notes = (f"Another customer's case has that name already; this one is {place.name}.",)
-        record = Record(private_folder(place) / "case.json", "case")
-        kept = record.read()
-    notes += _compare(kept, found, place)
+    paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path()),)
+    found = read_log(list(paths), time_zone=time_zone or before.get("time_zone", "Europe/Berlin"))
+    if place is not None and name is None and folder is None:
+        place = _settle(place, kept, found)
+        kept = _kept(place)
+    notes = _compare(kept, found, place)
+    before = kept.get("settings", before)
+    seconds = before.get("keepalive_s", 3600.0) if keepalive_minutes is None else 60.0 * keepalive_minutes
     case = Case(
         name=place.name if place else Path(paths[0]).name,
         folder=place,
         log=found,
         settings=Settings(keepalive_s=seconds),
         language=translator(language or before.get("language", "en")).language,
-        answers=AnswerStore(place / "answers.json" if place else None),
+        answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
         notes=notes,
         paths=paths,
     )
-    with record.change() as content:
-        content["log"] = _kept_log(case)
-        content["settings"] = _kept_settings(case)
+    case.save()
     return case
 
 
@@ -198,15 +210,24 @@ def _name_of(path: str) -> str:
     return clean_name(found.name)
 
 
+def _kept(place: Path | None) -> dict[str, Any]:
+    record = place / "case.json" if place else None
+    return Record(record, "case").read() if record and record.exists() else {}
+
+
 def _by_paths(home: Path, given: tuple[str, ...]) -> Path | None:
     """Return the case that was begun with these very paths."""
-    for record in sorted(home.glob("*/case.json")):
-        if tuple(Record(record, "case").read().get("log", {}).get("paths", ())) == given:
+    kept = ((record.parent, _kept(record.parent)) for record in sorted(home.glob("*/case.json")))
+    return next((place for place, content in kept if tuple(content["log"]["paths"]) == given), None)
+
+
+def _settle(place: Path, kept: dict[str, Any], log: Log) -> Path:
+    """Return the case that holds this very log; else `place`, or a free name beside it where that is another's."""
+    for record in sorted(place.parent.glob("*/case.json")):
+        if _kept(record.parent)["log"]["fingerprint"] == _fingerprint(log):
             return record.parent
-    return None
-
-
-def _free(place: Path) -> Path:
+    if not _foreign(kept, log):
+        return place
     numbers = (place.with_name(f"{place.name}-{n}") for n in range(2, 10_000))
     return next(path for path in numbers if not path.exists())
 
@@ -243,21 +264,3 @@ def _compare(kept: dict[str, Any], log: Log, place: Path | None) -> tuple[str, .
     return (
         f"The log has changed since this case was last open: {before['events']} events then, {log.events.height} now.",
     )
-
-
-def _kept_log(case: Case) -> dict[str, Any]:
-    return {
-        "paths": list(case.paths),
-        "fingerprint": _fingerprint(case.log),
-        "events": case.log.events.height,
-        "bytes": case.log.bytes,
-        "peers": _peers(case.log),
-    }
-
-
-def _kept_settings(case: Case) -> dict[str, Any]:
-    return {
-        "time_zone": case.log.time_zone,
-        "keepalive_s": case.settings.keepalive_s,
-        "language": case.language,
-    }

@@ -20,7 +20,7 @@ class CaseError(StarfaceError):
 
 
 def private_folder(folder: Path) -> Path:
-    """Create `folder` (and its parents) so that only its owner can look into it.
+    """Create `folder` and its missing parents so that only their owner can look into them; return it.
 
     Raises
     ------
@@ -28,8 +28,9 @@ def private_folder(folder: Path) -> Path:
         It cannot be created.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
+        for level in [*reversed(folder.parents), folder]:
+            if not level.is_dir():
+                level.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise SetupError(
             f"The folder cannot be created: {error.strerror or error}.",

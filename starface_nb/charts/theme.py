@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import altair as alt
@@ -79,6 +80,9 @@ _CONFIG: dict[str, Any] = {
     "bar": {"discreteBandSize": {"band": 0.8}},
 }
 
+_TAG = re.compile(r"<[^>]*>")
+_SPOKEN = re.compile(r' (?:aria-[a-z]+|role|pointer-events)="[^"]*"')
+
 
 def cause_names(tr: Translator) -> dict[str, str]:
     """Return the causes' names in the translator's language, in the vocabulary's order."""
@@ -121,10 +125,15 @@ def _svg(spec: dict[str, Any], config: dict[str, Any] | None = None) -> str:
     return svg
 
 
+def _slim(svg: str) -> str:
+    """Leave out each mark's spoken description: it is more than half of the picture, kept in every notebook."""
+    return _TAG.sub(lambda tag: _SPOKEN.sub("", tag[0]), svg)
+
+
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     spec = {**spec, "$schema": _SCHEMA}
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    data = {_MIME: spec, "image/svg+xml": _svg(spec), "text/plain": "starface_nb picture"}
+    data = {_MIME: spec, "image/svg+xml": _slim(_svg(spec)), "text/plain": "starface_nb picture"}
     return data, {_MIME: {"embed_options": {"actions": actions}}}
 
 

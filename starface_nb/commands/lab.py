@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         name=options.case or (None if options.log else "sample"),
         root=options.cases,
         time_zone=options.time_zone,
-        keepalive_s=options.keepalive,
+        keepalive_minutes=options.keepalive and options.keepalive / 60,
         language=options.language,
     )
     assert case.folder is not None  # noqa: S101
@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         "--KernelManager.transport_encryption=auto",
         "--ServerApp.log_level=WARN",
         *(["--no-browser"] if options.no_browser else []),
+        *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # a container's only user
     ]
     if options.dry_run:
         print(" ".join(command))

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         options.log,
         folder=options.output,
         time_zone=options.time_zone,
-        keepalive_s=options.keepalive,
+        keepalive_minutes=options.keepalive and options.keepalive / 60,
         language=options.language,
     )
     for note in case.notes:

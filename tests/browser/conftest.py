@@ -160,7 +160,7 @@ class Notebook:
 
 
 _PICTURES = """() => {
-    const seen = [];
+    const seen = [], size = ({width, height}) => ({width, height});
     for (const canvas of document.querySelectorAll('.jp-OutputArea canvas')) {
         const {width, height} = canvas;
         const data = width && height ? canvas.getContext('2d').getImageData(0, 0, width, height).data : [];
@@ -172,10 +172,11 @@ _PICTURES = """() => {
     for (const svg of document.querySelectorAll('.jp-OutputArea svg:not([data-icon]):not([data-icon] *)')) {
         const box = svg.getBoundingClientRect();
         if (box.width > 200 && box.height > 80)
-            seen.push({kind: 'svg', width: box.width, height: box.height, inside: svg.querySelectorAll('path,rect,line').length});
+            seen.push({kind: 'svg', ...size(box), inside: svg.querySelectorAll('path,rect,line').length});
     }
     for (const image of document.querySelectorAll('.jp-OutputArea img')) {
-        seen.push({kind: 'img', width: image.naturalWidth, height: image.naturalHeight, inside: image.complete ? 99 : 0});
+        const size = {width: image.naturalWidth, height: image.naturalHeight};
+        seen.push({kind: 'img', ...size, inside: image.complete ? 99 : 0});
     }
     return seen;
 }"""

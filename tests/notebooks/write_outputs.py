@@ -1,7 +1,7 @@
 """Write the outputs that the curated notebooks keep: `python -m tests.notebooks.write_outputs [NAME ...]`.
 
-Run it in the environment that `.ci/constraints.txt` pins, and look at what changed before committing. Each notebook runs
-in a fresh kernel in an empty folder, so that nothing lying about can help it. What differs from run to run (widget
+Run it in the environment that `.ci/constraints.txt` pins, and look at what changed before committing. Each notebook
+runs in a fresh kernel in an empty folder, so that nothing lying about can help it. What differs from run to run (widget
 identifiers, cell times) is replaced or left out.
 """
 
