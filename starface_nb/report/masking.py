@@ -1,0 +1,91 @@
+"""The same diagnosis with phones called "Phone 1", "Phone 2": for reports that leave the house."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import polars as pl
+
+from starface_nb.analysis.diagnosis import Diagnosis, Finding
+from starface_nb.guide.i18n import Translator
+
+_STAMP = re.compile(r"^\s*\[[^\]]*\]")
+_REFUSED = re.compile(r"Registration from '.*' failed")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which label stands for which name; `labels` maps every peer of a log to its label."""
+
+    labels: dict[str, str]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str] | None:
+        names = sorted((name for name in self.labels if name), key=lambda name: (-len(name), name))
+        inner = "|".join(re.escape(name) for name in names)
+        return re.compile(rf"(?<![0-9A-Za-z])(?:{inner})(?![0-9A-Za-z])") if names else None
+
+    def text(self, text: str) -> str:
+        """Return `text` with every name replaced by its label."""
+        return self._pattern.sub(lambda found: self.labels[found[0]], text) if self._pattern else text
+
+    def line(self, text: str) -> str:
+        """Return a log line with every name replaced; its time stamp stays, a refused identity goes."""
+        stamp = _STAMP.match(text)
+        head = stamp[0] if stamp else ""
+        return head + self.text(_REFUSED.sub("Registration from '…' failed", text[len(head) :]))
+
+    def value(self, value: object) -> object:
+        """Return a value of a finding or of an interval's evidence with every name replaced, at any depth."""
+        if isinstance(value, str):
+            return self.labels.get(value) or self.text(value)
+        if isinstance(value, dict):
+            return {self.value(key): self.value(item) for key, item in value.items()}
+        return [self.value(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
+    """Return the diagnosis without any name of a phone, and the mask that was used.
+
+    Phones are numbered by site and name, the same in every table, picture and line of one log.
+    """
+    found = Mask(_labels(diagnosis, tr))
+    events = _renamed(diagnosis.log.events, found).with_columns(
+        contact=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
+    )
+    intervals = _renamed(diagnosis.intervals, found).with_columns(
+        pl.col("evidence").map_elements(lambda text: _evidence(text, found), return_dtype=pl.String)
+    )
+    return replace(
+        diagnosis,
+        log=replace(diagnosis.log, events=events, unparsed=diagnosis.log.unparsed.clear()),
+        intervals=intervals,
+        phones=_renamed(diagnosis.phones, found),
+        cycles=_renamed(diagnosis.cycles, found),
+        findings=tuple(_finding(finding, found) for finding in diagnosis.findings),
+    ), found
+
+
+def _labels(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    counts = {True: 0, False: 0}
+    for peer, trunk in diagnosis.phones.sort("site", "peer").select("peer", "trunk").iter_rows():
+        counts[trunk] += 1
+        labels[peer] = tr("Trunk {n}", n=counts[trunk]) if trunk else tr("Phone {n}", n=counts[trunk])
+    others = set(diagnosis.log.events["peer"].drop_nulls().unique()) - labels.keys()
+    return labels | {peer: tr("Identity {n}", n=n) for n, peer in enumerate(sorted(others), 1)}
+
+
+def _renamed(frame: pl.DataFrame, found: Mask) -> pl.DataFrame:
+    return frame.with_columns(pl.col("peer").replace(found.labels))
+
+
+def _evidence(text: str, found: Mask) -> str:
+    return json.dumps(found.value(json.loads(text)), ensure_ascii=False)
+
+
+def _finding(finding: Finding, found: Mask) -> Finding:
+    return replace(finding, values={key: found.value(value) for key, value in finding.values.items()})

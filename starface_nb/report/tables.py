@@ -1,0 +1,156 @@
+"""The report's tables as plain rows of words, ready for the template."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.guide.causes import cause_advice, cause_meaning, cause_name, word
+from starface_nb.guide.i18n import Translator
+from starface_nb.guide.words import bracket_text
+
+Row = dict[str, Any]
+_MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES, _MOST_INCIDENTS = 320, 3, 60, 6
+# Losses of one fault of a whole site are noticed within one probe interval and its timeout.
+_TOGETHER_US = 64_000_000
+
+
+def site_rows(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
+    """Return one row per site: phones, losses, bracket, verdict, how sure."""
+    phones = diagnosis.intervals.filter(~pl.col("trunk"))
+    rows = []
+    for site in diagnosis.sites.to_dicts():
+        mine = phones.filter(pl.col("site") == site["site"])
+        sure = site["probability_too_short"]
+        rows.append(
+            {
+                "site": site["site"],
+                "phones": tr.number(site["phones"]),
+                "losses": tr.number(mine.height),
+                "nat": tr.number(mine.filter(pl.col("cause") == "nat_expiry").height),
+                "bracket": bracket_text(site["low_s"], site["high_s"], tr),
+                "verdict": word("verdict", site["verdict"], tr),
+                "tone": {"too_short": "bad", "no_expiry_seen": "good"}.get(site["verdict"], "open"),
+                "sure": "–" if sure is None else tr.percent(sure if site["verdict"] == "too_short" else 1 - sure),
+                "eras": _eras(diagnosis, site["site"], tr) if site["eras"] > 1 else [],
+            }
+        )
+    return rows
+
+
+def _eras(diagnosis: Diagnosis, site: str, tr: Translator) -> list[str]:
+    return [
+        tr(
+            "{start} to {end}: {bracket}, {verdict}",
+            start=tr.time(era["start"], "short"),
+            end=tr.time(era["end"], "short"),
+            bracket=bracket_text(era["low_s"], era["high_s"], tr),
+            verdict=word("verdict", era["verdict"], tr),
+        )
+        for era in diagnosis.eras.filter(pl.col("site") == site).sort("era").to_dicts()
+    ]
+
+
+def phone_groups(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
+    """Return the phones that were lost, with their intervals, most losses first; and how many phones are left out.
+
+    Long lists are cut: each phone shows its first intervals and says how many there are besides.
+    """
+    lost = diagnosis.phones.filter(pl.col("losses") > 0).sort("losses", "peer", descending=[True, False])
+    shown = lost.head(_MOST_PHONES)
+    cap = max(_FEWEST_PER_PHONE, _MOST_ROWS // max(1, shown.height))
+    groups = []
+    for phone in shown.to_dicts():
+        mine = diagnosis.intervals.filter(pl.col("peer") == phone["peer"]).sort("start").to_dicts()
+        causes = Counter(row["cause"] for row in mine)
+        named = ", ".join(f"{cause_name(cause, tr)} {tr.number(n)}" for cause, n in causes.most_common())
+        more = len(mine) - cap
+        groups.append(
+            {
+                "peer": phone["peer"],
+                "site": phone["site"],
+                "losses": tr.count("{n} loss", "{n} losses", len(mine)),
+                "total": tr.duration(phone["unreachable_s"]),
+                "causes": named,
+                "rows": [_interval(row, tr) for row in mine[:cap]],
+                "more": tr.count("and {n} more", "and {n} more", more) if more > 0 else "",
+            }
+        )
+    return groups, lost.height - shown.height
+
+
+def _interval(row: Row, tr: Translator) -> Row:
+    return {
+        "start": tr.time(row["start"]),
+        "end": tr.time(row["end"]) if row["end"] else word("ended_by", "open", tr),
+        "duration": tr.duration(row["seconds"]) if row["seconds"] is not None else "–",
+        "cause": cause_name(row["cause"], tr),
+        "cause_id": row["cause"],
+        "sure": tr.percent(row["confidence"]),
+    }
+
+
+def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
+    """Return what is not the NAT timeout: per cause its count, meaning, advice and when it happened."""
+    others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
+    rows = []
+    for cause, mine in sorted(others.group_by("cause"), key=lambda item: (-item[1].height, str(item[0][0]))):
+        name = str(cause[0])
+        when, more = _incidents(mine, tr)
+        losses = tr.count("{n} loss", "{n} losses", mine.height)
+        phones = tr.count("{n} phone", "{n} phones", mine["peer"].n_unique())
+        rows.append(
+            {
+                "id": name,
+                "name": cause_name(name, tr),
+                "count": f"{losses}, {phones}",
+                "meaning": cause_meaning(name, tr),
+                "advice": cause_advice(name, tr),
+                "when": when,
+                "more": tr.count("and {n} more", "and {n} more", more) if more > 0 else "",
+            }
+        )
+    return rows
+
+
+def _incidents(mine: pl.DataFrame, tr: Translator) -> tuple[list[str], int]:
+    """Losses that belong together, as sentences: when, how many phones, where."""
+    gap = pl.col("start").diff().dt.total_microseconds().over("site").fill_null(_TOGETHER_US + 1) > _TOGETHER_US
+    grouped = (
+        mine.sort("site", "start", "peer")
+        .with_columns(incident=gap.cum_sum())
+        .group_by("incident")
+        .agg(
+            pl.col("start").min(), pl.col("site").first(), phones=pl.col("peer").n_unique(), peer=pl.col("peer").first()
+        )
+        .sort("phones", "start", "site", descending=[True, False, False])
+    )
+    said = []
+    for row in grouped.head(_MOST_INCIDENTS).sort("start", "site").to_dicts():
+        who = row["peer"] if row["phones"] == 1 else tr.count("{n} phone", "{n} phones", row["phones"])
+        said.append(f"{tr.time(row['start'], 'short')} ({who}, {row['site']})")
+    return said, grouped.height - _MOST_INCIDENTS
+
+
+def settings_rows(diagnosis: Diagnosis, versions: dict[str, str], tr: Translator) -> list[tuple[str, str]]:
+    """Return settings, what was read and the versions used, as (name, value)."""
+    log, settings = diagnosis.log, diagnosis.settings
+    rows = [
+        (tr("Lines read"), f"{tr.number(log.lines)} ({tr.number(log.bytes)} {tr('bytes')})"),
+        (tr("Events found"), tr.number(log.events.height)),
+        (tr("Time zone of the log"), log.time_zone),
+        (tr("First line"), _time(log.first, tr)),
+        (tr("Last line"), _time(log.last, tr)),
+        (tr("Keepalive assumed"), tr.duration(settings.keepalive_s)),
+        (tr("Probe interval assumed"), tr.duration(settings.probe_interval_s)),
+        (tr("Confidence level of the brackets"), tr.percent(settings.level)),
+    ]
+    return rows + list(versions.items())
+
+
+def _time(when: datetime | None, tr: Translator) -> str:
+    return tr.time(when) if when else "–"
