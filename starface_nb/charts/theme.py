@@ -80,7 +80,7 @@ _CONFIG: dict[str, Any] = {
     "bar": {"discreteBandSize": {"band": 0.8}},
 }
 
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<(?!svg)[^>]*>")
 _SPOKEN = re.compile(r' (?:aria-[a-z]+|role|pointer-events)="[^"]*"')
 
 
@@ -115,7 +115,7 @@ def to_inline_svg(chart: Any) -> str:
     marker = "#010203"
     style = {"guide-label": {"fill": marker}, "guide-title": {"fill": marker}}
     config = {"background": None, "style": style, "title": {"color": marker, "subtitleColor": marker}}
-    return _svg(specification(chart), config).replace(marker, "currentColor")
+    return _slim(_svg(specification(chart), config)).replace(marker, "currentColor")
 
 
 def _svg(spec: dict[str, Any], config: dict[str, Any] | None = None) -> str:
