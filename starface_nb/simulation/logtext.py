@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.reading.schemas import EVENTS
-from starface_nb.simulation.engine import Row
+from starface_nb.simulation.journal import Row
 from starface_nb.simulation.spec import Scenario
 
 _BUILT = "Asterisk {version} built by builder @ pbx on a x86_64 running Linux on 2025-11-22 10:39:10 UTC"

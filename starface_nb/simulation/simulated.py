@@ -12,7 +12,8 @@ import polars as pl
 
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.schemas import UNPARSED
-from starface_nb.simulation.engine import Engine, Row, build
+from starface_nb.simulation.engine import Engine, build
+from starface_nb.simulation.journal import Row
 from starface_nb.simulation.logtext import events_frame, text_lines, with_noise
 from starface_nb.simulation.spec import Router, Scenario
 from starface_nb.simulation.world import SiteState
@@ -99,7 +100,7 @@ def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
     Simulated
     """
     engine = build(scenario, seed)
-    return Simulated(scenario, seed, with_noise(engine.rows, scenario, seed), _truth(engine, seed))
+    return Simulated(scenario, seed, with_noise(engine.journal.rows, scenario, seed), _truth(engine, seed))
 
 
 def _truth(engine: Engine, seed: int) -> dict[str, object]:
@@ -111,7 +112,7 @@ def _truth(engine: Engine, seed: int) -> dict[str, object]:
             return None
         return scenario.at(t).replace(microsecond=0).astimezone(zone).isoformat(sep=" ")
 
-    episodes = sorted((e for e in engine.episodes if e.shown), key=lambda e: (e.start, e.peer))
+    episodes = sorted((e for e in engine.journal.episodes if e.shown), key=lambda e: (e.start, e.peer))
     intervals = [
         {
             "peer": e.peer, "site": e.site, "start": local(e.start), "end": local(e.end), "cause": e.cause,
@@ -137,7 +138,7 @@ def _truth(engine: Engine, seed: int) -> dict[str, object]:
         ],
         "unreachable_intervals": intervals,
         "lagged_intervals": [
-            {"peer": peer, "start": local(start), "end": local(end)} for peer, start, end in sorted(engine.lags)
+            {"peer": peer, "start": local(start), "end": local(end)} for peer, start, end in sorted(engine.journal.lags)
         ],
         "intervals_by_cause": counts,
     }  # fmt: skip
@@ -174,7 +175,7 @@ def _era_truth(engine: Engine, site: SiteState, i: int, local: object) -> dict[s
     start, router = site.eras[i]
     show = local if callable(local) else str
     effective = _effective(router)
-    mine = [(low, high) for s, _, timeout, low, high in engine.cycles if s is site and timeout == effective]
+    mine = [(low, high) for s, timeout, low, high in engine.journal.cycles if s is site and timeout == effective]
     uppers = [high for _, high in mine if high is not None]
     return {
         "start": show(start) if i else show(0.0), **_policy(router),

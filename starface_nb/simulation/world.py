@@ -116,6 +116,24 @@ class PhoneState:
         self.episode: Episode | None = None
         self.lagged_since: float | None = None
 
+    def holder(self, t: float) -> Mapping | None:
+        """Return the living mapping that the stored contact leads to, whoever owns it."""
+        site = self.site
+        if site is None or self.contact is None or self.contact[0] != site.ip:
+            return None
+        mapping = site.table.get(self.contact[1])
+        return mapping if mapping is not None and mapping.alive(t) else None
+
+    def answers(self, t: float) -> bool:
+        """Return whether a probe of this phone, sent now, finds someone to answer it."""
+        site = self.site
+        if site is None:
+            return True
+        mapping = self.holder(t)
+        if mapping is None or not site.open(t) or site.blocked.at(t):
+            return False
+        return mapping.owner.down.at(t) is None
+
 
 class SiteState:
     """A site's line, router and table."""

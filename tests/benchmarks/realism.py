@@ -41,13 +41,19 @@ def mirror(truth: dict, log: str) -> Scenario:
     start = datetime.fromisoformat(truth["log_start"]).replace(tzinfo=zone)
     first = start.timestamp()
     hours = _seconds(truth["log_end"], zone, first) / 3600.0
-    faults = [f for f in map(lambda f: _fault(f, zone, first), truth["faults"]) if f]
+    faults = [f for f in (_fault(f, zone, first) for f in truth["faults"]) if f]
     sites = []
     for s in truth["sites"]:
         renewal = "register_only" if s["refresh_policy"] == "register-only" else "any_packet"
         router = Router(s["T_s"], renewal=renewal, ports=s["port_policy"])  # type: ignore[arg-type]
         phones = tuple(
-            Phone(p["peer"], p["user_agent"], p["reregister_s"], p["expires_s"], first_s=_first(p["peer"], log, zone, first))
+            Phone(
+                p["peer"],
+                p["user_agent"],
+                p["reregister_s"],
+                p["expires_s"],
+                first_s=_first(p["peer"], log, zone, first),
+            )
             for p in s["phones"]
         )
         sites.append(Site(s["site"], s["public_ip"], phones, router, s["loss_rate"] / 2))

@@ -1,0 +1,113 @@
+"""What happened: the lines' rows, and the truth behind each unreachable interval and each cycle."""
+
+from __future__ import annotations
+
+from starface_nb.simulation.world import Episode, Mapping, PhoneState, SiteState, Timeline
+
+Row = tuple[float, int, str, str, object, object]
+"""Second, order, kind, peer, and two values that the kind needs."""
+
+
+class Journal:
+    """Collects rows, unreachable intervals, lagged intervals and cycles; nothing before the log's start is shown."""
+
+    def __init__(self, pbx_down: Timeline, interval_s: float) -> None:
+        self.rows: list[Row] = []
+        self.episodes: list[Episode] = []
+        self.lags: list[tuple[str, float, float]] = []
+        self.cycles: list[tuple[SiteState, float, float, float | None]] = []
+        self._pbx_down, self._interval = pbx_down, interval_s
+
+    def row(self, t: float, kind: str, peer: str, a: object = None, b: object = None) -> None:
+        """Note something that leaves a line."""
+        if t >= 0.0:
+            self.rows.append((t, len(self.rows), kind, peer, a, b))
+
+    def lose(self, phone: PhoneState, t: float, sent: float) -> None:
+        """Note an UNREACHABLE line at `t` for the probe that was `sent`."""
+        self.row(t, "unreachable", phone.spec.peer, max(0.0, phone.last_ms), phone.contact)
+        self.unlag(phone, t)
+        episode = phone.episode
+        if episode is not None:
+            episode.repeats.append(t)
+            if t >= 0 and not episode.shown:
+                episode.start, episode.shown, episode.repeats = t, True, []
+            return
+        obstacles = sorted(self._obstacles(phone, sent), key=lambda found: found[0])
+        (since, cause), rest = obstacles[0], obstacles[1:]
+        died = phone.where.dies if cause == "nat_expiry" and phone.where else None
+        also = tuple(dict.fromkeys(name for at, name in rest if name != cause and at == since))
+        site = phone.site.spec.name if phone.site else None
+        phone.episode = Episode(phone.spec.peer, site, t, cause, also, since, died, t >= 0)
+        self.episodes.append(phone.episode)
+        if cause == "nat_expiry" and phone.site and phone.where and not phone.where.counted:
+            self._cycle(phone.site, phone.where, sent - phone.where.renewed)
+            phone.where.counted = True
+
+    def recover(self, phone: PhoneState, t: float, by: str) -> None:
+        """Note the end of an unreachable interval."""
+        if phone.episode is not None:
+            phone.episode.end, phone.episode.ended_by = t, by
+            phone.episode = None
+
+    def _obstacles(self, phone: PhoneState, t: float) -> list[tuple[float, str]]:
+        site = phone.site
+        if site is None:
+            return [(t, "packet_loss")]
+        found = site.obstacles(t)
+        span = phone.down.at(t)
+        if span:
+            found.append((span[0], str(span[1])))
+        if phone.holder(t) is None:
+            found.append(self._death(phone))
+        for timeline, cause in ((site.slow, "latency"), (site.lossy, "packet_loss")):
+            span = timeline.at(t)
+            if span:
+                found.append((span[0], cause))
+        return found or [(t, "packet_loss")]
+
+    def _death(self, phone: PhoneState) -> tuple[float, str]:
+        mapping = phone.where
+        assert mapping is not None  # noqa: S101
+        if mapping.killed is not None:
+            return mapping.killed
+        site = phone.site
+        assert site is not None  # noqa: S101
+        if site.router.renewal == "any_packet" and mapping.timeout > self._interval:
+            # Probing had kept it alive, so whatever stopped the probes' answers killed it.
+            down = self._pbx_down.at(mapping.dies - 1e-3)
+            if down:
+                return down[0], "pbx_restart"
+            for timeline in (site.line, site.box, phone.down):
+                span = timeline.at(mapping.dies - 1e-3)
+                if span:
+                    kind = span[1] if isinstance(span[1], str) else str(getattr(span[1], "kind", ""))
+                    return span[0], kind
+        return mapping.dies, "nat_expiry"
+
+    def survive(self, mapping: Mapping | None) -> None:
+        """Note how old a mapping was seen alive, before it is renewed."""
+        if mapping is None or mapping.answered is None or mapping.counted or mapping.killed is not None:
+            return
+        if mapping.owner.site is not None and mapping.answered > mapping.renewed:
+            self._cycle(mapping.owner.site, mapping, None)
+        mapping.answered = None
+
+    def outlive(self, site: SiteState, mapping: Mapping, t: float) -> None:
+        """Note, where it is news, how long a mapping that any packet renews lived between two packets."""
+        gap = min(t - mapping.renewed, self._interval)
+        if gap > site.longest_gap and mapping.renewed >= 0.0:
+            site.longest_gap = gap
+            self.cycles.append((site, mapping.timeout, gap, None))
+
+    def _cycle(self, site: SiteState, mapping: Mapping, upper: float | None) -> None:
+        seen = mapping.renewed if mapping.answered is None else mapping.answered
+        if mapping.renewed >= 0.0:
+            self.cycles.append((site, mapping.timeout, seen - mapping.renewed, upper))
+
+    def unlag(self, phone: PhoneState, t: float) -> None:
+        """Note the end of a lagged interval, if there is one."""
+        if phone.lagged_since is not None:
+            if t >= 0:
+                self.lags.append((phone.spec.peer, phone.lagged_since, t))
+            phone.lagged_since = None
