@@ -1,0 +1,99 @@
+"""Renewal cycles: from one renewal of a phone's binding to the next, and what each says about the timeout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from starface_nb.analysis.story import Bools, Floats, Ints, Story
+
+LOCK_EARLY_S = 1.5
+DRIFT_PER_PROBE = 0.15
+"""Each probe follows the last answer by the interval: round trip and scheduling add up, seconds per probe."""
+
+
+@dataclass
+class Exposure:
+    """How long each loss's binding had been without renewal (arrays as long as the losses).
+
+    Attributes
+    ----------
+    renewal : index of the renewal counted from, -1 where none is known
+    anchor : its time, NaN where none is known
+    lower, upper : idle seconds at the last answered and the first failed probe
+    locked : the failed probe stands where the probing rhythm since that renewal wants it
+    """
+
+    renewal: Ints
+    anchor: Floats
+    lower: Floats
+    upper: Floats
+    locked: Bools
+
+
+def exposures(story: Story) -> Exposure:
+    """Measure every loss from the phone's last known renewal."""
+    losses, renewals = story.losses, story.renewals
+    at = renewals.before(losses.phone, losses.failed + 1e-6)
+    anchor = np.where(at >= 0, renewals.time[np.maximum(at, 0)] if len(renewals.time) else np.nan, np.nan)
+    return measure(story, anchor, at)
+
+
+def measure(story: Story, anchor: Floats, renewal: Ints) -> Exposure:
+    """Return the exposure of every loss counted from `anchor` (NaN: unknown)."""
+    losses = story.losses
+    lower = np.maximum(losses.answered - anchor, 0.0)
+    upper = np.maximum(losses.failed - anchor, 0.0)
+    step = story.settings.probe_interval_s
+    count = np.round(np.nan_to_num(upper) / step)
+    off = upper - count * step
+    early = LOCK_EARLY_S + story.resolution
+    in_step = (off >= -early) & (off <= 2.0 + story.resolution + DRIFT_PER_PROBE * count) & (count >= 1)
+    shifted = (losses.last_up > anchor + 3.0) & (losses.last_up <= losses.start)
+    pjsip = np.array([t == "PJSIP" for t in story.techs], bool)[losses.phone] if len(losses) else np.empty(0, bool)
+    known = np.isfinite(anchor)
+    return Exposure(renewal, anchor, np.where(known, lower, 0.0), upper, known & (in_step | shifted | pjsip))
+
+
+@dataclass
+class Cycles:
+    """One entry per renewal (arrays of the same length as the story's renewals).
+
+    Attributes
+    ----------
+    phone, start, end : whose, since when, until when (next renewal, loss for good, or the log's end)
+    idle : longest silence that the binding is known to have outlived, seconds
+    routine : silent renewals that must lie inside, by the phone's own period
+    period : the period used, seconds; known : it is the phone's own, not the keepalive taken for it
+    loss : index of the loss that ended the cycle, -1 where none did
+    """
+
+    phone: Ints
+    start: Floats
+    end: Floats
+    idle: Floats
+    routine: Ints
+    period: Floats
+    known: Bools
+    loss: Ints
+
+
+def find_cycles(story: Story) -> Cycles:
+    """Cut every phone's time into cycles at its known renewals."""
+    losses, renewals = story.losses, story.renewals
+    n = len(renewals.time)
+    last = np.ones(n, bool)
+    last[:-1] = np.diff(renewals.phone) != 0
+    end = np.where(last, story.end, np.roll(renewals.time, -1)) if n else np.empty(0)
+    own = story.periods[renewals.phone]
+    known = np.isfinite(own)
+    period = np.where(known, own, story.settings.keepalive_s)
+    loss = np.full(n, -1)
+    finals = np.flatnonzero(losses.renewed | np.isinf(losses.end) | losses.unregistered_end)
+    cycle = renewals.before(losses.phone[finals], losses.failed[finals] + 1e-6)
+    loss[cycle[cycle >= 0]] = finals[cycle >= 0]
+    until = np.where(loss >= 0, losses.answered[np.maximum(loss, 0)], end) if len(losses) else end
+    length = np.maximum(until - renewals.time, 0.0)
+    routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
+    return Cycles(renewals.phone, renewals.time, end, np.minimum(length, period), routine, period, known, loss)

@@ -1,0 +1,151 @@
+"""From a log to a diagnosis: intervals, sites, cycles, causes, the NAT timeout and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from starface_nb.analysis.causes import CODE
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.evidence import evidence_json
+from starface_nb.analysis.findings import find_findings
+from starface_nb.analysis.intervals import unreachable_intervals, with_states
+from starface_nb.analysis.phones import find_peers
+from starface_nb.analysis.reasoning import Context, SiteView, reason
+from starface_nb.analysis.schemas import CAUSE, CAUSES, CYCLES, ENDING, ERAS, INTERVALS, PHONES, SITES, STATUS
+from starface_nb.analysis.settings import Settings
+from starface_nb.analysis.sites import UNKNOWN, Addresses, find_addresses, place
+from starface_nb.analysis.story import tell
+from starface_nb.analysis.surroundings import survey
+from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
+from starface_nb.frames import UTC_TIME
+from starface_nb.reading.log import Log
+from starface_nb.reading.schemas import TECH
+
+
+def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> Diagnosis:
+    """Say what happened to which phone, why, and what the router's NAT timeout is.
+
+    Parameters
+    ----------
+    log : Log
+        From `starface_nb.read_log`.
+    settings : Settings, optional
+        The guide's values where not given.
+    **overrides : float
+        Single settings in seconds, for example ``keepalive_s=3240``.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    SettingError
+        A setting makes no sense.
+    """
+    settings = replace(settings or Settings(), **overrides)
+    states = with_states(log.events)
+    raw = unreachable_intervals(states)
+    peers = find_peers(states)
+    addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
+    story = tell(states, raw, peers, settings)
+    context = survey(story, states, raw, peers, addresses)
+    homes = phone_homes(peers, addresses)
+    views = site_views(context, homes, peers["trunk"].to_numpy())
+    for view in views:
+        reason(context, view)
+    intervals = intervals_frame(context, views, raw, peers, addresses)
+    phones = phones_frame(peers, addresses, intervals, context, log)
+    cycles = cycles_frame(context, views, raw)
+    eras = eras_frame(context, views, log)
+    sites = sites_frame(context, views, eras, addresses)
+    found = find_findings(log, settings, intervals, phones, eras, sites)
+    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found)
+
+
+def phone_homes(peers: pl.DataFrame, addresses: Addresses) -> list[str]:
+    """Return each peer's linked site, in the order of the peers."""
+    last = dict(addresses.seen.group_by("peer", maintain_order=True).agg(pl.last("address")).iter_rows())
+    return [addresses.site(last.get(peer)) for peer in peers["peer"]]
+
+
+def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[SiteView]:  # type: ignore[type-arg]
+    """Return one view per site, trunks left out, sorted by name."""
+    losses, cycles = context.story.losses, context.cycles
+    by_start = np.argsort(losses.start, kind="stable")
+    home = np.array(homes, dtype=object)
+    views = []
+    names = sorted({h for h, t in zip(homes, trunk, strict=True) if not t})
+    code = {name: i for i, name in enumerate(names)}
+    codes = np.array([-1 if t else code[h] for h, t in zip(home, trunk, strict=True)], dtype=np.int64)
+    of_loss, of_cycle = codes[losses.phone[by_start]], codes[cycles.phone]
+    for name in names:
+        views.append(
+            SiteView(
+                name,
+                np.flatnonzero(codes == code[name]),
+                by_start[of_loss == code[name]],
+                np.flatnonzero(of_cycle == code[name]),
+            )
+        )
+    return views
+
+
+def intervals_frame(
+    context: Context, views: list[SiteView], raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses
+) -> pl.DataFrame:
+    """Return the intervals with site, cause, confidence and evidence; frame of schema `INTERVALS`."""
+    n = raw.height
+    cause, confidence = np.full(n, CODE["unknown"]), np.full(n, 0.3)
+    for view in views:
+        if view.facts is not None:
+            rows = context.story.losses.row[view.losses]
+            cause[rows], confidence[rows] = view.facts.cause, view.facts.confidence
+    frame = place(raw, addresses, "start").join(
+        peers.select("peer", "trunk"), on="peer", how="left", maintain_order="left"
+    )
+    frame = frame.with_columns(
+        pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
+        pl.Series("confidence", np.round(confidence, 3)),
+        pl.Series("evidence", evidence_json(context, views, raw), dtype=pl.String),
+        ((pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6).alias("seconds"),
+        pl.col("tech").cast(TECH),
+        pl.col("ended_by").cast(ENDING),
+    )
+    return INTERVALS.check(frame.sort("start", "peer", "line"))
+
+
+def phones_frame(
+    peers: pl.DataFrame, addresses: Addresses, intervals: pl.DataFrame, context: Context, log: Log
+) -> pl.DataFrame:
+    """Return one row per phone and trunk; frame of schema `PHONES`."""
+    end = pl.lit(log.last or datetime.fromtimestamp(0, UTC), dtype=UTC_TIME)
+    lost = intervals.group_by("peer").agg(
+        pl.len().cast(pl.Int64).alias("losses"),
+        ((pl.col("end").fill_null(end) - pl.col("start")).dt.total_microseconds().clip(lower_bound=0).sum() / 1e6).alias(
+            "unreachable_s"
+        ),
+    )
+    frame = peers.join(lost, on="peer", how="left", maintain_order="left").with_columns(
+        pl.col("losses").fill_null(0),
+        pl.col("unreachable_s").fill_null(0.0),
+        pl.col("status").cast(STATUS),
+        pl.Series("period_s", context.story.periods).fill_nan(None).round(1),
+    )
+    last = addresses.seen.group_by("peer", maintain_order=True).agg(pl.last("address").alias("site"))
+    frame = frame.join(last, on="peer", how="left", maintain_order="left").with_columns(
+        pl.col("site").fill_null(UNKNOWN)
+    )
+    return PHONES.check(frame.sort("peer"))
+
+
+def moment(context: Context, second: float) -> datetime:
+    """Return a story's second as aware time."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=context.story.origin_us + round(second * 1e6))
+
+
+__all__ = ["CYCLES", "ERAS", "SITES", "diagnose"]

@@ -1,0 +1,161 @@
+"""One site's timeout over time: which timeout explains its cycles, and whether and when it was changed.
+
+A router setting is one number until somebody changes it. Each cycle speaks for the timeouts its losses allow and
+against those it outlived; the sums over time are cut where two different timeouts explain the cycles much better
+than one. A raised timeout acts from each binding's next renewal, so cycles are ordered by their beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from starface_nb.analysis.story import Bools, Floats, Ints
+
+STEP_S = 30.0
+"""Spacing of the timeouts tried here; a bracket of one probe interval covers two."""
+
+MATCH = 3.7
+"""Log-likelihood ratio of a loss inside its cell: two thirds of 3,600 s against 60 s."""
+
+CONTRADICTION = -3.9
+"""Logarithm of the probability that a cycle outlived its timeout because a renewal was not seen (2 %)."""
+
+IMMUNE = 0.25
+"""Share of phones that a short timeout does not touch: re-REGISTER more often, or have a keepalive of their own."""
+
+LOCKSTEP = 0.002
+"""Share of faulty phones that by themselves fail at the same age of their registration again and again."""
+
+CHANGE_PENALTY = 14.0
+"""What a change must gain in log-likelihood, for its two ends and its moment."""
+
+MOST_BINS = 600
+
+
+@dataclass
+class Evidence:
+    """What a site's cycles say: candidates (losses) and survivals, indices local to the site.
+
+    Attributes
+    ----------
+    phone, born, lower, upper : per candidate loss: phone, start of its cycle, bracket in seconds
+    s_phone, s_born, s_idle, s_count : per cycle: phone, start, outlived seconds, number of cycles like it
+    """
+
+    phone: Ints
+    born: Floats
+    lower: Floats
+    upper: Floats
+    s_phone: Ints
+    s_born: Floats
+    s_idle: Floats
+    s_count: Ints
+
+    def between(self, start: float, end: float) -> Evidence:
+        """Return the evidence of cycles that began in [start, end)."""
+        a = (self.born >= start) & (self.born < end)
+        b = (self.s_born >= start) & (self.s_born < end)
+        return Evidence(
+            self.phone[a], self.born[a], self.lower[a], self.upper[a],
+            self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b],
+        )  # fmt: skip
+
+
+def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: float) -> Floats:
+    """Return log-likelihood ratios, shape (n, timeouts + 1); the last column is "never expires" (zero)."""
+    columns = int(horizon / STEP_S)
+    table = np.zeros((n, columns + 2))
+    first = np.clip(np.ceil(evidence.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
+    past = np.clip(np.ceil(evidence.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
+    np.add.at(table, (rows, first), MATCH)
+    np.add.at(table, (rows, np.maximum(past, first)), -MATCH)
+    outlived = np.clip(np.ceil(evidence.s_idle / STEP_S - 0.5), 0, columns).astype(np.int64)
+    weight = CONTRADICTION * evidence.s_count
+    np.add.at(table, (s_rows, 0), weight)
+    np.add.at(table, (s_rows, outlived), -weight)
+    table = np.cumsum(table[:, :-1], axis=1)
+    table[:, columns] = 0.0
+    return table
+
+
+def touched_phones(evidence: Evidence, phones: int, horizon: float) -> Bools:
+    """Return which phones take part in the timeout that most losses agree on; the others may be immune."""
+    columns = int(horizon / STEP_S)
+    counts = np.zeros((phones, columns + 2))
+    first = np.clip(np.ceil(evidence.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
+    past = np.clip(np.ceil(evidence.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
+    np.add.at(counts, (evidence.phone, first), 1)
+    np.add.at(counts, (evidence.phone, past), -1)
+    counts = np.cumsum(counts, axis=1)[:, :columns]
+    if not counts.size or counts.max() <= 0:
+        return np.zeros(phones, bool)
+    return counts[:, int(np.argmax(np.sqrt(counts).sum(axis=0)))] > 0
+
+
+def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[float, float]]:
+    """Return the moments the timeout changed, each as (not before, not after) seconds; empty where it did not."""
+    touched = touched_phones(evidence, phones, horizon)
+    mine, survived = touched[evidence.phone], touched[evidence.s_phone]
+    born = np.concatenate([evidence.born[mine], evidence.s_born[survived]])
+    if len(born) < 4:
+        return []
+    moments = np.unique(born)
+    edges = moments if len(moments) <= MOST_BINS else np.quantile(moments, np.linspace(0, 1, MOST_BINS))
+    part = Evidence(
+        evidence.phone[mine], evidence.born[mine], evidence.lower[mine], evidence.upper[mine],
+        evidence.s_phone[survived], evidence.s_born[survived], evidence.s_idle[survived], evidence.s_count[survived],
+    )  # fmt: skip
+    rows = np.searchsorted(edges, part.born, side="right") - 1
+    s_rows = np.searchsorted(edges, part.s_born, side="right") - 1
+    sums = np.vstack([np.zeros(int(horizon / STEP_S) + 1), np.cumsum(
+        score_table(part, rows, s_rows, len(edges), horizon), axis=0)])  # fmt: skip
+    cuts = sorted(_cut(sums, 0, len(edges)))
+    return [_moment(part, edges, sums, cut, cuts) for cut in cuts]
+
+
+def _cut(sums: Floats, i: int, j: int) -> list[int]:
+    """Cut [i, j) where that gains most, again and again."""
+    if j - i < 2:
+        return []
+    whole = (sums[j] - sums[i]).max()
+    left = (sums[i + 1 : j] - sums[i]).max(axis=1)
+    right = (sums[j] - sums[i + 1 : j]).max(axis=1)
+    best = int(np.argmax(left + right))
+    if left[best] + right[best] - whole < CHANGE_PENALTY:
+        return []
+    cut = i + 1 + best
+    return [*_cut(sums, i, cut), cut, *_cut(sums, cut, j)]
+
+
+def _moment(part: Evidence, edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[float, float]:
+    """Return the last beginning of a cycle under the old timeout and the first under the new one."""
+    at = cuts.index(cut)
+    start = cuts[at - 1] if at else 0
+    end = cuts[at + 1] if at + 1 < len(cuts) else len(edges)
+    old = int(np.argmax(sums[cut] - sums[start]))
+    new = int(np.argmax(sums[end] - sums[cut]))
+    difference = np.diff(sums[:, old] - sums[:, new])
+    before = np.flatnonzero(difference[:cut] > 0)
+    after = np.flatnonzero(difference[cut:] < 0)
+    low = edges[before[-1]] if len(before) else edges[max(cut - 1, 0)]
+    high = edges[cut + after[0]] if len(after) else edges[min(cut, len(edges) - 1)]
+    return float(low), float(high)
+
+
+def probability_expiring(evidence: Evidence, phones: int, low: float, high: float, prior: float) -> float:
+    """Return the probability that bindings of this site expire inside the bracket, phones weighed one by one.
+
+    A phone may be untouched by a short timeout, and one phone may fail in lockstep by itself; so a single regular
+    phone among many that show nothing proves no timeout of the router.
+    """
+    inside = (evidence.lower < high) & (evidence.upper > low)
+    matches = np.bincount(evidence.phone[inside], minlength=phones)
+    outlived = evidence.s_idle >= high
+    against = np.bincount(evidence.s_phone[outlived], evidence.s_count[outlived], minlength=phones)
+    ratio = np.logaddexp(np.log1p(-IMMUNE) + MATCH * matches + CONTRADICTION * against, np.log(IMMUNE))
+    cells = 60.0
+    ratio = np.minimum(ratio, np.log(cells / LOCKSTEP))
+    odds = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
+    return float(1 / (1 + np.exp(-np.clip(odds, -700, 700))))

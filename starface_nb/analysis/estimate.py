@@ -1,0 +1,186 @@
+"""The NAT timeout from interval-censored cycles: a pure function on bounds, and a result that shows itself.
+
+Every cycle says one thing about the timeout T. An expired one says ``lower < T <= upper`` (the last answered and the
+first failed probe), a survived one says ``T > lower``. Some losses have other causes: each bracket may with an unknown
+probability be an accident that fell anywhere in the keepalive. The likelihood is constant between bounds, so that the
+posterior of T is exact on the pieces between all bounds; no iteration, no bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+CONTAMINATION = np.array([0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])
+"""Shares of losses with other causes that the posterior averages over."""
+
+UNSEEN_RENEWAL = 0.02
+"""Probability that a cycle seems to have survived although a renewal nobody saw cut it in two."""
+
+LONE_GAIN = np.log(8.0)
+"""What one cycle may weigh in *where* the timeout lies, so that a bracket never hangs on a single accident."""
+
+FULL_GAIN = 6.0
+"""What each cycle weighs beyond that where fewer than half of the agreeing cycles would be left."""
+
+GRAIN_S = 0.1
+"""Bounds are rounded outwards to this, seconds."""
+
+SHORTEST_S = 1.0
+"""Shortest timeout thought of; the prior of T is even in its logarithm from here to the horizon."""
+
+
+@dataclass(frozen=True)
+class TimeoutEstimate:
+    """A bracket for the NAT timeout with its level.
+
+    Attributes
+    ----------
+    low, high : float
+        The timeout is longer than `low` and at most `high` seconds (infinite where nothing bounds it).
+    level : float
+        Posterior probability that the bracket holds the timeout, given the cycles.
+    probability_below : float
+        Posterior probability that the timeout is below `threshold`.
+    threshold : float
+        Seconds.
+    supported, expired, survived : int
+        Expired cycles whose bracket overlaps the estimate, all expired cycles, survived cycles.
+    """
+
+    low: float
+    high: float
+    level: float
+    probability_below: float
+    threshold: float
+    supported: int
+    expired: int
+    survived: int
+
+    @property
+    def middle(self) -> float | None:
+        """Middle of the bracket, or None where it has no upper end."""
+        return (self.low + self.high) / 2 if np.isfinite(self.high) else None
+
+    def __str__(self) -> str:
+        """Return the bracket in words."""
+        bracket = f"({self.low:.0f} s, {self.high:.0f} s]" if np.isfinite(self.high) else f"> {self.low:.0f} s"
+        return (
+            f"NAT timeout {bracket} at {self.level:.1%}; below {self.threshold:.0f} s with probability "
+            f"{self.probability_below:.1%} ({self.supported} of {self.expired} losses agree, {self.survived} survived)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
+
+
+def estimate_timeout(
+    lower: npt.ArrayLike,
+    upper: npt.ArrayLike,
+    *,
+    threshold: float = 3600.0,
+    horizon: float = 7200.0,
+    slop: float = 1.0,
+    level: float = 0.95,
+    prior_expiring: float = 0.5,
+) -> TimeoutEstimate:
+    """Bracket the timeout from cycles.
+
+    Parameters
+    ----------
+    lower, upper : array_like, shape (n,)
+        Seconds; ``lower < T <= upper`` for a cycle that ended with a loss, `upper` infinite for one that survived.
+    threshold : float
+        The keepalive in seconds; `probability_below` refers to it.
+    horizon : float
+        A timeout above this shows no expiry; seconds.
+    slop : float
+        How far every bound may be off, seconds.
+    level : float
+        Wanted probability of the bracket.
+    prior_expiring : float
+        Probability, before looking, that bindings expire within the horizon.
+
+    Returns
+    -------
+    TimeoutEstimate
+
+    Raises
+    ------
+    ValueError
+        Bounds of different shape, negative, not a number or out of order.
+    """
+    low, high = np.asarray(lower, float).ravel(), np.asarray(upper, float).ravel()
+    if low.shape != high.shape or np.isnan(low).any() or np.isnan(high).any() or (low < 0).any() or (high < low).any():
+        raise ValueError("bounds must come in pairs with 0 <= lower <= upper")
+    expired = np.isfinite(high) & (low < horizon)
+    soft_low = np.floor(np.maximum(low - slop, 0.0) / GRAIN_S) * GRAIN_S
+    soft_high = np.minimum(np.ceil((high + slop) / GRAIN_S) * GRAIN_S, horizon)
+    edges, loglik, place, null = _posterior_pieces(soft_low, soft_high, expired, horizon)
+    logprior = np.log(np.diff(np.log(np.maximum(edges, SHORTEST_S)))) - np.log(np.log(horizon / SHORTEST_S))
+    weight = loglik + logprior[None, :] + np.log(prior_expiring / len(CONTAMINATION))
+    beyond = null + np.log1p(-prior_expiring)
+    peak = max(float(weight.max()), beyond)
+    mass = np.exp(weight - peak).sum(axis=0)
+    where = np.exp(place + logprior - (place + logprior).max())
+    outside = float(np.exp(beyond - peak))
+    total = float(mass.sum()) + outside
+    left, right = edges[:-1], edges[1:]
+    share = np.clip((threshold - left) / (right - left), 0.0, 1.0)
+    below = float((mass * share).sum()) / total
+    if outside >= 0.5 * total or mass.sum() <= 0:
+        bound = _lower_bound(low[~np.isfinite(high)], slop, level)
+        return TimeoutEstimate(bound, np.inf, level, below, threshold, 0, int(expired.sum()), int((~expired).sum()))
+    first, last = _densest(where, right - left, level)
+    bracket = float(left[first]) if first else 0.0, float(right[last])
+    held = float(where[first : last + 1].sum() / where.sum())
+    agree = expired & (soft_low < bracket[1]) & (soft_high > bracket[0])
+    return TimeoutEstimate(
+        *bracket, min(held, 0.9999), below, threshold, int(agree.sum()), int(expired.sum()), int((~expired).sum())
+    )
+
+
+def _posterior_pieces(low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float) -> tuple[Floats, Floats, Floats, float]:
+    """Return piece edges, log-likelihood per contamination and piece, that for the place alone, and beyond the horizon."""
+    survived = low[~expired]
+    edges = np.unique(np.concatenate([[0.0, SHORTEST_S, horizon], low[low < horizon], high[expired]]))
+    edges = edges[(edges == 0) | (edges >= SHORTEST_S)] if len(edges) > 2 else edges
+    edges = np.unique(np.maximum(edges, SHORTEST_S))
+    edges[0] = SHORTEST_S
+    chance = np.maximum(high[expired] - low[expired], 1.0) / horizon
+    opens = np.searchsorted(edges, np.maximum(low[expired], SHORTEST_S))
+    closes = np.searchsorted(edges, np.maximum(high[expired], SHORTEST_S))
+    contradicted = np.searchsorted(edges, np.minimum(np.maximum(survived, SHORTEST_S), horizon))
+    n = len(edges)
+    against = np.bincount(contradicted, minlength=n)[::-1].cumsum()[::-1]
+    rows = []
+    depth = np.cumsum(np.bincount(opens, minlength=n) - np.bincount(closes, minlength=n))[:-1]
+    missing = depth.max(initial=0) - depth
+    place = -LONE_GAIN * missing - FULL_GAIN * np.maximum(missing - depth.max(initial=0) / 2, 0)
+    place = place + np.log(UNSEEN_RENEWAL) * against[1:]
+    for share in CONTAMINATION:
+        other = np.log(share * chance)
+        gain = np.log1p(-share + share * chance) - other
+        steps = np.bincount(opens, gain, n) - np.bincount(closes, gain, n)
+        rows.append(other.sum() + np.cumsum(steps)[:-1] + np.log(UNSEEN_RENEWAL) * against[1:])
+    return edges, np.array(rows), place, float(np.log(chance).sum())
+
+
+def _densest(mass: Floats, width: Floats, level: float) -> tuple[int, int]:
+    """Return the first and last piece of the hull of the densest pieces that together hold `level`."""
+    order = np.argsort(-mass / width, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(mass[order]), level * mass.sum())) + 1
+    return int(order[:enough].min()), int(order[:enough].max())
+
+
+def _lower_bound(survived: Floats, slop: float, level: float) -> float:
+    """Return a bound that is wrong only if several cycles had a renewal nobody saw."""
+    if not len(survived):
+        return 0.0
+    needed = int(np.ceil(np.log(1 - level) / np.log(UNSEEN_RENEWAL)))
+    return float(max(np.sort(survived)[::-1][min(needed, len(survived)) - 1] - slop, 0.0))

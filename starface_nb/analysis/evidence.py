@@ -1,0 +1,38 @@
+"""The evidence behind each cause, as one JSON object per interval: numbers and line references."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from starface_nb.analysis.causes import REASONS
+from starface_nb.analysis.reasoning import Context, SiteView
+
+
+def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> list[str]:
+    """Return JSON texts in the order of the raw intervals."""
+    texts = pl.select(
+        pl.struct(pl.struct(line=raw["line"], end_line=raw["end_line"]).alias("lines")).struct.json_encode()
+    ).to_series() if raw.height else pl.Series([], dtype=pl.String)
+    out = np.array(texts.to_list(), dtype=object)
+    for view in views:
+        facts = view.facts
+        if facts is None or not len(facts.cause):
+            continue
+        rows = context.story.losses.row[view.losses]
+        known = facts.anchored
+        frame = pl.DataFrame({
+            "reason": np.array(REASONS, dtype=object)[facts.reason].tolist(),
+            "idle_low_s": pl.Series(np.where(known, np.round(facts.lower, 1), np.nan)).fill_nan(None),
+            "idle_high_s": pl.Series(np.where(known, np.round(facts.upper, 1), np.nan)).fill_nan(None),
+            "lost_together": facts.groups.lost,
+            "at_risk": facts.at_risk,
+            "ended_by_renewal": facts.renewed,
+            "new_port": facts.registered,
+            "late_answers": facts.lagged_near,
+            "refused": facts.refused,
+            "line": raw["line"].to_numpy()[rows],
+            "end_line": raw["end_line"][rows],
+        })  # fmt: skip
+        out[rows] = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+    return list(out)

@@ -1,0 +1,153 @@
+"""Unreachable intervals: from reachability events to who was gone from when to when.
+
+The rules are the contract's: a further UNREACHABLE belongs to the interval that is open; the next Reachable or
+Lagged line ends it, and so does a deliberate Unregister; an expiry, a removed contact or a PBX restart does not.
+A PJSIP peer is unreachable while none of its contacts is reachable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from starface_nb.frames import UTC_TIME
+from starface_nb.reading.schemas import KIND
+
+UP, DOWN, GONE = 1, 0, 2
+"""States a line can put a peer into: answering, not answering, unregistered on purpose."""
+
+REPEAT_AFTER_S = 2.0
+"""PJSIP writes one change as two lines (endpoint and contact); a later line is a repeat of its own."""
+
+RAW_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "peer": pl.String,
+    "tech": pl.String,
+    "start": UTC_TIME,
+    "end": UTC_TIME,
+    "ended_by": pl.String,
+    "repeats": pl.Int32,
+    "last_down": UTC_TIME,
+    "last_rtt_ms": pl.Float64,
+    "end_rtt_ms": pl.Float64,
+    "file": pl.String,
+    "line": pl.Int64,
+    "offset": pl.Int64,
+    "end_file": pl.String,
+    "end_line": pl.Int64,
+    "end_offset": pl.Int64,
+}
+
+
+def with_states(events: pl.DataFrame) -> pl.DataFrame:
+    """Add `row` (the log's order) and `state` (up 1, down 0, gone 2, null: says nothing) to the events.
+
+    Parameters
+    ----------
+    events : polars.DataFrame
+        Frame of schema `EVENTS`, in the log's order.
+    """
+    frame = events.with_row_index("row").filter(pl.col("time").is_not_null())
+    kind = pl.col("kind").cast(pl.String)
+    frame = frame.with_columns(
+        pl.when(pl.col("peer").is_null())
+        .then(None)
+        .when(kind == "unreachable")
+        .then(DOWN)
+        .when(kind.is_in(["reachable", "lagged"]))
+        .then(UP)
+        .when(kind == "unregistered")
+        .then(GONE)
+        .cast(pl.Int8)
+        .alias("state")
+    )
+    contacts = frame.filter((pl.col("tech") == "PJSIP") | (kind == "restart"))
+    if contacts.filter(pl.col("tech") == "PJSIP").is_empty():
+        return frame
+    states = pl.DataFrame(
+        {"row": contacts["row"], "pjsip": contact_states(contacts.select("kind", "peer", "contact").iter_rows())},
+        schema={"row": frame.schema["row"], "pjsip": pl.Int8},
+    )
+    return (
+        frame.join(states, on="row", how="left", maintain_order="left")
+        .with_columns(pl.when(pl.col("tech") == "PJSIP").then(pl.col("pjsip")).otherwise(pl.col("state")).alias("state"))
+        .drop("pjsip")
+    )
+
+
+def contact_states(lines: Iterable[tuple[str, str | None, str | None]]) -> list[int | None]:
+    """Return the peer's state after each (kind, peer, contact) line of a PJSIP log; a restart forgets all contacts."""
+    reachable: dict[str, dict[str, bool]] = {}
+    states: list[int | None] = []
+    for kind, peer, contact in lines:
+        state = None
+        if kind == "restart":
+            reachable.clear()
+        elif peer is not None:
+            state = _contact_state(reachable.setdefault(peer, {}), kind, contact)
+        states.append(state)
+    return states
+
+
+def _contact_state(known: dict[str, bool], kind: str, contact: str | None) -> int | None:
+    if kind in ("reachable", "lagged"):
+        if contact is not None:
+            known[contact] = True
+        return UP
+    if kind == "unreachable":
+        if contact is None:
+            known.clear()
+            return DOWN
+        known[contact] = False
+        return None if any(known.values()) else DOWN
+    if contact is not None and kind in ("unregistered", "expired"):
+        known.pop(contact, None)
+    return GONE if kind == "unregistered" and not any(known.values()) else None
+
+
+def unreachable_intervals(states: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per unreachable interval, sorted by start and peer.
+
+    Parameters
+    ----------
+    states : polars.DataFrame
+        Events with `row` and `state`, from `with_states`.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns of `RAW_COLUMNS`; `end` and what follows it are null while still unreachable at the log's end.
+    """
+    rows = states.filter(pl.col("state").is_not_null())
+    if rows.is_empty():
+        return pl.DataFrame(schema=RAW_COLUMNS)
+    down = pl.col("state") == DOWN
+    rows = rows.sort("peer", "row").with_columns(pl.struct("peer", down.alias("down")).rle_id().alias("run"))
+    runs = rows.group_by("run", maintain_order=True).agg(
+        pl.first("peer", "tech", "state", "file", "line", "offset", "kind", "row"),
+        pl.first("time").alias("start"),
+        pl.last("time").alias("last_down"),
+        pl.first("rtt_ms"),
+        pl.first("last_rtt_ms"),
+        ((pl.col("time") - pl.col("time").first()).dt.total_microseconds() > REPEAT_AFTER_S * 1e6).sum().alias("late"),
+        pl.len().alias("n"),
+    )
+    same = pl.col("peer").shift(-1) == pl.col("peer")
+    after = {"end": "start", "end_rtt_ms": "rtt_ms", "end_file": "file", "end_line": "line", "end_offset": "offset"}
+    runs = runs.with_columns(
+        *[pl.when(same).then(pl.col(old).shift(-1)).alias(new) for new, old in after.items()],
+        pl.when(same).then(pl.col("kind").shift(-1).cast(pl.String)).otherwise(pl.lit("open")).alias("ended_by"),
+        pl.when(pl.col("tech") == "PJSIP").then(pl.col("late")).otherwise(pl.col("n") - 1).cast(pl.Int32).alias("repeats"),
+    )
+    return (
+        runs.filter(pl.col("state") == DOWN)
+        .with_columns(pl.col("tech").cast(pl.String), pl.max_horizontal("start", "end").alias("later"))
+        .with_columns(pl.when(pl.col("end").is_not_null()).then(pl.col("later")).alias("end"))
+        .sort("start", "row")
+        .select(RAW_COLUMNS.keys())
+    )
+
+
+def of_kind(events: pl.DataFrame, *kinds: str) -> pl.DataFrame:
+    """Return the events of these kinds."""
+    return events.filter(pl.col("kind").is_in(pl.Series(kinds, dtype=KIND).implode()))

@@ -1,0 +1,229 @@
+"""One site after the other: the timeout explains losses, faults explain the rest, and the rest informs the timeout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from starface_nb.analysis.causes import CODE, Facts, find, name_causes
+from starface_nb.analysis.cycles import Cycles, Exposure
+from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
+from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout
+from starface_nb.analysis.story import Bools, Floats, Ints, Story
+from starface_nb.analysis.together import answering
+
+PRIOR_EXPIRING = 0.3
+SURE = 0.95
+ENOUGH_SURVIVED = 3
+
+
+@dataclass
+class Era:
+    """A time with one timeout: seconds since the log's start, the estimate, how probable it is, and the verdict."""
+
+    start: float
+    end: float
+    estimate: TimeoutEstimate
+    probability: float
+    verdict: str
+    renewed_by: str
+    expired: int = 0
+    survived: int = 0
+    excluded: int = 0
+
+    @property
+    def expires(self) -> bool:
+        """Bindings expire within this era."""
+        return self.probability >= 0.5 and bool(np.isfinite(self.estimate.high))
+
+
+@dataclass
+class SiteView:
+    """One site: which losses, cycles and phones (global indices) are its own."""
+
+    name: str
+    phones: Ints
+    losses: Ints
+    cycles: Ints
+    changes: list[tuple[float, float]] = field(default_factory=list)
+    eras: list[Era] = field(default_factory=list)
+    facts: Facts | None = None
+
+
+@dataclass
+class Context:
+    """What all sites share: the story, exposures, cycles and what is known of the surroundings of each loss."""
+
+    story: Story
+    exposure: Exposure
+    soft: Exposure
+    shared: Exposure
+    cycles: Cycles
+    inherited: Bools
+    new_address: Bools
+    lagged_near: Ints
+    refused: Ints
+    born: Floats
+    horizon: float
+
+
+def reason(context: Context, site: SiteView) -> None:
+    """Fill the site's eras and facts."""
+    excluded = np.zeros(len(site.losses), bool)
+    for _ in range(3):
+        fit(context, site, excluded)
+        site.facts = gather(context, site)
+        name_causes(site.facts)
+        now = (site.facts.cause != CODE["nat_expiry"]) & (site.facts.groups.group >= 0)
+        if (now == excluded).all():
+            break
+        excluded = now
+
+
+def fit(context: Context, site: SiteView, excluded: Bools) -> None:
+    """Find the eras of the site's timeout from the losses not excluded."""
+    evidence = collect(context, site, excluded)
+    phones = len(site.phones)
+    site.changes = find_changes(evidence, phones, context.horizon)
+    moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
+    site.eras = []
+    for start, end in zip(moments[:-1], moments[1:], strict=True):
+        part = evidence.between(start, end)
+        site.eras.append(judge(context, part, phones, max(start, 0.0), min(end, context.story.end)))
+
+
+def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
+    """Return candidates and survivals of the site with phones counted from 0."""
+    story, cycles = context.story, context.cycles
+    use = site.losses[~excluded]
+    exposure = pick(context, use)
+    phone = story.losses.phone[use]
+    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
+    good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
+    good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
+    mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
+    count = np.maximum(cycles.routine[mine], 1)
+    return Evidence(
+        np.searchsorted(site.phones, phone[good]),
+        exposure.anchor[good],
+        exposure.lower[good],
+        exposure.upper[good],
+        np.searchsorted(site.phones, cycles.phone[mine]),
+        cycles.start[mine],
+        cycles.idle[mine],
+        np.minimum(count, 1000),
+    )
+
+
+def pick(context: Context, use: Ints) -> Exposure:
+    """Return the exposure of each loss from its best anchor: another phone's renewal where the port was inherited."""
+    a, c = context.exposure, context.shared
+    other = np.isfinite(c.anchor[use])
+    return Exposure(*[np.where(other, getattr(c, n)[use], getattr(a, n)[use]) for n in
+                      ("renewal", "anchor", "lower", "upper", "locked")])  # fmt: skip
+
+
+def judge(context: Context, part: Evidence, phones: int, start: float, end: float) -> Era:
+    """Estimate one era."""
+    settings, story = context.story.settings, context.story
+    touched = touched_phones(part, phones, context.horizon)
+    mine, survived = touched[part.phone], touched[part.s_phone]
+    options = {
+        "threshold": settings.keepalive_s,
+        "horizon": context.horizon,
+        "slop": story.slop,
+        "level": settings.level,
+    }
+    estimate = estimate_timeout(
+        np.concatenate([part.lower[mine], part.s_idle[survived]]),
+        np.concatenate([part.upper[mine], np.full(int(survived.sum()), np.inf)]),
+        **options,
+    )
+    inside = (part.lower < estimate.high) & (part.upper > estimate.low)
+    outlived = int(part.s_count.sum())
+    if np.isfinite(estimate.high) and inside.any():
+        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING)
+    else:
+        probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
+    below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
+    short = probability * (1.0 if below else 0.0)
+    if short >= SURE:
+        verdict = "too_short"
+    elif short <= 1 - SURE and outlived >= ENOUGH_SURVIVED:
+        verdict = "no_expiry_seen"
+    else:
+        verdict = "undetermined"
+    if probability < 0.5:
+        estimate = TimeoutEstimate(
+            known_floor(context, part), np.inf, settings.level, short, settings.keepalive_s, 0, int(mine.sum()), outlived
+        )
+    renewed_by = "undetermined"
+    if verdict == "too_short" and estimate.low > settings.probe_interval_s:
+        renewed_by = "registration"
+    return Era(start, end, estimate, short, verdict, renewed_by, int(inside.sum()) if probability >= 0.5 else 0, outlived)
+
+
+def known_floor(context: Context, part: Evidence) -> float:
+    """Return the silence that bindings outlived whichever packets renew them: the probes' spacing."""
+    return context.story.settings.probe_interval_s if len(part.s_idle) else 0.0
+
+
+def gather(context: Context, site: SiteView) -> Facts:
+    """Collect the facts about the site's losses, sorted by start."""
+    story, losses, use = context.story, context.story.losses, site.losses
+    best = pick(context, use)
+    n = len(use)
+    low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
+    born = np.where(np.isfinite(best.anchor), best.anchor, losses.start[use] - 1.0)
+    for era in site.eras:
+        inside = (born >= era.start - 1e-9) & ((born < era.end) | (era is site.eras[-1]))
+        low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
+    fits = np.zeros(n, bool)
+    slop = story.slop
+    for exposure in (context.exposure, context.soft, context.shared):
+        lower, upper = exposure.lower[use], exposure.upper[use]
+        with np.errstate(invalid="ignore"):
+            fits |= exposure.locked[use] & expires & (lower < high + slop) & (upper > low - slop)
+    period = story.periods[losses.phone[use]]
+    following = story.renewals.before(losses.phone[use], np.where(np.isfinite(losses.end[use]), losses.end[use], 0) + 1)
+    end_renewal = story.renewals.time[np.maximum(following, 0)] if len(story.renewals.time) else np.zeros(n)
+    with np.errstate(invalid="ignore"):
+        rhythm = losses.renewed[use] & (np.abs(end_renewal - context.exposure.anchor[use] - period) < 0.03 * period)
+    mine = losses.start[use], losses.end[use]
+    starts = story.starts
+    k = np.searchsorted(starts, mine[0], side="right") - 1
+    recent = np.where(k >= 0, mine[0] - starts[np.maximum(k, 0)] if len(starts) else np.inf, np.inf)
+    silent = losses.last_up[use] < (starts[np.maximum(k, 0)] if len(starts) else -np.inf)
+    shows = losses.renewed[use].sum() > 0 and losses.registered[use].sum() >= 0.9 * losses.renewed[use].sum()
+    return Facts(
+        phone=losses.phone[use],
+        start=mine[0],
+        end=mine[1],
+        rtt=losses.rtt[use],
+        lower=best.lower,
+        upper=best.upper,
+        anchored=np.isfinite(best.anchor),
+        fits=fits,
+        expires=expires,
+        low=low,
+        high=high,
+        renewed=losses.renewed[use],
+        registered=losses.registered[use],
+        on_grid=losses.on_grid[use],
+        own_rhythm=rhythm,
+        inherited=context.inherited[use],
+        new_address=context.new_address[use],
+        after_pbx_start=(recent <= 70.0) & silent,
+        spans_pbx_stop=losses.restart_inside[use],
+        lagged_near=context.lagged_near[use],
+        slow_before=losses.last_rtt[use] >= 1.0,
+        refused=context.refused[use],
+        shows_ports=bool(shows),
+        window=story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0,
+        log_end=story.end,
+        at_risk=answering(mine[0], mine[1], context.born[site.phones], mine[0]),
+    )
+
+
+__all__ = ["Context", "Era", "SiteView", "find", "reason"]

@@ -1,0 +1,299 @@
+"""The log as arrays: every loss with what came before and after it, and every known renewal of a binding.
+
+Times are float seconds since the log's first event; phones are indices into a sorted list. Arrays of losses are
+sorted by phone and start, so that whatever belongs to a phone stands together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from starface_nb.analysis.intervals import of_kind
+from starface_nb.analysis.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+BIG = 1e9
+"""Spacing of phones in a joint key of phone and time; more seconds than any log has."""
+
+SAME_MOMENT_S = 3.0
+"""Lines of one registration (Registered, Saved useragent, Reachable) stand within this time."""
+
+PJSIP_TIMEOUT_S = 3.0
+"""res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
+
+
+@dataclass
+class Losses:
+    """One entry per unreachable interval (all arrays of the same length).
+
+    Attributes
+    ----------
+    phone : index of the phone; start, end : seconds, `end` infinite while open
+    failed : when the first unanswered probe was sent
+    answered : when the last answered probe was sent, as far as the probing rhythm and the lines tell
+    last_up : the phone's last line before the start that shows it answering; -inf where there is none
+    renewed : the phone sent a REGISTER at the end; certain : that is sure, not only likely
+    registered : a Registered line stands at the end
+    restart_inside : the PBX started between start and end
+    off_grid : seconds between the end and the nearest repeated probe
+    """
+
+    phone: Ints
+    start: Floats
+    end: Floats
+    failed: Floats
+    answered: Floats
+    last_up: Floats
+    rtt: Floats
+    last_rtt: Floats
+    lagged_end: Bools
+    unregistered_end: Bools
+    registered: Bools
+    restart_inside: Bools
+    off_grid: Floats
+    on_grid: Bools
+    renewed: Bools
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass
+class Renewals:
+    """Known renewals, sorted by phone and time: `seen` where a Registered line shows them, else a recovery does."""
+
+    phone: Ints
+    time: Floats
+    seen: Bools
+    line: Ints
+
+    @property
+    def key(self) -> Floats:
+        """Joint key of phone and time."""
+        return self.phone * BIG + self.time
+
+    def before(self, phone: Ints, time: Floats) -> Ints:
+        """Return the index of each phone's last renewal at or before `time`, or -1."""
+        index = np.searchsorted(self.key, phone * BIG + time, side="right") - 1
+        if not len(self.time):
+            return np.full(len(phone), -1)
+        return np.where((index >= 0) & (self.phone[np.maximum(index, 0)] == phone), index, -1)
+
+    def after(self, phone: Ints, time: Floats) -> Ints:
+        """Return the index of each phone's first renewal after `time`, or -1."""
+        index = np.searchsorted(self.key, phone * BIG + time, side="right")
+        if not len(self.time):
+            return np.full(len(phone), -1)
+        inside = index < len(self.time)
+        safe = np.minimum(index, len(self.time) - 1)
+        return np.where(inside & (self.phone[safe] == phone), index, -1)
+
+
+@dataclass
+class Story:
+    """Everything the reasoning needs of one log."""
+
+    settings: Settings
+    peers: list[str]
+    techs: list[str]
+    origin_us: int
+    end: float
+    resolution: float
+    losses: Losses
+    renewals: Renewals
+    starts: Floats
+    stops: Floats
+    periods: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def slop(self) -> float:
+        """How far a time may be off: the lines' resolution plus the way through the net."""
+        return self.resolution + 0.5
+
+
+def seconds(times: pl.Series, origin_us: int) -> Floats:
+    """Return float seconds since the origin; null becomes infinity."""
+    micro = times.dt.epoch("us").cast(pl.Float64)
+    return ((micro - origin_us) / 1e6).fill_null(float("inf")).to_numpy()
+
+
+def tell(states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, settings: Settings) -> Story:
+    """Build the story from the events with states, the raw intervals and the peers (all sorted by peer)."""
+    names = peers["peer"].to_list()
+    index = pl.DataFrame({"peer": names, "phone": range(len(names))}, schema={"peer": pl.String, "phone": pl.Int64})
+    origin = int(states["time"].dt.epoch("us").min() or 0) if states.height else 0  # type: ignore[arg-type]
+    ends = seconds(states["time"], origin)
+    moments = states["time"].dt.microsecond() != 0
+    resolution = 1.0 if not moments.any() else 0.01
+    starts, stops = pbx_starts_and_stops(states, origin)
+    registered = of_kind(states, "registered").join(index, on="peer", how="inner", maintain_order="left")
+    reg_phone, reg_time = registered["phone"].to_numpy(), seconds(registered["time"], origin)
+    order = np.lexsort((reg_time, reg_phone))
+    seen = Renewals(
+        reg_phone[order], reg_time[order], np.ones(len(order), bool), registered["line"].to_numpy()[order]
+    )
+    ups = of_kind(states, "reachable", "lagged").join(index, on="peer", how="inner", maintain_order="left")
+    losses = _losses(raw, index, origin, settings, starts, resolution)
+    _last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
+    _endings(losses, seen, [t == "PJSIP" for t in peers["tech"].cast(pl.String).to_list()], resolution)
+    story = Story(
+        settings,
+        names,
+        [t or "SIP" for t in peers["tech"].cast(pl.String).to_list()],
+        origin,
+        float(ends.max()) if len(ends) else 0.0,
+        resolution,
+        losses,
+        seen,
+        starts,
+        stops,
+    )
+    story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
+    story.periods = find_periods(story)
+    if _rhythmic(story):
+        story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
+    return story
+
+
+def pbx_starts_and_stops(states: pl.DataFrame, origin: int) -> tuple[Floats, Floats]:
+    """Return when the PBX started, and since when it had been down at each start (the shutdown, or the start)."""
+    starts = np.unique(np.round(seconds(of_kind(states, "restart")["time"], origin), 3))
+    starts = starts[np.insert(np.diff(starts) > SAME_MOMENT_S * 10, 0, True)] if len(starts) else starts
+    stops = np.sort(seconds(of_kind(states, "shutdown")["time"], origin))
+    before = np.searchsorted(stops, starts, side="right") - 1
+    last = np.where(before >= 0, stops[np.maximum(before, 0)] if len(stops) else starts, starts)
+    previous = np.insert(starts[:-1], 0, -np.inf) if len(starts) else starts
+    return starts, np.where(last > previous, last, starts)
+
+
+def _losses(
+    raw: pl.DataFrame, index: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float
+) -> Losses:
+    rows = raw.with_row_index("i").join(index, on="peer", how="left", maintain_order="left").sort("phone", "start", "i")
+    start, end = seconds(rows["start"], origin), seconds(rows["end"], origin)
+    pjsip = (rows["tech"] == "PJSIP").fill_null(value=False).to_numpy()
+    timeout = np.where(pjsip, PJSIP_TIMEOUT_S, settings.probe_timeout_s)
+    retry = np.where(pjsip, settings.probe_interval_s, settings.probe_timeout_s + settings.probe_retry_s)
+    last = seconds(rows["last_down"], origin)
+    rtt = rows["end_rtt_ms"].fill_null(0).to_numpy() / 1000
+    wait = np.where(pjsip, retry - PJSIP_TIMEOUT_S, settings.probe_retry_s)
+    span = np.where(np.isfinite(end), end - last - rtt - wait, 0.0)
+    off = np.abs((span + retry / 2) % retry - retry / 2)
+    count = np.maximum(span, 0) / retry
+    inside = np.searchsorted(starts, end, side="right") > np.searchsorted(starts, start, side="left")
+    n = len(start)
+    return Losses(
+        phone=rows["phone"].to_numpy(),
+        start=start,
+        end=end,
+        failed=start - timeout,
+        answered=start - timeout - settings.probe_interval_s,
+        last_up=np.full(n, -np.inf),
+        rtt=rtt,
+        last_rtt=rows["last_rtt_ms"].fill_null(0).to_numpy() / 1000,
+        lagged_end=(rows["ended_by"] == "lagged").to_numpy(),
+        unregistered_end=(rows["ended_by"] == "unregistered").to_numpy(),
+        registered=np.zeros(n, bool),
+        restart_inside=inside,
+        off_grid=off,
+        on_grid=off <= 0.3 + 0.9 * resolution + 0.01 * np.minimum(count, 60),
+        renewed=np.zeros(n, bool),
+        row=rows["i"].to_numpy().astype(np.int64),
+    )
+
+
+def _last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None:
+    """Move the last answered probe up to the last line that shows the phone answering."""
+    order = np.lexsort((time, phone))
+    key = phone[order] * BIG + time[order]
+    at = np.searchsorted(key, losses.phone * BIG + losses.start, side="right") - 1
+    if not len(key):
+        return
+    safe = np.maximum(at, 0)
+    own = (at >= 0) & (phone[order][safe] == losses.phone)
+    line = time[order][safe] - rtt[order][safe] / 1000
+    losses.last_up = np.where(own, time[order][safe], -np.inf)
+    losses.answered = np.where(own, np.maximum(losses.answered, line), losses.answered)
+    losses.answered = np.minimum(losses.answered, losses.failed)
+
+
+def _endings(losses: Losses, seen: Renewals, pjsip: list[bool], resolution: float) -> None:
+    """Decide at which losses' end the phone sent a REGISTER."""
+    closed = np.isfinite(losses.end)
+    end = np.where(closed, losses.end, 0.0)
+    at = seen.before(losses.phone, end + 1.0)
+    near = np.where(at >= 0, end - seen.time[np.maximum(at, 0)] if len(seen.time) else np.inf, np.inf)
+    losses.registered = closed & (near <= SAME_MOMENT_S)
+    is_pjsip = np.array(pjsip, bool)[losses.phone] if len(losses.phone) else np.empty(0, bool)
+    by_itself = closed & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~is_pjsip
+    losses.renewed = losses.registered | by_itself
+
+
+def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
+    """Join the Registered lines with the recoveries that were renewals, each moment once."""
+    losses = story.losses
+    own = losses.renewed & ~losses.registered
+    phone = np.concatenate([seen.phone, losses.phone[own]])
+    time = np.concatenate([seen.time, losses.end[own] - losses.rtt[own]])
+    shown = np.concatenate([np.ones(len(seen.phone), bool), np.zeros(int(own.sum()), bool)])
+    line = np.concatenate([seen.line, end_lines[losses.row[own]]])
+    order = np.lexsort((time, phone))
+    phone, time, shown, line = phone[order], time[order], shown[order], line[order]
+    fresh = np.ones(len(time), bool)
+    fresh[1:] = (np.diff(time) > SAME_MOMENT_S) | (np.diff(phone) != 0)
+    return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh])
+
+
+def find_periods(story: Story) -> Floats:
+    """Return each phone's re-REGISTER period, from the most usual spacing of its renewals; NaN where none is usual."""
+    renewals = story.renewals
+    periods = np.full(len(story.peers), np.nan)
+    gaps = np.diff(renewals.time)
+    same = np.diff(renewals.phone) == 0
+    usable = same & (gaps > 2 * SAME_MOMENT_S) & (gaps < 2.2 * max(story.settings.keepalive_s, 3600.0))
+    who = renewals.phone[1:]
+    for phone in np.unique(who[usable]):
+        mine = np.sort(gaps[usable & (who == phone)]) if len(who) < 4096 else np.sort(gaps[_slice(who, phone)][usable[_slice(who, phone)]])
+        periods[phone] = usual_gap(mine)
+    return periods
+
+
+def _slice(sorted_values: Ints, value: int) -> slice:
+    return slice(*np.searchsorted(sorted_values, [value, value + 1]))
+
+
+def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
+    """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN."""
+    if len(gaps) < 2:
+        return float("nan")
+    reach = np.searchsorted(gaps, gaps * (1 + 2 * tolerance), side="right") - np.arange(len(gaps))
+    best = int(np.argmax(reach))
+    if reach[best] < max(2, 0.3 * len(gaps)):
+        return float("nan")
+    return float(np.median(gaps[best : best + reach[best]]))
+
+
+def _rhythmic(story: Story) -> bool:
+    """Count a recovery on the probing grid as a renewal where it comes just one period after the last one."""
+    losses, renewals = story.losses, story.renewals
+    open_question = np.isfinite(losses.end) & ~losses.renewed & ~losses.unregistered_end
+    before = renewals.before(losses.phone, losses.start)
+    period = story.periods[losses.phone]
+    gap = losses.end - renewals.time[np.maximum(before, 0)] if len(renewals.time) else np.full(len(losses), np.inf)
+    tolerance = np.where(losses.on_grid, 0.012, 0.02)
+    with np.errstate(invalid="ignore"):
+        fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance * period + 60.0 * _is_pjsip(story))
+    losses.renewed |= fits
+    return bool(fits.any())
+
+
+def _is_pjsip(story: Story) -> Bools:
+    return np.array([t == "PJSIP" for t in story.techs], bool)[story.losses.phone]
