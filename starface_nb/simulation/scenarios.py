@@ -109,11 +109,17 @@ def reconnects(rng: Rng, where: Site, days: float, number: int) -> list[Fault]:
 
 
 def bursts(rng: Rng, where: Site, start: float, end: float, per_hour: float) -> list[Fault]:
-    """Everything is lost for some seconds, again and again."""
-    times = rng.uniform(start, end, rng.poisson(per_hour * (end - start) / HOUR))
+    """Most packets are lost for some seconds, again and again."""
+    times = np.sort(rng.uniform(start, end, rng.poisson(per_hour * (end - start) / HOUR)))
     return [
-        Fault("packet_loss", float(t), float(t + min(40.0, 4.0 + rng.exponential(8.0))), where.name)
-        for t in sorted(times)
+        Fault(
+            "packet_loss",
+            t,
+            t + min(25.0, 4.0 + rng.exponential(7.0)),
+            where.name,
+            values={"rate": rng.uniform(0.7, 1)},
+        )
+        for t in times.tolist()
     ]
 
 

@@ -179,9 +179,12 @@ def _recorded_eras(s: dict, zone: ZoneInfo, first: float, last: float, data: dic
 def hold_against(truth: Truth, case: object) -> Score:
     """Score a `Diagnosis`."""
     pairs, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
+    # Of several sites, one whose address no line shows cannot be told apart; a single one is then "unknown".
+    shown = set(case.log.events["address"].drop_nulls().to_list())  # type: ignore[attr-defined]
     scores = [
         _era_score(truth, site, i, case.sites, case.eras)  # type: ignore[attr-defined]
         for site in truth.sites
+        if len(truth.sites) == 1 or site.addresses & shown
         for i in range(len(site.eras))
     ]
     return Score(truth.name, truth.family, scores, pairs, missing, extra, confusions)
@@ -221,7 +224,8 @@ def _era_score(truth: Truth, site: Site, i: int, sites: pl.DataFrame, eras: pl.D
         era.expired + era.survived, era.expired, (era.low, era.high),
     )  # fmt: skip
     rows = [r for r in sites.iter_rows(named=True) if {r["site"], *(r["addresses"] or [])} & site.addresses]
-    rows = [r for r in rows if r["site"] != NO_SITE]
+    if not rows and len(truth.sites) == 1:
+        rows = [r for r in sites.iter_rows(named=True) if r["site"] == NO_SITE]
     if not rows:
         return score
     row = max(rows, key=lambda r: r["phones"])
