@@ -39,7 +39,7 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
     x = alt.X(
         "low:Q",
         scale=alt.Scale(type="sqrt", domain=[0, top], nice=False),
-        axis=alt.Axis(title=tr("minutes since the renewal"), values=_MINUTES),
+        axis=alt.Axis(title=tr("minutes since the renewal"), values=_MINUTES, format="~r"),
     )
     down = alt.Scale(domain=[s.begin.isoformat(), s.until.isoformat()], reverse=True, nice=False)
     y = alt.Y("at:T", scale=down, axis=s.time_axis())

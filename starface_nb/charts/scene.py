@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +18,14 @@ from starface_nb.errors import SettingError
 from starface_nb.guide.i18n import Translator, translator
 
 Window = tuple[datetime, datetime]
-_UNSEEN = r"[\x00-\x1f\x7f-\x9f\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}]"
+_UNSEEN = "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 _DAY = {"en": "%-d %b", "de": "%-d.%-m.", "fr": "%d/%m"}
 _MOMENT = {"en": "%Y-%m-%d %H:%M:%S", "de": "%d.%m.%Y %H:%M:%S", "fr": "%d/%m/%Y %H:%M:%S"}
+
+
+def harmless(text: str) -> str:
+    """Return a text from a log with control and direction characters made visible."""
+    return re.sub(_UNSEEN, "\ufffd", text)
 
 
 def plain(column: str) -> pl.Expr:
@@ -86,8 +92,8 @@ class Scene:
             return tr("{phones} at {place}: never unreachable", phones=phones, place=place)
         losses = tr.count("unreachable {n} time", "unreachable {n} times", self.intervals.height)
         top = self.intervals["cause"].value_counts().sort("count", "cause", descending=[True, False])
-        most = tr("{n} of them {cause}", n=tr.number(top["count"][0]), cause=cause_names(tr)[top["cause"][0]])
-        return tr("{phones} at {place}: {losses}, {most}", phones=phones, place=place, losses=losses, most=most)
+        most = tr("mostly: {cause} ({n})", n=tr.number(top["count"][0]), cause=cause_names(tr)[top["cause"][0]])
+        return tr("{phones} at {place}: {losses}; {most}", phones=phones, place=place, losses=losses, most=most)
 
     def span(self) -> str:
         """Say which time is shown."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from html import escape
 from typing import Any
 
 import altair as alt
@@ -80,9 +82,6 @@ _CONFIG: dict[str, Any] = {
     "bar": {"discreteBandSize": {"band": 0.8}},
 }
 
-_TAG = re.compile(r"<(?!svg)[^>]*>")
-_SPOKEN = re.compile(r' (?:aria-[a-z]+|role|pointer-events)="[^"]*"')
-
 
 def cause_names(tr: Translator) -> dict[str, str]:
     """Return the causes' names in the translator's language, in the vocabulary's order."""
@@ -114,26 +113,28 @@ def to_inline_svg(chart: Any) -> str:
     """Return a chart as an SVG for a page that has its own background: text takes the page's colour."""
     marker = "#010203"
     style = {"guide-label": {"fill": marker}, "guide-title": {"fill": marker}}
-    config = {"background": None, "style": style, "title": {"color": marker, "subtitleColor": marker}}
-    return _slim(_svg(specification(chart), config)).replace(marker, "currentColor")
+    title = {"color": marker, "subtitleColor": marker}
+    svg = _svg(specification(chart), background=None, style=style, title=title).replace(marker, "currentColor")
+    # several pictures share one page: their clip paths and gradients must not share a name
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    return re.sub(r'( id="|url\(#)', rf"\g<1>p{own}-", svg)
 
 
-def _svg(spec: dict[str, Any], config: dict[str, Any] | None = None) -> str:
+def _svg(spec: dict[str, Any], **config: Any) -> str:
+    """Draw; one description for the whole picture instead of one for each of its marks."""
     svg: str = vl_convert.vegalite_to_svg(
-        spec, vl_version=_OLDEST_VEGA_LITE, config=config or {"background": "white"}, allowed_base_urls=[]
+        spec,
+        vl_version=_OLDEST_VEGA_LITE,
+        config={"background": "white", "aria": False, **config},
+        allowed_base_urls=[],
     )
-    return svg
-
-
-def _slim(svg: str) -> str:
-    """Leave out each mark's spoken description: it is more than half of the picture, kept in every notebook."""
-    return _TAG.sub(lambda tag: _SPOKEN.sub("", tag[0]), svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spec.get("description", ""))}" ', 1)
 
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     spec = {**spec, "$schema": _SCHEMA}
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    data = {_MIME: spec, "image/svg+xml": _slim(_svg(spec)), "text/plain": "starface_nb picture"}
+    data = {_MIME: spec, "image/svg+xml": _svg(spec), "text/plain": "starface_nb picture"}
     return data, {_MIME: {"embed_options": {"actions": actions}}}
 
 

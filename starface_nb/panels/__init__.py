@@ -1,1 +1,8 @@
-"""Widgets: choose a log, walk the checklist, brush a time window."""
+"""Panels: choose a log, look at what happened, walk the checklist, hand out the report; without writing code."""
+
+from starface_nb.panels.checklist import ChecklistPanel
+from starface_nb.panels.chooser import LogChooser
+from starface_nb.panels.explorer import Explorer
+from starface_nb.panels.report import ReportPanel
+
+__all__ = ["ChecklistPanel", "Explorer", "LogChooser", "ReportPanel"]
