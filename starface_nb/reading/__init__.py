@@ -1,1 +1,89 @@
 """From files to events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from starface_nb.reading import catalogue, clock, order
+from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.parse import parse
+from starface_nb.reading.scan import Limits, scan_logs
+from starface_nb.reading.schemas import EVENTS, UNPARSED
+
+__all__ = ["EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log"]
+
+NOTHING_RELEVANT = (
+    "No reachability or registration message was found. Was qualify on for the phones, and does the log's level include "
+    "NOTICE (and VERBOSE, for PJSIP and for registrations)?"
+)
+
+
+def read_log(
+    logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    time_zone: str = "Europe/Berlin",
+    progress: bool = True,
+    cache: str | os.PathLike[str] | None = None,
+    year: int | None = None,
+    limits: Limits | None = None,
+) -> Log:
+    """Read one log: all its files, in the order of their content's time.
+
+    Parameters
+    ----------
+    logs : path or sequence of paths
+        Files, compressed files, archives (support bundles), folders, globs; `-` is standard input.
+    time_zone : str
+        Zone of the log's local times.
+    progress : bool
+        Show progress on anything longer than a second.
+    cache : path, optional
+        Folder in which what was read is remembered.
+    year : int, optional
+        Year of the first line of every file whose lines name none; otherwise it is inferred.
+    limits : Limits, optional
+        What a source may cost at most.
+
+    Returns
+    -------
+    Log
+
+    Raises
+    ------
+    InputError
+        A source is missing, empty, damaged, encrypted or refused.
+    SettingError
+        The time zone does not exist.
+    """
+    zone = clock.zone(time_zone)
+    paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
+    hits, notes = scan_logs(
+        paths,
+        catalogue.needles(),
+        progress=progress,
+        limits=limits,
+        cache=Path(cache) if cache is not None else None,
+    )
+    hits, copies = order.without_copies(hits)
+    parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
+    parsed, overlaps = order.without_overlaps(parsed)
+    files = tuple(LogFile(p.hits.name, p.hits.bytes, p.hits.lines_total, p.hits.fingerprint, p.hits.note) for p in parsed)
+    events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
+    hint = [] if _says_something(events) else [NOTHING_RELEVANT]
+    return Log(
+        events=events,
+        unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
+        files=files,
+        time_zone=time_zone,
+        first=min((p.first for p in parsed if p.first), default=None),
+        last=max((p.last for p in parsed if p.last), default=None),
+        notes=(*notes, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
+    )
+
+
+def _says_something(events: pl.DataFrame) -> bool:
+    return bool(events["peer"].is_not_null().any())

@@ -1,0 +1,168 @@
+"""Which matched lines are believed: not what stands in a dump, on a continuation line or behind a made-up prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from starface_nb.reading import catalogue, layouts
+from starface_nb.reading.context import read_range
+from starface_nb.reading.scan import Hits
+
+# A received SIP message is at most a UDP datagram or chan_sip's TCP limit; a dump without its end within this is cut.
+DUMP_BYTES = 128 << 10
+_MOST_CHECKED = 1000
+
+DUMP = "inside a dump of a received or sent message"
+NO_HEADER = "no header, in a file whose lines have one: the continuation of another message"
+NO_PREFIX = "text before the header, which the file's other lines do not have"
+UNKNOWN = "begins like an event, but its wording is not known"
+UNFINISHED = "the last line is not finished"
+_HEADERLESS = ("none", "stamped")
+_PREFIXED = ("prefixed", "prefixed-opened")
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the lines of one file begin, seen over all lines at hand.
+
+    Attributes
+    ----------
+    prefixes : tuple of str
+        Shapes (digits as 9) of what stands before the header throughout; empty where nothing does.
+    headed : bool
+        Every entry has a header, so that a line without one continues the entry before.
+    console : bool
+        Some entries have a console's header, so that its header-less verbose lines carry a verbosity mark.
+    """
+
+    prefixes: tuple[str, ...]
+    headed: bool
+    console: bool
+
+
+def habits(rows: pl.DataFrame) -> Habits:
+    """Return the habits of a file's lines; `rows` has `layout`, `level` and `prefix`."""
+    style = {layout.name: layout.style for layout in layouts.layouts() if not layout.prefixed} | {"json": "file"}
+    kind = pl.col("layout").replace_strict(style, default="")
+    plain = (kind == "console") & (pl.col("level") == "VERBOSE")  # a console shows verbose lines without a header
+    headed, console, prefixed = rows.select(
+        ((kind == "file") | plain).sum().alias("headed"),
+        ((kind == "console") & ~plain).sum().alias("console"),
+        (pl.col("layout") == "prefixed").sum().alias("prefixed"),
+    ).row(0)
+    prefixes: tuple[str, ...] = ()
+    if prefixed > headed + console:
+        shapes = rows.filter(pl.col("layout") == "prefixed").select(_shape()).to_series().value_counts()
+        prefixes = tuple(shapes.filter(pl.col("count") * 20 >= prefixed)["prefix"].sort())
+        headed += prefixed
+    return Habits(prefixes, headed > console, console > 0)
+
+
+def _shape() -> pl.Expr:
+    return pl.col("prefix").str.replace_all(r"\d+", "9")
+
+
+def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFrame:
+    """Put the entry that a cut entry swallowed in place of the line it stands on.
+
+    From Asterisk 16 on an entry longer than LOGMSG_SIZE loses its newline, so that the next entry follows on the same
+    physical line: behind the cut entry's 8 KiB, which may have begun some lines earlier.
+    """
+    suspicious = pl.col("layout").is_in([*_HEADERLESS, *(() if habit.prefixes else _PREFIXED)])
+    suspicious |= pl.col("text").str.len_bytes() > layouts.CUT_AT
+    inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & suspicious)
+    inner = inner.filter(pl.col("text").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
+    texts = {i: _swallowed(t, offset, hits) for i, t, offset in inner.select("i", "text", "offset").iter_rows()}
+    texts = {i: text for i, text in texts.items() if text}
+    if not texts:
+        return rows
+    at = pl.Series(list(texts), dtype=pl.UInt32)
+    again = layouts.read_headers(pl.Series(list(texts.values())))
+    again = pl.concat([rows[at.to_list()].select("offset", "line"), pl.DataFrame({"text": list(texts.values())}), again], how="horizontal")
+    others = rows.with_row_index("i").filter(~pl.col("i").is_in(at.implode())).drop("i")
+    return pl.concat([others, again]).sort("offset")
+
+
+def _swallowed(text: str, offset: int, hits: Hits) -> str | None:
+    """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
+    entry = layouts.inner_entry(text)
+    if entry is None or layouts.begins_with_header(text):
+        return entry if entry and len(text) - len(entry) >= layouts.CUT_AT else layouts.inner_entry(text, layouts.CUT_AT)
+    position = offset + len(text[: -len(entry)].encode())
+    begin = max(0, position - 2 * layouts.CUT_AT)
+    at, start = begin, None
+    for piece in read_range(hits.name, begin, offset).split(b"\n")[:-1]:
+        start = at if layouts.begins_with_header(piece.decode("utf-8", "replace")) else start
+        at += len(piece) + 1
+    return entry if start is not None and position - start >= layouts.CUT_AT else None
+
+
+def judge(found: pl.DataFrame, habit: Habits) -> pl.DataFrame:
+    """Add `doubt`: why a matched line is not believed, null where it is.
+
+    Parameters
+    ----------
+    found : polars.DataFrame
+        Matched rows in the file's order, with `entry`, `offset`, `layout`, `prefix`, `message`, `bare` and `bytes`.
+    """
+    roles = pl.Series([entry.role for entry in catalogue.entries()], dtype=pl.String)
+    found = found.with_columns(roles.gather(found["entry"]).alias("role"))
+    marked = pl.col("message") != pl.col("bare")
+    bare = pl.col("layout").is_in(_HEADERLESS)
+    continued = bare & (pl.lit(habit.headed) | ((pl.col("layout") == "none") & pl.lit(habit.console) & ~marked))
+    strange = pl.col("layout").is_in(_PREFIXED) & ~_shape().is_in(list(habit.prefixes))
+    return found.with_columns(
+        pl.when(pl.Series(_in_dump(found)))
+        .then(pl.lit(DUMP))
+        .when(continued)
+        .then(pl.lit(NO_HEADER))
+        .when(strange)
+        .then(pl.lit(NO_PREFIX))
+        .alias("doubt")
+    )
+
+
+def _in_dump(found: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Say for every matched row whether it stands in a dump of a SIP message.
+
+    A PJSIP dump says how many bytes it has; one of chan_sip reaches from its begin to the last end mark before the next
+    begin, so that an end mark in the received text does not end it.
+    """
+    inside = np.zeros(found.height, dtype=np.bool_)
+    marks = found.with_row_index("at").filter(pl.col("role").is_in(["dump", "dump-end"]))
+    if not marks.height:
+        return inside
+    offset = found["offset"].to_numpy()
+    begin: int | None = None
+    for at, role, size, text in marks.select("at", "role", "bytes", "text").iter_rows():
+        if role == "dump" and size is not None:
+            stop = offset[at] + len(text.encode()) + 1 + int(size)
+            inside[at + 1 : int(np.searchsorted(offset, stop))] = True
+            begin = None
+        elif role == "dump":
+            begin = at
+        elif begin is not None and offset[at] - offset[begin] <= DUMP_BYTES:
+            inside[begin + 1 : at] = True
+    return inside
+
+
+def looks_like_event(unfinished: int) -> pl.Expr:
+    """Say whether a line that no entry reads begins like one: as an expression over rows."""
+    written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains("pjsip")
+    cut = (pl.col("offset") == unfinished) & pl.col("bare").str.contains(catalogue.BEGINNING)
+    return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut)
+
+
+def why_not(unfinished: int, habit: Habits) -> pl.Expr:
+    """Return the reason why such a line is not an event, as an expression over rows."""
+    continued = pl.col("layout").is_in(_HEADERLESS) & pl.lit(habit.headed)
+    return (
+        pl.when(pl.col("offset") == unfinished)
+        .then(pl.lit(UNFINISHED))
+        .when(continued)
+        .then(pl.lit(NO_HEADER))
+        .otherwise(pl.lit(UNKNOWN))
+    )

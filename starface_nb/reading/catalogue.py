@@ -1,0 +1,153 @@
+"""The message catalogue: reads one TOML file per dialect and matches messages against its entries."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
+GROUPS = (
+    "peer", "identity", "endpoint", "address", "port", "contact",
+    "rtt_ms", "limit_ms", "last_rtt_ms", "detail", "state", "bytes",
+)  # fmt: skip
+# Few and rare: every needle costs time over the whole log, every false hit a parse. Each message of the catalogue
+# contains one of them (a test checks it), also inside JSON, whatever the quoting.
+NEEDLES = (
+    b" is now ",
+    b"egist",
+    b" failed for ",
+    b"ed contact ",
+    b"sterisk ",
+    b"modules will be loaded",
+    b"ssion timeout reached",
+    b"etries exceeded",
+    b" MD5 authentication ",
+    b"plaintext password for",
+    b"Reloading ",
+    b"Rotated Logs",
+    b"last minute cleanups",
+    b"Logging resumed",
+    b"<---",
+    b"configured AORs",
+    b"not found for endpoint",
+)
+# A message that begins like this but is read by no entry is kept as unparsed.
+SUSPECT = (
+    r"(?i)^(?:peer .* is now|contact .*/sips?:.* is now (?:un)?reachable|endpoint .* is now (?:un)?reachable"
+    r"|(?:un)?registered (?:sip|iax2) '|registration from '|request '?(?:register|from)' ?.* failed for"
+    r"|(?:added|removed) contact ')"
+)
+
+
+# What an unfinished last line may have of it.
+BEGINNING = r"^(?:Peer|Registered|Unregistered|Registration|Contact|Endpoint|Added|Removed|Request|Retransm)\b"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One message of the catalogue; the fields are explained at the head of `chan_sip.toml`."""
+
+    id: str
+    tech: str | None
+    modules: tuple[str, ...]
+    starts: str
+    pattern: str
+    source: str
+    samples: tuple[tuple[str, dict[str, object]], ...]
+    kind: str = ""
+    kinds: dict[str, str] = field(default_factory=dict)
+    role: str = ""
+    fallback: bool = False
+
+    def written_by(self, module: str) -> bool:
+        """Say whether a line that names `module` (or none) can be this message."""
+        return not module or not self.modules or any(fnmatchcase(module, m) for m in self.modules)
+
+    def kind_of(self, state: str | None) -> str:
+        """Return the event's kind, or "" for a line that is no event."""
+        if not self.kinds:
+            return self.kind
+        return self.kinds.get(state or "", "") or (self.kinds.get((state or "").lower(), "") if self.fallback else "")
+
+
+def _load(dialect: str) -> Iterator[Entry]:
+    with Path(__file__).with_name(f"{dialect}.toml").open("rb") as file:
+        data = tomllib.load(file)
+    for m in data["message"]:
+        modules = tuple(m.pop("modules", data["modules"]))
+        samples = tuple((text, expected) for text, expected in m.pop("samples"))
+        yield Entry(tech=data["tech"] or None, modules=modules, samples=samples, **m)
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Return every message of every dialect, the fallbacks last."""
+    found = [entry for dialect in DIALECTS for entry in _load(dialect)]
+    return tuple(sorted(found, key=lambda entry: entry.fallback))
+
+
+def needles() -> tuple[bytes, ...]:
+    """Return the byte strings of which a relevant line contains at least one."""
+    return NEEDLES
+
+
+def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
+    """Match messages against the catalogue.
+
+    Parameters
+    ----------
+    message : polars.Series of String, shape (n,)
+        Without the verbose prefix.
+    module : polars.Series of String, shape (n,)
+        Base name of the source file that wrote the line; "" where the layout names none.
+
+    Returns
+    -------
+    polars.DataFrame, shape (m, 2 + len(GROUPS)), m <= n
+        `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`) and the raw text of every group (String, null
+        where the message has none).
+    """
+    rest = pl.DataFrame({"row": pl.int_range(message.len(), eager=True, dtype=pl.UInt32), "m": message, "module": module})
+    names = module.unique().to_list()
+    found = [pl.DataFrame(schema={"row": pl.UInt32, "entry": pl.UInt16} | dict.fromkeys(GROUPS, pl.String))]
+    for index, entry in enumerate(entries()):
+        if not rest.height:
+            break
+        allowed = [name for name in names if entry.written_by(name)]
+        could = pl.col("m").str.starts_with(entry.starts) if entry.starts else pl.lit(value=True)
+        if len(allowed) < len(names):
+            could &= pl.col("module").is_in(allowed)
+        some = rest.filter(could)
+        if some.height:
+            got, missed = _extract(some, entry, index)
+            found.append(got)
+            rest = pl.concat([rest.filter(~could), missed])
+    return pl.concat(found).sort("row")
+
+
+def _extract(some: pl.DataFrame, entry: Entry, index: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the groups of the rows that `entry`'s pattern reads, and the rows it does not read."""
+    names = _group_names(entry.pattern)
+    if names:
+        some = some.with_columns(pl.col("m").str.extract_groups(entry.pattern).struct.unnest())
+        hit = pl.any_horizontal(pl.col(names).is_not_null())
+    else:
+        hit = pl.col("m").str.contains(entry.pattern)
+    same = {group: [name for name in names if name.rstrip("0123456789") == group] for group in GROUPS}
+    found = some.filter(hit).select(
+        "row",
+        pl.lit(index, pl.UInt16).alias("entry"),
+        *(pl.coalesce(c).alias(n) if c else pl.lit(None, pl.String).alias(n) for n, c in same.items()),
+    )
+    return found, some.filter(~hit).select("row", "m", "module")
+
+
+def _group_names(pattern: str) -> list[str]:
+    return re.findall(r"\(\?P<(\w+)>", pattern)

@@ -1,0 +1,240 @@
+"""The clock: the missing year, and local time to UTC over both changes of daylight saving time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starface_nb.errors import SettingError
+from starface_nb.reading.stamps import NO_YEAR
+
+_SECOND = 1_000_000
+_HOUR = 3600 * _SECOND
+_DAY = 24 * _HOUR
+_QUARTER = _HOUR // 4  # zones change their offset on a quarter of an hour
+NOT_A_TIME = np.iinfo(np.int64).min
+# A line may be written a moment after a later one (several threads); only more than this is a clock set back.
+STEP_BACK_S = 2.0
+
+Micros = NDArray[np.int64]
+Nearby = Callable[[int, int], tuple[Micros, Micros]]
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the zone, or say what is wrong with its name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingError(
+            f"{name!r} is no time zone.", next_step="Use a name such as Europe/Berlin, Europe/Paris or UTC."
+        ) from None
+
+
+def micros(times: pl.Series) -> Micros:
+    """Return microseconds since 1970 (`NOT_A_TIME` for null)."""
+    return times.to_physical().fill_null(NOT_A_TIME).to_numpy().astype(np.int64)
+
+
+def datetime_of(time: int) -> datetime | None:
+    """Return microseconds since 1970 as a naive time, None for `NOT_A_TIME`."""
+    return None if time == NOT_A_TIME else datetime(1970, 1, 1) + timedelta(microseconds=time)  # noqa: DTZ001
+
+
+def _year_start(year: Micros) -> Micros:
+    return (year - 1970).astype("datetime64[Y]").astype("datetime64[us]").astype(np.int64)
+
+
+def _is_leap(year: Micros) -> NDArray[np.bool_]:
+    return (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+
+
+def with_years(local: Micros, newest: datetime, first_year: int | None = None) -> tuple[Micros, bool]:
+    """Put the missing years into local times.
+
+    Parameters
+    ----------
+    local : ndarray of int64, shape (n,)
+        Local times in the log's order, microseconds; in the year `NO_YEAR` where the stamp has none.
+    newest : datetime
+        Naive local time that the last line cannot be later than (the file's own time).
+    first_year : int, optional
+        Year of the first line, where the user knows it.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    bool
+        Whether a year was inferred.
+
+    Notes
+    -----
+    From December to January the year counts up. The year comes from the nearest line with a full date, else from
+    `first_year`, else it is the latest that does not lie after `newest`; a 29 February must exist in it.
+    """
+    start = int(_year_start(np.array([NO_YEAR]))[0])
+    known = local != NOT_A_TIME
+    where = np.flatnonzero(known & (local < start + 366 * _DAY))
+    if not where.size:
+        return local, False
+    key = local[where] - start
+    jumps = np.diff(key, prepend=key[0])
+    relative = np.cumsum((jumps < -180 * _DAY).astype(np.int64) - (jumps > 330 * _DAY).astype(np.int64))
+    full = np.flatnonzero(known & (local >= start + 366 * _DAY))
+    if full.size:
+        base = _year_by_neighbour(local, where, full, key, relative)
+    elif first_year is not None:
+        base = first_year
+    else:
+        base = _year_by_file(newest, key, relative)
+    out = local.copy()
+    out[where] = _in_year(key, base + relative)
+    return out, True
+
+
+def _in_year(key: Micros, year: Micros) -> Micros:
+    """Return the time `key` after the start of a leap year, as the same day and month of `year`."""
+    after_february = (key >= 60 * _DAY) & ~_is_leap(year)
+    return _year_start(year) + key - np.where(after_february, _DAY, 0)
+
+
+def _year_by_neighbour(local: Micros, where: Micros, full: Micros, key: Micros, relative: Micros) -> int:
+    """Return the year of relative year 0, from the pair of neighbours (one with a full date) that lie closest in the log."""
+    at = np.clip(np.searchsorted(full, where), 0, full.size - 1)
+    before = full[np.maximum(at - 1, 0)]
+    nearest = np.where(np.abs(before - where) <= np.abs(full[at] - where), before, full[at])
+    i = int(np.argmin(np.abs(nearest - where)))
+    other = int(local[nearest[i]])
+    year = 1970 + int(np.datetime64(other, "us").astype("datetime64[Y]").astype(np.int64))
+    options = np.array([year - 1, year, year + 1], dtype=np.int64)
+    distance = np.abs(_in_year(np.repeat(key[i], 3), options) - other)
+    return int(options[np.argmin(distance)] - relative[i])
+
+
+def _year_by_file(newest: datetime, key: Micros, relative: Micros) -> int:
+    latest = int(np.datetime64(newest + timedelta(days=1), "us").astype(np.int64))
+    base = newest.year - int(relative[-1])
+    if int(_in_year(key[-1:], np.array([newest.year]))[0]) > latest:
+        base -= 1
+    leap_days = np.unique(relative[(key >= 59 * _DAY) & (key < 60 * _DAY)])
+    for back in range(9):
+        if bool(np.all(_is_leap(leap_days + base - back))):
+            return base - back
+    return base
+
+
+@dataclass(frozen=True)
+class Utc:
+    """Times in UTC, microseconds since 1970, with what was noticed on the way."""
+
+    time: Micros
+    impossible: int
+    ambiguous: int
+
+
+def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = None) -> Utc:
+    """Turn local times into UTC.
+
+    Parameters
+    ----------
+    local, offset : ndarray of int64, shape (n,)
+        Local times (microseconds) and byte offsets of the lines, in the log's order.
+    name : str
+        Time zone.
+    nearby : callable, optional
+        `nearby(start, end)` returns offsets and local times of all lines between two byte offsets, read when lines fall
+        into the hour that the autumn change repeats.
+
+    Notes
+    -----
+    In that hour the log's own order decides: the largest step backwards among its lines is the change. Without one the
+    hour was passed through once, and the missing hour belongs into the larger gap before or after. Local times that
+    spring leaves out keep winter time's offset.
+    """
+    known = local != NOT_A_TIME
+    quarters, place = np.unique(np.where(known, local // _QUARTER, 0), return_inverse=True)
+    base = quarters * _QUARTER
+    grid = pl.Series(base).cast(pl.Datetime("us"))
+    early = micros(grid.dt.replace_time_zone(name, ambiguous="earliest", non_existent="null"))
+    late = micros(grid.dt.replace_time_zone(name, ambiguous="latest", non_existent="null"))
+    earlier = pl.Series(base - 3 * _HOUR).cast(pl.Datetime("us"))
+    winter = micros(earlier.dt.replace_time_zone(name, ambiguous="earliest", non_existent="null")) + 3 * _HOUR
+    gap = early == NOT_A_TIME
+    first = np.where(gap, winter, early) - base
+    second = np.where(gap, first, late - base)
+    utc = np.where(known, local + first[place], NOT_A_TIME)
+    twice = known & (first != second)[place]
+    if twice.any():
+        is_late = _second_pass(local, offset, twice, nearby)
+        utc = np.where(is_late, local + second[place], utc)
+    return Utc(utc, int((known & gap[place]).sum()), int(twice.sum()))
+
+
+def _second_pass(
+    local: Micros, offset: Micros, twice: NDArray[np.bool_], nearby: Nearby | None
+) -> NDArray[np.bool_]:
+    """Say for every line in a repeated hour whether it is of the hour's second pass."""
+    late = np.zeros(local.size, dtype=np.bool_)
+    days = np.where(twice, local // _DAY, -1)
+    for day in np.unique(days[twice]):
+        here = np.flatnonzero(days == day)
+        first, last = int(here[0]), int(here[-1])
+        before = int(local[first - 1]) if first else None
+        after = int(local[last + 1]) if last + 1 < local.size else None
+        at, times = offset[here], local[here]
+        if nearby is not None:
+            low = int(offset[first - 1]) if first else 0
+            high = int(offset[last + 1]) if last + 1 < local.size else int(offset[last]) + 1
+            at, times, before, after = _with_nearby(nearby(low, high), at, times, before, after)
+        late[here] = offset[here] >= _turn(at, times, before, after)
+    return late
+
+
+def _with_nearby(
+    near: tuple[Micros, Micros], at: Micros, times: Micros, before: int | None, after: int | None
+) -> tuple[Micros, Micros, int | None, int | None]:
+    """Add the lines around to the lines in a repeated hour, and say which times stand next to that hour."""
+    low, high = int(times.min()) // _HOUR * _HOUR, int(times.max()) // _HOUR * _HOUR + _HOUR
+    offsets, locals_ = near
+    inside = (locals_ >= low) & (locals_ < high)
+    outer = locals_[~inside & (offsets < at[0])]
+    before = int(outer[-1]) if outer.size else before
+    outer = locals_[~inside & (offsets > at[-1])]
+    after = int(outer[0]) if outer.size else after
+    at, keep = np.unique(np.concatenate([offsets[inside], at]), return_index=True)
+    return at, np.concatenate([locals_[inside], times])[keep], before, after
+
+
+def _turn(at: Micros, times: Micros, before: int | None, after: int | None) -> int:
+    """Return the byte offset from which lines belong to the second pass of a repeated hour."""
+    steps = np.diff(times)
+    if steps.size and steps.min() < -STEP_BACK_S * _SECOND:
+        return int(at[int(np.argmin(steps)) + 1])
+    gap_before = times[0] - before if before is not None else np.inf
+    gap_after = after - times[-1] if after is not None else np.inf
+    passed_late = gap_before > gap_after
+    return int(at[0]) if passed_late else int(at[-1]) + 1
+
+
+def steps_back(utc: Micros) -> Micros:
+    """Return the indices of the lines before which the clock was set back, in the log's order."""
+    known = np.flatnonzero(utc != NOT_A_TIME)
+    return known[1:][np.diff(utc[known]) < -STEP_BACK_S * _SECOND]
+
+
+def date_in_name(name: str) -> datetime | None:
+    """Return the date that a rotated file's name ends with: `full-20260301`, `full.1772600137`, or None."""
+    base = re.sub(r"\.(?:gz|bz2|xz|zst)$", "", name.rsplit("!", 1)[-1].replace("\\", "/").rsplit("/", 1)[-1])
+    found = re.search(r"[-._](\d{8})(?:[-_T]?\d{4,6})?$|[-._](1\d{9})$", base)
+    try:
+        if found and found[1]:
+            return datetime.strptime(found[1], "%Y%m%d") + timedelta(days=1)
+        return datetime.fromtimestamp(int(found[2]), UTC).replace(tzinfo=None) if found else None
+    except ValueError:
+        return None

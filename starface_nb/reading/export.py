@@ -1,0 +1,37 @@
+"""Events as jsonl, csv or parquet, as the command line promises them."""
+
+from __future__ import annotations
+
+import json
+from typing import BinaryIO
+
+import polars as pl
+
+COLUMNS = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_ms", "file", "line")
+
+
+def local_iso(time: str, time_zone: str) -> pl.Expr:
+    """Return a UTC time column as ISO 8601 text in a zone: with its offset, and milliseconds where there are any."""
+    local = pl.col(time).dt.convert_time_zone(time_zone)
+    fraction = pl.col(time).dt.nanosecond() != 0
+    whole = local.dt.strftime("%Y-%m-%dT%H:%M:%S%:z")
+    return pl.when(fraction).then(local.dt.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")).otherwise(whole)
+
+
+def write(events: pl.DataFrame, file: BinaryIO, chosen: str, time_zone: str) -> None:
+    """Write the contract's columns of the events in the chosen format (`jsonl`, `csv` or `parquet`).
+
+    In csv, text that a spreadsheet would take for a formula gets an apostrophe in front: names come from the network.
+    """
+    if chosen == "parquet":
+        events.select(COLUMNS).write_parquet(file)
+        return
+    rows = events.select(local_iso("time", time_zone).alias("time"), *COLUMNS[1:])
+    if chosen == "csv":
+        text = pl.col("peer", "file")
+        guarded = pl.when(text.str.contains(r"^[=+\-@\t\r]")).then("'" + text).otherwise(text)
+        rows.with_columns(guarded.name.keep()).write_csv(file)
+        return
+    for row in rows.iter_rows(named=True):
+        line = {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in row.items()}
+        file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")

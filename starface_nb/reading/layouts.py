@@ -1,0 +1,147 @@
+"""How a log line begins: reads `layouts.toml` and splits lines into stamp, module and message."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+_DATA = Path(__file__).with_name("layouts.toml")
+_PARTS = ("prefix", "stamp", "level", "module", "message")
+_COLOUR = r"(?:\x1b|#033)\[[0-9;]*[A-Za-z]"
+_VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
+# A cut entry (LOGMSG_SIZE, 20.20.1 logger.c:100) is at least this long before the next one follows on its line.
+CUT_AT = 8000
+HEADER = r"\[[^\[\]]{6,48}\] ?[A-Za-z]\w*\[-?\d+\](?:\[C-[0-9A-Fa-f]+\])?:? [^\s:\"'\[\]]+\.[a-z]+:"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way a line may begin; see the head of `layouts.toml`."""
+
+    name: str
+    style: str
+    pattern: str
+    prefixed: bool
+    source: str
+    samples: tuple[tuple[str, str, str, str], ...]
+
+
+@cache
+def layouts() -> tuple[Layout, ...]:
+    """Return the layouts in the order in which they are tried; JSON lines are read before all of them."""
+    with _DATA.open("rb") as file:
+        entries = tomllib.load(file)["layout"]
+    return tuple(
+        Layout(e["name"], e["style"], e["pattern"], e.get("prefixed", False), e["source"], tuple(map(tuple, e["samples"])))
+        for e in entries
+    )
+
+
+def read_headers(text: pl.Series) -> pl.DataFrame:
+    """Split lines into header and message.
+
+    Parameters
+    ----------
+    text : polars.Series of String, shape (n,)
+
+    Returns
+    -------
+    polars.DataFrame, shape (n, 6)
+        `layout` (name, "json" or "none"), `prefix`, `stamp`, `level`, `module` (base name) and `message`, all String; what a line
+        does not have is an empty string. `message` still carries its verbose prefix.
+    """
+    rest = pl.DataFrame({"row": pl.int_range(text.len(), eager=True, dtype=pl.UInt32), "text": text})
+    done, rest = _read_json(rest)
+    full = [layout for layout in layouts() if layout.style != "bare" and not layout.prefixed]
+    rest = _read_with(full, rest, done)
+    coloured = pl.col("text").str.contains(_COLOUR)
+    if rest.height and rest.select(coloured.any()).item():
+        plain = rest.filter(~coloured)
+        rest = _read_with(full, rest.filter(coloured).with_columns(pl.col("text").str.replace_all(_COLOUR, "")), done)
+        rest = pl.concat([plain, rest])
+    rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
+    done.append(_parts(rest.rename({"text": "message"}), "none"))
+    return pl.concat(done).sort("row").drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
+
+
+def _parts(found: pl.DataFrame, layout: str) -> pl.DataFrame:
+    """Return `found` with all parts of a header, the missing ones empty."""
+    return found.select(
+        "row",
+        pl.lit(layout).alias("layout"),
+        *((pl.col(p).fill_null("") if p in found.columns else pl.lit("").alias(p)) for p in _PARTS),
+    )
+
+
+def _read_with(some: list[Layout], rows: pl.DataFrame, done: list[pl.DataFrame]) -> pl.DataFrame:
+    """Append what the layouts read of `rows` to `done`; return the rows that none of them reads."""
+    for layout in some:
+        if not rows.height:
+            break
+        groups = rows.select("row", "text", pl.col("text").str.extract_groups(layout.pattern).alias("g")).unnest("g")
+        hit = pl.col("message").is_not_null()
+        done.append(_parts(groups.filter(hit), layout.name))
+        rows = groups.filter(~hit).select("row", "text")
+    return rows
+
+
+def _read_json(rows: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+    """Read Asterisk's [json] objects (20.20.1 logger.c:272); the text inside a container engine's wrapper is unpacked."""
+    like = pl.col("text").str.contains(r"^\s*\{")
+    objects = rows.filter(like)
+    if not objects.height:
+        return [], rows
+    decoded = pl.DataFrame([_json_parts(t) for t in objects["text"]], schema=_JSON, orient="row")
+    decoded = decoded.with_columns(row=objects["row"])
+    found = decoded.filter(pl.col("message").is_not_null())
+    wrapped = decoded.filter(pl.col("text").is_not_null()).select("row", "text")
+    rest = pl.concat([rows.join(decoded.filter(pl.col("layout") != ""), on="row", how="anti"), wrapped]).sort("row")
+    return [_parts(found, "json")], rest
+
+
+_JSON = {"layout": pl.String, "stamp": pl.String, "module": pl.String, "message": pl.String, "text": pl.String}
+
+
+def _json_parts(text: str) -> tuple[str, str | None, str | None, str | None, str | None]:
+    try:
+        entry = json.loads(text)
+        if isinstance(entry.get("log"), str):
+            return "wrapped", None, None, None, entry["log"].rstrip("\r\n")
+        logged = entry["logmsg"]
+        message = logged["message"].strip("\r\n").split("\n", 1)[0]
+        return "json", str(entry["timestamp"]), str(logged["location"]["filename"]), message, None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "", None, None, None, None
+
+
+def begins_with_header(text: str) -> bool:
+    """Say whether a line begins with a complete header in brackets."""
+    return re.match(HEADER, text) is not None
+
+
+def inner_entry(text: str, behind: int = 1) -> str | None:
+    """Return what follows from the first complete header behind the first characters of a line, or None."""
+    found = re.compile(HEADER).search(text, behind)
+    return text[found.start() :] if found else None
+
+
+def verbose_prefix_off(message: pl.Expr) -> pl.Expr:
+    """Strip the console's verbosity mark, and the date that 12 and older repeat before it, from a message."""
+    return message.str.replace(_VERBOSE_PREFIX, "")
+
+
+def validate() -> list[str]:
+    """Return what is wrong with the samples of `layouts.toml`; nothing is, if it is in order."""
+    wrong = []
+    for layout in layouts():
+        for line, *expected in layout.samples:
+            got = read_headers(pl.Series([line])).row(0, named=True)
+            if [got["layout"], got["stamp"], got["module"], got["message"]] != [layout.name, *expected]:
+                wrong.append(f"{layout.name}: {line!r} reads as {got}")
+    return wrong

@@ -1,0 +1,73 @@
+"""Several files of one log: in the order of their content's time, overlapping copies read once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from starface_nb.reading.parse import Parsed
+from starface_nb.reading.scan import Hits
+
+_FAR = datetime.max.replace(tzinfo=UTC)
+_KEY = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "detail", "contact")
+
+
+def without_copies(hits: list[Hits]) -> tuple[list[Hits], list[str]]:
+    """Drop files whose content was read already, and say so."""
+    seen: dict[tuple[str, int], str] = {}
+    kept, notes = [], []
+    for one in hits:
+        first = seen.setdefault((one.fingerprint, one.bytes), one.name)
+        if first == one.name and one not in kept:
+            kept.append(one)
+        else:
+            notes.append(f"{one.name}: the same content as {first}; read once.")
+    return kept, notes
+
+
+def in_time_order(parsed: list[Parsed]) -> list[Parsed]:
+    """Return the files by the time of their first line; files without times keep their place at the end."""
+    return sorted(parsed, key=lambda p: (p.first or _FAR, p.last or _FAR))
+
+
+def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
+    """Drop the events of a later file that an earlier one holds for the same span, and say so.
+
+    Two exports of one log, or `full` beside `messages`, hold the same lines. Per distinct event as many are kept as the
+    file that has most of them holds. Files that only meet at a boundary share nothing but that second.
+    """
+    kept: list[Parsed] = []
+    notes = []
+    for one in parsed:
+        for other in kept:
+            start, end = _overlap(one, other)
+            if start is None or end is None or end - start < timedelta(seconds=1):
+                continue
+            events, dropped = _minus(one.events, other.events, start, end)
+            if dropped:
+                notes.append(f"{one.hits.name}: {dropped} events stand in {other.hits.name} too; counted once.")
+                one = replace(one, events=events)  # noqa: PLW2901
+        kept.append(one)
+    return kept, notes
+
+
+def _overlap(a: Parsed, b: Parsed) -> tuple[datetime | None, datetime | None]:
+    if a.first is None or b.first is None or a.last is None or b.last is None:
+        return None, None
+    return max(a.first, b.first), min(a.last, b.last)
+
+
+def _minus(events: pl.DataFrame, other: pl.DataFrame, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
+    """Return `events` without those that `other` holds too between two times, and how many were dropped."""
+    within = pl.col("time").is_between(start, end)
+    there = Counter(other.filter(within).select(_KEY).iter_rows())
+    numbered = events.with_columns(within.fill_null(value=False).alias("within"))
+    keep = []
+    for inside, *key in numbered.select("within", *_KEY).iter_rows():
+        copy = inside and there[tuple(key)] > 0
+        there[tuple(key)] -= copy
+        keep.append(not copy)
+    return events.filter(pl.Series(keep, dtype=pl.Boolean)), len(keep) - sum(keep)

@@ -1,0 +1,226 @@
+"""From one file's candidate lines to its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from starface_nb.reading import belief, catalogue, clock, layouts
+from starface_nb.reading.context import read_range
+from starface_nb.reading.fields import typed
+from starface_nb.reading.process import one_per_start_and_stop
+from starface_nb.reading.scan import Hits
+from starface_nb.reading.schemas import EVENTS, KIND, TECH, UNPARSED
+from starface_nb.reading.stamps import dateformats, read_stamps
+
+EDGE_LINES = 200
+NEARBY_BYTES = 64 << 20
+TEXT_LIMIT = 1000
+_MORE_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What one file gave.
+
+    Attributes
+    ----------
+    events, unparsed : polars.DataFrame
+        As declared in `schemas`, in the file's order.
+    first, last : datetime or None
+        Time of its first and last line that has one, aware, UTC.
+    notes : tuple of str
+    """
+
+    hits: Hits
+    events: pl.DataFrame
+    unparsed: pl.DataFrame
+    first: datetime | None
+    last: datetime | None
+    notes: tuple[str, ...]
+
+
+def decode(lines: list[bytes]) -> pl.Series:
+    """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
+    text = b"\n".join(lines).decode("utf-8", "replace").split("\n") if lines else []
+    series = pl.Series(text, dtype=pl.String)
+    return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
+
+
+def _edge(hits: Hits) -> tuple[list[bytes], list[int]]:
+    """Return some of the file's first and last whole lines with their offsets: they date and describe the file."""
+    lines, offsets, at = [], [], 0
+    for text in hits.head.split(b"\n")[:EDGE_LINES]:
+        if at + len(text) < max(len(hits.head), 1) or len(hits.head) == hits.bytes:
+            lines.append(text)
+            offsets.append(at)
+        at += len(text) + 1
+    at = hits.bytes - len(hits.tail)
+    tail, tail_offsets = [], []
+    for i, text in enumerate(hits.tail.split(b"\n")):
+        if i or at == 0:
+            tail.append(text)
+            tail_offsets.append(at)
+        at += len(text) + 1
+    lines += tail[-EDGE_LINES:]
+    offsets += tail_offsets[-EDGE_LINES:]
+    return lines, offsets
+
+
+def _rows(hits: Hits) -> pl.DataFrame:
+    """Return all lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
+    extra, offsets = _edge(hits)
+    own = pl.DataFrame({"offset": hits.offset, "line": hits.line, "text": decode(hits.lines)})
+    more = pl.DataFrame({"offset": pl.Series(offsets, dtype=pl.Int64), "text": decode(extra)}).unique("offset")
+    more = more.join(own, on="offset", how="anti").with_columns(pl.lit(None, pl.Int64).alias("line"))
+    return pl.concat([own, more.select("offset", "line", "text")]).sort("offset")
+
+
+def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
+    """Parse one file's candidate lines.
+
+    Parameters
+    ----------
+    hits : Hits
+    time_zone : ZoneInfo
+        Zone of the local times.
+    year : int, optional
+        Year of the file's first line, for stamps that have none.
+    """
+    rows = _rows(hits)
+    rows = pl.concat([rows, layouts.read_headers(rows["text"])], how="horizontal")
+    habit = belief.habits(rows)
+    rows = belief.with_swallowed(rows, hits, habit)
+    rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
+    rows, notes = _timed(rows, hits, time_zone, year)
+    rows = rows.with_row_index("row")
+    found = catalogue.match(rows["bare"], rows["module"]).join(rows, on="row", how="left", maintain_order="left")
+    found = _named(belief.judge(found, habit))
+    gaps = found.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
+    for line, count in gaps.select("line", "detail").iter_rows():
+        notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
+    events, unparsed = _split(found, rows, hits, habit)
+    known = rows["time"].drop_nulls()
+    first, last = (known[0], known[-1]) if known.len() else (None, None)
+    return Parsed(hits, events, unparsed, first, last, tuple(notes))
+
+
+def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
+    """Add `time` (UTC) to the rows, and say what was noticed."""
+    formats = dateformats(hits.logger_conf)
+    stamps = read_stamps(rows["stamp"], formats)
+    offset = rows["offset"].to_numpy()
+    written = clock.date_in_name(hits.name)
+    newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)
+    local, inferred = clock.with_years(clock.micros(stamps["local"]), newest, year)
+
+    def nearby(start: int, end: int) -> tuple[clock.Micros, clock.Micros]:
+        if end - start > NEARBY_BYTES:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        return _all_times(hits, start, end, formats, newest, int(local[_index(offset, start)]))
+
+    utc = clock.to_utc(local, offset, time_zone.key, nearby)
+    absolute = clock.micros(stamps["utc"])
+    time = np.where(absolute != clock.NOT_A_TIME, absolute, utc.time)
+    notes = []
+    if inferred:
+        notes.append(_year_note(hits, time, time_zone, year, written))
+    if utc.impossible:
+        notes.append(
+            f"{hits.name}: {utc.impossible} lines have times that {time_zone.key} does not know (spring forward); "
+            "is the time zone right?"
+        )
+    notes += _step_notes(hits, rows, time)
+    series = pl.Series("time", np.where(time == clock.NOT_A_TIME, 0, time)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    unknown = pl.Series(time == clock.NOT_A_TIME)
+    return rows.with_columns(pl.when(~unknown).then(series).alias("time")), notes
+
+
+def _index(offset: clock.Micros, start: int) -> int:
+    """Return the index of the row at a byte offset."""
+    return int(np.clip(np.searchsorted(offset, start), 0, offset.size - 1))
+
+
+def _all_times(
+    hits: Hits, start: int, end: int, formats: tuple[str, ...], newest: datetime, at: int
+) -> tuple[clock.Micros, clock.Micros]:
+    """Return offsets and local times of all lines between two byte offsets."""
+    raw = read_range(hits.name, start, end).split(b"\n")
+    offsets = start + np.cumsum([0, *(len(text) + 1 for text in raw[:-1])])
+    stamps = layouts.read_headers(decode([text[:200] for text in raw]))["stamp"]
+    near = clock.datetime_of(at) or newest
+    local, _ = clock.with_years(clock.micros(read_stamps(stamps, formats)["local"]), near + timedelta(days=2))
+    known = local != clock.NOT_A_TIME
+    return offsets[known].astype(np.int64), local[known]
+
+
+def _year_note(hits: Hits, time: clock.Micros, zone: ZoneInfo, year: int | None, written: datetime | None) -> str:
+    known = time[time != clock.NOT_A_TIME]
+    first, last = (datetime.fromtimestamp(int(t) / 1e6, zone).year for t in (known[0], known[-1]))
+    span = str(first) if first == last else f"{first} to {last}"
+    source = "as given" if year is not None else ("from the file's name" if written else "from the file's time")
+    return f"{hits.name}: the lines name no year; taken as {span} ({source}, or from lines that do name it)."
+
+
+def _step_notes(hits: Hits, rows: pl.DataFrame, time: clock.Micros) -> list[str]:
+    back = clock.steps_back(time)
+    known = np.flatnonzero(time != clock.NOT_A_TIME)
+    notes = []
+    for i in back[:_MORE_STEPS]:
+        before = known[np.searchsorted(known, i) - 1]
+        seconds = (time[before] - time[i]) / 1e6
+        line = rows["line"][int(i)]
+        place = f"line {line}" if line is not None else f"byte {rows['offset'][int(i)]}"
+        notes.append(f"{hits.name}: {place}: the clock goes back by {seconds:,.0f} s.")
+    if back.size > _MORE_STEPS:
+        notes.append(f"{hits.name}: {back.size - _MORE_STEPS} more steps of the clock backwards.")
+    return notes
+
+
+def _named(found: pl.DataFrame) -> pl.DataFrame:
+    """Add `kind` and `tech` of the matched entries, and the typed fields."""
+    entries = catalogue.entries()
+    pairs = found.select("entry", "state").unique(maintain_order=True)
+    kinds = [entries[e].kind_of(state) for e, state in pairs.iter_rows()]
+    named = pairs.with_columns(
+        pl.Series("kind", kinds, dtype=pl.String),
+        pl.Series("tech", [entries[e].tech for e in pairs["entry"]], dtype=pl.String),
+    )
+    found = found.join(named, on=["entry", "state"], how="left", nulls_equal=True, maintain_order="left")
+    return typed(found).with_columns(pl.coalesce("detail", "state").alias("detail"))
+
+
+def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits, habit: belief.Habits) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the events, and the lines that only look like one with the reason."""
+    event = (pl.col("kind") != "") & pl.col("line").is_not_null()
+    lost = pl.when(pl.col("doubt").is_null() & (pl.col("stamp") != "") & pl.col("time").is_null()).then(
+        pl.lit("the date format is not known; a logger.conf beside the log would name it")
+    )
+    doubts = found.filter(event).with_columns(pl.coalesce("doubt", lost).alias("reason"))
+    events = one_per_start_and_stop(doubts.filter(pl.col("reason").is_null()))
+    events = events.with_columns(
+        pl.col("kind").cast(KIND), pl.col("tech").cast(TECH), pl.lit(hits.name).alias("file")
+    )
+    unfinished = _unfinished(hits)
+    rest = rows.join(found, on="row", how="anti", maintain_order="left")
+    rest = rest.filter(pl.col("line").is_not_null() | (pl.col("offset") == unfinished))
+    rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished, habit).alias("reason"))
+    columns = ["line", "offset", "reason", "text"]
+    unparsed = pl.concat([doubts.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
+    unparsed = unparsed.sort("offset").with_columns(
+        pl.lit(hits.name).alias("file"),
+        pl.col("text").str.slice(0, TEXT_LIMIT),
+        pl.col("line").fill_null(hits.lines_total),
+    )
+    return EVENTS.check(events), UNPARSED.check(unparsed)
+
+
+def _unfinished(hits: Hits) -> int:
+    """Return the byte offset of a last line that no newline ends, or -1."""
+    if not hits.tail or hits.tail.endswith(b"\n"):
+        return -1
+    return hits.bytes - len(hits.tail) + hits.tail.rfind(b"\n") + 1

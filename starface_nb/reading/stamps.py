@@ -1,0 +1,192 @@
+"""Stamps of any date format, named or known, to local time."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from starface_nb.frames import UTC_TIME
+
+_DATA = Path(__file__).with_name("layouts.toml")
+LOCAL = pl.Datetime("us")
+NO_YEAR = 1600  # a leap year that no log was written in: stands for "year not in the stamp"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_STRFTIME = {
+    "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)", "e": r"(?P<d> ?\d{1,2})",
+    "b": r"(?P<b>[A-Za-z]{3})[a-z]*\.?", "B": r"(?P<b>[A-Za-z]{3})[a-z]*", "h": r"(?P<b>[A-Za-z]{3})",
+    "H": r"(?P<H>\d\d)", "k": r"(?P<H> ?\d{1,2})", "I": r"(?P<I>\d\d)", "l": r"(?P<I> ?\d{1,2})",
+    "M": r"(?P<M>\d\d)", "S": r"(?P<S>\d\d)", "p": r"(?P<p>[AaPp][Mm])", "P": r"(?P<p>[AaPp][Mm])",
+    "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,11})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z)", "Z": r"[A-Za-z]{1,5}",
+    "a": r"[A-Za-z]{2,4}\.?", "A": r"[A-Za-z]+", "n": r"\s", "t": r"\s", "%": "%", "u": r"\d", "w": r"\d",
+}  # fmt: skip
+_SHORTHAND = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "c": "%a %b %e %T %Y", "r": "%I:%M:%S %p"}
+
+
+def strftime_pattern(text: str) -> str:
+    """Return the regex of a strftime format; Asterisk's `%q` (`%3q` ...) is a fraction of a second of any length."""
+    for short, full in _SHORTHAND.items():
+        text = text.replace(f"%{short}", full)
+    out, seen = [], set()
+    for part in re.findall(r"[.,]?%\d?q|%[-_0^#]?.|\[[^\]]*\]|.", text, flags=re.S):
+        if part.endswith("q") and "%" in part:
+            out.append(r"(?:[.,]?(?P<q>\d{1,9}))?")
+        elif part[0] == "%" and len(part) > 1:
+            piece = _STRFTIME.get(part[-1], ".*?")
+            name = re.search(r"\?P<(\w)>", piece)
+            repeated = name is not None and name[1] in seen
+            out.append(re.sub(r"\?P<\w>", "?:", piece) if repeated else piece)
+            seen |= {name[1]} if name else set()
+        else:
+            out.append(part if part[0] == "[" and len(part) > 1 else r"\s+" if part == " " else re.escape(part))
+    return "^" + "".join(out) + "$"
+
+
+@cache
+def _other_formats() -> tuple[str, ...]:
+    with _DATA.open("rb") as file:
+        return tuple(s["strftime"] for s in tomllib.load(file)["stamp"] if "strftime" in s)
+
+
+def dateformats(logger_conf: str | None) -> tuple[str, ...]:
+    """Return the date formats that a `logger.conf` names."""
+    found = re.findall(r"(?m)^[ \t]*dateformat[ \t]*=>?[ \t]*([^;\r\n]+)", logger_conf or "")
+    return tuple(f.strip() for f in found if f.strip())
+
+
+def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
+    """Read stamps.
+
+    Parameters
+    ----------
+    stamp : polars.Series of String, shape (n,)
+        What stood in the brackets; "" for none.
+    formats : sequence of str
+        strftime formats named by a bundled logger.conf, tried before the general ones.
+
+    Returns
+    -------
+    polars.DataFrame, shape (n, 2)
+        `local` (naive Datetime us; in the year `NO_YEAR` where the stamp has none) and `utc` (aware, only for stamps that
+        say their offset: epoch, `Z`, `+0100`). Both null where the stamp is not understood.
+    """
+    rows = pl.DataFrame({"row": pl.int_range(stamp.len(), eager=True, dtype=pl.UInt32), "s": stamp})
+    named = [f for f in formats if f not in ("%F %T", "%b %e %T")]
+    readers: list[Callable[[pl.DataFrame], pl.DataFrame]] = [
+        *(_by_pattern(strftime_pattern(f)) for f in named),
+        _iso,
+        _short,
+        _epoch,
+        *(_by_pattern(strftime_pattern(f)) for f in _other_formats()),
+    ]
+    done, rest = [], rows.filter(pl.col("s") != "")
+    blank = rows.filter(pl.col("s") == "")
+    for reader in readers:
+        if not rest.height:
+            break
+        got = reader(rest).filter(pl.col("local").is_not_null() | pl.col("utc").is_not_null())
+        if got.height:
+            done.append(got)
+            rest = rest.filter(~pl.col("row").is_in(got["row"].implode())) if got.height < rest.height else rest.clear()
+    nothing = pl.concat([rest, blank]).select("row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc"))
+    return pl.concat([*done, nothing]).sort("row").drop("row")
+
+
+def _fraction(text: pl.Expr) -> pl.Expr:
+    """Return microseconds for the digits of a fraction (null is 0)."""
+    return text.fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64).fill_null(0)
+
+
+def _with_offset(local: pl.Expr, offset: pl.Expr) -> pl.Expr:
+    """Return UTC for a local time with a written offset such as `+01:00` or `Z`; null where there is none."""
+    sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
+    digits = offset.str.replace_all(r"\D", "")
+    hours = digits.str.slice(0, 2).cast(pl.Int64, strict=False).fill_null(0)
+    minutes = digits.str.slice(2, 2).cast(pl.Int64, strict=False).fill_null(0)
+    shifted = local - pl.duration(minutes=sign * (hours * 60 + minutes))
+    return pl.when(offset.is_not_null()).then(shifted.dt.replace_time_zone("UTC")).otherwise(None)
+
+
+def _iso(rows: pl.DataFrame) -> pl.DataFrame:
+    s = pl.col("s")
+    shaped = rows.filter(s.str.slice(4, 1) == "-")
+    text = pl.concat_str(s.str.slice(0, 10), pl.lit(" "), s.str.slice(11, 8))
+    shaped = shaped.with_columns(
+        text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False).alias("local"),
+        s.str.slice(19).alias("tail"),
+    )
+    if shaped.select((pl.col("tail") != "").any()).item():
+        groups = pl.col("tail").str.extract_groups(r"^(?:[.,](?P<q>\d{1,9}))? ?(?P<z>Z|[+-]\d\d:?\d\d)?$").alias("g")
+        shaped = shaped.with_columns(groups).unnest("g")
+        shaped = shaped.with_columns(pl.col("local") + pl.duration(microseconds=_fraction(pl.col("q"))))
+        utc = _with_offset(pl.col("local"), pl.col("z"))
+    else:
+        utc = pl.lit(None, UTC_TIME)
+    return shaped.select("row", "local", utc.alias("utc"))
+
+
+def _short(rows: pl.DataFrame) -> pl.DataFrame:
+    groups = pl.col("s").str.extract_groups(
+        r"^(?P<b>[A-Z][a-z]{2}) +(?P<d>\d{1,2}) (?P<t>\d\d:\d\d:\d\d)(?:[.,](?P<q>\d{1,9}))?$"
+    )
+    shaped = rows.select("row", groups.alias("g")).unnest("g").filter(pl.col("b").is_not_null())
+    text = pl.concat_str(pl.lit(f"{NO_YEAR} "), "b", pl.lit(" "), "d", pl.lit(" "), "t")
+    local = text.str.to_datetime("%Y %b %d %H:%M:%S", time_unit="us", strict=False)
+    return shaped.select(
+        "row",
+        (local + pl.duration(microseconds=_fraction(pl.col("q")))).alias("local"),
+        pl.lit(None, UTC_TIME).alias("utc"),
+    )
+
+
+def _epoch(rows: pl.DataFrame) -> pl.DataFrame:
+    groups = pl.col("s").str.extract_groups(r"^(?P<s>\d{9,10})(?:[.,](?P<q>\d{1,9}))?$")
+    shaped = rows.select("row", groups.alias("g")).unnest("g").filter(pl.col("s").is_not_null())
+    micros = pl.col("s").cast(pl.Int64) * 1_000_000 + _fraction(pl.col("q"))
+    utc = micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return shaped.select("row", pl.lit(None, LOCAL).alias("local"), utc.alias("utc"))
+
+
+def _by_pattern(pattern: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return a reader for stamps of a compiled strftime format."""
+    names = set(re.findall(r"\?P<(\w)>", pattern))
+
+    def number(name: str, default: int) -> pl.Expr:
+        return pl.col(name).str.strip_chars().cast(pl.Int64, strict=False) if name in names else pl.lit(default, pl.Int64)
+
+    def read(rows: pl.DataFrame) -> pl.DataFrame:
+        if not names:
+            return rows.clear().select("row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc"))
+        parts = rows.select("row", pl.col("s").str.extract_groups(pattern).alias("g")).unnest("g")
+        needed = sorted(names - {"q", "p", "z"})
+        parts = parts.filter(pl.all_horizontal(pl.col(needed).is_not_null()))
+        fraction = _fraction(pl.col("q")) if "q" in names else pl.lit(0, pl.Int64)
+        if "s" in names:
+            utc = (number("s", 0) * 1_000_000 + fraction).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+            return parts.select("row", pl.lit(None, LOCAL).alias("local"), utc.alias("utc"))
+        parts = parts.with_columns(_local(names, number, fraction).alias("local"))
+        utc = _with_offset(pl.col("local"), pl.col("z")) if "z" in names else pl.lit(None, UTC_TIME)
+        return parts.select("row", "local", utc.alias("utc"))
+
+    return read
+
+
+def _local(names: set[str], number: Callable[[str, int], pl.Expr], fraction: pl.Expr) -> pl.Expr:
+    """Return the local time of named parts."""
+    year = number("y", 0) + 2000 if "y" in names else number("Y", NO_YEAR)
+    month = pl.col("b").str.to_lowercase().replace_strict(_MONTHS, list(range(1, 13)), default=None) if "b" in names else (
+        number("m", 1)
+    )
+    hour = number("H", 0)
+    if "I" in names:
+        late = pl.col("p").str.to_lowercase() == "pm" if "p" in names else pl.lit(value=False)
+        hour = number("I", 0) % 12 + pl.when(late).then(12).otherwise(0)
+    text = pl.format(
+        "{}-{}-{} {}:{}:{}", year, month, number("d", 1), hour, number("M", 0), number("S", 0)
+    ).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
+    days = number("j", 1) - 1 if "j" in names else pl.lit(0, pl.Int64)
+    return text + pl.duration(microseconds=fraction) + pl.duration(days=days)
