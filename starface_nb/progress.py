@@ -1,0 +1,68 @@
+"""A progress bar for anything that lasts longer than a second: bytes, rate and time left."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Self
+
+DELAY = 1.0
+
+
+def in_notebook() -> bool:
+    """Tell whether this runs in a Jupyter kernel."""
+    shell = sys.modules.get("IPython")
+    return bool(shell) and getattr(shell.get_ipython(), "kernel", None) is not None  # type: ignore[union-attr]
+
+
+class Progress:
+    """A bar, shown while its `with` block lasts; `advance` it from one thread.
+
+    It appears after one second: in a notebook as a widget that goes away at the end, in a terminal on standard error,
+    elsewhere never. The environment variable `STARFACE_NB_PROGRESS=0` silences it.
+
+    Parameters
+    ----------
+    total : int or None
+        What the steps add up to; None or 0 where it is not known.
+    label : str
+        What is going on, in a word or two.
+    unit : str
+        `B` for bytes (shown as KiB, MiB ...), or any other word.
+    enabled : bool
+        False shows nothing.
+    """
+
+    def __init__(self, total: int | None, label: str, *, unit: str = "B", enabled: bool = True) -> None:
+        notebook = in_notebook()
+        wanted = enabled and os.environ.get("STARFACE_NB_PROGRESS") != "0" and (notebook or sys.stderr.isatty())
+        self._bar = _bar(total, label, unit, notebook) if wanted else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, count: float = 1) -> None:
+        """Move on by `count` units."""
+        if self._bar is not None and count:
+            self._bar.update(count)
+
+
+def _bar(total: int | None, label: str, unit: str, notebook: bool) -> Any:
+    if notebook:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm(
+        total=total or None,
+        desc=label,
+        unit=unit,
+        unit_scale=unit == "B",
+        unit_divisor=1024,
+        delay=DELAY,
+        leave=False,
+        mininterval=0.2,
+    )

@@ -1,0 +1,133 @@
+"""What reading a source may cost at most, and the running account of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields, replace
+from threading import Event, Lock
+
+from starface_nb.errors import InputError, SettingError
+
+PREFIX = "STARFACE_NB_"
+HARMLESS = 1 << 30  # a bomb that unpacks to less costs a second and no memory: no need to refuse a repetitive log
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds against hostile or damaged sources; each can be raised by an environment variable.
+
+    The variable of `max_ratio` is `STARFACE_NB_MAX_RATIO`, and so on.
+
+    Attributes
+    ----------
+    max_ratio : float
+        Unpacked bytes per packed byte, looked at beyond 1 GiB of unpacked bytes.
+    max_total_bytes : int
+        Unpacked bytes of all compressed files and members together.
+    max_members : int
+        Files in a folder or members of an archive.
+    max_nesting : int
+        Archives or compressions inside each other.
+    max_held_bytes : int
+        Bytes of an archive inside an archive, which must be held in memory.
+    max_line : int
+        Bytes of a line that are kept.
+    max_hit_bytes : int
+        Bytes of all relevant lines together.
+    allow_damaged : bool
+        Go on with what can be read of a damaged file.
+    """
+
+    max_ratio: float = 250.0
+    max_total_bytes: int = 64 << 30
+    max_members: int = 20_000
+    max_nesting: int = 3
+    max_held_bytes: int = 128 << 20
+    max_line: int = 64 << 10
+    max_hit_bytes: int = 1 << 30
+    allow_damaged: bool = False
+
+    @classmethod
+    def from_environment(cls) -> Limits:
+        """Return the limits, with those that the environment sets.
+
+        Raises
+        ------
+        SettingError
+            A variable is not a number.
+        """
+        limits = cls()
+        for setting in fields(cls):
+            variable = PREFIX + setting.name.upper()
+            text = os.environ.get(variable)
+            if text:
+                try:
+                    value = type(getattr(limits, setting.name))(float(text))
+                except ValueError:
+                    raise SettingError(f"{text!r} is no number", place=variable) from None
+                limits = replace(limits, **{setting.name: value})
+        return limits
+
+
+def raising(setting: str) -> str:
+    """Return the sentence that says how to raise a limit."""
+    return f"If you trust the file, set {PREFIX}{setting.upper()} to a higher number."
+
+
+@dataclass
+class Account:
+    """What was spent so far by all threads of one reading, and whether it is to stop."""
+
+    limits: Limits
+    stop: Event = field(default_factory=Event)
+    raw_bytes: int = 0
+    _unpacked: int = 0
+    _hits: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def read(self, count: int) -> None:
+        """Note raw bytes read (for the progress bar); raises `KeyboardInterrupt` when the reading is to stop."""
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        with self._lock:
+            self.raw_bytes += count
+
+    def take_read(self) -> int:
+        """Return the raw bytes read since this was last asked."""
+        with self._lock:
+            count, self.raw_bytes = self.raw_bytes, 0
+        return count
+
+    def unpack(self, count: int, produced: int, consumed: int, place: str) -> None:
+        """Note `count` more unpacked bytes of a stream that has `produced` so far from `consumed`.
+
+        Raises
+        ------
+        InputError
+            A limit is passed.
+        """
+        limits = self.limits
+        with self._lock:
+            self._unpacked += count
+        if produced > max(HARMLESS, limits.max_ratio * consumed):
+            cause = f"refused: it unpacks to more than {limits.max_ratio:,.0f} times its size (a decompression bomb?)."
+            raise RefusedError(cause, place=place, next_step=raising("max_ratio"))
+        if self._unpacked > limits.max_total_bytes:
+            cause = f"refused: more than {limits.max_total_bytes:,} bytes in all after unpacking."
+            raise RefusedError(cause, place=place, next_step=raising("max_total_bytes"))
+
+    def keep(self, count: int, place: str) -> None:
+        """Note `count` more bytes of relevant lines; raises `RefusedError` when they pass the limit."""
+        with self._lock:
+            self._hits += count
+        if self._hits > self.limits.max_hit_bytes:
+            cause = f"more than {self.limits.max_hit_bytes:,} bytes of relevant lines."
+            raise RefusedError(cause, place=place, next_step="Read fewer files at once. " + raising("max_hit_bytes"))
+
+
+class RefusedError(InputError):
+    """A source passes a limit: it is refused whatever else could be read."""
+
+
+class DamagedError(InputError):
+    """A compressed stream ends early or is corrupt; what stands before the damage was delivered."""

@@ -1,0 +1,192 @@
+"""The fast core: relevant lines out of bytes, in one pass over blocks that stay in the processor's cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+from isal import isal_zlib
+
+from starface_nb.reading.limits import Account
+
+SEGMENT = 16 << 20  # unit of parallel work, of checksums and of what the cache keeps of a growing log
+ROOM = 1 << 20  # with the line carried over it stays in the second-level cache
+
+
+class Needles:
+    """Literal byte strings, searched all at once.
+
+    Leftmost-first matching lets the automaton use its SIMD prefilter (Teddy); standard matching is ten times slower.
+    A found needle hides others that overlap it, but those are in the same line.
+    """
+
+    def __init__(self, needles: Sequence[bytes]) -> None:
+        if not needles or any(not n or b"\n" in n for n in needles):
+            raise ValueError("needles must be non-empty and hold no newline")
+        self.find = BytesAhoCorasick(list(needles), matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
+        self.longest = max(len(n) for n in needles)
+
+
+@dataclass
+class Found:
+    """Candidate lines of one stretch of a stream."""
+
+    lines: list[bytes] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
+    line: list[int] = field(default_factory=list)
+    lines_total: int = 0
+    unfinished: bool = False
+    cut: int = 0
+
+    def add(self, text: bytes, offset: int, number: int) -> None:
+        """Add a candidate line."""
+        self.lines.append(text)
+        self.offset.append(offset)
+        self.line.append(number)
+
+
+class Scanner:
+    """Finds the lines that hold a needle in bytes that come piece by piece.
+
+    Write into `room()`, then call `advance(count)`; at the end call `finish()`. Only a newline ends a line. A line
+    longer than the buffer is followed to its end without being held.
+
+    Parameters
+    ----------
+    needles : Needles
+    account : Account
+        Holds the limits.
+    place : str
+        Name for messages.
+    start : int
+        Offset of the first byte in the stream.
+    inside : bool
+        The first bytes belong to a line that began before; they are skipped up to its newline.
+    """
+
+    def __init__(self, needles: Needles, account: Account, place: str, start: int = 0, *, inside: bool = False) -> None:
+        self.found = Found()
+        self._needles, self._account, self._place = needles, account, place
+        self._keep = account.limits.max_line
+        self._buffer = bytearray(ROOM + max(2 * self._keep, 4 * needles.longest))
+        self._view = memoryview(self._buffer)
+        self._bytes = np.frombuffer(self._buffer, np.uint8)
+        self._newline = np.empty(len(self._buffer), np.bool_)
+        self._filled, self._base = 0, start
+        self._skip = inside
+        self._long: tuple[int, bytes, bool] | None = None  # offset, first bytes, whether a needle was in it
+
+    @property
+    def inside(self) -> bool:
+        """Whether the bytes so far end in the middle of a line that began in them."""
+        return not self._skip and (self._filled > 0 or self._long is not None)
+
+    def room(self) -> memoryview:
+        """Return where the next bytes may be written (never empty)."""
+        return self._view[self._filled : self._filled + ROOM]
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take a copy of `data` in."""
+        at = 0
+        while at < len(data):
+            room = self.room()
+            count = min(len(room), len(data) - at)
+            room[:count] = data[at : at + count]
+            self.advance(count)
+            at += count
+
+    def advance(self, count: int) -> None:
+        """Take in the `count` bytes that were written into `room()`."""
+        new, self._filled = self._filled, self._filled + count
+        end = self._buffer.rfind(b"\n", new, self._filled) + 1
+        begin = 0
+        if end and (self._skip or self._long):
+            begin = self._buffer.find(b"\n", new) + 1
+            self._end_long(begin)
+        if end:
+            self._lines(begin, end)
+            self._shift(end)
+        if len(self._buffer) - self._filled < ROOM:
+            self._follow_long()
+
+    def finish(self) -> Found:
+        """Take what is left as a line without newline, and return all that was found."""
+        if self.inside:
+            self.found.unfinished = True
+            self._buffer[self._filled] = 10
+            self._filled += 1
+            if self._long:
+                self._end_long(self._filled)
+            else:
+                self._lines(0, self._filled)
+        self._filled = 0
+        return self.found
+
+    def _shift(self, count: int) -> None:
+        rest = self._filled - count
+        self._buffer[:rest] = self._buffer[count : self._filled]
+        self._filled, self._base = rest, self._base + count
+
+    def _lines(self, begin: int, end: int) -> None:
+        """Find the candidates among the whole lines in `buffer[begin:end]`."""
+        newline = np.equal(self._bytes[begin:end], 10, out=self._newline[begin:end])
+        done, number, buffer = begin, self.found.lines_total, self._buffer
+        for _, at, _ in self._needles.find(self._view[begin:end]):
+            at += begin
+            if at < done:
+                continue  # a second needle in the same line
+            first = buffer.rfind(b"\n", done, at) + 1 or done
+            last = buffer.find(b"\n", at)
+            number += int(np.count_nonzero(newline[done - begin : first - begin])) + 1
+            self._add(bytes(self._view[first : min(last, first + self._keep)]), self._base + first, number)
+            self.found.cut += last - first > self._keep
+            done = last + 1
+        self.found.lines_total = number + int(np.count_nonzero(newline[done - begin :]))
+
+    def _add(self, text: bytes, offset: int, number: int) -> None:
+        self._account.keep(len(text) + 100, self._place)  # 100: what the objects around a line weigh
+        self.found.add(text, offset, number)
+
+    def _follow_long(self) -> None:
+        """Let go of a line that fills the buffer, except for its beginning and what a needle may straddle."""
+        if not self._skip:
+            offset, text, hit = self._long or (self._base, bytes(self._view[: self._keep]), False)
+            self._long = offset, text, hit or bool(self._needles.find(self._view[: self._filled]))
+        self._shift(self._filled - (self._needles.longest - 1))
+
+    def _end_long(self, end: int) -> None:
+        """Close the line that is being followed or skipped; its newline is at `end - 1`."""
+        if self._long:
+            offset, text, hit = self._long
+            self.found.lines_total += 1
+            if hit or self._needles.find(self._view[:end]):
+                self._add(text, offset, self.found.lines_total)
+                self.found.cut += 1
+        self._skip, self._long = False, None
+
+
+class Checksums:
+    """CRC-32 of each 16 MiB of a stream: the same whatever the container, the blocks or the number of cores."""
+
+    def __init__(self) -> None:
+        self.sums: list[int] = []
+        self._crc = self._count = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take more bytes in."""
+        while len(data) >= (left := SEGMENT - self._count):
+            self.sums.append(isal_zlib.crc32(data[:left], self._crc))
+            data, self._crc, self._count = data[left:], 0, 0
+        self._crc, self._count = isal_zlib.crc32(data, self._crc), self._count + len(data)
+
+    def finish(self) -> list[int]:
+        """Return the sums, the last of them of what is left."""
+        return [*self.sums, self._crc] if self._count else self.sums
+
+
+def fingerprint(sums: Sequence[int], size: int) -> str:
+    """Return 24 hexadecimal digits that identify a content by its checksums and size."""
+    return hashlib.sha256(np.array([*sums, size], "<u8").tobytes()).hexdigest()[:24]

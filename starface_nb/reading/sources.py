@@ -1,0 +1,433 @@
+"""From what the user names (files, folders, globs, archives, standard input) to streams of log text."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from starface_nb.errors import InputError
+from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, is_tar, tar_members, visible, zip_members
+from starface_nb.reading.decompress import Blocks, decompressed, format_of, peek, utf8
+from starface_nb.reading.limits import Account, RefusedError, raising
+
+STDIN = "-"
+_RAW = 1 << 17
+_CONF_BYTES = 1 << 18
+_SAMPLE = 1 << 16
+NOT_A_LOG = 9  # rank of a name that no log has
+
+# The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
+_RANKS: tuple[tuple[int, re.Pattern[str]], ...] = (
+    (0, re.compile(r"full([._-].*)?", re.I)),
+    (1, re.compile(r"(pbx|asterisk)([._-].*)?", re.I)),
+    (2, re.compile(r"messages([._-].*)?", re.I)),
+)
+_FOREIGN = re.compile(
+    r"\.(json|csv|tsv|parquet|html?|xml|ya?ml|toml|png|jpe?g|gif|svg|pdf|docx?|xlsx?|db|sqlite3?|so|pyc?|ipynb|md|conf|"
+    r"cfg|ini|pcap(ng)?|wav|gsm|alaw|mp3|sh|sql|lock|key|pem|crt|po|mo|class|jar|war|exe|dll|bin|iso|img|core|tmp)$",
+    re.I,
+)
+_ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
+_CONF = re.compile(r"(^|.*/)logger\.conf$")
+
+# First bytes that tell a file is no text; the names are for the message.
+_BINARY = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"%PDF": "a PDF document",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"SQLite format 3": "a database",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\xd4\xc3\xb2\xa1": "a packet capture",
+    b"\xa1\xb2\xc3\xd4": "a packet capture",
+    b"\x0a\x0d\x0d\x0a": "a packet capture",
+    b"PAR1": "a parquet file",
+}
+
+
+@dataclass
+class Beside:
+    """What was seen beside the logs.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was skipped or refused, and why.
+    skipped : int
+        Files left out because of their names.
+    logger_conf : str or None
+        Text of a `logger.conf`.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    skipped: int = 0
+    logger_conf: str | None = None
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One LOG the user named; its sources are weighed against each other by rank.
+
+    Attributes
+    ----------
+    text : str
+        As given.
+    direct : bool
+        A file was named itself: what is wrong with it is an error, not a note.
+    """
+
+    text: str
+    direct: bool
+    beside: Beside = field(default_factory=Beside)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file on disk, zip member or standard input, to be opened when its turn comes."""
+
+    name: str
+    rank: int
+    size: int
+    modified: datetime | None
+    argument: Argument
+    open: Callable[[], Blocks] = field(repr=False)
+    path: Path | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the user named this very file."""
+        return self.argument.direct and (self.path is None or "!" not in self.name)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A log found in a source, its text as blocks of bytes."""
+
+    name: str
+    rank: int
+    modified: datetime | None
+    blocks: Blocks = field(repr=False)
+    remarks: list[str] = field(default_factory=list)
+
+
+def rank_of(name: str) -> int:
+    """Return how surely a file of this name is the PBX log: 0 is best, `NOT_A_LOG` never is one."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    for rank, pattern in _RANKS:
+        if pattern.fullmatch(base):
+            return rank
+    return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else 3
+
+
+class CountedFile(io.FileIO):
+    """A file that tells the account how much of it was read."""
+
+    def __init__(self, path: str | Path | int, account: Account) -> None:
+        super().__init__(path if isinstance(path, int) else os.fspath(path), "rb", closefd=not isinstance(path, int))
+        self._account = account
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into `buffer` and count."""
+        count = super().readinto(buffer) or 0
+        self._account.read(count)
+        return count
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read and count."""
+        data = super().read(-1 if size is None else size) or b""
+        self._account.read(len(data))
+        return data
+
+
+def opened(path: str | Path | int, account: Account) -> CountedFile:
+    """Open a file for reading; what the system refuses becomes an `InputError`."""
+    try:
+        return CountedFile(path, account)
+    except PermissionError:
+        raise InputError("permission denied.", place=str(path), next_step="Ask for read access to this file.") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot be opened ({reason}).", place=str(path), next_step="Check the path.") from None
+
+
+def raw_blocks(path: str | Path | int, account: Account) -> Blocks:
+    """Yield a file's bytes as they are."""
+    with opened(path, account) as file:
+        while block := file.read(_RAW):
+            yield block
+
+
+def _stdin_blocks(account: Account) -> Blocks:
+    stream = cast(io.BufferedReader, sys.stdin.buffer)
+    while block := stream.read1(_RAW):
+        account.read(len(block))
+        yield block
+
+
+# ---- what was named ----
+
+
+def expand(logs: Sequence[str | os.PathLike[str]], account: Account) -> tuple[list[Argument], list[Source]]:
+    """Return the arguments and the sources they stand for, in order.
+
+    Raises
+    ------
+    InputError
+        No such file, nothing matches, a device, an encrypted or broken archive, too many files.
+    """
+    arguments, sources = [], dict[tuple[object, str], Source]()
+    for log in logs:
+        for text in _globbed(os.fspath(log)):
+            argument, found = _sources_of(text, account)
+            arguments.append(argument)
+            for source in found:  # what is named twice is read once
+                sources.setdefault((source.path and source.path.resolve(), source.name.partition("!")[2]), source)
+    if not logs:
+        raise InputError("no log was named.", next_step="Name a file, folder or archive.")
+    return arguments, list(sources.values())
+
+
+def _globbed(text: str) -> list[str]:
+    if text == STDIN or not glob.has_magic(text) or os.path.lexists(text):
+        return [text]
+    found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (a pattern may be absolute)
+    if not found:
+        raise InputError("no file matches this pattern.", place=text, next_step="Check the pattern and the folder.")
+    return found
+
+
+def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
+    if text == STDIN:
+        argument = Argument(text, direct=True)
+        return argument, [Source(STDIN, 0, 0, None, argument, partial(_stdin_blocks, account))]
+    path = Path(text)
+    mode = _status(path, text).st_mode
+    argument = Argument(text, direct=not stat.S_ISDIR(mode))
+    if stat.S_ISDIR(mode):
+        return argument, _folder(path, argument, account)
+    if stat.S_ISREG(mode):
+        return argument, _file(path, text, 0, argument, account)
+    if stat.S_ISFIFO(mode):
+        return argument, [Source(text, 0, 0, None, argument, partial(raw_blocks, path, account))]
+    raise InputError("is a device, not a file.", place=text, next_step="Name a log file, folder or archive.")
+
+
+def _status(path: Path, text: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError("no such file or folder.", place=visible(text), next_step="Check the path.") from None
+    except PermissionError:
+        step = "Ask for read access to this folder."
+        raise InputError("permission denied.", place=visible(text), next_step=step) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be opened ({error}).", place=visible(text), next_step="Check the path.") from None
+
+
+def _file(path: Path, name: str, rank: int, argument: Argument, account: Account) -> list[Source]:
+    status = _status(path, name)
+    with opened(path, account) as file:
+        head = file.read(8)
+    if head.startswith(ZIP_MAGICS):
+        members = zip_members(partial(opened, path, account), name, account)
+        return list(_chosen(name, members, argument, argument.beside, path))
+    if argument.direct:
+        argument.beside.logger_conf = _conf_file(path.parent / "logger.conf", account)
+    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    return [Source(visible(name), rank, status.st_size, modified, argument, partial(raw_blocks, path, account), path)]
+
+
+def _chosen(
+    name: str, members: list[tuple[Member, Blocks]], argument: Argument, beside: Beside, path: Path | None = None
+) -> Iterator[Source]:
+    """Return the members of a zip archive that may be the PBX log: those of the best rank, and inner archives."""
+    ranks = {member.name: rank_of(member.name) for member, _ in members}
+    best = min((rank for n, rank in ranks.items() if not _ARCHIVE.search(n)), default=NOT_A_LOG)
+    for member, blocks in members:
+        inner = bool(_ARCHIVE.search(member.name))
+        if _CONF.match(member.name) and not member.refused:
+            beside.logger_conf = _conf_text(blocks)
+        elif not inner and (ranks[member.name] > best or best == NOT_A_LOG):
+            beside.skipped += 1
+        elif member.refused:
+            _refuse(name, member, beside)
+        else:
+            full = f"{visible(name)}!{member.name}"
+            rank = 0 if inner else ranks[member.name]
+            yield Source(full, rank, member.size, member.modified, argument, partial(iter, blocks), path)
+
+
+def _refuse(archive: str, member: Member, beside: Beside) -> None:
+    place = f"{visible(archive)}!{member.name}"
+    if member.refused == ENCRYPTED:
+        step = "Unpack the archive with its password and name the log inside."
+        raise InputError("this log in the archive is encrypted.", place=place, next_step=step)
+    beside.notes.append(f"{place} was refused: {member.refused}.")
+
+
+def _conf_text(blocks: Blocks) -> str | None:
+    try:
+        head, _ = peek(blocks, _CONF_BYTES)
+    except InputError:
+        return None
+    return head[:_CONF_BYTES].decode("utf-8", "replace")
+
+
+def _conf_file(path: Path, account: Account) -> str | None:
+    try:
+        return _conf_text(raw_blocks(path, account)) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:
+    """Return the logs of a folder, at any depth: the best rank there is, and archives."""
+    ranked: list[tuple[int, Path]] = []
+    beside = argument.beside
+    for path in _walk(folder, argument, account):
+        if _CONF.match(path.name):
+            beside.logger_conf = beside.logger_conf or _conf_file(path, account)
+        else:
+            ranked.append((-1 if _ARCHIVE.search(path.name) else rank_of(path.name), path))
+    best = min((rank for rank, _ in ranked if 0 <= rank < NOT_A_LOG), default=-1)
+    sources = []
+    for rank, path in ranked:
+        if rank > best:
+            beside.skipped += 1
+            continue
+        try:
+            sources += _file(path, str(path), max(rank, 0), argument, account)
+        except RefusedError:
+            raise
+        except InputError as error:
+            beside.notes.append(f"skipped: {error}")
+    return sources
+
+
+def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
+    notes, limit = argument.beside.notes, account.limits.max_members
+    count = 0
+
+    def unreadable(error: OSError) -> None:
+        notes.append(f"skipped: {visible(str(error.filename))}: {error.strerror}.")
+
+    for root, folders, files in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(root, name)
+            count += 1
+            if count > limit:
+                cause = f"refused: more than {limit:,} files in this folder."
+                step = "Name the log itself. " + raising("max_members")
+                raise RefusedError(cause, place=argument.text, next_step=step)
+            if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+                notes.append(f"skipped: {visible(str(path))} is a link out of the folder.")
+            elif path.is_file():
+                yield path
+
+
+# ---- from a source to log text ----
+
+
+def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
+    """Yield the logs in a source; use up each one's blocks before asking for the next.
+
+    Raises
+    ------
+    InputError
+        The content is no log, is damaged, or is refused.
+    """
+    text = Text(source.name, source.rank, source.modified, source.open())
+    return _Unwrapping(source.argument, account, beside).unwrap(text, 0)
+
+
+@dataclass(frozen=True)
+class _Unwrapping:
+    """Takes off one layer (compression or archive) after the other."""
+
+    argument: Argument
+    account: Account
+    beside: Beside
+
+    def unwrap(self, outer: Text, depth: int) -> Iterator[Text]:
+        name, blocks, remarks = outer.name, outer.blocks, list[str]()
+        while True:
+            head, blocks = peek(blocks)
+            kind = format_of(head)
+            archive = is_tar(head) or head.startswith(ZIP_MAGICS)
+            if not kind and not archive:
+                break
+            depth += 1
+            if depth > self.account.limits.max_nesting:
+                cause = f"refused: more than {depth - 1} archives or compressions inside each other."
+                raise RefusedError(cause, place=name, next_step=raising("max_nesting"))
+            if archive:
+                yield from self._inside(self._tar if is_tar(head) else self._zip, name, blocks, depth)
+                return
+            blocks = decompressed(kind, blocks, name, self.account, remarks)
+        check_text(head, name)
+        yield replace(outer, blocks=utf8(head, blocks, remarks), remarks=remarks)
+
+    def _inside(
+        self, walk: Callable[[str, Blocks], Iterator[Text]], name: str, blocks: Blocks, depth: int
+    ) -> Iterator[Text]:
+        for inner in walk(name, blocks):
+            try:
+                yield from self.unwrap(inner, depth)
+            except RefusedError:
+                raise
+            except InputError as error:
+                self.beside.notes.append(f"skipped: {error}")
+
+    def _tar(self, name: str, blocks: Blocks) -> Iterator[Text]:
+        for member, data in tar_members(blocks, name, self.account):
+            rank = 0 if _ARCHIVE.search(member.name) else rank_of(member.name)
+            if _CONF.match(member.name) and not member.refused:
+                self.beside.logger_conf = _conf_text(data)
+            elif rank == NOT_A_LOG:
+                self.beside.skipped += 1
+            elif member.refused:
+                _refuse(name, member, self.beside)
+            else:
+                yield Text(f"{name}!{member.name}", rank, member.modified, data)
+
+    def _zip(self, name: str, blocks: Blocks) -> Iterator[Text]:
+        """Hold a zip that comes as a stream in memory: its table of contents stands at its end."""
+        held, limit = io.BytesIO(), self.account.limits.max_held_bytes
+        for block in blocks:
+            held.write(block)
+            if held.tell() > limit:
+                cause = f"refused: a zip archive of more than {limit:,} bytes inside another stream."
+                step = "Save or unpack it and name it itself. " + raising("max_held_bytes")
+                raise RefusedError(cause, place=name, next_step=step)
+        data = held.getvalue()
+        members = zip_members(partial(io.BytesIO, data), name, self.account)
+        for source in _chosen(name, members, self.argument, self.beside):
+            yield Text(source.name, source.rank, source.modified, source.open())
+
+
+def check_text(head: bytes, name: str) -> None:
+    """Raise `InputError` where the first bytes of a file are not those of a text."""
+    if not head:
+        raise InputError("the file is empty.", place=name, next_step="Download or export the log again.")
+    what = next((what for magic, what in _BINARY.items() if head.startswith(magic)), "")
+    sample = head[:_SAMPLE].replace(b"\0", b"")
+    controls = len(sample) - len(sample.translate(None, bytes({*range(32), 127} - {9, 10, 12, 13, 27})))
+    if what == "a program" and controls < 0.02 * len(sample):
+        what = ""
+    if what or controls > 0.05 * len(sample):
+        step = "Unpack it and name the log inside." if "archive" in what else "Name the PBX log (Asterisk's full log)."
+        raise InputError(f"is no text log but {what or 'binary data'}.", place=name, next_step=step)
