@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,15 +12,22 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import polars as pl
 
 from starface_nb import samples
 from starface_nb.analysis import diagnose
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.settings import Settings
 from starface_nb.cases.answers import AnswerStore
+from starface_nb.cases.copies import copy_notebooks
 from starface_nb.cases.record import CaseError, Record, locked, private_folder, write_atomically
+from starface_nb.cases.remembered import recall, remember
+from starface_nb.cases.tables import Table, readable
 from starface_nb.guide.i18n import translator
 from starface_nb.reading import read_log
+from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log
 
 _ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt", ".full"}
@@ -33,6 +41,23 @@ def clean_name(name: str) -> str:
     """Return `name` as a folder name that is safe everywhere: one level, no dots in front, nothing reserved."""
     safe = re.sub(r"[^\w.+@-]+", "_", name.strip()).strip("._")[:80]
     return f"case_{safe}" if not safe or _RESERVED.fullmatch(safe.split(".")[0]) else safe
+
+
+@dataclass(frozen=True)
+class Links:
+    """Working copies of the notebooks, shown as links."""
+
+    paths: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(path.name for path in self.paths) or "The bundled sample is not kept: no working copies."
+
+    def _repr_html_(self) -> str:
+        links = (
+            f'<li><a href="{escape(quote(Path(os.path.relpath(path)).as_posix()))}">{escape(path.stem)}</a></li>'
+            for path in self.paths
+        )
+        return f"<ul>{''.join(links)}</ul>" if self.paths else f"<p>{escape(repr(self))}</p>"
 
 
 @dataclass(frozen=True)
@@ -69,7 +94,37 @@ class Case:
             self._keep(found)
         return found
 
-    def change(self, *, keepalive_minutes: float | None = None, language: str | None = None) -> Case:
+    @property
+    def home(self) -> Path:
+        """The folder of all cases, beside this one; `cases` where this one is not kept."""
+        return self.folder.parent if self.folder else Path("cases")
+
+    @property
+    def inbox(self) -> Path:
+        """Where new customers' logs are dropped."""
+        return self.home / "inbox" if self.folder else Path("inbox")
+
+    def table(self, name: str, *columns: str, rows: int = 12) -> Table:
+        """Return the first rows of a frame of the diagnosis or the log as a table for people.
+
+        Parameters
+        ----------
+        name : str
+            `sites`, `phones`, `intervals`, `cycles`, `eras`, `events` or `unparsed`.
+        *columns : str
+            Only these; default: all that can be read.
+        rows : int
+            At most so many.
+        """
+        home = self.log if name in ("events", "unparsed") else self.diagnosis
+        frame: pl.DataFrame = getattr(home, name)
+        return readable(frame.select(columns or pl.all()), self.log.time_zone, rows)
+
+    def notebooks(self) -> Links:
+        """Put working copies of the notebooks into the case's folder, where they are missing, and link to them."""
+        return Links(tuple(copy_notebooks(self.folder)) if self.folder else ())
+
+    def change(self, *, keepalive_s: float | None = None, language: str | None = None) -> Case:
         """Return the case with other settings, which are saved; log and answers stay.
 
         Raises
@@ -77,9 +132,7 @@ class Case:
         SettingError
             The value makes no sense.
         """
-        settings = (
-            self.settings if keepalive_minutes is None else replace(self.settings, keepalive_s=60.0 * keepalive_minutes)
-        )
+        settings = self.settings if keepalive_s is None else replace(self.settings, keepalive_s=float(keepalive_s))
         changed = replace(self, settings=settings, language=translator(language or self.language).language)
         changed.save()
         return changed
@@ -92,6 +145,7 @@ class Case:
             content["log"] = {
                 "paths": list(self.paths),
                 "fingerprint": _fingerprint(self.log),
+                "state": quick_fingerprint(self.paths),
                 "events": self.log.events.height,
                 "bytes": self.log.bytes,
                 "peers": _peers(self.log),
@@ -127,6 +181,7 @@ def open_case(
     root: str | Path | None = "cases",
     folder: str | Path | None = None,
     time_zone: str | None = None,
+    keepalive_s: float | None = None,
     keepalive_minutes: float | None = None,
     language: str | None = None,
 ) -> Case:
@@ -143,8 +198,10 @@ def open_case(
         given.
     folder : path, optional
         The case's own folder, instead of `root` and `name`.
-    time_zone, keepalive_minutes, language : optional
-        None: as the case has them, or else Europe/Berlin, 60 minutes and English.
+    time_zone, keepalive_s, language : optional
+        None: as the case has them, or else Europe/Berlin, 3,600 s and English.
+    keepalive_minutes : float, optional
+        The keepalive in minutes, as the notebooks' parameters give it.
 
     Returns
     -------
@@ -164,13 +221,17 @@ def open_case(
     kept = _kept(place)
     before = kept.get("settings", {})
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path()),)
-    found = read_log(list(paths), time_zone=time_zone or before.get("time_zone", "Europe/Berlin"))
+    zone = time_zone or before.get("time_zone", "Europe/Berlin")
+    known, gone = _recall(paths, zone, kept["log"], place) if kept and place and "-" not in given else (None, ())
+    found = known or read_log(list(paths), time_zone=zone)
     if place is not None and name is None and folder is None:
-        place = _settle(place, kept, found)
-        kept = _kept(place)
-    notes = _compare(kept, found, place)
+        settled = _settle(place, kept, found)
+        place, kept = settled, _kept(settled)
+    notes = (*gone, *_compare(kept, found, place))
     before = kept.get("settings", before)
-    seconds = before.get("keepalive_s", 3600.0) if keepalive_minutes is None else 60.0 * keepalive_minutes
+    if keepalive_minutes is not None:
+        keepalive_s = 60.0 * keepalive_minutes
+    seconds = before.get("keepalive_s", 3600.0) if keepalive_s is None else float(keepalive_s)
     case = Case(
         name=place.name if place else Path(paths[0]).name,
         folder=place,
@@ -182,7 +243,21 @@ def open_case(
         paths=paths,
     )
     case.save()
+    if place and known is None:
+        remember(found, _fingerprint(found), private_folder(place / "cache"))
     return case
+
+
+def _recall(paths: tuple[str, ...], zone: str, kept: dict[str, Any], place: Path) -> tuple[Log | None, tuple[str, ...]]:
+    """Return the log as the case remembers it, where it has not changed since or has gone, and what to say of that."""
+    if tuple(kept["paths"]) != paths:
+        return None, ()
+    gone = not any(set(path) & set("*?[") or Path(path).exists() for path in paths)
+    if not gone and kept["state"] != quick_fingerprint(paths):
+        return None, ()
+    log = recall(kept["fingerprint"], zone, place / "cache")
+    note = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
+    return log, (note,) if gone and log is not None else ()
 
 
 def _paths(log: Source) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         name=options.case or (None if options.log else "sample"),
         root=options.cases,
         time_zone=options.time_zone,
-        keepalive_minutes=options.keepalive and options.keepalive / 60,
+        keepalive_s=options.keepalive,
         language=options.language,
     )
     assert case.folder is not None  # noqa: S101

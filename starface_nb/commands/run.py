@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         options.log,
         folder=options.output,
         time_zone=options.time_zone,
-        keepalive_minutes=options.keepalive and options.keepalive / 60,
+        keepalive_s=options.keepalive,
         language=options.language,
     )
     for note in case.notes:
@@ -54,11 +55,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _execute(copies: list[Path]) -> list[Executed]:
     from starface_nb.cases.runner import code_cells, run_notebooks
-    from starface_nb.progress import Progress
+    from starface_nb.progress import progress
 
-    with Progress(sum(map(code_cells, copies)), label="notebooks", unit="cells") as progress:
-        return run_notebooks(copies, on_cell=lambda path, done, cells: progress.advance(1))  # noqa: ARG005
+    with progress(sum(map(code_cells, copies)), "notebooks", unit="cells") as bar:
+        return run_notebooks(copies, on_cell=lambda path, done, cells: bar.update(1))  # noqa: ARG005
 
 
 def _report(case: Case, folder: Path) -> Path:
-    raise NotImplementedError(case, folder)
+    """Write the report beside the notebooks, as a page and as PDF, and return the page."""
+    from starface_nb.cases.record import write_atomically
+    from starface_nb.report import render, to_pdf
+
+    page = render(case.diagnosis, language=case.language, case=case, created=datetime.now(UTC))
+    write_atomically(folder / "report.html", page.encode("utf-8"))
+    write_atomically(folder / "report.pdf", to_pdf(page))
+    return folder / "report.html"

@@ -46,7 +46,7 @@ def test_reopened_where_it_was_left(tmp_path: Path, customer: Path) -> None:
     assert again.answers.all() == case.answers.all()
     assert again.notes == ()
     assert_frame_equal(again.log.events, case.log.events)
-    changed = again.change(keepalive_minutes=1, language="fr")
+    changed = again.change(keepalive_s=60, language="fr")
     assert open_case(customer, root=tmp_path / "cases").settings == changed.settings
     assert open_case(name="customer", root=tmp_path / "cases").language == "fr"
 

@@ -1,0 +1,102 @@
+"""Frames as tables for people: the log's own time, minutes instead of seconds, short file names, nothing cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import polars as pl
+
+from starface_nb.charts.scene import plain
+
+_LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first rows of a frame, ready to be read.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        Text columns only.
+    rows : int
+        Rows of the whole frame.
+    """
+
+    frame: pl.DataFrame
+    rows: int
+
+    @property
+    def _rest(self) -> str:
+        if self.frame.is_empty():
+            return "There is none."
+        more = self.rows - self.frame.height
+        return f"and {more} more of {self.rows}" if more else ""
+
+    def __repr__(self) -> str:
+        if self.frame.is_empty():
+            return self._rest
+        with pl.Config(
+            tbl_cols=-1,
+            tbl_rows=-1,
+            tbl_width_chars=10_000,
+            tbl_hide_dataframe_shape=True,
+            tbl_hide_column_data_types=True,
+        ):
+            return f"{self.frame}\n{self._rest}".rstrip()
+
+    def _repr_html_(self) -> str:
+        rest = f"<p>{escape(self._rest)}</p>" if self._rest else ""
+        if self.frame.is_empty():
+            return rest
+        head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in self.frame.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in self.frame.rows()
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+
+def readable(frame: pl.DataFrame, time_zone: str, rows: int = 12) -> Table:
+    """Return the first rows of a public frame as a table.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Times in UTC, durations in seconds in columns that end in `_s`.
+    time_zone : str
+        The zone that times are shown in: the log's.
+    rows : int
+        At most so many are shown.
+    """
+    shown = frame.head(rows)
+    columns = [_text(name, dtype, time_zone) for name, dtype in shown.schema.items() if name not in _LEFT_OUT]
+    text = shown.select(columns).fill_null("")
+    return Table(text.with_columns(plain(name) for name in text.columns), frame.height)
+
+
+def _text(name: str, dtype: pl.DataType, time_zone: str) -> pl.Expr:
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        return column.dt.convert_time_zone(time_zone).dt.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(dtype, pl.List):
+        return column.list.join(", ")
+    if name == "seconds" or name.endswith("_s"):
+        minutes = (column / 60).map_elements(_minutes, return_dtype=pl.String)
+        return minutes.alias("minutes" if name == "seconds" else f"{name.removesuffix('_s')} (min)")
+    if dtype.is_float():
+        return column.map_elements(_number, return_dtype=pl.String)
+    if name in ("file", "end_file"):
+        return column.str.extract(r"([^/\\]*)$")
+    return column.cast(pl.String)
+
+
+def _minutes(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _number(value: float) -> str:
+    """Return a share; next to 0 and 1 it is not rounded to them."""
+    if 0 < value < 0.001 or 0.999 < value < 1:
+        return "< 0.001" if value < 0.5 else "> 0.999"
+    return f"{value:.3f}".rstrip("0").rstrip(".")
