@@ -25,7 +25,7 @@ from starface_nb.cases.copies import copy_notebooks
 from starface_nb.cases.record import CaseError, Record, locked, private_folder, write_atomically
 from starface_nb.cases.remembered import recall, remember
 from starface_nb.cases.tables import Table, readable
-from starface_nb.guide.i18n import translator
+from starface_nb.guide import Conclusion, conclusion, translator
 from starface_nb.reading import read_log
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log
@@ -103,6 +103,11 @@ class Case:
     def inbox(self) -> Path:
         """Where new customers' logs are dropped."""
         return self.home / "inbox" if self.folder else Path("inbox")
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """What follows from the log and the answers given so far, with reasons and next steps."""
+        return conclusion(self.diagnosis, self.answers.all(), translator(self.language, self.log.time_zone))
 
     def table(self, name: str, *columns: str, rows: int = 12) -> Table:
         """Return the first rows of a frame of the diagnosis or the log as a table for people.

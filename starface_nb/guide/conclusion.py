@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from html import escape
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.guide.limits import experiment
 from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.routers import router_default
-from starface_nb.guide.words import bracket_text, timeout_text
+from starface_nb.guide.words import bracket_text, names, timeout_text
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -33,6 +34,13 @@ class Conclusion:
     headline: str
     reasons: tuple[str, ...]
     next_steps: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join((self.headline, *(f"  - {line}" for line in (*self.reasons, *self.next_steps))))
+
+    def _repr_html_(self) -> str:
+        reasons, steps = ("".join(f"<li>{escape(t)}</li>" for t in texts) for texts in (self.reasons, self.next_steps))
+        return f"<p><b>{escape(self.headline)}</b></p><ul>{reasons}</ul><ol>{steps}</ol>"
 
 
 def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator) -> Conclusion:
@@ -93,18 +101,21 @@ def _from_sites(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[s
                     bracket=bracket,
                 )
             )
-            steps.append(
-                tr(
-                    "{site}: set the router's timeout for UDP entries to at least {time}.",
-                    site=row["site"],
-                    time=timeout_text(row["recommended_timeout_s"], tr),
-                )
-            )
         elif row["verdict"] == "no_expiry_seen":
             reasons.append(tr("{site}: no NAT entry died before its renewal.", site=row["site"]))
         else:
             reasons.append(tr("{site}: too little evidence about the timeout.", site=row["site"]))
             steps.append(_try_experiment(row["site"], tr))
+    short = diagnosis.sites.filter(pl.col("verdict") == "too_short").sort("site")
+    for seconds, group in short.group_by("recommended_timeout_s", maintain_order=True):
+        steps.insert(
+            0,
+            tr(
+                "{sites}: set the router's timeout for UDP entries to at least {time}.",
+                sites=names(group["site"].to_list(), tr),
+                time=timeout_text(float(str(seconds[0])), tr),
+            ),
+        )
     return reasons, steps
 
 
@@ -170,20 +181,16 @@ def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: 
 def _from_other_causes(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[str]]:
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
-    reasons, steps = [], []
-    for cause, n in counts.iter_rows():
-        reasons.append(
-            tr.count(
-                "{n} loss is not due to the NAT timeout: {cause}.",
-                "{n} losses are not due to the NAT timeout: {cause}.",
-                n,
-                cause=cause_name(cause, tr),
-            )
-            if cause != "unknown"
-            else tr.count("{n} loss has no decided cause.", "{n} losses have no decided cause.", n)
-        )
-        steps.append(f"{cause_name(cause, tr)}: {cause_advice(cause, tr)}")
-    return reasons, steps
+    if not others.height:
+        return [], []
+    named = [f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in counts.iter_rows()]
+    reason = tr.count(
+        "{n} loss is not due to the NAT timeout, or undecided: {causes}.",
+        "{n} losses are not due to the NAT timeout, or undecided: {causes}.",
+        others.height,
+        causes=", ".join(named),
+    )
+    return [reason], [f"{cause_name(cause, tr)}: {cause_advice(cause, tr)}" for cause in counts["cause"]]
 
 
 def how_to_verify(diagnosis: Diagnosis, tr: Translator) -> tuple[str, ...]:
