@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from starface_nb.analysis.outages import Members, Verdict, explain, idle_limits
 from starface_nb.analysis.schemas import CAUSES
 from starface_nb.analysis.story import Bools, Floats, Ints
-from starface_nb.analysis.together import Groups
+from starface_nb.analysis.together import Event, Surface, find_events
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
 
@@ -18,21 +19,41 @@ BOOT_S = 330.0
 BLIP_S = 70.0
 """Losses that end at one of the first repeated probes: bursts of lost packets."""
 
-BACK_TOGETHER_S = 20.0
-"""After a line came back every phone is found by its next repeated probe (14 s) at the latest."""
+SLOW_S = 0.9
+"""A round trip above this was late, or one packet of the probe was lost."""
 
-RESTART_DOWN_S = 420.0
-"""A router that restarts is back within this time."""
+REFUSED = 3
+"""Refused registrations shortly before that make a block by the PBX possible."""
 
-START_BURST_S = 70.0
-"""After a PBX start every known phone is probed within the probing interval."""
+BLOCK_S = 86_400.0
+"""The PBX blocks an address for 24 h."""
+
+REASONS = (
+    "no rule of the log decides it",
+    "idle time fits the timeout and a renewal ended it",
+    "the binding ran out while the PBX was down",
+    "the first probe after a PBX start found no binding",
+    "the site's phones went together and came back together",
+    "the site's phones went together and came back with a new public address",
+    "the site's phones went together; each came back only with its own renewal",
+    "refused registrations from the site's address, then nobody from there was heard",
+    "late answers around it",
+    "back at one of the next probes without a renewal",
+    "one phone, back with a new registration after a short time",
+    "one phone, back with a new registration after a long time",
+    "one phone, not back when the log ends",
+    "one phone, away for long, back without a new registration",
+    "the line was down; the binding had died meanwhile",
+    "no other phone of the site could show whether the line was down",
+)
 
 
 @dataclass
 class Facts:
     """What is known about each loss of a site (arrays of one length, sorted by start; seconds).
 
-    `lower`/`upper`: idle time of the binding, `fits`: it lies in the cell of the site's timeout at that time.
+    `lower`/`upper`: idle time of the binding; `fits`: it lies in the cell of the site's timeout at that time (`low`,
+    `high`); `due`: when the next REGISTER was expected; `outlives`: until when the binding would have lived.
     """
 
     phone: Ints
@@ -48,74 +69,50 @@ class Facts:
     high: Floats
     renewed: Bools
     registered: Bools
-    on_grid: Bools
-    own_rhythm: Bools
     inherited: Bools
     new_address: Bools
     after_pbx_start: Bools
-    spans_pbx_stop: Bools
     lagged_near: Ints
     slow_before: Bools
     refused: Ints
+    due: Floats
+    period: Floats
+    outlives: Floats
     shows_ports: bool
     window: float
     log_end: float
     at_risk: Ints
+    surface: Surface
     cause: Ints = field(init=False)
     confidence: Floats = field(init=False)
     reason: Ints = field(init=False)
-    groups: Groups = field(init=False)
+    together: Ints = field(init=False)
+    event: Ints = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.start)
         self.cause = np.full(n, CODE["unknown"])
         self.confidence = np.full(n, 0.5)
         self.reason = np.zeros(n, np.int64)
-
-
-REASONS = (
-    "no rule of the log decides it",
-    "idle time fits the timeout and the phone's next renewal ended it",
-    "the binding ran out while the PBX was down",
-    "first probe after a PBX start found no binding",
-    "phones of the site went together and came back together",
-    "phones of the site went together and came back with a new public address",
-    "phones of the site went together; bindings that should have lived came back only with a renewal",
-    "phones of the site went together and stayed away after refused registrations from their address",
-    "late answers around it",
-    "back at one of the next probes without a renewal",
-    "one phone, back with a new registration after a short time",
-    "one phone, back with a new registration after a long time",
-    "one phone, not back when the log ends",
-    "one phone, away for long, back without a new registration",
-    "the line was down longer than the bindings live",
-    "single loss that ended at the phone's own next renewal, at an age at which bindings live",
-)
+        self.together = np.ones(n, np.int64)
+        self.event = np.full(n, -1)
 
 
 def name_causes(facts: Facts) -> None:
-    """Fill `cause`, `confidence`, `reason` and `groups` of the facts."""
-    soft_ok = facts.renewed | facts.inherited | np.isinf(facts.end)
+    """Fill `cause`, `confidence`, `reason`, `together` and `event` of the facts."""
+    ending = facts.renewed | facts.inherited | np.isinf(facts.end)
     if not facts.shows_ports:
-        soft_ok |= facts.end - facts.start > BLIP_S
-    nat = facts.fits & soft_ok & ~facts.after_pbx_start
+        ending |= facts.end - facts.start > BLIP_S
+    nat = facts.fits & ending & ~facts.after_pbx_start
+    free = ~nat & ~facts.after_pbx_start
+    _singles(facts, free)
+    _events(facts, free)
     _set(facts, nat, "nat_expiry", 0.97, 1)
     _after_pbx_start(facts)
-    free = ~nat & ~facts.after_pbx_start
-    facts.groups = find(facts, free)
-    for number in range(int(facts.groups.group.max(initial=-1)) + 1):
-        _group(facts, np.flatnonzero(facts.groups.group == number))
-    _singles(facts, free & (facts.groups.group < 0))
+    _blocked(facts)
 
 
-def find(facts: Facts, free: Bools) -> Groups:
-    """Group the losses that nothing explains yet."""
-    from starface_nb.analysis.together import find_groups
-
-    return find_groups(facts.start, facts.phone, free, facts.at_risk, facts.window)
-
-
-def _set(facts: Facts, which: Bools | Ints, cause: str, confidence: float | Floats, reason: int) -> None:
+def _set(facts: Facts, which: Bools | Ints, cause: str, confidence: float, reason: int) -> None:
     facts.cause[which] = CODE[cause]
     facts.confidence[which] = confidence
     facts.reason[which] = reason
@@ -128,64 +125,66 @@ def _after_pbx_start(facts: Facts) -> None:
     _set(facts, due, "nat_expiry", 0.9, 2)
 
 
-def _group(facts: Facts, members: Ints) -> None:
-    """Name the cause of losses that went together."""
-    end = facts.end[members]
-    back = end[np.isfinite(end)]
-    size, risk = facts.groups.lost[members[0]], facts.groups.at_risk[members[0]]
-    sure = 0.95 if size >= 3 and size >= 0.8 * risk else 0.8
-    if facts.refused[members[0]] >= 3 and _stayed_away(facts, members):
-        _set(facts, members, "blacklisted", sure, 7)
-    elif facts.lagged_near[members].max() >= 2 and np.median(facts.lagged_near[members]) >= 2:
-        _set(facts, members, "latency", 0.85, 8)
+def _blocked(facts: Facts) -> None:
+    """Losses after refused registrations from the site's address, with nobody from there heard until the block ends."""
+    for i in np.flatnonzero((facts.refused >= REFUSED) & (facts.end - facts.start > 3600.0)):
+        until = min(facts.end[i], facts.log_end, facts.start[i] + BLOCK_S - 900.0)
+        if facts.surface.heard(facts.start[i] + facts.window, until - 1.0) == 0 and until - facts.start[i] > 3600.0:
+            _set(facts, np.array([i]), "blacklisted", 0.9, 7)
+
+
+def _events(facts: Facts, free: Bools) -> None:
+    """Find what struck the whole site, and say what it was."""
+    events = find_events(facts.start, facts.end, facts.phone, free, facts.at_risk, facts.window, facts.surface)
+    limits = (0.0, np.inf)
+    for _ in range(2):
+        found = [(explain(event, _members(facts, event), facts.log_end, limits), event) for event in events]
+        limits = idle_limits(found)
+    for number, (verdict, event) in enumerate(found if events else []):
+        facts.event[event.members] = number
+        facts.together[event.members] = len(event.members)
+        facts.at_risk[event.members] = event.at_risk
+        _name_event(facts, event, verdict)
+
+
+def _members(facts: Facts, event: Event) -> Members:
+    i = event.members
+    return Members(
+        facts.start[i], facts.end[i], facts.renewed[i], facts.registered[i], facts.due[i], facts.period[i],
+        facts.outlives[i], facts.new_address[i],
+    )  # fmt: skip
+
+
+def _name_event(facts: Facts, event: Event, verdict: Verdict) -> None:
+    members = event.members
+    if np.median(facts.lagged_near[members]) >= max(2.0, 0.3 * len(members)):
+        late = members[~facts.registered[members]]
+        _set(facts, late, "latency", 0.85, 8)
+        return
+    sure = min(verdict.probability, 1 / (1 + np.exp(-event.odds)), 0.97)
+    if verdict.cause == "router_restart":
+        _set(facts, members, "router_restart", sure, 6)
     elif facts.new_address[members].any():
         _set(facts, members, "wan_outage", sure, 5)
-    elif not len(back):
-        _set(facts, members, "wan_outage", 0.6, 4)
     else:
-        _line_or_router(facts, members, sure)
-
-
-def _stayed_away(facts: Facts, members: Ints) -> bool:
-    end = np.minimum(facts.end[members], facts.log_end)
-    return bool(np.median(end - facts.start[members]) > 3600.0)
-
-
-def _line_or_router(facts: Facts, members: Ints, sure: float) -> None:
-    """Tell a line that came back (bindings alive) from a router that forgot all bindings."""
-    end, renewed = facts.end[members], facts.renewed[members]
-    soft = np.isfinite(end) & ~renewed
-    first = float(end.min())
-    died = facts.expires[members] & facts.anchored[members] & (
-        facts.upper[members] + (first - facts.start[members]) > facts.low[members])
-    if soft.any():
-        back = float(np.median(end[soft]))
         _set(facts, members, "wan_outage", sure, 4)
-        late = renewed & (end > back + BACK_TOGETHER_S)
-        facts.reason[members[late]] = 14
-        return
-    if len(members) > 1 and (np.isfinite(end)).all() and end.max() - first <= BACK_TOGETHER_S and len(members) > 2:
-        _set(facts, members, "wan_outage", sure * 0.9, 4)
-        return
-    if died.all() and first - float(facts.start[members].min()) > RESTART_DOWN_S:
-        _set(facts, members, "wan_outage", 0.7, 14)
-        return
-    _set(facts, members, "router_restart", sure * 0.95, 6)
+        back = np.min(facts.end[members])
+        facts.reason[members[facts.renewed[members] & (facts.end[members] > back + 20.0)]] = 14
 
 
 def _singles(facts: Facts, single: Bools) -> None:
     """Name the cause of losses that no other phone shared."""
     length = np.minimum(facts.end, facts.log_end) - facts.start
     closed = np.isfinite(facts.end)
-    late = single & closed & ~facts.registered & ((facts.lagged_near > 0) | (facts.rtt >= 1.0) | facts.slow_before)
-    blip = single & closed & ~facts.registered & (facts.on_grid | (length < 15)) & (length <= BLIP_S)
-    boot = single & closed & ~blip & facts.renewed & (length <= BOOT_S)
-    off = single & closed & ~blip & facts.renewed & (length > BOOT_S)
-    gone = single & ~closed
-    stayed = single & closed & ~facts.renewed & ~blip
-    _set(facts, stayed, "phone_offline", 0.55, 13)
-    _set(facts, off, "phone_offline", 0.8, 11)
-    _set(facts, boot, "phone_restart", 0.85, 10)
-    _set(facts, gone, "phone_offline", 0.6, 12)
+    late = (facts.lagged_near > 0) | (facts.rtt >= SLOW_S) | facts.slow_before
+    hard = facts.renewed & (facts.registered | (length > BLIP_S) | (not facts.shows_ports))
+    blip = single & closed & ~facts.registered & (length <= BLIP_S)
+    stayed = single & closed & ~hard & ~blip
+    _set(facts, stayed, "wan_outage", 0.5, 15)
+    _set(facts, stayed & (facts.at_risk > 2), "phone_offline", 0.5, 13)
+    _set(facts, single & closed & ~blip & hard & (length > BOOT_S), "phone_offline", 0.8, 11)
+    _set(facts, single & closed & ~blip & hard & (length <= BOOT_S), "phone_restart", 0.85, 10)
+    _set(facts, single & ~closed, "phone_offline", 0.6, 12)
     _set(facts, blip, "packet_loss", 0.9, 9)
-    _set(facts, late & (blip | stayed) & (length <= 1200), "latency", 0.8, 8)
+    _set(facts, blip & late, "latency", 0.8, 8)
+    _set(facts, stayed & (facts.lagged_near > 1) & (length <= 1800), "latency", 0.8, 8)

@@ -52,9 +52,9 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     raw = unreachable_intervals(states)
     peers = find_peers(states)
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
-    story = tell(states, raw, peers, settings)
-    context = survey(story, states, raw, peers, addresses)
     homes = phone_homes(peers, addresses)
+    story = tell(states, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)))
+    context = survey(story, states, raw, peers, addresses)
     views = site_views(context, homes, peers["trunk"].to_numpy())
     for view in views:
         reason(context, view)

@@ -25,7 +25,7 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
             "reason": np.array(REASONS, dtype=object)[facts.reason].tolist(),
             "idle_low_s": pl.Series(np.where(known, np.round(facts.lower, 1), np.nan)).fill_nan(None),
             "idle_high_s": pl.Series(np.where(known, np.round(facts.upper, 1), np.nan)).fill_nan(None),
-            "lost_together": facts.groups.lost,
+            "lost_together": facts.together,
             "at_risk": facts.at_risk,
             "ended_by_renewal": facts.renewed,
             "new_port": facts.registered,

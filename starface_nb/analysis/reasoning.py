@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from starface_nb.analysis.causes import CODE, Facts, find, name_causes
+from starface_nb.analysis.causes import CODE, SLOW_S, Facts, name_causes
 from starface_nb.analysis.cycles import Cycles, Exposure
 from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
 from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout
 from starface_nb.analysis.story import Bools, Floats, Ints, Story
-from starface_nb.analysis.together import answering
+from starface_nb.analysis.together import Surface
 
 PRIOR_EXPIRING = 0.3
 SURE = 0.95
 ENOUGH_SURVIVED = 3
+
+START_BURST_S = 70.0
+"""After a PBX start every known phone is probed within the probing interval."""
 
 
 @dataclass
@@ -64,7 +67,8 @@ class Context:
     new_address: Bools
     lagged_near: Ints
     refused: Ints
-    born: Floats
+    at_risk: Ints
+    surfaces: dict[str, Surface]
     horizon: float
 
 
@@ -75,7 +79,7 @@ def reason(context: Context, site: SiteView) -> None:
         fit(context, site, excluded)
         site.facts = gather(context, site)
         name_causes(site.facts)
-        now = (site.facts.cause != CODE["nat_expiry"]) & (site.facts.groups.group >= 0)
+        now = (site.facts.cause != CODE["nat_expiry"]) & (site.facts.event >= 0)
         if (now == excluded).all():
             break
         excluded = now
@@ -173,57 +177,76 @@ def gather(context: Context, site: SiteView) -> Facts:
     """Collect the facts about the site's losses, sorted by start."""
     story, losses, use = context.story, context.story.losses, site.losses
     best = pick(context, use)
-    n = len(use)
-    low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
-    born = np.where(np.isfinite(best.anchor), best.anchor, losses.start[use] - 1.0)
-    for era in site.eras:
-        inside = (born >= era.start - 1e-9) & ((born < era.end) | (era is site.eras[-1]))
-        low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
-    fits = np.zeros(n, bool)
-    slop = story.slop
-    for exposure in (context.exposure, context.soft, context.shared):
-        lower, upper = exposure.lower[use], exposure.upper[use]
-        with np.errstate(invalid="ignore"):
-            fits |= exposure.locked[use] & expires & (lower < high + slop) & (upper > low - slop)
-    period = story.periods[losses.phone[use]]
-    following = story.renewals.before(losses.phone[use], np.where(np.isfinite(losses.end[use]), losses.end[use], 0) + 1)
-    end_renewal = story.renewals.time[np.maximum(following, 0)] if len(story.renewals.time) else np.zeros(n)
+    low, high, expires = era_bounds(site, best, losses.start[use])
+    start = losses.start[use]
+    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[losses.phone[use]]
+    anchor = context.exposure.anchor[use]
     with np.errstate(invalid="ignore"):
-        rhythm = losses.renewed[use] & (np.abs(end_renewal - context.exposure.anchor[use] - period) < 0.03 * period)
-    mine = losses.start[use], losses.end[use]
-    starts = story.starts
-    k = np.searchsorted(starts, mine[0], side="right") - 1
-    recent = np.where(k >= 0, mine[0] - starts[np.maximum(k, 0)] if len(starts) else np.inf, np.inf)
-    silent = losses.last_up[use] < (starts[np.maximum(k, 0)] if len(starts) else -np.inf)
-    shows = losses.renewed[use].sum() > 0 and losses.registered[use].sum() >= 0.9 * losses.renewed[use].sum()
+        late = start - anchor > period
+        due = np.where(np.isfinite(story.periods)[losses.phone[use]] & ~late, anchor + period, np.nan)
     return Facts(
         phone=losses.phone[use],
-        start=mine[0],
-        end=mine[1],
+        start=start,
+        end=losses.end[use],
         rtt=losses.rtt[use],
         lower=best.lower,
         upper=best.upper,
         anchored=np.isfinite(best.anchor),
-        fits=fits,
+        fits=fitting(context, use, low, high, expires, period),
         expires=expires,
         low=low,
         high=high,
         renewed=losses.renewed[use],
         registered=losses.registered[use],
-        on_grid=losses.on_grid[use],
-        own_rhythm=rhythm,
         inherited=context.inherited[use],
         new_address=context.new_address[use],
-        after_pbx_start=(recent <= 70.0) & silent,
-        spans_pbx_stop=losses.restart_inside[use],
+        after_pbx_start=after_start(story, use),
         lagged_near=context.lagged_near[use],
-        slow_before=losses.last_rtt[use] >= 1.0,
+        slow_before=losses.last_rtt[use] >= SLOW_S,
         refused=context.refused[use],
-        shows_ports=bool(shows),
+        due=due,
+        period=period,
+        outlives=np.where(expires & np.isfinite(anchor), anchor + high, np.inf),
+        shows_ports=bool(story.shows_ports[site.phones].any()),
         window=story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0,
         log_end=story.end,
-        at_risk=answering(mine[0], mine[1], context.born[site.phones], mine[0]),
+        at_risk=context.at_risk[use],
+        surface=context.surfaces.get(site.name, Surface()),
     )
 
 
-__all__ = ["Context", "Era", "SiteView", "find", "reason"]
+def era_bounds(site: SiteView, best: Exposure, start: Floats) -> tuple[Floats, Floats, Bools]:
+    """Return the bracket that holds for each loss, and whether bindings expire at all."""
+    n = len(start)
+    low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
+    born = np.where(np.isfinite(best.anchor), best.anchor, start - 1.0)
+    for era in site.eras:
+        inside = (born >= era.start) | (era is site.eras[0])
+        low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
+    return low, high, expires
+
+
+def fitting(context: Context, use: Ints, low: Floats, high: Floats, expires: Bools, period: Floats) -> Bools:
+    """Say which losses fall into the timeout's cell, from any anchor that may be the last renewal."""
+    story, losses = context.story, context.story.losses
+    fits = np.zeros(len(use), bool)
+    with np.errstate(invalid="ignore"):
+        for exposure in (context.exposure, context.soft, context.shared):
+            near = (exposure.lower[use] < high + story.slop) & (exposure.upper[use] > low - story.slop)
+            fits |= exposure.locked[use] & expires & near
+        renewed = losses.renewed[use] & np.isfinite(losses.end[use])
+        blind = ~np.isfinite(context.exposure.anchor[use]) | (context.exposure.upper[use] > 1.06 * period)
+        upper = losses.failed[use] - (losses.end[use] - losses.rtt[use] - period)
+        spread = 0.012 * period + story.slop
+        back = renewed & blind & (upper - 60.0 < high + spread) & (upper > low - spread) & (upper < period)
+    return fits | (back & expires & np.isfinite(story.periods[losses.phone[use]]))
+
+
+def after_start(story: Story, use: Ints) -> Bools:
+    """Say which losses are the first probe's after a PBX start: the phone was not heard since."""
+    losses, starts = story.losses, story.starts
+    if not len(starts):
+        return np.zeros(len(use), bool)
+    k = np.searchsorted(starts, losses.start[use], side="right") - 1
+    since = starts[np.maximum(k, 0)]
+    return (k >= 0) & (losses.start[use] - since <= START_BURST_S) & (losses.last_up[use] < since)

@@ -111,7 +111,9 @@ class Story:
     renewals: Renewals
     starts: Floats
     stops: Floats
+    homes: dict[str, str] = field(default_factory=dict)
     periods: Floats = field(default_factory=lambda: np.empty(0))
+    shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
 
     @property
     def slop(self) -> float:
@@ -125,7 +127,9 @@ def seconds(times: pl.Series, origin_us: int) -> Floats:
     return ((micro - origin_us) / 1e6).fill_null(float("inf")).to_numpy()
 
 
-def tell(states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, settings: Settings) -> Story:
+def tell(
+    states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, settings: Settings, homes: dict[str, str]
+) -> Story:
     """Build the story from the events with states, the raw intervals and the peers (all sorted by peer)."""
     names = peers["peer"].to_list()
     index = pl.DataFrame({"peer": names, "phone": range(len(names))}, schema={"peer": pl.String, "phone": pl.Int64})
@@ -155,7 +159,10 @@ def tell(states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, settings:
         seen,
         starts,
         stops,
+        homes,
     )
+    story.shows_ports = _shows_ports(story)
+    losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
     story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
     story.periods = find_periods(story)
     if _rhythmic(story):
@@ -235,6 +242,23 @@ def _endings(losses: Losses, seen: Renewals, pjsip: list[bool], resolution: floa
     is_pjsip = np.array(pjsip, bool)[losses.phone] if len(losses.phone) else np.empty(0, bool)
     by_itself = closed & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~is_pjsip
     losses.renewed = losses.registered | by_itself
+
+
+def _shows_ports(story: Story) -> Bools:
+    """Say for each phone whether its router gives every new binding a new port, so that each recovery shows one.
+
+    Long losses that end off the probing rhythm end with a REGISTER; where nearly all of them stand beside a
+    Registered line, a recovery without one is no renewal.
+    """
+    losses = story.losses
+    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object)
+    sure = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 70.0)
+    shows = np.zeros(len(home), bool)
+    for name in np.unique(home.astype(str)):
+        mine = home == name
+        here = sure & mine[losses.phone]
+        shows[mine] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
+    return shows
 
 
 def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from starface_nb.analysis.cycles import Exposure, find_cycles, exposures, measure
-from starface_nb.analysis.intervals import of_kind
+from starface_nb.analysis.intervals import UP, of_kind
 from starface_nb.analysis.reasoning import Context
-from starface_nb.analysis.sites import Addresses, place
+from starface_nb.analysis.sites import UNKNOWN, Addresses, place
+
 from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
+from starface_nb.analysis.together import Surface
+
+Names = npt.NDArray[np.object_]
 
 NEAR_S = 120.0
 BLACKLIST_S = 86_400.0
@@ -29,6 +34,8 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
         soft = np.isfinite(losses.end[:-1]) & ~losses.renewed[:-1] & same
         previous[1:][soft] = losses.end[:-1][soft] - losses.rtt[:-1][soft]
     none = np.full(len(losses), -1)
+    homes = placed["home"].to_numpy()
+    at_risk, surfaces = _who_answers(story, states, raw, peers, addresses)
     return Context(
         story=story,
         exposure=exposure,
@@ -37,31 +44,32 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
         cycles=find_cycles(story),
         inherited=inherited,
         new_address=(placed["site"] != later["site"]).to_numpy(),
-        lagged_near=_lagged(story, states, addresses, placed["home"]),
-        refused=_refused(story, states, addresses, placed["home"]),
-        born=seconds(peers["first"], story.origin_us),
+        lagged_near=_lagged(story, states, addresses, homes),
+        refused=_refused(story, states, addresses, homes),
+        at_risk=at_risk,
+        surfaces=surfaces,
         horizon=max(2 * story.settings.keepalive_s, 7200.0),
     )
 
 
-def _lagged(story: Story, states: pl.DataFrame, addresses: Addresses, homes: pl.Series) -> Ints:
+def _lagged(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Names) -> Ints:
     """Count the late answers at each loss's site shortly before and during it."""
     rows = place(of_kind(states, "lagged").select("peer", "time"), addresses, "time")
     return _count_near(story, seconds(rows["time"], story.origin_us), rows["home"], homes, NEAR_S, NEAR_S)
 
 
-def _refused(story: Story, states: pl.DataFrame, addresses: Addresses, homes: pl.Series) -> Ints:
-    """Count the refused registrations from each loss's site in the hour before it."""
+def _refused(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Names) -> Ints:
+    """Count the refused registrations from each loss's site in the quarter of an hour before it."""
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
     home = rows["address"].replace(addresses.site_of)
-    return _count_near(story, seconds(rows["time"], story.origin_us), home, homes, 3600.0, 0.0)
+    return _count_near(story, seconds(rows["time"], story.origin_us), home, homes, 900.0, 0.0)
 
 
-def _count_near(story: Story, times: Floats, at: pl.Series, homes: pl.Series, before: float, after: float) -> Ints:
+def _count_near(story: Story, times: Floats, at: pl.Series, homes: Names, before: float, after: float) -> Ints:
     counts = np.zeros(len(homes), np.int64)
     if not len(times):
         return counts
-    where, home = at.to_numpy(), homes.to_numpy()
+    where, home = at.to_numpy(), homes
     losses = story.losses
     for site in np.unique(where[np.isin(where, home)]):
         mine = np.sort(times[where == site])
@@ -70,6 +78,38 @@ def _count_near(story: Story, times: Floats, at: pl.Series, homes: pl.Series, be
         low = np.searchsorted(mine, losses.start[use] - before)
         counts[use] = np.searchsorted(mine, until, side="right") - low
     return counts
+
+
+def _who_answers(
+    story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses
+) -> tuple[Ints, dict[str, Surface]]:
+    """Return how many phones of the site answered just before each loss, and every site's lines that show answers."""
+    phones = peers.filter(~pl.col("trunk")).select("peer").with_columns(
+        pl.col("peer").replace_strict(story.homes, default=UNKNOWN, return_dtype=pl.String).alias("home"),
+        pl.int_range(pl.len()).alias("phone"),
+    )  # fmt: skip
+    rows = states.join(phones, on="peer", how="inner", maintain_order="left").filter(
+        pl.col("state").is_not_null() | (pl.col("kind").cast(pl.String) == "registered")
+    ).sort("peer", "row")  # fmt: skip
+    up = pl.col("state") == UP
+    moves = rows.filter(pl.col("state").is_not_null()).with_columns(
+        (up.cast(pl.Int8) - up.cast(pl.Int8).shift(1, fill_value=0).over("peer")).alias("step")
+    )
+    at_risk = np.zeros(len(story.losses), np.int64)
+    surfaces: dict[str, Surface] = {}
+    loss_home = np.array([story.homes.get(p, UNKNOWN) for p in story.peers], dtype=object)[story.losses.phone]
+    steps = {key[0]: part for key, part in moves.filter(pl.col("step") != 0).partition_by("home", as_dict=True).items()}
+    heard = rows.filter(up | (pl.col("kind").cast(pl.String) == "registered")).sort("time", "row")
+    for key, part in heard.partition_by("home", as_dict=True).items():
+        surfaces[str(key[0])] = Surface(seconds(part["time"], story.origin_us), part["phone"].to_numpy())
+    for home, part in steps.items():
+        times = seconds(part["time"], story.origin_us)
+        order = np.argsort(times, kind="stable")
+        level = np.cumsum(part["step"].to_numpy().astype(np.int64)[order])
+        use = np.flatnonzero(loss_home == home)
+        at = np.searchsorted(times[order], story.losses.start[use], side="left") - 1
+        at_risk[use] = np.where(at >= 0, level[np.maximum(at, 0)], 0)
+    return at_risk, surfaces
 
 
 def _shared_ports(

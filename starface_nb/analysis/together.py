@@ -1,95 +1,142 @@
-"""Losses that belong together: a site's phones that go within one probing interval of each other."""
+"""Losses that belong together: a site's phones that go within one probing interval and are down at the same time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from starface_nb.analysis.story import Bools, Floats, Ints
 
-JOINT_SHARE = 0.6
-"""Share of the phones that could still be lost that must go together to call it one event."""
+EVENTS_PER_DAY = 2.0
+"""How often, before looking, something is expected to strike a whole site."""
 
-RARE = 1e-4
-"""Or so many that the usual rate of single losses makes them this improbable."""
+MISSED = 0.03
+"""Probability that a phone that answered until then is not seen lost although the whole site is."""
+
+SHORT_S = 45.0
+"""Shorter disturbances are bursts of lost packets, whoever they strike."""
 
 
 @dataclass
-class Groups:
-    """Which losses went together (arrays as long as the losses given).
+class Event:
+    """Losses that went together.
 
     Attributes
     ----------
-    group : number of the group, -1 for a loss on its own
-    lost, at_risk : phones lost in the window, and phones that answered until then
+    members : indices of the losses, sorted by start
+    begin : when the first unanswered probe was sent, seconds
+    back : when the first phone of the site was heard again
+    at_risk : phones of the site that answered until then
+    odds : log-odds of one common cause against chance
     """
 
-    group: Ints
-    lost: Ints
-    at_risk: Ints
+    members: Ints
+    begin: float
+    back: float
+    at_risk: int
+    odds: float
 
 
-def find_groups(start: Floats, phone: Ints, free: Bools, at_risk: Ints, window: float) -> Groups:
-    """Group losses whose starts lie within `window` seconds.
+@dataclass
+class Surface:
+    """When phones of a site were heard: times (sorted) and phones of its Reachable, Lagged and Registered lines."""
+
+    times: Floats = field(default_factory=lambda: np.empty(0))
+    phones: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def first_after(self, time: float) -> float:
+        """Return when the next phone was heard after `time`, or infinity."""
+        at = int(np.searchsorted(self.times, time, side="right"))
+        return float(self.times[at]) if at < len(self.times) else np.inf
+
+    def heard(self, start: float, end: float) -> int:
+        """Return how many lines stand in (start, end]."""
+        return int(np.searchsorted(self.times, end, "right") - np.searchsorted(self.times, start, "right"))
+
+
+def find_events(
+    start: Floats, end: Floats, phone: Ints, free: Bools, at_risk: Ints, window: float, surface: Surface
+) -> list[Event]:
+    """Find losses with one common cause.
 
     Parameters
     ----------
-    start, phone : arrays, shape (n,)
-        Losses of one site, sorted by start.
+    start, end, phone : arrays, shape (n,)
+        Losses of one site, sorted by start; seconds.
     free : array of bool
-        Losses that nothing explains yet; only they make a group.
+        Losses that nothing explains yet.
     at_risk : array of int
         Phones of the site that answered just before each loss.
     window : float
         Probing interval plus time-out, seconds.
+    surface : Surface
+        Lines that show phones of the site answering.
     """
-    n = len(start)
-    group = np.full(n, -1)
-    lost, risk = np.ones(n, np.int64), at_risk.copy()
     index = np.flatnonzero(free)
-    times = start[index]
+    times, ends = start[index], end[index]
+    if len(times) < 2:
+        return []
     reach = np.searchsorted(times, times + window, side="right") - np.arange(len(times))
     rate = _local_rate(times)
-    expected = rate * window
-    many = reach >= 2
-    order = np.flatnonzero(many)[np.argsort(-reach[many], kind="stable")]
     taken = np.zeros(len(times), bool)
-    number = 0
-    for first in order:
+    events = []
+    many = np.flatnonzero(reach >= 2)
+    for first in many[np.argsort(-reach[many], kind="stable")]:
         inside = np.arange(first, first + reach[first])
         inside = inside[~taken[inside]]
-        if taken[first] or len(inside) < 2:
+        if len(inside) < 2:
             continue
-        members = index[inside]
-        size, could = len(np.unique(phone[members])), max(int(at_risk[members[0]]), 1)
-        if size >= 2 and (size >= JOINT_SHARE * could or _improbable(size, float(expected[first]))):
-            taken[inside] = True
-            group[members], lost[members], risk[members] = number, size, max(could, size)
-            number += 1
-    return Groups(group, lost, risk)
+        core = _down_together(times[inside], ends[inside])
+        members = inside[core]
+        if len(np.unique(phone[index[members]])) < 2:
+            continue
+        event = _weigh(index[members], start, end, phone, at_risk, float(rate[first]), window, surface)
+        if event is not None:
+            taken[members] = True
+            events.append(event)
+    return sorted(events, key=lambda e: e.begin)
 
 
-def _local_rate(times: Floats, half: float = 1800.0, core: float = 70.0) -> Floats:
-    """Return losses per second in the hour around each loss, its own minute left out."""
+def _down_together(start: Floats, end: Floats) -> Ints:
+    """Return the largest set of losses that are all open at one moment (the latest start among them)."""
+    best = np.empty(0, np.int64)
+    for moment in start[::-1]:
+        core = np.flatnonzero((start <= moment) & (end >= moment - 1.0))
+        if len(core) > len(best):
+            best = core
+    return best
+
+
+def _weigh(
+    members: Ints, start: Floats, end: Floats, phone: Ints, at_risk: Ints, rate: float, window: float, surface: Surface
+) -> Event | None:
+    """Return the event if one common cause explains these losses better than chance."""
+    begin, latest = float(start[members].min()) - 4.0, float(start[members].max())
+    back = min(float(end[members].min()), surface.first_after(latest + 1.0))
+    length = back - begin
+    if length < SHORT_S:
+        return None
+    size = len(np.unique(phone[members]))
+    risk = max(int(at_risk[members].max()), size)
+    caught = min(1.0, length / window) * (1 - MISSED)
+    common = size * np.log(caught) + (risk - size) * np.log1p(-caught) + np.log(EVENTS_PER_DAY * window / 86_400)
+    common += _choose(risk, size)
+    chance = (size - 1) * np.log(max(rate * window, 1e-6)) - _log_factorial(size - 1) + np.log(max(rate * window, 1e-3))
+    odds = float(common - chance)
+    return Event(np.sort(members), begin, back, risk, odds) if odds > 0 else None
+
+
+def _choose(n: int, k: int) -> float:
+    return _log_factorial(n) - _log_factorial(k) - _log_factorial(n - k)
+
+
+def _log_factorial(n: int) -> float:
+    return float(np.log(np.arange(1, n + 1)).sum())
+
+
+def _local_rate(times: Floats, half: float = 3600.0, core: float = 70.0) -> Floats:
+    """Return losses per second in the two hours around each loss, its own minute left out."""
     around = np.searchsorted(times, times + half) - np.searchsorted(times, times - half)
     near = np.searchsorted(times, times + core) - np.searchsorted(times, times - core)
-    return np.maximum(around - near, 1) / (2 * (half - core))
-
-
-def _improbable(size: int, expected: float) -> bool:
-    """Say whether so many single losses by chance are less likely than `RARE` (Poisson)."""
-    if size < 3:
-        return False
-    term = total = float(np.exp(-expected))
-    for k in range(1, size):
-        term *= expected / k
-        total += term
-    return 1 - total < RARE
-
-
-def answering(start: Floats, end: Floats, born: Floats, at: Floats) -> Ints:
-    """Return how many phones were known and not lost just before each moment `at`."""
-    known = np.searchsorted(np.sort(born), at, side="right")
-    gone = np.searchsorted(np.sort(start), at, side="left") - np.searchsorted(np.sort(end), at, side="left")
-    return np.maximum(known - gone, 0)
+    return np.maximum(around - near, 0.5) / (2 * (half - core))

@@ -1,0 +1,443 @@
+"""Before and after: did a change of the router, or of the phones' keepalive, end the NAT losses?
+
+Under the old timeout a phone that was lost before is lost again once in every re-REGISTER period, about as reliably as
+before. What speaks for a cure is exposure: periods in which such a phone should have been lost and was not. Prior
+odds of a cure are even.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil, comb, exp, log
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.estimate import estimate_timeout
+
+VERDICTS = ("fixed", "improved", "unchanged", "worse", "cannot_tell")
+SURE = 0.95
+"""Probability from which a verdict is given."""
+LEAST_MISS = 0.02
+"""A period may pass without its loss because a renewal was not seen."""
+PARTIAL, PARTIAL_MISS = 0.1, 0.7
+"""Prior share of "not cured" in which the timeout now only just misses the period, and how often it then holds."""
+SWITCHED_OFF = 0.1
+"""Probability that a phone without any line in the second log was switched off rather than well."""
+ALL_SILENT, SOME_LINES = 0.03, 0.002
+"""Probability that a quiet log is quiet for a reason common to all phones: without any peer's line, and with some."""
+STRAY = 0.02
+"""Probability per period of a loss that only looks like the NAT timeout's."""
+RARE = 0.01
+"""A count of losses less probable than this under the old rate counts as a change."""
+SLOP_S = 1.5
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the change at one site: NAT losses, the periods that could have held one, hours, and the bracket."""
+
+    losses: int
+    periods: int
+    hours: float
+    low_s: float | None
+    high_s: float | None
+
+
+@dataclass(frozen=True)
+class SiteComparison:
+    """What the change did at one site.
+
+    Attributes
+    ----------
+    site : str
+        As in the second log.
+    verdict : str
+        One of `VERDICTS`.
+    probability : float
+        Of the verdict; for `cannot_tell` that of a cure.
+    changed_at : datetime or None
+        When the timeout changed, UTC.
+    hours_needed : float or None
+        Further hours of log until a cure could be told, if nothing happens in them.
+    low_s, high_s : float or None
+        What is known of the timeout by now, seconds; after a keepalive experiment with both logs' evidence.
+    reason : str
+        Key of the sentence that explains the verdict.
+    """
+
+    site: str
+    verdict: str
+    probability: float
+    changed_at: datetime | None
+    hours_needed: float | None
+    before: Side
+    after: Side
+    low_s: float | None
+    high_s: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Did the change fix it, over all sites; `before` and `after` count the sites that had NAT losses."""
+
+    verdict: str
+    probability: float
+    changed_at: datetime | None
+    hours_needed: float | None
+    before: Side
+    after: Side
+    sites: tuple[SiteComparison, ...]
+    time_zone: str = "Europe/Berlin"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the comparison as `starface-nb compare --json` prints it."""
+        zone = ZoneInfo(self.time_zone)
+
+        def side(one: Side) -> dict[str, object]:
+            return {"losses": one.losses, "periods": one.periods, "hours": round(one.hours, 2),
+                    "bracket": {"low_s": one.low_s, "high_s": one.high_s}}  # fmt: skip
+
+        def common(one: Comparison | SiteComparison) -> dict[str, object]:
+            return {
+                "verdict": one.verdict,
+                "probability": round(one.probability, 4),
+                "changed_at": one.changed_at.astimezone(zone).isoformat() if one.changed_at else None,
+                "hours_needed": one.hours_needed,
+                "before": side(one.before),
+                "after": side(one.after),
+            }
+
+        sites = [
+            {"site": s.site, **common(s), "nat_timeout": {"low_s": s.low_s, "high_s": s.high_s}, "reason": s.reason}
+            for s in self.sites
+        ]
+        return {"schema": "starface-nb/compare/1", **common(self), "sites": sites}
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A stretch of one diagnosis: a site's phones between two moments."""
+
+    case: Diagnosis
+    site: str
+    start: datetime
+    end: datetime
+    joined: bool = False
+
+
+@dataclass
+class _Exposure:
+    """Per phone: periods that could have held a NAT loss, NAT losses, whether the log shows the phone at all."""
+
+    periods: dict[str, int] = field(default_factory=dict)
+    losses: dict[str, int] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
+
+
+def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | None = None) -> Comparison:
+    """Compare two logs of one customer.
+
+    Parameters
+    ----------
+    before, after : Diagnosis
+        The second log is the one after the change.
+    keepalive_after_s : float, optional
+        The phones' keepalive in the second log where that is what was changed, seconds.
+
+    Returns
+    -------
+    Comparison
+    """
+    pairs = _matching_sites(before, after)
+    found = []
+    for old, new in pairs:
+        a, b = _whole(before, old), _whole(after, new)
+        if a is None or b is None:
+            continue
+        changed = _changed_at(after, new) or _changed_at(before, old)
+        soon = a.end > b.start - timedelta(hours=2)
+        found.append(_judge(a, b, changed, grace=soon or _changed_at(after, new) is not None, keepalive=keepalive_after_s))
+    return _overall(found, after.log.time_zone)
+
+
+def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s: float | None = None) -> Comparison:
+    """Compare one log before and after a moment.
+
+    Parameters
+    ----------
+    case : Diagnosis
+    at : datetime, optional
+        Aware; where not given, each site is cut where its timeout was found to change.
+    keepalive_after_s : float, optional
+        As in `compare`.
+    """
+    found = []
+    for site in case.sites["site"]:
+        window = _whole(case, site)
+        if window is None:
+            continue
+        changed = _changed_at(case, site)
+        cut = at or changed or window.start + (window.end - window.start) / 2
+        cut = min(max(cut, window.start), window.end)
+        left, right = replace(window, end=cut), replace(window, start=cut, joined=True)
+        found.append(_judge(left, right, at or changed, grace=bool(at or changed), keepalive=keepalive_after_s))
+    return _overall(found, case.log.time_zone)
+
+
+# -- which site is which ----------------------------------------------------------------------------------------------
+
+
+def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[str, str]]:
+    """Pair the sites by the phones they share; a site without a partner is left out."""
+    old = dict(before.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows())
+    new = dict(after.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows())
+    pairs = []
+    for site in before.sites["site"]:
+        mine = [peer for peer, where in old.items() if where == site]
+        there = [new[peer] for peer in mine if peer in new]
+        known = [where for where in there if where in set(after.sites["site"])]
+        # A log that no phone of the site left a line in is still a log of that site.
+        pairs.append((site, max(sorted(set(known)), key=known.count) if known else site))
+    return pairs
+
+
+def _whole(case: Diagnosis, site: str) -> _Window | None:
+    if case.log.first is None or case.log.last is None:
+        return None
+    return _Window(case, site, case.log.first, case.log.last)
+
+
+def _changed_at(case: Diagnosis, site: str) -> datetime | None:
+    found = case.sites.filter(pl.col("site") == site)["changed_at"].drop_nulls()
+    return found[0] if len(found) else None
+
+
+# -- exposure ---------------------------------------------------------------------------------------------------------
+
+
+def _expose(window: _Window, peers: list[str], periods: dict[str, float], ceiling: float, grace: bool) -> _Exposure:
+    """Count what could have been lost and what was; a raised timeout acts from each phone's next renewal."""
+    found = _Exposure()
+    frame = window.case.intervals.filter(pl.col("peer").is_in(peers))
+    first = _first_lines(window.case)
+    by_peer = {str(key[0]): part for key, part in frame.group_by("peer", maintain_order=True)}
+    for peer in peers:
+        period = periods.get(peer, window.case.settings.keepalive_s)
+        start = window.start + timedelta(seconds=period * 1.05 if grace else 0.0)
+        if peer in first:
+            found.shown.add(peer)
+            when, kind = first[peer]
+            start = max(start, when) if kind in ("registered", "reachable") and not window.joined else start
+        seconds = (window.end - start).total_seconds()
+        losses = 0
+        for row in by_peer.get(peer, frame.clear()).iter_rows(named=True):
+            away = (min(row["end"] or window.end, window.end) - max(row["start"], start)).total_seconds()
+            if row["cause"] != "nat_expiry":
+                # A longer loss of another cause ends in a renewal: the period it falls into proves nothing.
+                seconds -= away + (period if away > 64.0 else 0.0) if away > 0 else 0.0
+            elif start <= row["start"] < window.end:
+                losses += 1
+        found.periods[peer] = max(int((seconds - ceiling - 64.0) // period), losses if seconds > 0 else 0)
+        found.losses[peer] = losses if seconds > 0 else 0
+    return found
+
+
+def _first_lines(case: Diagnosis) -> dict[str, tuple[datetime, str]]:
+    events = case.log.events.filter(pl.col("peer").is_not_null(), pl.col("time").is_not_null())
+    first = events.group_by("peer", maintain_order=True).first()
+    return {peer: (time, str(kind)) for peer, time, kind in first.select("peer", "time", "kind").iter_rows()}
+
+
+def _bracket(window: _Window) -> tuple[float | None, float | None]:
+    """Return the bracket of the timeout from the cycles that began in the window, seconds; (None, None) without any."""
+    case = window.case
+    cycles = case.cycles.filter(
+        pl.col("site") == window.site,
+        pl.col("outcome") != "excluded",
+        pl.col("start") >= window.start,
+        pl.col("start") < window.end,
+    )
+    if not cycles.height:
+        return None, None
+    upper = cycles["upper_s"].fill_null(np.inf).to_numpy()
+    threshold = case.settings.keepalive_s
+    estimate = estimate_timeout(cycles["lower_s"].to_numpy(), upper, threshold=threshold, level=case.settings.level)
+    return round(estimate.low, 1), round(estimate.high, 1) if np.isfinite(estimate.high) else None
+
+
+# -- judgement --------------------------------------------------------------------------------------------------------
+
+
+def _judge(
+    left: _Window, right: _Window, changed: datetime | None, *, grace: bool, keepalive: float | None
+) -> SiteComparison:
+    touched, periods = _touched(left)
+    low, high = _bracket(left)
+    ceiling = high if high is not None else left.case.settings.keepalive_s
+    old = _expose(left, touched, periods, min(ceiling, 3600.0), grace=False)
+    everyone = touched or _phones_at(right)
+    new = _expose(right, everyone, periods, min(ceiling, 3600.0), grace)
+    after = _bracket(right)
+    sides = _side(left, old, low, high), _side(right, new, *after)
+    if not touched:
+        verdict, probability, reason = _nothing_before(right, sides[1])
+        return SiteComparison(right.site, verdict, probability, changed, None, *sides, *after, reason)
+    cured = _cured(old, new, _peers_shown(right))
+    verdict, probability, reason = _verdict(cured, old, new, (low, high), after)
+    needed = _hours_needed(old, new, right, periods) if verdict == "cannot_tell" else None
+    bracket = _narrowed((low, high), after, verdict, keepalive)
+    return SiteComparison(right.site, verdict, probability, changed, needed, *sides, *bracket, reason)
+
+
+def _touched(window: _Window) -> tuple[list[str], dict[str, float]]:
+    """Return the phones that were lost by the NAT timeout, and every phone's re-REGISTER period in seconds."""
+    case = window.case
+    lost = case.intervals.filter(
+        pl.col("cause") == "nat_expiry", pl.col("start") >= window.start, pl.col("start") < window.end
+    )
+    here = set(_phones_at(window))
+    peers = sorted(peer for peer in lost["peer"].unique().to_list() if peer in here)
+    rows = case.phones.select("peer", "period_s").iter_rows()
+    return peers, {peer: period or case.settings.keepalive_s for peer, period in rows}
+
+
+def _phones_at(window: _Window) -> list[str]:
+    return window.case.phones.filter(pl.col("site") == window.site, ~pl.col("trunk"))["peer"].sort().to_list()
+
+
+def _peers_shown(window: _Window) -> bool:
+    events = window.case.log.events
+    return events.filter(pl.col("peer").is_not_null(), pl.col("time") >= window.start).height > 0
+
+
+def _side(window: _Window, exposure: _Exposure, low: float | None, high: float | None) -> Side:
+    hours = (window.end - window.start).total_seconds() / 3600.0
+    losses = window.case.intervals.filter(
+        pl.col("peer").is_in(list(exposure.periods)), pl.col("cause") == "nat_expiry",
+        pl.col("start") >= window.start, pl.col("start") < window.end,
+    )  # fmt: skip
+    return Side(losses.height, sum(exposure.periods.values()), hours, low, high)
+
+
+def _cured(old: _Exposure, new: _Exposure, peers_shown: bool) -> float:
+    """Return the probability of a cure."""
+    whole = {"as before": log(1.0 - PARTIAL), "partly": log(PARTIAL)}
+    well = 0.0
+    for peer, periods in new.periods.items():
+        lost = new.losses[peer]
+        share = (1.0 + old.losses.get(peer, 0)) / (2.0 + old.periods.get(peer, 0))
+        off = 0.0 if peer in new.shown else SWITCHED_OFF
+        for name, miss in (("as before", max(1.0 - share, LEAST_MISS)), ("partly", PARTIAL_MISS)):
+            kept = lost * log(max(1.0 - miss, 1e-3)) + (periods - lost) * log(miss)
+            whole[name] += log(off + (1.0 - off) * exp(max(kept, -700.0)))
+        well += lost * log(STRAY)
+    common = log(SOME_LINES if peers_shown else ALL_SILENT) if not any(new.losses.values()) else -700.0
+    worst = max(*whole.values(), common)
+    ill = worst + log(sum(exp(v - worst) for v in (*whole.values(), common)))
+    return 1.0 / (1.0 + exp(min(ill - well, 700.0)))
+
+
+def _verdict(
+    cured: float,
+    old: _Exposure,
+    new: _Exposure,
+    before: tuple[float | None, float | None],
+    after: tuple[float | None, float | None],
+) -> tuple[str, float, str]:
+    lost, periods = sum(new.losses.values()), sum(new.periods.values())
+    if cured >= SURE:
+        return "fixed", cured, "no_losses" if not lost else "stray_losses"
+    if 1.0 - cured < SURE or not lost:
+        return "cannot_tell", cured, "too_little_exposure" if periods else "too_short_log"
+    if before[1] is not None and after[0] is not None and after[0] >= before[1] - SLOP_S and after[1] is not None:
+        return "improved", 1.0 - cured, "longer_timeout"
+    if before[0] and after[1] is not None and after[1] <= before[0] + SLOP_S:
+        return "worse", 1.0 - cured, "shorter_timeout"
+    rate = (0.5 + sum(old.losses.values())) / (1.0 + sum(old.periods.values()))
+    if lost <= 0.6 * rate * periods and _at_most(lost, periods, rate) < RARE:
+        return "improved", 1.0 - cured, "fewer_losses"
+    if rate < 0.6 and 1.0 - _at_most(lost - 1, periods, rate) < RARE:
+        return "worse", 1.0 - cured, "more_losses"
+    return "unchanged", 1.0 - cured, "same_losses"
+
+
+def _at_most(k: int, n: int, p: float) -> float:
+    """Return the binomial probability of at most `k` of `n`."""
+    return sum(comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(min(k, n) + 1)) if k >= 0 else 0.0
+
+
+def _nothing_before(right: _Window, after: Side) -> tuple[str, float, str]:
+    """Judge a site without NAT losses before the change."""
+    row = right.case.sites.filter(pl.col("site") == right.site)
+    verdict = str(row["verdict"][0]) if row.height else "undetermined"
+    if verdict == "too_short" and after.losses:
+        return "worse", float(row["probability_too_short"][0] or 0.0), "new_losses"
+    if verdict == "undetermined":
+        return "cannot_tell", 0.5, "nothing_to_compare"
+    return "unchanged", 1.0 - float(row["probability_too_short"][0] or 0.0), "never_lost"
+
+
+def _hours_needed(old: _Exposure, new: _Exposure, window: _Window, periods: dict[str, float]) -> float | None:
+    """Return how many more quiet hours would tell a cure; None where no reasonable log would."""
+    ahead = _Exposure(dict(new.periods), dict(new.losses), set(new.shown))
+    keepalive = window.case.settings.keepalive_s
+    for hours in [h / 2 for h in range(1, 97)] + list(range(50, 337, 2)):
+        for peer, periods_now in new.periods.items():
+            ahead.periods[peer] = periods_now + int(hours * 3600.0 // periods.get(peer, keepalive))
+        if _cured(old, ahead, peers_shown=True) >= SURE:
+            return float(ceil(hours * 2) / 2)
+    return None
+
+
+def _narrowed(
+    before: tuple[float | None, float | None],
+    after: tuple[float | None, float | None],
+    verdict: str,
+    keepalive: float | None,
+) -> tuple[float | None, float | None]:
+    """Return what is known of the timeout now; an experiment leaves the router as it is and narrows the old bracket."""
+    if keepalive is None or before[1] is None:
+        return after
+    low, high = before[0] or 0.0, before[1]
+    if verdict == "fixed":
+        return max(low, min(keepalive, high)), high
+    if verdict == "unchanged" and low < keepalive:
+        return low, min(high, keepalive)
+    return low, high
+
+
+def _overall(sites: list[SiteComparison], time_zone: str) -> Comparison:
+    """Sum up; sites that never had NAT losses decide only where there is no other."""
+    told = [s for s in sites if s.reason not in ("never_lost", "nothing_to_compare")] or sites
+    verdicts = {s.verdict for s in told}
+    if "worse" in verdicts:
+        verdict = "worse"
+    elif verdicts == {"fixed"}:
+        verdict = "fixed"
+    elif verdicts <= {"unchanged"} and verdicts:
+        verdict = "unchanged"
+    elif verdicts & {"fixed", "improved"} and verdicts != {"fixed", "cannot_tell"}:
+        verdict = "improved"
+    else:
+        verdict = "cannot_tell"
+    chosen = [s for s in told if s.verdict == verdict] or told
+    probability = min((s.probability for s in chosen), default=0.5)
+    changes = [s.changed_at for s in told if s.changed_at]
+    needed = [s.hours_needed for s in told if s.hours_needed is not None]
+    return Comparison(
+        verdict, probability, min(changes) if changes else None, max(needed) if needed else None,
+        _sum([s.before for s in told]), _sum([s.after for s in told]), tuple(sites), time_zone,
+    )  # fmt: skip
+
+
+def _sum(sides: list[Side]) -> Side:
+    one = sides[0] if len(sides) == 1 else None
+    return Side(
+        sum(s.losses for s in sides), sum(s.periods for s in sides), max((s.hours for s in sides), default=0.0),
+        one.low_s if one else None, one.high_s if one else None,
+    )  # fmt: skip
