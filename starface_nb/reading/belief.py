@@ -45,13 +45,15 @@ class Habits:
 
 def habits(rows: pl.DataFrame) -> Habits:
     """Return the habits of a file's lines; `rows` has `layout`, `level` and `prefix`."""
-    style = {layout.name: layout.style for layout in layouts.layouts() if not layout.prefixed} | {"json": "file"}
-    kind = pl.col("layout").replace_strict(style, default="")
-    plain = (kind == "console") & (pl.col("level") == "VERBOSE")  # a console shows verbose lines without a header
+    known = layouts.layouts()
+    headed_by = ["json", *(one.name for one in known if one.style == "file" and not one.prefixed)]
+    console_by = [one.name for one in known if one.style == "console"]
+    layout = pl.col("layout")
+    plain = layout.is_in(console_by) & (pl.col("level") == "VERBOSE")  # a console shows verbose lines without a header
     headed, console, prefixed = rows.select(
-        ((kind == "file") | plain).sum().alias("headed"),
-        ((kind == "console") & ~plain).sum().alias("console"),
-        (pl.col("layout") == "prefixed").sum().alias("prefixed"),
+        (layout.is_in(headed_by) | plain).sum().alias("headed"),
+        (layout.is_in(console_by) & ~plain).sum().alias("console"),
+        (layout == "prefixed").sum().alias("prefixed"),
     ).row(0)
     prefixes: tuple[str, ...] = ()
     if prefixed > headed + console:
@@ -106,10 +108,8 @@ def judge(found: pl.DataFrame, habit: Habits) -> pl.DataFrame:
     Parameters
     ----------
     found : polars.DataFrame
-        Matched rows in the file's order, with `entry`, `offset`, `layout`, `prefix`, `message`, `bare` and `bytes`.
+        Matched rows in the file's order, with `role`, `offset`, `layout`, `prefix`, `message`, `bare` and `bytes`.
     """
-    roles = pl.Series([entry.role for entry in catalogue.entries()], dtype=pl.String)
-    found = found.with_columns(roles.gather(found["entry"]).alias("role"))
     marked = pl.col("message") != pl.col("bare")
     bare = pl.col("layout").is_in(_HEADERLESS)
     continued = bare & (pl.lit(habit.headed) | ((pl.col("layout") == "none") & pl.lit(habit.console) & ~marked))

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import polars as pl
 
+from starface_nb.reading.schemas import KIND, TECH
+
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
 GROUPS = (
     "peer", "identity", "endpoint", "address", "port", "contact",
     "rtt_ms", "limit_ms", "last_rtt_ms", "detail", "state", "bytes",
 )  # fmt: skip
+_FOUND = {"row": pl.UInt32, "entry": pl.UInt16, "kind": KIND, "tech": TECH, "role": pl.String} | dict.fromkeys(GROUPS, pl.String)
 # Few and rare: every needle costs time over the whole log, every false hit a parse. Each message of the catalogue
 # contains one of them (a test checks it), also inside JSON, whatever the quoting.
 NEEDLES = (
@@ -64,17 +67,12 @@ class Entry:
     kind: str = ""
     kinds: dict[str, str] = field(default_factory=dict)
     role: str = ""
+    contains: str = ""
     fallback: bool = False
 
     def written_by(self, module: str) -> bool:
         """Say whether a line that names `module` (or none) can be this message."""
         return not module or not self.modules or any(fnmatchcase(module, m) for m in self.modules)
-
-    def kind_of(self, state: str | None) -> str:
-        """Return the event's kind, or "" for a line that is no event."""
-        if not self.kinds:
-            return self.kind
-        return self.kinds.get(state or "", "") or (self.kinds.get((state or "").lower(), "") if self.fallback else "")
 
 
 def _load(dialect: str) -> Iterator[Entry]:
@@ -110,18 +108,20 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
 
     Returns
     -------
-    polars.DataFrame, shape (m, 2 + len(GROUPS)), m <= n
-        `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`) and the raw text of every group (String, null
-        where the message has none).
+    polars.DataFrame, shape (m, 5 + len(GROUPS)), m <= n
+        `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`), `kind` (null: a known line that is no event),
+        `tech`, `role`, and the raw text of every group (String, null where the message has none).
     """
     rest = pl.DataFrame({"row": pl.int_range(message.len(), eager=True, dtype=pl.UInt32), "m": message, "module": module})
     names = module.unique().to_list()
-    found = [pl.DataFrame(schema={"row": pl.UInt32, "entry": pl.UInt16} | dict.fromkeys(GROUPS, pl.String))]
+    found = [pl.DataFrame(schema=_FOUND)]
     for index, entry in enumerate(entries()):
         if not rest.height:
             break
         allowed = [name for name in names if entry.written_by(name)]
         could = pl.col("m").str.starts_with(entry.starts) if entry.starts else pl.lit(value=True)
+        if entry.contains:
+            could &= pl.col("m").str.contains(entry.contains, literal=True)
         if len(allowed) < len(names):
             could &= pl.col("module").is_in(allowed)
         some = rest.filter(could)
@@ -141,9 +141,14 @@ def _extract(some: pl.DataFrame, entry: Entry, index: int) -> tuple[pl.DataFrame
     else:
         hit = pl.col("m").str.contains(entry.pattern)
     same = {group: [name for name in names if name.rstrip("0123456789") == group] for group in GROUPS}
+    state = pl.col("state").str.to_lowercase() if entry.fallback and entry.kinds else pl.col("state")
+    kind = state.replace_strict(entry.kinds, default=None, return_dtype=KIND) if entry.kinds else pl.lit(entry.kind or None, KIND)
     found = some.filter(hit).select(
         "row",
         pl.lit(index, pl.UInt16).alias("entry"),
+        kind.alias("kind"),
+        pl.lit(entry.tech, TECH).alias("tech"),
+        pl.lit(entry.role).alias("role"),
         *(pl.coalesce(c).alias(n) if c else pl.lit(None, pl.String).alias(n) for n, c in same.items()),
     )
     return found, some.filter(~hit).select("row", "m", "module")

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import polars as pl
 
 _ENDPOINT = r"^(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[^\s:\[\]]+))(?::(?P<p>\d{1,5}))?$"
-_BARE_V6 = r"^(?P<bare>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?)$"
+_BARE_V6 = r"^([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?)$"
 _URI = r"^(?i:sips?):(?:[^@]*@)?(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[^\s:;?>@\[\]]+))(?::(?P<p>\d{1,5}))?"
 
 
@@ -46,28 +46,40 @@ def _mapped(values: pl.Expr, unique: pl.Series, result: list[str | None]) -> pl.
     return values.replace_strict(unique, pl.Series(result, dtype=pl.String), default=None, return_dtype=pl.String)
 
 
+def _with_place(found: pl.DataFrame, others: tuple[pl.Expr, ...] = ()) -> pl.DataFrame:
+    """Fill in `address` and `port` from the groups in `e`, or from two other expressions."""
+    e = pl.col("e").struct
+    address = pl.coalesce("address", e.field("v6"), e.field("v4"), *others[:1])
+    port = pl.coalesce("port", pl.coalesce(e.field("p"), *others[1:]).cast(pl.Int32, strict=False))
+    return found.with_columns(address.alias("address"), port.alias("port")).drop("e")
+
+
+def _bare_v6() -> tuple[pl.Expr, pl.Expr]:
+    """Return address and port of IPv6 addresses without brackets.
+
+    PJSIP before 13.25/16.30 writes '%s:%d' without brackets: what follows the last colon is the port. Elsewhere an
+    address without brackets has no port.
+    """
+    bare = pl.col("endpoint").str.extract(_BARE_V6, 1)
+    with_port = pl.col("tech") == "PJSIP"
+    address = pl.when(with_port).then(bare.str.replace(r":\d{1,5}$", "")).otherwise(bare)
+    return address, pl.when(with_port).then(bare.str.extract(r":(\d{1,5})$"))
+
+
 def typed(found: pl.DataFrame) -> pl.DataFrame:
     """Return `found` with `peer`, `address` (String), `port` (Int32) and the round-trip times (Float64) filled in.
 
     An address is an IP address without brackets; a host name in a contact (`abc.invalid` of a browser phone) is none.
     """
     found = found.with_columns(
-        pl.col("endpoint").str.extract_groups(_ENDPOINT).alias("e"),
-        pl.col("endpoint").str.extract_groups(_BARE_V6).struct.field("bare").alias("bare"),
-        pl.col("contact").str.extract_groups(_URI).alias("c"),
-    )
-    e, c = pl.col("e").struct, pl.col("c").struct
-    # PJSIP before 13.25/16.30 writes '%s:%d' without brackets: what follows the last colon is the port.
-    with_port = pl.col("tech") == "PJSIP"
-    bare_address = pl.when(with_port).then(pl.col("bare").str.replace(r":\d{1,5}$", "")).otherwise(pl.col("bare"))
-    bare_port = pl.when(with_port).then(pl.col("bare").str.extract(r":(\d{1,5})$"))
-    address = pl.coalesce("address", e.field("v6"), e.field("v4"), bare_address, c.field("v6"), c.field("v4"))
-    port = pl.coalesce("port", e.field("p"), bare_port, c.field("p"))
-    found = found.with_columns(
-        address.alias("address"),
-        port.cast(pl.Int32, strict=False).alias("port"),
         *(pl.col(name).cast(pl.Float64, strict=False) for name in ("rtt_ms", "limit_ms", "last_rtt_ms")),
+        pl.col("port").cast(pl.Int32, strict=False),
     )
+    if found["endpoint"].null_count() < found.height:
+        groups = pl.col("endpoint").str.extract_groups(_ENDPOINT)
+        found = _with_place(found.with_columns(groups.alias("e")), _bare_v6())
+    if found["contact"].null_count() < found.height:
+        found = _with_place(found.with_columns(pl.col("contact").str.extract_groups(_URI).alias("e")))
     addresses = found["address"].drop_nulls().unique()
     identities = found["identity"].drop_nulls().unique()
     good = [a if _is_address(a) else None for a in addresses]

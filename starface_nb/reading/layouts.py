@@ -27,6 +27,7 @@ class Layout:
     name: str
     style: str
     pattern: str
+    message: str
     prefixed: bool
     source: str
     samples: tuple[tuple[str, str, str, str], ...]
@@ -38,7 +39,15 @@ def layouts() -> tuple[Layout, ...]:
     with _DATA.open("rb") as file:
         entries = tomllib.load(file)["layout"]
     return tuple(
-        Layout(e["name"], e["style"], e["pattern"], e.get("prefixed", False), e["source"], tuple(map(tuple, e["samples"])))
+        Layout(
+            name=e["name"],
+            style=e["style"],
+            pattern=f"^(?P<header>{e['pattern']})",
+            message=e.get("message", ""),
+            prefixed=e.get("prefixed", False),
+            source=e["source"],
+            samples=tuple(map(tuple, e["samples"])),
+        )
         for e in entries
     )
 
@@ -67,16 +76,22 @@ def read_headers(text: pl.Series) -> pl.DataFrame:
         rest = pl.concat([plain, rest])
     rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
     done.append(_parts(rest.rename({"text": "message"}), "none"))
-    return pl.concat(done).sort("row").drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
+    split = done[0] if done[0].height == text.len() else pl.concat(done).sort("row")
+    return split.drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
 
 
 def _parts(found: pl.DataFrame, layout: str) -> pl.DataFrame:
     """Return `found` with all parts of a header, the missing ones empty."""
     return found.select(
         "row",
-        pl.lit(layout).alias("layout"),
+        pl.lit(layout, _layout_type()).alias("layout"),
         *((pl.col(p).fill_null("") if p in found.columns else pl.lit("").alias(p)) for p in _PARTS),
     )
+
+
+@cache
+def _layout_type() -> pl.Enum:
+    return pl.Enum([*(layout.name for layout in layouts()), "json", "none"])
 
 
 def _read_with(some: list[Layout], rows: pl.DataFrame, done: list[pl.DataFrame]) -> pl.DataFrame:
@@ -84,10 +99,14 @@ def _read_with(some: list[Layout], rows: pl.DataFrame, done: list[pl.DataFrame])
     for layout in some:
         if not rows.height:
             break
-        groups = rows.select("row", "text", pl.col("text").str.extract_groups(layout.pattern).alias("g")).unnest("g")
-        hit = pl.col("message").is_not_null()
-        done.append(_parts(groups.filter(hit), layout.name))
-        rows = groups.filter(~hit).select("row", "text")
+        rows = rows.with_columns(pl.col("text").str.extract_groups(layout.pattern).struct.unnest())
+        rows = rows.with_columns(pl.col("text").str.strip_prefix(pl.col("header")).alias("message"))
+        hit = pl.col("header").is_not_null()
+        if layout.message:
+            hit &= pl.col("message").str.contains(layout.message)
+        found = rows.filter(hit)
+        done.append(_parts(found, layout.name))
+        rows = (rows.filter(~hit) if found.height < rows.height else rows.clear()).select("row", "text")
     return rows
 
 

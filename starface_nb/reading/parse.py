@@ -14,12 +14,13 @@ from starface_nb.reading.context import read_range
 from starface_nb.reading.fields import typed
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.scan import Hits
-from starface_nb.reading.schemas import EVENTS, KIND, TECH, UNPARSED
+from starface_nb.reading.schemas import EVENTS, UNPARSED
 from starface_nb.reading.stamps import dateformats, read_stamps
 
 EDGE_LINES = 200
 NEARBY_BYTES = 64 << 20
 TEXT_LIMIT = 1000
+_TO_STRIP = (b"\r", b"\0", b" \n", b"\t\n", b"\xef\xbb\xbf")
 _MORE_STEPS = 5
 
 
@@ -46,8 +47,10 @@ class Parsed:
 
 def decode(lines: list[bytes]) -> pl.Series:
     """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
-    text = b"\n".join(lines).decode("utf-8", "replace").split("\n") if lines else []
-    series = pl.Series(text, dtype=pl.String)
+    blob = b"\n".join([*lines, b""])
+    series = pl.Series(blob.decode("utf-8", "replace").split("\n")[:-1], dtype=pl.String)
+    if not any(odd in blob for odd in _TO_STRIP):
+        return series
     return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
 
 
@@ -98,8 +101,9 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
     rows, notes = _timed(rows, hits, time_zone, year)
     rows = rows.with_row_index("row")
-    found = catalogue.match(rows["bare"], rows["module"]).join(rows, on="row", how="left", maintain_order="left")
-    found = _named(belief.judge(found, habit))
+    found = catalogue.match(rows["bare"], rows["module"])
+    found = pl.concat([found.drop("row"), rows[found["row"]]], how="horizontal")
+    found = typed(belief.judge(found, habit))
     gaps = found.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
         notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
@@ -181,33 +185,19 @@ def _step_notes(hits: Hits, rows: pl.DataFrame, time: clock.Micros) -> list[str]
     return notes
 
 
-def _named(found: pl.DataFrame) -> pl.DataFrame:
-    """Add `kind` and `tech` of the matched entries, and the typed fields."""
-    entries = catalogue.entries()
-    pairs = found.select("entry", "state").unique(maintain_order=True)
-    kinds = [entries[e].kind_of(state) for e, state in pairs.iter_rows()]
-    named = pairs.with_columns(
-        pl.Series("kind", kinds, dtype=pl.String),
-        pl.Series("tech", [entries[e].tech for e in pairs["entry"]], dtype=pl.String),
-    )
-    found = found.join(named, on=["entry", "state"], how="left", nulls_equal=True, maintain_order="left")
-    return typed(found).with_columns(pl.coalesce("detail", "state").alias("detail"))
-
-
 def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits, habit: belief.Habits) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the events, and the lines that only look like one with the reason."""
-    event = (pl.col("kind") != "") & pl.col("line").is_not_null()
+    event = pl.col("kind").is_not_null() & pl.col("line").is_not_null()
     lost = pl.when(pl.col("doubt").is_null() & (pl.col("stamp") != "") & pl.col("time").is_null()).then(
         pl.lit("the date format is not known; a logger.conf beside the log would name it")
     )
     doubts = found.filter(event).with_columns(pl.coalesce("doubt", lost).alias("reason"))
     events = one_per_start_and_stop(doubts.filter(pl.col("reason").is_null()))
-    events = events.with_columns(
-        pl.col("kind").cast(KIND), pl.col("tech").cast(TECH), pl.lit(hits.name).alias("file")
-    )
+    events = events.with_columns(pl.lit(hits.name).alias("file"))
     unfinished = _unfinished(hits)
-    rest = rows.join(found, on="row", how="anti", maintain_order="left")
-    rest = rest.filter(pl.col("line").is_not_null() | (pl.col("offset") == unfinished))
+    unread = np.ones(rows.height, dtype=np.bool_)
+    unread[found["row"].to_numpy()] = False
+    rest = rows.filter(pl.Series(unread)).filter(pl.col("line").is_not_null() | (pl.col("offset") == unfinished))
     rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished, habit).alias("reason"))
     columns = ["line", "offset", "reason", "text"]
     unparsed = pl.concat([doubts.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
