@@ -11,14 +11,14 @@ import polars as pl
 
 from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text
+from starface_nb.guide.words import bracket_text, names
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
 _FLEETING = ("packet_loss", "latency")
 _NEARLY_ALL, _MOSTLY_ONE, _FEW_LOSSES = 0.8, 0.8, 5
-_MOST_NAMES, _MOST_REFS = 6, 3
+_MOST_REFS = 3
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,6 @@ def _refs(frame: pl.DataFrame) -> tuple[tuple[str, int], ...]:
     return tuple(frame.select("file", "line").head(_MOST_REFS).iter_rows())
 
 
-def _names(peers: list[str], tr: Translator) -> str:
-    shown = ", ".join(peers[:_MOST_NAMES])
-    more = len(peers) - _MOST_NAMES
-    return shown + (" " + tr.count("and {n} more", "and {n} more", more) if more > 0 else "")
-
-
 def _scope(phones: pl.DataFrame, losses: pl.DataFrame, tr: Translator) -> LogAnswer:
     lasting = losses.filter(~pl.col("cause").is_in(_FLEETING))
     counted = lasting if lasting.height else losses
@@ -101,7 +95,7 @@ def _status(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
     text = tr("Last state at the end of the log: {states}.", states=", ".join(said) or tr("no phone"))
     down = phones.filter(pl.col("status") == "unreachable").sort("peer")["peer"].to_list()
     if down:
-        text += " " + tr("Still unreachable: {names}.", names=_names(down, tr))
+        text += " " + tr("Still unreachable: {names}.", names=names(down, tr))
     return LogAnswer(None, text)
 
 
@@ -118,7 +112,7 @@ def _ever_registered(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
         total=tr.number(asked.height),
     )
     if no:
-        text += " " + tr("Never seen registered: {names}.", names=_names(no, tr))
+        text += " " + tr("Never seen registered: {names}.", names=names(no, tr))
     return LogAnswer("all" if not no else "some" if yes else "none", text)
 
 

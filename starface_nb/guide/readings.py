@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starface_nb.guide import data
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
+from starface_nb.guide.words import names
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -91,7 +92,7 @@ def verdict_text(verdict: str, tr: Translator) -> str:
 
 
 def _explain(group: list[dict[str, Any]], minutes: str, seconds: str, tr: Translator) -> str:
-    sites = ", ".join(site["site"] for site in group)
+    sites = names([site["site"] for site in group], tr)
     if minutes == seconds == "too_short":
         return tr("{sites}: the timeout is too short under both readings; the advice is the same.", sites=sites)
     if minutes == seconds == "long_enough":

@@ -22,3 +22,9 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
     if high_s is not None:
         return tr("at most {high}", high=tr.duration(high_s))
     return tr("more than {low}", low=tr.duration(low)) if low > 0 else tr("not known")
+
+
+def names(peers: list[str], tr: Translator, most: int = 6) -> str:
+    """Return a list of names as text, cut after `most`."""
+    more = len(peers) - most
+    return ", ".join(peers[:most]) + (" " + tr.count("and {n} more", "and {n} more", more) if more > 0 else "")

@@ -20,7 +20,7 @@ from starface_nb.guide.limits import limits
 from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.readings import keepalive_readings
 from starface_nb.guide.routers import defaults_in_bracket, find_product, setting
-from starface_nb.guide.words import timeout_text
+from starface_nb.guide.words import names, timeout_text
 from starface_nb.report import tables
 from starface_nb.report.evidence import evidence
 from starface_nb.report.masking import Mask
@@ -43,17 +43,19 @@ def context(
     """Return the values for the template; `shown` is masked already where `found` is given."""
     short = shown.sites.filter(pl.col("verdict") == "too_short")
     product = router or given(answers, "nat").router
+    sites, sites_left_out = tables.site_rows(shown, tr)
     groups, left_out = tables.phone_groups(shown, tr)
     return {
         "tr": tr,
         "customer": customer,
-        "created": tr.time(created, "short") if created else "",
+        "created": tables.moment(created, tr) if created else "",
         "files": [PurePath(file.name).name for file in shown.log.files],
         "span": _span(shown, tr),
         "conclusion": conclusion(shown, answers, tr),
         "tone": "bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
         "summary": _summary(shown, tr),
-        "sites": tables.site_rows(shown, tr),
+        "sites": sites,
+        "sites_left_out": sites_left_out,
         "basis": _basis(shown, tr),
         "to_set": _to_set(short, product, tr),
         "hints": _hints(short, tr),
@@ -79,7 +81,7 @@ def context(
 def _span(shown: Diagnosis, tr: Translator) -> str:
     if shown.log.first is None or shown.log.last is None:
         return ""
-    first, last = tr.time(shown.log.first, "short"), tr.time(shown.log.last, "short")
+    first, last = tables.moment(shown.log.first, tr), tables.moment(shown.log.last, tr)
     length = tr.duration((shown.log.last - shown.log.first).total_seconds())
     return tr("{first} to {last} ({length}, {zone})", first=first, last=last, length=length, zone=shown.log.time_zone)
 
@@ -117,7 +119,7 @@ def _to_set(short: pl.DataFrame, product: str | None, tr: Translator) -> Context
     said, commands = setting(product, wanted, tr) if product else ((), ())
     return {
         "value": timeout_text(wanted, tr),
-        "sites": short.sort("site")["site"].to_list(),
+        "sites": names(short.sort("site")["site"].to_list(), tr),
         "router": find_product(product) if product else "",
         "said": said,
         "commands": commands,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -14,18 +15,21 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text
 
 Row = dict[str, Any]
-_MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES, _MOST_INCIDENTS = 320, 3, 60, 6
+_MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES, _MOST_SITES = 200, 3, 60, 12
+_MOST_INCIDENTS = {"packet_loss": 3, "latency": 3}
 # Losses of one fault of a whole site are noticed within one probe interval and its timeout.
 _TOGETHER_US = 64_000_000
 
 
-def site_rows(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
-    """Return one row per site: phones, losses, bracket, verdict, how sure."""
+def site_rows(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
+    """Return one row per site, the worst first, and how many are left out."""
     phones = diagnosis.intervals.filter(~pl.col("trunk"))
+    sites = diagnosis.sites.sort(
+        pl.col("verdict").to_physical(), pl.col("phones"), "site", descending=[False, True, False]
+    )
     rows = []
-    for site in diagnosis.sites.to_dicts():
+    for site in sites.head(_MOST_SITES).to_dicts():
         mine = phones.filter(pl.col("site") == site["site"])
-        sure = site["probability_too_short"]
         rows.append(
             {
                 "site": site["site"],
@@ -35,19 +39,25 @@ def site_rows(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
                 "bracket": bracket_text(site["low_s"], site["high_s"], tr),
                 "verdict": word("verdict", site["verdict"], tr),
                 "tone": {"too_short": "bad", "no_expiry_seen": "good"}.get(site["verdict"], "open"),
-                "sure": "–" if sure is None else tr.percent(sure if site["verdict"] == "too_short" else 1 - sure),
+                "sure": _sure(site["verdict"], site["probability_too_short"], tr),
                 "eras": _eras(diagnosis, site["site"], tr) if site["eras"] > 1 else [],
             }
         )
-    return rows
+    return rows, max(0, sites.height - _MOST_SITES)
+
+
+def _sure(verdict: str, too_short: float | None, tr: Translator) -> str:
+    if too_short is None or verdict == "undetermined":
+        return "-"
+    return tr.percent(too_short if verdict == "too_short" else 1 - too_short)
 
 
 def _eras(diagnosis: Diagnosis, site: str, tr: Translator) -> list[str]:
     return [
         tr(
             "{start} to {end}: {bracket}, {verdict}",
-            start=tr.time(era["start"], "short"),
-            end=tr.time(era["end"], "short"),
+            start=moment(era["start"], tr),
+            end=moment(era["end"], tr),
             bracket=bracket_text(era["low_s"], era["high_s"], tr),
             verdict=word("verdict", era["verdict"], tr),
         )
@@ -77,7 +87,9 @@ def phone_groups(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
                 "total": tr.duration(phone["unreachable_s"]),
                 "causes": named,
                 "rows": [_interval(row, tr) for row in mine[:cap]],
-                "more": tr.count("and {n} more", "and {n} more", more) if more > 0 else "",
+                "more": tr("the first {shown} shown, and {more} more", shown=tr.number(cap), more=tr.number(more))
+                if more > 0
+                else "",
             }
         )
     return groups, lost.height - shown.height
@@ -86,12 +98,26 @@ def phone_groups(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
 def _interval(row: Row, tr: Translator) -> Row:
     return {
         "start": tr.time(row["start"]),
-        "end": tr.time(row["end"]) if row["end"] else word("ended_by", "open", tr),
-        "duration": tr.duration(row["seconds"]) if row["seconds"] is not None else "–",
+        "end": _until(row["start"], row["end"], tr),
+        "duration": tr.duration(row["seconds"]) if row["seconds"] is not None else "-",
         "cause": cause_name(row["cause"], tr),
         "cause_id": row["cause"],
         "sure": tr.percent(row["confidence"]),
     }
+
+
+def _until(start: datetime, end: datetime | None, tr: Translator) -> str:
+    """The end of an interval; only its time of day where it ended on the day it began."""
+    if end is None:
+        return word("ended_by", "open", tr)
+    zone = ZoneInfo(tr.time_zone)
+    same = start.astimezone(zone).date() == end.astimezone(zone).date()
+    return tr.time(end, "HH:mm:ss") if same else tr.time(end)
+
+
+def moment(when: datetime, tr: Translator) -> str:
+    """Return a moment to the minute, with the month as a word."""
+    return tr.time(when, {"de": "d. MMM y, HH:mm"}.get(tr.language, "d MMM y, HH:mm"))
 
 
 def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
@@ -100,7 +126,7 @@ def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     rows = []
     for cause, mine in sorted(others.group_by("cause"), key=lambda item: (-item[1].height, str(item[0][0]))):
         name = str(cause[0])
-        when, more = _incidents(mine, tr)
+        when, more = _incidents(mine, _MOST_INCIDENTS.get(name, 6), tr)
         losses = tr.count("{n} loss", "{n} losses", mine.height)
         phones = tr.count("{n} phone", "{n} phones", mine["peer"].n_unique())
         rows.append(
@@ -117,7 +143,7 @@ def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     return rows
 
 
-def _incidents(mine: pl.DataFrame, tr: Translator) -> tuple[list[str], int]:
+def _incidents(mine: pl.DataFrame, most: int, tr: Translator) -> tuple[list[str], int]:
     """Losses that belong together, as sentences: when, how many phones, where."""
     gap = pl.col("start").diff().dt.total_microseconds().over("site").fill_null(_TOGETHER_US + 1) > _TOGETHER_US
     grouped = (
@@ -130,10 +156,10 @@ def _incidents(mine: pl.DataFrame, tr: Translator) -> tuple[list[str], int]:
         .sort("phones", "start", "site", descending=[True, False, False])
     )
     said = []
-    for row in grouped.head(_MOST_INCIDENTS).sort("start", "site").to_dicts():
+    for row in grouped.head(most).sort("start", "site").to_dicts():
         who = row["peer"] if row["phones"] == 1 else tr.count("{n} phone", "{n} phones", row["phones"])
-        said.append(f"{tr.time(row['start'], 'short')} ({who}, {row['site']})")
-    return said, grouped.height - _MOST_INCIDENTS
+        said.append(f"{moment(row['start'], tr)} ({who}, {row['site']})")
+    return said, grouped.height - most
 
 
 def settings_rows(diagnosis: Diagnosis, versions: dict[str, str], tr: Translator) -> list[tuple[str, str]]:
@@ -153,4 +179,4 @@ def settings_rows(diagnosis: Diagnosis, versions: dict[str, str], tr: Translator
 
 
 def _time(when: datetime | None, tr: Translator) -> str:
-    return tr.time(when) if when else "–"
+    return tr.time(when) if when else "-"

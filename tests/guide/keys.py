@@ -1,0 +1,108 @@
+"""Finds every English text that is a key of a translation: in code, in templates and in the guide's data files."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from jinja2 import nodes
+
+import starface_nb
+from starface_nb.guide import data
+
+PACKAGE = Path(starface_nb.__file__).parent
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: singular text, plural text where it is counted, and where it stands."""
+
+    text: str
+    plural: str | None
+    place: str
+
+
+def used_keys() -> list[Key]:
+    """Return every key that the package uses."""
+    return [*_in_code(), *_in_templates(), *(Key(text, None, name) for name, text in data.texts())]
+
+
+def _in_code() -> Iterator[Key]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                place = f"{path.relative_to(PACKAGE)}:{node.lineno}"
+                yield from _keys(node, place)
+
+
+def _keys(call: ast.Call, place: str) -> Iterator[Key]:
+    if _is_count(call):
+        singular, plural = (argument.value for argument in call.args[:2])
+        yield Key(singular, plural, place)
+    elif _is_translator(call.func) and call.args:
+        for text in _texts(call.args[0], place):
+            yield Key(text, None, place)
+
+
+def _is_count(call: ast.Call) -> bool:
+    """`tr.count(singular, plural, n)`, told from `"...".count(x)` by its arguments."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "count" and len(call.args) >= 3):
+        return False
+    return all(isinstance(argument, ast.Constant) and isinstance(argument.value, str) for argument in call.args[:2])
+
+
+def _is_translator(func: ast.expr) -> bool:
+    name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+    called = isinstance(func, ast.Call) and isinstance(func.func, ast.Name) and func.func.id == "translator"
+    return called or name in {"tr", "_tr"}
+
+
+def _texts(argument: ast.expr, place: str) -> Iterator[str]:
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        yield argument.value
+    elif isinstance(argument, ast.IfExp):
+        yield from _texts(argument.body, place)
+        yield from _texts(argument.orelse, place)
+    elif isinstance(argument, ast.JoinedStr):
+        raise AssertionError(f"{place}: an f-string cannot be translated; use {{names}} and values")
+    else:
+        yield from _constants_of(argument, place)
+
+
+def _constants_of(argument: ast.expr, place: str) -> Iterator[str]:
+    """`tr(TEXTS[key])` and `tr(TEXT)`: the strings of that module-level constant."""
+    base = argument.value if isinstance(argument, ast.Subscript) else argument
+    if not (isinstance(base, ast.Name) and base.id.lstrip("_").isupper()):
+        return  # from the guide's data files, which are read in full
+    tree = ast.parse((PACKAGE / place.rpartition(":")[0]).read_text(encoding="utf-8"))
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if node and any(isinstance(target, ast.Name) and target.id == base.id for target in targets):
+            yield from _strings(node.value)
+
+
+def _strings(node: ast.expr | None) -> Iterator[str]:
+    if isinstance(node, ast.Dict):
+        for value in node.values:
+            yield from _strings(value)
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+        for value in node.elts:
+            yield from _strings(value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def _in_templates() -> Iterator[Key]:
+    environment = jinja2.Environment(autoescape=True)
+    for path in sorted(PACKAGE.rglob("*.html")):
+        for call in environment.parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
+            place = f"{path.relative_to(PACKAGE)}:{call.lineno}"
+            texts = [argument.value for argument in call.args if isinstance(argument, nodes.Const)]
+            if isinstance(call.node, nodes.Name) and call.node.name == "tr":
+                yield Key(texts[0], None, place)
+            elif isinstance(call.node, nodes.Getattr) and call.node.attr == "count":
+                yield Key(texts[0], texts[1], place)

@@ -1,0 +1,115 @@
+"""Every text that people see exists in every language, with the same values in it."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from babel.messages.catalog import Catalog
+
+from starface_nb.guide.i18n import LANGUAGES, catalogues, translator
+from tests.guide.keys import Key, used_keys
+
+TRANSLATED = sorted(LANGUAGES.keys() - {"en"})
+Form = str | tuple[str, ...]
+
+
+def entries(language: str) -> dict[str, dict[str, Form]]:
+    """Return translations by file and key."""
+    return {path.name: dict(_pairs(catalogue)) for path, catalogue in catalogues(language)}
+
+
+def _pairs(catalogue: Catalog) -> list[tuple[str, Form]]:
+    return [
+        (message.id if isinstance(message.id, str) else message.id[0], message.string)
+        for message in catalogue
+        if message.id and message.string
+    ]
+
+
+def values(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.fixture(scope="module")
+def keys() -> list[Key]:
+    return used_keys()
+
+
+def test_the_search_finds_keys_in_code_templates_and_data(keys: list[Key]) -> None:
+    places = {key.place.split(":")[0] for key in keys}
+    assert {"checklist.toml", "routers.csv", "ports.csv", "report/template.html", "guide/answers.py"} <= places
+    assert any(key.plural for key in keys)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_no_text_is_missing(keys: list[Key], language: str) -> None:
+    known: dict[str, Form] = {}
+    for found in entries(language).values():
+        known |= found
+    missing = sorted({(key.text, key.place) for key in keys if key.text not in known})
+    assert not missing, f"no translation into {language}:\n" + "\n".join(f"  {place}: {text}" for text, place in missing)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_counted_texts_have_both_forms_and_others_one(keys: list[Key], language: str) -> None:
+    known: dict[str, Form] = {}
+    for found in entries(language).values():
+        known |= found
+    wrong = sorted(
+        f"{key.place}: {key.text}"
+        for key in keys
+        if key.text in known and isinstance(known[key.text], str) == bool(key.plural)
+    )
+    assert not wrong, wrong
+    single = [form for form in known.values() if isinstance(form, tuple) and (len(form) != 2 or not all(form))]
+    assert not single
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_translations_hold_the_same_values(language: str) -> None:
+    wrong = []
+    for path, catalogue in catalogues(language):
+        for message in catalogue:
+            if not message.id or not message.string:
+                continue
+            asked = (message.id,) if isinstance(message.id, str) else message.id
+            given = (message.string,) if isinstance(message.string, str) else message.string
+            for original, translated in zip(asked, given, strict=True):
+                if values(original) - {"n"} != values(translated) - {"n"} or len(given) == 1 and values(
+                    original
+                ) != values(translated):
+                    wrong.append(f"{path.name}: {original!r} -> {translated!r}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_files_do_not_contradict_each_other(language: str) -> None:
+    first: dict[str, tuple[str, Form]] = {}
+    for name, found in entries(language).items():
+        for key, form in found.items():
+            other, meant = first.setdefault(key, (name, form))
+            assert meant == form, f"{key!r} is {meant!r} in {other} and {form!r} in {name}"
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_nothing_is_translated_that_nobody_says(keys: list[Key], language: str) -> None:
+    used = {key.text for key in keys}
+    stale = [f"{name}: {key}" for name, found in entries(language).items() for key in found if key not in used]
+    assert not stale, "\n".join(stale)
+
+
+def test_keys_are_used_in_one_way(keys: list[Key]) -> None:
+    counted = {key.text for key in keys if key.plural}
+    plain = {key.text for key in keys if not key.plural}
+    assert not counted & plain
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_plurals(language: str) -> None:
+    tr = translator(language)
+    one, none, many = (tr.count("{n} loss", "{n} losses", n) for n in (1, 0, 7))
+    assert "1" in one
+    assert "7" in many
+    assert (one.split()[1] == none.split()[1]) == (language == "fr")  # French counts none as one
+    assert one.split()[1] != many.split()[1]
