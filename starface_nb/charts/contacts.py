@@ -9,7 +9,7 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.scene import Scene, Window, scene, table
-from starface_nb.charts.theme import ACCENT, COLOURS, INK, WIDTH, Picture, dressed
+from starface_nb.charts.theme import ACCENT, COLOURS, INK, TEXT, WIDTH, Picture, dressed
 
 _MOST_POINTS = 3000
 _MOST_ROWS = 80
@@ -172,7 +172,7 @@ def rtt(
     )
     base = alt.Chart(table(lines)).encode(y="limit:Q")
     rule = base.mark_rule(color=INK, strokeDash=[4, 3])
-    text = base.mark_text(style="guide-label", align="right", baseline="bottom", dx=-4, dy=-2, fontSize=11).encode(
+    text = base.mark_text(**TEXT, align="right", baseline="bottom", dx=-4, dy=-2).encode(
         text="text:N", x=alt.value("width")
     )
     title = tr(

@@ -13,7 +13,7 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts import overview
 from starface_nb.charts.scene import Scene, Window, scene, table
-from starface_nb.charts.theme import INK, THICKNESS, WIDTH, Picture, dressed
+from starface_nb.charts.theme import INK, TEXT, THICKNESS, WIDTH, Picture, dressed
 
 _MOST_POINTS = 3000
 _MOST_TICKS = 2000
@@ -93,9 +93,7 @@ def _rows(s: Scene) -> tuple[pl.DataFrame, list[str]]:
 
 def _headers(s: Scene, rows: pl.DataFrame, x: alt.X, y: alt.Y) -> Any:
     data = table(rows.with_columns(begin=pl.lit(s.begin)))
-    return (
-        alt.Chart(data).mark_text(style="guide-label", align="left", dx=4, fontSize=11).encode(x=x, y=y, text="text:N")
-    )
+    return alt.Chart(data).mark_text(**TEXT, align="left", dx=4).encode(x=x, y=y, text="text:N")
 
 
 def _bars(s: Scene, x: alt.X, y: alt.Y, step: int) -> Any:
@@ -209,7 +207,7 @@ def fold(
         "{n} losses before the first known renewal are not shown",
         unknown,
     )
-    chart = alt.layer(*overview.bands(s, scale, "minutes"), *marks).properties(width=WIDTH - 60, height=320)
+    chart = alt.layer(*overview.bands(s, scale), *marks).properties(width=WIDTH - 60, height=320)
     help_line = tr(
         "point: the loss; thin line: until the phone answered again; grey band: the NAT timeout as estimated"
     )
@@ -260,6 +258,7 @@ def durations(
     s = scene(case, language, site, peers, window)
     tr, settings = s.tr, case.settings
     counts = _histogram(s)
+    highest = max(1.0, float(counts["to"].max() or 0))  # type: ignore[arg-type]
     scale = alt.Scale(type="log", domain=[4, max(10_000.0, float(counts["high"].max() or 0))], nice=False)  # type: ignore[arg-type]
     named = {
         10: "10 s",
@@ -279,7 +278,11 @@ def durations(
         .encode(
             x=alt.X("low:Q", scale=scale, axis=axis),
             x2="high:Q",
-            y=alt.Y("from:Q", axis=alt.Axis(title=tr("intervals"), format="d", tickMinStep=1)),
+            y=alt.Y(
+                "from:Q",
+                scale=alt.Scale(domain=[0, 1.2 * highest]),
+                axis=alt.Axis(title=tr("intervals"), format="d", tickMinStep=1),
+            ),
             y2="to:Q",
             color=s.colour(),
             tooltip=[
@@ -297,6 +300,7 @@ def durations(
                 tr("one probe interval"),
                 tr("keepalive"),
             ],
+            "line": [4, 18, 32],
         }
     ).with_columns(
         text=pl.col("text")
@@ -306,8 +310,8 @@ def durations(
     )
     base = alt.Chart(table(marks)).encode(x=alt.X("low:Q", scale=scale))
     rules = base.mark_rule(color=INK, strokeDash=[4, 3])
-    text = base.mark_text(style="guide-label", align="left", baseline="top", dx=4, fontSize=11).encode(
-        text="text:N", y=alt.value(4)
+    text = base.mark_text(**TEXT, align="left", baseline="top", dx=4).encode(
+        text="text:N", y=alt.Y("line:Q", scale=None, axis=None)
     )
     open_ones = s.intervals["end"].null_count()
     note = tr.count(

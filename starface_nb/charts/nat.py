@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
@@ -10,10 +11,11 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.overview import bracket, verdict
 from starface_nb.charts.scene import Scene, Window, plain, scene, table
-from starface_nb.charts.theme import ACCENT, COLOURS, INK, WIDTH, Picture, dressed
+from starface_nb.charts.theme import ACCENT, COLOURS, INK, SMALL, TEXT, WIDTH, Picture, dressed
 from starface_nb.guide.routers import routers
 
 _MOST_CYCLES = 1500
+_NAME_HEIGHT = 12
 _MINUTES = [0, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240]
 
 
@@ -136,7 +138,7 @@ def _bands(s: Scene, x: alt.X) -> list[Any]:
     )
     words = (
         alt.Chart(table(data))
-        .mark_text(style="guide-label", align="left", baseline="top", dx=6, dy=5, fontSize=11, fontWeight="bold")
+        .mark_text(**TEXT, align="left", baseline="top", dx=6, dy=5, fontWeight="bold")
         .encode(x="high:Q", y="at:T", text="text:N")
     )
     return [base.mark_rect(color=INK, opacity=0.35).encode(y2="to:T"), words]
@@ -148,7 +150,7 @@ def _keepalive(s: Scene, x: alt.X) -> list[Any]:
     base = alt.Chart(table(data)).encode(x=x)
     return [
         base.mark_rule(color=INK, strokeWidth=1.5),
-        base.mark_text(style="guide-label", align="right", baseline="bottom", dx=-4, dy=-5, fontSize=11).encode(
+        base.mark_text(**TEXT, align="right", baseline="bottom", dx=-4, dy=-5).encode(
             text="text:N", y=alt.value("height")
         ),
     ]
@@ -165,17 +167,19 @@ def _defaults(s: Scene, top: float) -> list[Any]:
     )
     if known.is_empty():
         return []
-    grouped = known.group_by("seconds").agg(pl.col("vendor").unique().sort()).sort("seconds")
-    names = [", ".join(v[:2]) + (" \u2026" if len(v) > 2 else "") for v in grouped["vendor"]]
-    full = ["; ".join(v) for v in grouped["vendor"]]
-    data = grouped.select(
-        low=pl.col("seconds") / 60, lasts=pl.col("seconds").map_elements(s.tr.duration, return_dtype=pl.String)
-    ).with_columns(pl.Series("name", names), pl.Series("full", full))
+    rows, last = [], -1.0
+    for seconds, vendors in known.group_by("seconds").agg(pl.col("vendor").unique().sort()).sort("seconds").iter_rows():
+        place = (WIDTH - 60) * math.sqrt(seconds / 60 / top)
+        room = place - last >= _NAME_HEIGHT  # where names would touch, the rule stays and its tooltip names them
+        last = place if room else last
+        name = ", ".join(vendors[:2]) + (" \u2026" if len(vendors) > 2 else "") if room else ""
+        rows.append({"low": seconds / 60, "lasts": s.tr.duration(seconds), "name": name, "full": "; ".join(vendors)})
+    data = pl.DataFrame(rows)
     tip = [alt.Tooltip("full:N", title=s.tr("default of")), alt.Tooltip("lasts:N", title=s.tr("NAT timeout"))]
     base = alt.Chart(table(data)).encode(x="low:Q", tooltip=tip)
     return [
         base.mark_rule(color=INK, strokeDash=[3, 3]),
-        base.mark_text(
-            style="guide-label", angle=270, align="left", baseline="bottom", dx=6, dy=-2, fontSize=9, limit=140
-        ).encode(text="name:N", y=alt.value("height")),
+        base.mark_text(**SMALL, angle=270, align="left", baseline="bottom", dx=6, dy=-2, limit=140).encode(
+            text="name:N", y=alt.value("height")
+        ),
     ]

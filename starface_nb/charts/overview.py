@@ -8,12 +8,13 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from starface_nb.charts.scene import Scene, table
-from starface_nb.charts.theme import INK, WIDTH, Picture, dressed
+from starface_nb.charts.scene import Scene, harmless, table
+from starface_nb.charts.theme import INK, SMALL, WIDTH, Picture, dressed
 from starface_nb.guide.i18n import Translator
 
 MOST_ROWS = 80
 _MOST_CELLS = 3500
+_LABEL_MIN = 7.0
 _BINS_MIN = (5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 7200, 14400)
 
 
@@ -39,34 +40,26 @@ def bracket(tr: Translator, low: float | None, high: float | None) -> str:
     return tr("{low} to {high}", low=tr.duration(low), high=tr.duration(high))
 
 
-def bands(s: Scene, scale: alt.Scale, unit: str) -> list[Any]:
-    """Return the estimate of each site in the scene as an upright band, named at its top."""
-    per = 60.0 if unit == "minutes" else 1.0
+def bands(s: Scene, scale: alt.Scale) -> list[Any]:
+    """Return the estimate of each site in the scene as an upright band over minutes, named where there is room."""
     sites = set(s.phones["site"])
-    known = s.case.sites.filter(
-        pl.col("site").is_in(sites), pl.col("high_s").is_not_null(), pl.col("verdict") == "too_short"
-    )
+    too_short = pl.col("high_s").is_not_null() & (pl.col("verdict") == "too_short")
+    known = s.case.sites.filter(pl.col("site").is_in(sites), too_short).sort("high_s", "site")
     if known.is_empty():
         return []
-    one = len(sites) == 1
-    rows = [
-        {
-            "low": (r["low_s"] or 0) / per,
-            "high": r["high_s"] / per,
-            "text": "" if one else r["site"],
-            "bracket": bracket(s.tr, r["low_s"], r["high_s"]),
-        }
-        for r in known.iter_rows(named=True)
-    ]
-    base = alt.Chart(table(pl.DataFrame(rows))).encode(
-        x=alt.X("low:Q", scale=scale),
-        tooltip=[alt.Tooltip("text:N", title=s.tr("site")), alt.Tooltip("bracket:N", title=s.tr("NAT timeout"))],
-    )
+    rows, last = [], -_LABEL_MIN
+    for r in known.iter_rows(named=True):
+        room = r["high_s"] / 60 - last >= _LABEL_MIN * s.case.settings.keepalive_s / 3600
+        last = r["high_s"] / 60 if room else last
+        text = harmless(r["site"]) if room and len(sites) > 1 else ""
+        told = bracket(s.tr, r["low_s"], r["high_s"])
+        low = (r["low_s"] or 0) / 60
+        rows.append({"low": low, "high": r["high_s"] / 60, "text": text, "site": harmless(r["site"]), "bracket": told})
+    tip = [alt.Tooltip("site:N", title=s.tr("site")), alt.Tooltip("bracket:N", title=s.tr("NAT timeout"))]
+    base = alt.Chart(table(pl.DataFrame(rows))).encode(x=alt.X("low:Q", scale=scale), tooltip=tip)
     return [
-        base.mark_rect(color=INK, opacity=0.3).encode(x2="high:Q"),
-        base.mark_text(
-            style="guide-label", angle=270, align="right", baseline="bottom", dx=-4, dy=-3, fontSize=10
-        ).encode(text="text:N", y=alt.value(0)),
+        base.mark_rect(color=INK, opacity=0.3, stroke=INK).encode(x2="high:Q"),
+        base.mark_text(**SMALL, baseline="bottom").encode(text="text:N", y=alt.value(-3)),
     ]
 
 

@@ -20,6 +20,11 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 INK = "#808080"
 """Lines that must be seen on white and on dark alike; text takes its colour from JupyterLab's theme."""
 ACCENT = "#0072b2"
+_MARKER = "#010203"
+_READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
+TEXT: dict[str, Any] = {"color": alt.ExprRef(_READABLE), "fontSize": 11}
+SMALL = {**TEXT, "fontSize": 10}
+"""How words inside a picture look: as readable as the axes on whatever background the theme gives."""
 
 # Okabe and Ito's palette (Color Universal Design, 2008), grey for what is not decided.
 COLOURS = {
@@ -76,7 +81,7 @@ _CONFIG: dict[str, Any] = {
         "tickColor": INK,
         "labelOverlap": "greedy",
     },
-    "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 260},
+    "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 260, "offset": 16},
     "header": {"labelFontSize": 11, "titleFontSize": 11},
     "view": {"stroke": INK, "strokeOpacity": 0.35, "continuousWidth": WIDTH},
     "bar": {"discreteBandSize": {"band": 0.8}},
@@ -111,10 +116,10 @@ def to_svg(chart: Any) -> str:
 
 def to_inline_svg(chart: Any) -> str:
     """Return a chart as an SVG for a page that has its own background: text takes the page's colour."""
-    marker = "#010203"
-    style = {"guide-label": {"fill": marker}, "guide-title": {"fill": marker}}
-    title = {"color": marker, "subtitleColor": marker}
-    svg = _svg(specification(chart), background=None, style=style, title=title).replace(marker, "currentColor")
+    style = {"guide-label": {"fill": _MARKER}, "guide-title": {"fill": _MARKER}}
+    title = {"color": _MARKER, "subtitleColor": _MARKER}
+    drawn = _svg(specification(chart), background="transparent", style=style, title=title)
+    svg = drawn.replace(_MARKER, "currentColor")
     # several pictures share one page: their clip paths and gradients must not share a name
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     return re.sub(r'( id="|url\(#)', rf"\g<1>p{own}-", svg)
