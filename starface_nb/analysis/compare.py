@@ -17,6 +17,7 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.estimate import estimate_timeout
+from starface_nb.analysis.sites import UNKNOWN
 
 VERDICTS = ("fixed", "improved", "unchanged", "worse", "cannot_tell")
 SURE = 0.95
@@ -33,7 +34,10 @@ STRAY = 0.02
 """Probability per period of a loss that only looks like the NAT timeout's."""
 RARE = 0.01
 """A count of losses less probable than this under the old rate counts as a change."""
-SLOP_S = 1.5
+LEAST_PERIODS = 2
+"""Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
+SLOP_S, CLEARLY_S = 1.5, 30.0
+"""How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,9 @@ def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | N
             continue
         changed = _changed_at(after, new) or _changed_at(before, old)
         soon = a.end > b.start - timedelta(hours=2)
-        found.append(_judge(a, b, changed, grace=soon or _changed_at(after, new) is not None, keepalive=keepalive_after_s))
+        found.append(
+            _judge(a, b, changed, grace=soon or _changed_at(after, new) is not None, keepalive=keepalive_after_s)
+        )
     return _overall(found, after.log.time_zone)
 
 
@@ -203,7 +209,13 @@ def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[str, str]
         known = [where for where in there if where in set(after.sites["site"])]
         # A log that no phone of the site left a line in is still a log of that site.
         pairs.append((site, max(sorted(set(known)), key=known.count) if known else site))
-    return pairs
+    return [pair for pair in pairs if pair[0] != UNKNOWN] or pairs if _homeless_well(before) else pairs
+
+
+def _homeless_well(case: Diagnosis) -> bool:
+    """Return whether the phones without a known address had no NAT losses, so that nothing can be said of them."""
+    lost = case.intervals.filter(pl.col("cause") == "nat_expiry")["peer"].unique()
+    return not case.phones.filter(pl.col("site") == UNKNOWN, pl.col("peer").is_in(lost.to_list())).height
 
 
 def _whole(case: Diagnosis, site: str) -> _Window | None:
@@ -280,7 +292,7 @@ def _judge(
     low, high = _bracket(left)
     ceiling = high if high is not None else left.case.settings.keepalive_s
     old = _expose(left, touched, periods, min(ceiling, 3600.0), grace=False)
-    everyone = touched or _phones_at(right)
+    everyone = touched or _phones_at(left)
     new = _expose(right, everyone, periods, min(ceiling, 3600.0), grace)
     after = _bracket(right)
     sides = _side(left, old, low, high), _side(right, new, *after)
@@ -350,20 +362,34 @@ def _verdict(
     after: tuple[float | None, float | None],
 ) -> tuple[str, float, str]:
     lost, periods = sum(new.losses.values()), sum(new.periods.values())
-    if cured >= SURE:
+    if cured >= SURE and _long_enough(new):
         return "fixed", cured, "no_losses" if not lost else "stray_losses"
     if 1.0 - cured < SURE or not lost:
         return "cannot_tell", cured, "too_little_exposure" if periods else "too_short_log"
-    if before[1] is not None and after[0] is not None and after[0] >= before[1] - SLOP_S and after[1] is not None:
-        return "improved", 1.0 - cured, "longer_timeout"
-    if before[0] and after[1] is not None and after[1] <= before[0] + SLOP_S:
-        return "worse", 1.0 - cured, "shorter_timeout"
+    moved = _moved(before, after)
+    if moved:
+        return ("improved", 1.0 - cured, "longer_timeout") if moved > 0 else ("worse", 1.0 - cured, "shorter_timeout")
     rate = (0.5 + sum(old.losses.values())) / (1.0 + sum(old.periods.values()))
     if lost <= 0.6 * rate * periods and _at_most(lost, periods, rate) < RARE:
         return "improved", 1.0 - cured, "fewer_losses"
     if rate < 0.6 and 1.0 - _at_most(lost - 1, periods, rate) < RARE:
         return "worse", 1.0 - cured, "more_losses"
     return "unchanged", 1.0 - cured, "same_losses"
+
+
+def _moved(before: tuple[float | None, float | None], after: tuple[float | None, float | None]) -> int:
+    """Return 1 where the timeout's bracket lies higher than before, -1 where it lies lower, else 0."""
+    if before[1] is None or after[1] is None:
+        return 0
+    low, high, new_low, new_high = before[0] or 0.0, before[1], after[0] or 0.0, after[1]
+    if abs(new_low + new_high - low - high) / 2.0 < CLEARLY_S:
+        return 0
+    return int(new_low >= high - SLOP_S) - int(new_high <= low + SLOP_S)
+
+
+def _long_enough(new: _Exposure) -> bool:
+    told = sum(periods >= LEAST_PERIODS for periods in new.periods.values())
+    return 2 * told >= max(len(new.periods), 1)
 
 
 def _at_most(k: int, n: int, p: float) -> float:
@@ -389,7 +415,7 @@ def _hours_needed(old: _Exposure, new: _Exposure, window: _Window, periods: dict
     for hours in [h / 2 for h in range(1, 97)] + list(range(50, 337, 2)):
         for peer, periods_now in new.periods.items():
             ahead.periods[peer] = periods_now + int(hours * 3600.0 // periods.get(peer, keepalive))
-        if _cured(old, ahead, peers_shown=True) >= SURE:
+        if _long_enough(ahead) and _cured(old, ahead, peers_shown=True) >= SURE:
             return float(ceil(hours * 2) / 2)
     return None
 

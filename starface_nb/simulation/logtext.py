@@ -45,15 +45,16 @@ Line = tuple[float, str | None, str, str, dict[str, object] | None]
 
 
 def with_noise(rows: list[Row], scenario: Scenario, seed: int) -> list[Row]:
-    """Add unrelated lines and the marks of log rotation."""
+    """Add unrelated lines, one at each end at least, and the marks of log rotation."""
     extra: list[Row] = [(t, -1, "rotate", "", None, None) for t in scenario.style.rotations]
+    extra += [(t, order, "noise", "", 5, 0) for t, order in ((0.0, 1 << 40), (scenario.seconds, 1 << 40))]
     if scenario.style.noise > 0:
         rng = np.random.default_rng([seed, 1])
         times = rng.uniform(0, scenario.seconds, rng.poisson(scenario.style.noise * scenario.hours))
         which = rng.integers(0, len(_NOISE), times.size)
         numbers = rng.integers(1000, 9999, times.size)
         extra += [(float(t), -2, "noise", "", int(w), int(n)) for t, w, n in zip(times, which, numbers, strict=True)]
-    return sorted(rows + extra, key=lambda row: (row[0], row[1])) if extra else rows
+    return sorted(rows + extra, key=lambda row: (row[0], row[1]))
 
 
 def lines(rows: list[Row], scenario: Scenario) -> Iterator[Line]:
