@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+os.environ["STARFACE_NB_PROGRESS"] = "0"  # a slow machine must not add a bar to a notebook's outputs
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _left_out = pytest.StashKey[int]()
 

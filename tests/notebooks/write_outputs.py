@@ -8,6 +8,7 @@ identifiers, cell times) is replaced or left out.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -29,6 +30,7 @@ _MODEL = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 def main(chosen: list[str]) -> int:
     """Execute the chosen notebooks (default: all) and keep their outputs; return 1 where one failed."""
     status = 0
+    os.environ["STARFACE_NB_PROGRESS"] = "0"  # a slow machine must not add a bar to the outputs
     for original in curated(chosen or None):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / original.name
