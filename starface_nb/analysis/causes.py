@@ -53,7 +53,8 @@ class Facts:
     """What is known about each loss of a site (arrays of one length, sorted by start; seconds).
 
     `lower`/`upper`: idle time of the binding; `fits`: it lies in the cell of the site's timeout at that time (`low`,
-    `high`); `due`: when the next REGISTER was expected; `outlives`: until when the binding would have lived.
+    `high`); `due`: when the next REGISTER was expected; `outlives`: until when the binding would have lived;
+    `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them.
     """
 
     phone: Ints
@@ -76,6 +77,7 @@ class Facts:
     slow_before: Bools
     refused: Ints
     due: Floats
+    spread: Floats
     period: Floats
     outlives: Floats
     shows_ports: bool
@@ -83,6 +85,7 @@ class Facts:
     log_end: float
     at_risk: Ints
     surface: Surface
+    pbx_silence: tuple[float, float]
     cause: Ints = field(init=False)
     confidence: Floats = field(init=False)
     reason: Ints = field(init=False)
@@ -136,10 +139,10 @@ def _blocked(facts: Facts) -> None:
 def _events(facts: Facts, free: Bools) -> None:
     """Find what struck the whole site, and say what it was."""
     events = find_events(facts.start, facts.end, facts.phone, free, facts.at_risk, facts.window, facts.surface)
-    limits = (0.0, np.inf)
+    limits = facts.pbx_silence
     for _ in range(2):
         found = [(explain(event, _members(facts, event), facts.log_end, limits), event) for event in events]
-        limits = idle_limits(found)
+        limits = idle_limits(found, facts.pbx_silence)
     for number, (verdict, event) in enumerate(found if events else []):
         facts.event[event.members] = number
         facts.together[event.members] = len(event.members)
@@ -150,7 +153,8 @@ def _events(facts: Facts, free: Bools) -> None:
 def _members(facts: Facts, event: Event) -> Members:
     i = event.members
     return Members(
-        facts.start[i], facts.end[i], facts.renewed[i], facts.registered[i], facts.due[i], facts.period[i],
+        facts.start[i], facts.end[i], facts.renewed[i], facts.registered[i], facts.due[i],
+        facts.spread[i], facts.period[i],
         facts.outlives[i], facts.new_address[i],
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     peers = find_peers(states)
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
     homes = phone_homes(peers, addresses)
-    story = tell(states, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)))
+    story = tell(states, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)), log.last)
     context = survey(story, states, raw, peers, addresses)
     views = site_views(context, homes, peers["trunk"].to_numpy())
     for view in views:

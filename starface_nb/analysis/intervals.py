@@ -20,6 +20,9 @@ UP, DOWN, GONE = 1, 0, 2
 REPEAT_AFTER_S = 2.0
 """PJSIP writes one change as two lines (endpoint and contact); a later line is a repeat of its own."""
 
+REPLACED_S = 2.0
+"""A PJSIP contact that replaces another is probed within this time."""
+
 RAW_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "peer": pl.String,
     "tech": pl.String,
@@ -65,7 +68,12 @@ def with_states(events: pl.DataFrame) -> pl.DataFrame:
     if contacts.filter(pl.col("tech") == "PJSIP").is_empty():
         return frame
     states = pl.DataFrame(
-        {"row": contacts["row"], "pjsip": contact_states(contacts.select("kind", "peer", "contact").iter_rows())},
+        {
+            "row": contacts["row"],
+            "pjsip": contact_states(
+                contacts.select("kind", "peer", "contact", pl.col("time").dt.epoch("ms") / 1000).iter_rows()
+            ),
+        },
         schema={"row": frame.schema["row"], "pjsip": pl.Int8},
     )
     return (
@@ -75,34 +83,52 @@ def with_states(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def contact_states(lines: Iterable[tuple[str, str | None, str | None]]) -> list[int | None]:
-    """Return the peer's state after each (kind, peer, contact) line of a PJSIP log; a restart forgets all contacts."""
-    reachable: dict[str, dict[str, bool]] = {}
+def contact_states(lines: Iterable[tuple[str, str | None, str | None, float]]) -> list[int | None]:
+    """Return the peer's state after each (kind, peer, contact, seconds) line of a PJSIP log.
+
+    A restart forgets all contacts.
+    """
+    peers: dict[str, _Contacts] = {}
     states: list[int | None] = []
-    for kind, peer, contact in lines:
+    for kind, peer, contact, time in lines:
         state = None
         if kind == "restart":
-            reachable.clear()
+            peers.clear()
         elif peer is not None:
-            state = _contact_state(reachable.setdefault(peer, {}), kind, contact)
+            state = peers.setdefault(peer, _Contacts()).after(kind, contact, time)
         states.append(state)
     return states
 
 
-def _contact_state(known: dict[str, bool], kind: str, contact: str | None) -> int | None:
-    if kind in ("reachable", "lagged"):
-        if contact is not None:
-            known[contact] = True
-        return UP
-    if kind == "unreachable":
+class _Contacts:
+    """The contacts of one PJSIP peer: which answer, and when the last one was added."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, bool] = {}
+        self.added = float("-inf")
+
+    def after(self, kind: str, contact: str | None, time: float) -> int | None:
+        """Return the peer's state after a line, None where the line does not change it."""
+        if kind == "registered":
+            self.added = time
+        elif kind in ("reachable", "lagged"):
+            if contact is not None:
+                self.answers[contact] = True
+            return UP
+        elif kind == "unreachable":
+            return self._lost(contact, time)
+        elif kind in ("unregistered", "expired"):
+            self.answers.pop(contact or "", None)
+            return GONE if kind == "unregistered" and not any(self.answers.values()) else None
+        return None
+
+    def _lost(self, contact: str | None, time: float) -> int | None:
         if contact is None:
-            known.clear()
-            return DOWN
-        known[contact] = False
-        return None if any(known.values()) else DOWN
-    if contact is not None and kind in ("unregistered", "expired"):
-        known.pop(contact, None)
-    return GONE if kind == "unregistered" and not any(known.values()) else None
+            self.answers.clear()
+            # A contact that replaces another is not probed yet: the endpoint is between two contacts, not lost.
+            return None if 0 <= time - self.added <= REPLACED_S else DOWN
+        self.answers[contact] = False
+        return None if any(self.answers.values()) else DOWN
 
 
 def unreachable_intervals(states: pl.DataFrame) -> pl.DataFrame:

@@ -30,6 +30,9 @@ OUTAGE_S = (45.0, 6 * 3600.0)
 DOWN = np.exp(np.linspace(np.log(20.0), np.log(48 * 3600.0), 160))
 """Lengths tried, seconds."""
 
+RHYTHMIC = 0.85
+"""Share of phones that keep to the rhythm known of them."""
+
 PRIOR_LINE = 0.55
 """Share of line outages among the events in which every binding is dead afterwards and the address is the same."""
 
@@ -43,6 +46,7 @@ class Members:
     renewed: Bools
     registered: Bools
     due: Floats
+    spread: Floats
     period: Floats
     outlives: Floats
     new_address: Bools
@@ -65,7 +69,7 @@ def explain(event: Event, members: Members, log_end: float, idle_limit: tuple[fl
     ----------
     event : Event
     members : Members
-        `due`: when each phone's next REGISTER was expected after the begin (NaN: not known); `outlives`: until when
+        `due`: when each phone's next REGISTER was expected after the begin (NaN: not known), with its `spread`; `outlives`: until when
         its binding would have lived (infinite: not known to die).
     log_end : float
         Seconds.
@@ -100,18 +104,16 @@ def _back_together(end: Floats, soft: Bools, n: int) -> bool:
 def _returns(event: Event, members: Members, log_end: float, down: Floats) -> Floats:
     """Return the log-likelihood of the returns for each length of time without a line, bindings dead afterwards."""
     total = np.where(event.begin + down <= event.back + 2.0, 0.0, -np.inf)
-    for end, due, period in zip(members.end, members.due, members.period, strict=True):
+    for end, due, spread, period in zip(members.end, members.due, members.spread, members.period, strict=True):
         back = min(end, log_end) - event.begin
         soon = (back >= down - 2.0) & (back <= down + RETRY_S)
-        if np.isnan(due):
-            pending = np.minimum(down / period, 1.0)
-            density = pending / RETRY_S * soon + (1 - pending) / period * (back <= down + period)
-        else:
-            spread = 0.012 * period + 5.0
+        pending = np.minimum(down / period, 1.0)
+        density = pending / RETRY_S * soon + (1 - pending) / period * (back <= down + period)
+        if np.isfinite(due):
             at = due - event.begin
-            after = 1 / (1 + np.exp(-np.clip((at - down) / (0.5 * spread), -50, 50)))
+            after = 1 / (1 + np.exp(-np.clip(1.7 * (at - down) / spread, -50, 50)))
             on_time = np.exp(-0.5 * ((back - at) / spread) ** 2) / (2.5 * spread)
-            density = after * on_time + (1 - after) / RETRY_S * soon
+            density = RHYTHMIC * (after * on_time + (1 - after) / RETRY_S * soon) + (1 - RHYTHMIC) * density
         total = total + np.log(density + 1e-7)
     return np.asarray(total)
 
@@ -156,9 +158,7 @@ def _log_sum(weights: Floats) -> float:
     return peak + float(np.log(np.exp(weights - peak).sum())) if np.isfinite(peak) else -1e9
 
 
-def idle_limits(found: list[tuple[Verdict, Event]]) -> tuple[float, float]:
-    """Return the longest silence bindings outlived and the shortest that clearly killed them, over a site's events."""
-    alive = [v.down_s for v, _ in found if v.alive]
-    outlived = max(alive, default=0.0)
-    dead = [v.down_s for v, _ in found if v.cause == "wan_outage" and not v.alive and v.down_s > outlived]
-    return outlived, min(dead, default=np.inf)
+def idle_limits(found: list[tuple[Verdict, Event]], pbx: tuple[float, float]) -> tuple[float, float]:
+    """Return the longest silence bindings outlived and the shortest that killed them, from outages and PBX stops."""
+    outlived = max([v.down_s for v, _ in found if v.alive] + [pbx[0]])
+    return outlived, pbx[1] if pbx[1] > outlived else np.inf

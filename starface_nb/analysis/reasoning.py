@@ -17,6 +17,9 @@ PRIOR_EXPIRING = 0.3
 SURE = 0.95
 ENOUGH_SURVIVED = 3
 
+MOST_TURNS = 12
+"""After more silent renewals than this nobody knows when the next is due."""
+
 START_BURST_S = 70.0
 """After a PBX start every known phone is probed within the probing interval."""
 
@@ -65,7 +68,6 @@ class Context:
     cycles: Cycles
     inherited: Bools
     new_address: Bools
-    lagged_near: Ints
     refused: Ints
     at_risk: Ints
     surfaces: dict[str, Surface]
@@ -181,9 +183,10 @@ def gather(context: Context, site: SiteView) -> Facts:
     start = losses.start[use]
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[losses.phone[use]]
     anchor = context.exposure.anchor[use]
-    with np.errstate(invalid="ignore"):
-        late = start - anchor > period
-        due = np.where(np.isfinite(story.periods)[losses.phone[use]] & ~late, anchor + period, np.nan)
+    turns = np.ceil(np.maximum((start - anchor) / period, 1e-9))
+    spread = 5.0 + period * (0.007 * np.sqrt(turns) + 0.003 * (turns - 1))
+    due = np.where(turns <= MOST_TURNS, anchor + turns * period, np.nan)
+    after = after_start(story, use)
     return Facts(
         phone=losses.phone[use],
         start=start,
@@ -200,11 +203,12 @@ def gather(context: Context, site: SiteView) -> Facts:
         registered=losses.registered[use],
         inherited=context.inherited[use],
         new_address=context.new_address[use],
-        after_pbx_start=after_start(story, use),
-        lagged_near=context.lagged_near[use],
+        after_pbx_start=after,
+        lagged_near=losses.late_near[use],
         slow_before=losses.last_rtt[use] >= SLOW_S,
         refused=context.refused[use],
         due=due,
+        spread=spread,
         period=period,
         outlives=np.where(expires & np.isfinite(anchor), anchor + high, np.inf),
         shows_ports=bool(story.shows_ports[site.phones].any()),
@@ -212,6 +216,7 @@ def gather(context: Context, site: SiteView) -> Facts:
         log_end=story.end,
         at_risk=context.at_risk[use],
         surface=context.surfaces.get(site.name, Surface()),
+        pbx_silence=pbx_silence(story, start[after & ~expires], context.surfaces.get(site.name, Surface())),
     )
 
 
@@ -240,6 +245,19 @@ def fitting(context: Context, use: Ints, low: Floats, high: Floats, expires: Boo
         spread = 0.012 * period + story.slop
         back = renewed & blind & (upper - 60.0 < high + spread) & (upper > low - spread) & (upper < period)
     return fits | (back & expires & np.isfinite(story.periods[losses.phone[use]]))
+
+
+def pbx_silence(story: Story, lost: Floats, surface: Surface) -> tuple[float, float]:
+    """Return the longest PBX stop that the site's bindings outlived, and the shortest that killed some of them."""
+    outlived, killed = 0.0, np.inf
+    for start, stop in zip(story.starts, story.stops, strict=True):
+        dead = int(((lost >= start) & (lost <= start + START_BURST_S)).sum())
+        heard = surface.heard(start, start + START_BURST_S)
+        if dead == 0 and heard >= 2:
+            outlived = max(outlived, start - stop)
+        elif dead >= 2:
+            killed = min(killed, start - stop)
+    return outlived, max(killed, 60.0)
 
 
 def after_start(story: Story, use: Ints) -> Bools:

@@ -7,6 +7,7 @@ sorted by phone and start, so that whatever belongs to a phone stands together.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,12 @@ BIG = 1e9
 
 SAME_MOMENT_S = 3.0
 """Lines of one registration (Registered, Saved useragent, Reachable) stand within this time."""
+
+NEAR_S = 130.0
+"""Late answers within this time belong to a loss."""
+
+SHAKEN_S = 1800.0
+"""Losses shorter than this may end at a probe that late answers have shifted."""
 
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
@@ -43,6 +50,7 @@ class Losses:
     registered : a Registered line stands at the end
     restart_inside : the PBX started between start and end
     off_grid : seconds between the end and the nearest repeated probe
+    late_near : late answers at the site shortly before and in the first minutes
     """
 
     phone: Ints
@@ -61,6 +69,7 @@ class Losses:
     on_grid: Bools
     renewed: Bools
     row: Ints
+    late_near: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.start)
@@ -114,6 +123,7 @@ class Story:
     homes: dict[str, str] = field(default_factory=dict)
     periods: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
+    shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
 
     @property
     def slop(self) -> float:
@@ -128,7 +138,12 @@ def seconds(times: pl.Series, origin_us: int) -> Floats:
 
 
 def tell(
-    states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, settings: Settings, homes: dict[str, str]
+    states: pl.DataFrame,
+    raw: pl.DataFrame,
+    peers: pl.DataFrame,
+    settings: Settings,
+    homes: dict[str, str],
+    last: datetime | None = None,
 ) -> Story:
     """Build the story from the events with states, the raw intervals and the peers (all sorted by peer)."""
     names = peers["peer"].to_list()
@@ -147,13 +162,14 @@ def tell(
     ups = of_kind(states, "reachable", "lagged").join(index, on="peer", how="inner", maintain_order="left")
     losses = _losses(raw, index, origin, settings, starts, resolution)
     _last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
+    losses.late_near = _late_near(losses, ups, homes, names, origin)
     _endings(losses, seen, [t == "PJSIP" for t in peers["tech"].cast(pl.String).to_list()], resolution)
     story = Story(
         settings,
         names,
         [t or "SIP" for t in peers["tech"].cast(pl.String).to_list()],
         origin,
-        float(ends.max()) if len(ends) else 0.0,
+        max(float(ends.max(initial=0.0)), _after(last, origin)),
         resolution,
         losses,
         seen,
@@ -161,13 +177,19 @@ def tell(
         stops,
         homes,
     )
-    story.shows_ports = _shows_ports(story)
+    story.shares_ports = _shares_ports(story, registered)
+    story.shows_ports = _shows_ports(story) & ~story.shares_ports
+    _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
     story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
     story.periods = find_periods(story)
     if _rhythmic(story):
         story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
     return story
+
+
+def _after(last: datetime | None, origin: int) -> float:
+    return 0.0 if last is None else last.timestamp() - origin / 1e6
 
 
 def pbx_starts_and_stops(states: pl.DataFrame, origin: int) -> tuple[Floats, Floats]:
@@ -232,6 +254,20 @@ def _last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> Non
     losses.answered = np.minimum(losses.answered, losses.failed)
 
 
+def _late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:
+    """Count the late answers at each loss's site from two minutes before it to its first two minutes."""
+    lagged = of_kind(ups, "lagged")
+    home = np.array([homes.get(peer, "") for peer in names], dtype=object)
+    at, times = home[lagged["phone"].to_numpy()], seconds(lagged["time"], origin)
+    counts, where = np.zeros(len(losses), np.int64), home[losses.phone]
+    for name in np.unique(at.astype(str)):
+        mine, use = np.sort(times[at == name]), np.flatnonzero(where == name)
+        start = losses.start[use]
+        until = np.minimum(losses.end[use] + 15.0, start + NEAR_S)
+        counts[use] = np.searchsorted(mine, until, "right") - np.searchsorted(mine, start - NEAR_S)
+    return counts
+
+
 def _endings(losses: Losses, seen: Renewals, pjsip: list[bool], resolution: float) -> None:
     """Decide at which losses' end the phone sent a REGISTER."""
     closed = np.isfinite(losses.end)
@@ -240,8 +276,38 @@ def _endings(losses: Losses, seen: Renewals, pjsip: list[bool], resolution: floa
     near = np.where(at >= 0, end - seen.time[np.maximum(at, 0)] if len(seen.time) else np.inf, np.inf)
     losses.registered = closed & (near <= SAME_MOMENT_S)
     is_pjsip = np.array(pjsip, bool)[losses.phone] if len(losses.phone) else np.empty(0, bool)
-    by_itself = closed & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~is_pjsip
+    # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
+    shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
+    by_itself = closed & ~shaken & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~is_pjsip
     losses.renewed = losses.registered | by_itself
+
+
+def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
+    """Say for each phone whether phones of its site take over each other's external ports.
+
+    Shown by one external port that several phones registered from again and again; by chance ports hardly meet.
+    """
+    spots = (
+        registered.filter(pl.col("port").is_not_null())
+        .group_by("address", "port")
+        .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("phone"))
+        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3))
+    )
+    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object)
+    return np.isin(home.astype(str), home[spots["phone"].to_numpy()].astype(str))
+
+
+def _lead(story: Story) -> None:
+    """Where ports are shared, the first of several phones that come back together is the one that sent a REGISTER."""
+    losses = story.losses
+    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object).astype(str)[losses.phone]
+    closed = np.isfinite(losses.end) & story.shares_ports[losses.phone] & ~losses.restart_inside
+    for name in np.unique(home[closed]):
+        mine = np.flatnonzero(closed & (home == name))
+        order = mine[np.argsort(losses.end[mine], kind="stable")]
+        gap = np.diff(losses.end[order], prepend=-np.inf)
+        nxt = np.diff(losses.end[order], append=np.inf)
+        losses.renewed[order[(gap > 17.0) & (nxt <= 17.0)]] = True
 
 
 def _shows_ports(story: Story) -> Bools:

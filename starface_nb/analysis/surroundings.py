@@ -16,9 +16,8 @@ from starface_nb.analysis.together import Surface
 
 Names = npt.NDArray[np.object_]
 
-NEAR_S = 120.0
-BLACKLIST_S = 86_400.0
-"""Addresses stay blocked for 24 h after too many refused registrations."""
+REFUSED_S = 900.0
+"""Refused registrations block an address at once, if they do."""
 
 
 def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses) -> Context:
@@ -44,7 +43,6 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
         cycles=find_cycles(story),
         inherited=inherited,
         new_address=(placed["site"] != later["site"]).to_numpy(),
-        lagged_near=_lagged(story, states, addresses, homes),
         refused=_refused(story, states, addresses, homes),
         at_risk=at_risk,
         surfaces=surfaces,
@@ -52,31 +50,15 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
     )
 
 
-def _lagged(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Names) -> Ints:
-    """Count the late answers at each loss's site shortly before and during it."""
-    rows = place(of_kind(states, "lagged").select("peer", "time"), addresses, "time")
-    return _count_near(story, seconds(rows["time"], story.origin_us), rows["home"], homes, NEAR_S, NEAR_S)
-
-
 def _refused(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Names) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
-    home = rows["address"].replace(addresses.site_of)
-    return _count_near(story, seconds(rows["time"], story.origin_us), home, homes, 900.0, 0.0)
-
-
-def _count_near(story: Story, times: Floats, at: pl.Series, homes: Names, before: float, after: float) -> Ints:
+    where = rows["address"].replace(addresses.site_of).to_numpy()
+    times, starts = seconds(rows["time"], story.origin_us), story.losses.start
     counts = np.zeros(len(homes), np.int64)
-    if not len(times):
-        return counts
-    where, home = at.to_numpy(), homes
-    losses = story.losses
-    for site in np.unique(where[np.isin(where, home)]):
-        mine = np.sort(times[where == site])
-        use = home == site
-        until = losses.start[use] + np.minimum(after, np.maximum(losses.end[use] - losses.start[use], 0) + 15)
-        low = np.searchsorted(mine, losses.start[use] - before)
-        counts[use] = np.searchsorted(mine, until, side="right") - low
+    for site in np.unique(where[np.isin(where, homes)]):
+        mine, use = np.sort(times[where == site]), homes == site
+        counts[use] = np.searchsorted(mine, starts[use], "right") - np.searchsorted(mine, starts[use] - REFUSED_S)
     return counts
 
 
