@@ -87,6 +87,9 @@ _CONFIG: dict[str, Any] = {
     "bar": {"discreteBandSize": {"band": 0.8}},
 }
 
+_TAG = re.compile(r"<[^>]*>")
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+
 
 def cause_names(tr: Translator) -> dict[str, str]:
     """Return the causes' names in the translator's language, in the vocabulary's order."""
@@ -133,6 +136,7 @@ def _svg(spec: dict[str, Any], **config: Any) -> str:
         config={"background": "white", "aria": False, **config},
         allowed_base_urls=[],
     )
+    svg = _TAG.sub(lambda tag: _DECIMALS.sub(r"\1", tag[0]), svg)  # a quarter less to keep, and nothing to see of it
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spec.get("description", ""))}" ', 1)
 
 
