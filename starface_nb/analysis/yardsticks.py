@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,44 @@ def against_truth(case: Diagnosis, truth: Mapping[str, Any]) -> pl.DataFrame:
                 }
             )
     return AGAINST_TRUTH.frame(rows)
+
+
+def coverage(tried: Iterable[tuple[Diagnosis, Mapping[str, Any]]]) -> pl.DataFrame:
+    """Return how often the bracket holds the truth, and how wide it is, over many logs with known truth.
+
+    Parameters
+    ----------
+    tried : iterable of (Diagnosis, truth)
+        Each as in `against_truth`.
+
+    Returns
+    -------
+    polars.DataFrame
+        By verdict: `timeouts` (sites and eras with that verdict), `too_short_in_truth` (how many were shorter than the
+        keepalive), `bracketed` (those with a bracket), `holding` (brackets that hold the truth), `median_width_s`.
+    """
+    empty = AGAINST_TRUTH.empty().with_columns(keepalive_s=pl.lit(0.0))
+    held = pl.concat(
+        [
+            empty,
+            *(
+                against_truth(case, truth).with_columns(keepalive_s=pl.lit(case.settings.keepalive_s))
+                for case, truth in tried
+            ),
+        ]
+    )
+    return (
+        held.with_columns(pl.col("verdict").fill_null("no phone seen"))
+        .group_by("verdict")
+        .agg(
+            timeouts=pl.len(),
+            too_short_in_truth=(pl.col("true_s") < pl.col("keepalive_s")).sum(),
+            bracketed=pl.col("holds").is_not_null().sum(),
+            holding=pl.col("holds").sum(),
+            median_width_s=(pl.col("high_s") - pl.col("low_s")).median().round(1),
+        )
+        .sort("verdict")
+    )
 
 
 def _eras(case: Diagnosis, addresses: set[str], *, alone: bool) -> Iterator[dict[str, Any]]:
