@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from starface_nb import analysis, cases, charts, guide, panels, report, simulation
+    from starface_nb import analysis, cases, charts, fleet, guide, panels, report, samples, simulation
     from starface_nb.analysis import Settings, compare, diagnose
     from starface_nb.reading import read_log
 
@@ -25,10 +25,12 @@ __all__ = [
     "charts",
     "compare",
     "diagnose",
+    "fleet",
     "guide",
     "panels",
     "read_log",
     "report",
+    "samples",
     "simulation",
 ]
 
