@@ -105,7 +105,7 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
             Member(name, info.compress_size, _zip_time(info), _zip_refusal(info)),
             _zip_blocks(open_file, info, place, account),
         )
-        for name, info in zip(_unique([visible(i.filename) for i in infos]), infos, strict=True)
+        for name, info in zip(_unique([visible(i.filename.replace("\\", "/")) for i in infos]), infos, strict=True)
     ]
 
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account
 
 SEGMENT = 16 << 20  # unit of parallel work, of checksums and of what the cache keeps of a growing log
+_MANY = 200  # candidates in a block from which on listing all newlines is cheaper than counting between them
+_WEIGHT = 120  # bytes that the objects around a line weigh
 ROOM = 1 << 20  # with the line carried over it stays in the second-level cache
 
 
@@ -40,12 +43,6 @@ class Found:
     lines_total: int = 0
     unfinished: bool = False
     cut: int = 0
-
-    def add(self, text: bytes, offset: int, number: int) -> None:
-        """Add a candidate line."""
-        self.lines.append(text)
-        self.offset.append(offset)
-        self.line.append(number)
 
 
 class Scanner:
@@ -133,22 +130,24 @@ class Scanner:
     def _lines(self, begin: int, end: int) -> None:
         """Find the candidates among the whole lines in `buffer[begin:end]`."""
         newline = np.equal(self._bytes[begin:end], 10, out=self._newline[begin:end])
-        done, number, buffer = begin, self.found.lines_total, self._buffer
+        buffer, found, done, spans = self._buffer, self.found, begin, []
         for _, at, _ in self._needles.find(self._view[begin:end]):
-            at += begin
-            if at < done:
-                continue  # a second needle in the same line
-            first = buffer.rfind(b"\n", done, at) + 1 or done
-            last = buffer.find(b"\n", at)
-            number += int(np.count_nonzero(newline[done - begin : first - begin])) + 1
-            self._add(bytes(self._view[first : min(last, first + self._keep)]), self._base + first, number)
-            self.found.cut += last - first > self._keep
-            done = last + 1
-        self.found.lines_total = number + int(np.count_nonzero(newline[done - begin :]))
+            if (at := at + begin) >= done:  # else it is another needle in the same line
+                first = buffer.rfind(b"\n", done, at) + 1 or done
+                done = buffer.find(b"\n", at) + 1
+                spans.append((first, done - 1))
+        if spans:
+            found.line += _line_numbers(newline, [first - begin for first, _ in spans], found.lines_total + 1)
+            found.offset += [self._base + first for first, _ in spans]
+            self._copy(spans)
+        found.lines_total += int(np.count_nonzero(newline))
 
-    def _add(self, text: bytes, offset: int, number: int) -> None:
-        self._account.keep(len(text) + 100, self._place)  # 100: what the objects around a line weigh
-        self.found.add(text, offset, number)
+    def _copy(self, spans: list[tuple[int, int]]) -> None:
+        keep, view = self._keep, self._view
+        self.found.cut += sum(last - first > keep for first, last in spans)
+        lines = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
+        self.found.lines += lines
+        self._account.keep(sum(map(len, lines)) + _WEIGHT * len(lines), self._place)
 
     def _follow_long(self) -> None:
         """Let go of a line that fills the buffer, except for its beginning and what a needle may straddle."""
@@ -163,9 +162,24 @@ class Scanner:
             offset, text, hit = self._long
             self.found.lines_total += 1
             if hit or self._needles.find(self._view[:end]):
-                self._add(text, offset, self.found.lines_total)
+                self.found.lines.append(text)
+                self.found.offset.append(offset)
+                self.found.line.append(self.found.lines_total)
                 self.found.cut += 1
         self._skip, self._long = False, None
+
+
+def _line_numbers(newline: NDArray[np.bool_], starts: list[int], first: int) -> list[int]:
+    """Return the numbers of the lines that begin at `starts`, the first line of the block having number `first`."""
+    if len(starts) > _MANY:
+        ends = np.flatnonzero(newline)
+        return [first + int(n) for n in np.searchsorted(ends, starts)]
+    numbers, at = [], 0
+    for start in starts:
+        first += int(np.count_nonzero(newline[at:start]))
+        numbers.append(first)
+        at = start
+    return numbers
 
 
 class Checksums:

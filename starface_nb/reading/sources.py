@@ -28,9 +28,9 @@ NOT_A_LOG = 9  # rank of a name that no log has
 
 # The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
 _RANKS: tuple[tuple[int, re.Pattern[str]], ...] = (
-    (0, re.compile(r"full([._-].*)?", re.I)),
-    (1, re.compile(r"(pbx|asterisk)([._-].*)?", re.I)),
-    (2, re.compile(r"messages([._-].*)?", re.I)),
+    (0, re.compile(r"full([._#-].*)?", re.I)),
+    (1, re.compile(r"(pbx|asterisk)([._#-].*)?", re.I)),
+    (2, re.compile(r"messages([._#-].*)?", re.I)),
 )
 _FOREIGN = re.compile(
     r"\.(json|csv|tsv|parquet|html?|xml|ya?ml|toml|png|jpe?g|gif|svg|pdf|docx?|xlsx?|db|sqlite3?|so|pyc?|ipynb|md|conf|"
@@ -125,7 +125,7 @@ class Text:
 
 def rank_of(name: str) -> int:
     """Return how surely a file of this name is the PBX log: 0 is best, `NOT_A_LOG` never is one."""
-    base = name.replace("\\", "/").rpartition("/")[2]
+    base = name.rpartition("/")[2]
     for rank, pattern in _RANKS:
         if pattern.fullmatch(base):
             return rank

@@ -1,0 +1,78 @@
+"""Logs and containers that the tests of the reading room share."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from backports import zstd
+
+NEEDLES = (b" is now ", b"Registered SIP '")
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),  # as the tool does
+}
+
+
+def log(lines: int = 2000, seed: int = 1, every: int = 40, start: int = 0) -> bytes:
+    """A log with one relevant line in about `every`."""
+    random_ = random.Random(seed)  # noqa: S311
+    text = []
+    for i in range(start, start + lines):
+        stamp = f"[2026-03-{4 + i // 80_000:02d} {i // 3600 % 24:02d}:{i // 60 % 60:02d}:{i % 60:02d}]"
+        if random_.random() < 1 / every:
+            text.append(
+                f"{stamp} NOTICE[211] chan_sip.c: Peer '{random_.randrange(99)}.snom' is now Reachable. (9ms / 2000ms)"
+            )
+        else:
+            text.append(
+                f"{stamp} VERBOSE[9][C-{random_.randrange(1 << 32):08x}] pbx.c: Executing [s@x:{i}] NoOp in new stack"
+            )
+    return ("\n".join(text) + "\n").encode()
+
+
+def expected(text: bytes, needles: tuple[bytes, ...] = NEEDLES) -> list[tuple[int, int, bytes]]:
+    """What the plainest possible scan finds: offset, line number and line."""
+    found, at = [], 0
+    for number, line in enumerate(text.split(b"\n"), 1):
+        if any(needle in line for needle in needles):
+            found.append((at, number, line[: 64 << 10]))
+        at += len(line) + 1
+    return found
+
+
+def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def tarred(members: Mapping[str, bytes], **options: object) -> bytes:
+    """A tar archive, not compressed."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", **options) as archive:  # type: ignore[call-overload]
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), 1_772_600_000
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def written(path: Path, data: bytes) -> Path:
+    """The path, with this content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path

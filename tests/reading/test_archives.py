@@ -1,0 +1,271 @@
+"""Hostile archives: nothing is written, nothing runs away, and the message says what was refused and why."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
+
+from starface_nb.errors import InputError
+from starface_nb.reading.limits import Limits
+from starface_nb.reading.scan import scan_logs
+
+TEXT = log()
+LINES = [line for _, _, line in expected(TEXT)]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run in an empty folder and look at the end that only the test's own files are anywhere near."""
+    inside = tmp_path / "deep" / "er"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    yield
+    assert list(inside.iterdir()) == []
+    assert all(p == tmp_path / "deep" or p.suffix in {".zip", ".tar", ".gz"} for p in tmp_path.iterdir())
+
+
+def _tar(members: list[tuple[tarfile.TarInfo, bytes]], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", **options) as archive:  # type: ignore[call-overload]
+        for info, data in members:
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _info(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize("outside", ["../../full", "a/../../full", "..\\full", "/../full"])
+def test_names_that_point_outside(tmp_path: Path, outside: str) -> None:
+    members = {outside: TEXT, "full.1": TEXT}
+    hits, notes = scan_logs([path := written(tmp_path / "x.zip", zipped(members))], NEEDLES)
+    assert [h.name for h in hits] == [f"{path}!full.1"]
+    assert any("refused: its name points outside the archive" in note for note in notes)
+    hits, notes = scan_logs([path := written(tmp_path / "x.tar", tarred(members))], NEEDLES)
+    assert [h.name for h in hits] == [f"{path}!full.1"]
+
+
+def test_absolute_names_are_read_in_place(tmp_path: Path) -> None:
+    for path in (
+        written(tmp_path / "x.zip", zipped({"/var/log/asterisk/full": TEXT})),
+        written(tmp_path / "x.tar", tarred({"/var/log/asterisk/full": TEXT})),
+    ):
+        (hits,), _ = scan_logs([path], NEEDLES)
+        assert hits.lines == LINES
+
+
+def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
+    members = [
+        (_info("full", tarfile.SYMTYPE, "/etc/passwd"), b""),
+        (_info("full.1", tarfile.LNKTYPE, "full"), b""),
+        (_info("full.2", tarfile.CHRTYPE), b""),
+        (_info("full.3", tarfile.FIFOTYPE), b""),
+        (_info("full.4"), TEXT),
+    ]
+    hits, notes = scan_logs([written(tmp_path / "x.tar", _tar(members))], NEEDLES)
+    assert [h.lines for h in hits] == [LINES]
+    for what in ("symbolic link", "hard link", "device file", "named pipe"):
+        assert any(what in note and "refused" in note for note in notes)
+
+
+def test_link_in_a_zip(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("full")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+        archive.writestr("full.1", TEXT)
+    hits, notes = scan_logs([written(tmp_path / "x.zip", buffer.getvalue())], NEEDLES)
+    assert [h.lines for h in hits] == [LINES]
+    assert any("symbolic link" in note for note in notes)
+
+
+def test_bomb_in_a_zip_and_in_an_inner_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starface_nb.reading.limits.HARMLESS", 1 << 20)
+    bomb = zipped({"var/log/asterisk/full": bytes(64 << 20)})
+    for path in (
+        written(tmp_path / "x.zip", bomb),
+        written(tmp_path / "y.zip", zipped({"inner.zip": bomb})),
+        written(tmp_path / "z.tar", tarred({"full": PACK["gz"](bytes(64 << 20))})),
+    ):
+        with pytest.raises(InputError, match=r"refused.*bomb"):
+            scan_logs([path], NEEDLES)
+
+
+def test_an_inner_zip_is_not_held_without_bound(tmp_path: Path) -> None:
+    inner = zipped({"full": os.urandom(200_000)}, zipfile.ZIP_STORED)
+    path = written(tmp_path / "x.zip", zipped({"inner.zip": inner}))
+    with pytest.raises(InputError, match="MAX_HELD_BYTES"):
+        scan_logs([path], NEEDLES, limits=Limits(max_held_bytes=100_000))
+
+
+def test_thousands_of_members(tmp_path: Path) -> None:
+    many = {f"junk/{i}.json": b"" for i in range(3000)} | {"full": TEXT}
+    limits = Limits(max_members=2000)
+    for path in (written(tmp_path / "x.zip", zipped(many)), written(tmp_path / "x.tar", tarred(many))):
+        began = time.monotonic()
+        assert [h.lines for h in scan_logs([path], NEEDLES)[0]] == [LINES]
+        with pytest.raises(InputError, match=r"members.*MAX_MEMBERS"):
+            scan_logs([path], NEEDLES, limits=limits)
+        assert time.monotonic() - began < 20
+
+
+def test_a_table_of_contents_that_lies_about_its_size(tmp_path: Path) -> None:
+    data = bytearray(zipped({"full": TEXT}))
+    end = data.rfind(b"PK\x05\x06")
+    data[end + 8 : end + 12] = struct.pack("<HH", 60_000, 60_000)
+    with pytest.raises(InputError, match=r"60,000 members"):
+        scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
+    data[end + 8 : end + 16] = struct.pack("<HHL", 1, 1, 0xF0000000)
+    with pytest.raises(InputError, match="refused"):
+        scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
+
+
+def test_a_tar_header_that_asks_for_gigabytes(tmp_path: Path) -> None:
+    info = _info("x", tarfile.GNUTYPE_LONGNAME)
+    info.size = 8 << 30
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    with pytest.raises(InputError, match=r"header has 8,589,934,592 bytes"):
+        scan_logs([written(tmp_path / "x.tar", header + bytes(4096))], NEEDLES)
+
+
+def test_encrypted_zip(tmp_path: Path) -> None:
+    data = bytearray(zipped({"var/log/asterisk/full": TEXT}))
+    for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(magic) + flags
+        data[at] |= 1
+    with pytest.raises(InputError, match=r"encrypted.*password"):
+        scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
+
+
+def test_unknown_compression_method(tmp_path: Path) -> None:
+    data = bytearray(zipped({"full": TEXT}))
+    for magic, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = data.find(magic) + method
+        data[at : at + 2] = struct.pack("<H", 9)
+    with pytest.raises(InputError, match=r"compression method \(9\)"):
+        scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_and_wrong_checksums(tmp_path: Path, method: int) -> None:
+    data = bytearray(zipped({"full": TEXT}, method))
+    path = written(tmp_path / "x.zip", bytes(data))
+    assert [h.lines for h in scan_logs([path], NEEDLES)[0]] == [LINES]
+    at = data.find(b"PK\x01\x02") + 16
+    data[at] ^= 0xFF
+    with pytest.raises(InputError, match="damaged"):
+        scan_logs([written(path, bytes(data))], NEEDLES)
+
+
+@pytest.mark.parametrize("keep", [0.4, 0.9, 0.999])
+def test_cut_off_archives(tmp_path: Path, keep: float) -> None:
+    text = log(20_000)
+    for path, data in ((tmp_path / "x.zip", zipped({"full": text})), (tmp_path / "x.tar", tarred({"full": text}))):
+        cut = data[: int(len(data) * keep)]
+        if path.suffix == ".tar" and keep > 0.99:
+            continue  # only padding is missing
+        with pytest.raises(InputError, match=r"cut off|damaged"):
+            scan_logs([written(path, cut)], NEEDLES)
+
+
+def test_cut_off_tar_gz_is_an_error_even_if_some_members_are_whole(tmp_path: Path) -> None:
+    data = PACK["gz"](tarred({"full": TEXT, "full.1": os.urandom(1000).hex().encode() * 100 + b"\n"}))
+    path = written(tmp_path / "x.tar.gz", data[: len(data) - 300])
+    with pytest.raises(InputError, match="cut off"):
+        scan_logs([path], NEEDLES)
+    hits, _ = scan_logs([path], NEEDLES, limits=Limits(allow_damaged=True))
+    assert hits[0].lines == LINES
+
+
+def test_one_damaged_member_does_not_stop_the_others(tmp_path: Path) -> None:
+    data = bytearray(zipped({"full": TEXT, "full.1": TEXT}))
+    data[data.rfind(b"PK\x01\x02") + 16] ^= 0xFF
+    hits, _ = scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
+    assert [("damaged" in h.note) for h in hits] == [False, True]
+    assert hits[1].lines == LINES
+
+
+def test_names_odd_and_doubled(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("full.\x1b[31m\u202e", TEXT)
+        archive.writestr("full", TEXT)
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("full", TEXT)
+    tar = _tar(
+        [(_info(f"a/full.\udcff{'x' * 150}"), TEXT), (_info("full"), TEXT), (_info("full"), TEXT)],
+        format=tarfile.GNU_FORMAT,
+        encoding="utf-8",
+        errors="surrogateescape",
+    )
+    pax = tarred({"ü/full." + "y" * 200: TEXT}, format=tarfile.PAX_FORMAT)
+    for path in (
+        written(tmp_path / "x.zip", buffer.getvalue()),
+        written(tmp_path / "x.tar", tar),
+        written(tmp_path / "p.tar", pax),
+    ):
+        hits, _ = scan_logs([path], NEEDLES)
+        assert all(h.lines == LINES for h in hits)
+        assert len({h.name for h in hits}) == len(hits) == (1 if path.name == "p.tar" else 3)
+        assert all(h.name.isprintable() for h in hits)
+
+
+def test_times_of_members(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("full", (2026, 3, 4, 12, 0, 0))
+        info.extra = struct.pack("<HHBi", 0x5455, 5, 1, 1_772_600_000)
+        archive.writestr(info, TEXT)
+        archive.writestr(zipfile.ZipInfo("full.1", (2026, 3, 4, 12, 0, 0)), TEXT)
+    first, second = scan_logs([written(tmp_path / "x.zip", buffer.getvalue())], NEEDLES)[0]
+    assert first.modified == datetime.fromtimestamp(1_772_600_000, UTC)
+    assert second.modified == datetime(2026, 3, 4, 12, tzinfo=UTC)
+    (member,), _ = scan_logs([written(tmp_path / "x.tar", tarred({"full": TEXT}))], NEEDLES)
+    assert member.modified == datetime.fromtimestamp(1_772_600_000, UTC)
+
+
+def test_empty_archives_and_archives_without_log(tmp_path: Path) -> None:
+    for data in (zipped({}), zipped({"a.json": b"{}"}), tarred({"a.json": b"{}"})):
+        with pytest.raises(InputError, match="holds no log"):
+            scan_logs([written(tmp_path / "x.zip", data)], NEEDLES)
+
+
+_MEMORY = """
+import resource, sys
+from starface_nb.reading.scan import scan_logs
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+hits, _ = scan_logs([sys.argv[1]], [b" is now "])
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(hits[0].bytes, (after - before) // 1024)
+"""
+
+
+def test_memory_is_bounded_whatever_the_size(tmp_path: Path) -> None:
+    line = b"[2026-03-04 05:55:37] VERBOSE[23955] pbx.c: nothing of interest here at all\n"
+    path = tmp_path / "x.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("full", "w") as member,
+    ):
+        for _ in range(300):
+            member.write(line * 13_000)
+    run = subprocess.run([sys.executable, "-c", _MEMORY, str(path)], capture_output=True, text=True, check=True)
+    size, mebibytes = map(int, run.stdout.split())
+    assert size == 300 * 13_000 * len(line)
+    assert mebibytes < 60

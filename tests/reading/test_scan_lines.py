@@ -1,0 +1,205 @@
+"""The scan finds exactly the lines that a plain search finds, wherever blocks and stretches end."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scan_samples import NEEDLES, expected, log, written
+
+from starface_nb.errors import InputError
+from starface_nb.reading import lines, scan
+from starface_nb.reading.limits import Account, Limits
+from starface_nb.reading.lines import Checksums, Needles, Scanner, fingerprint
+from starface_nb.reading.scan import Hits, scan_logs
+
+PIECES = st.sampled_from(
+    [b"\n", b"\n\n", b" is now ", b"Registered SIP '", b" is no", b"w ", b"\0", b"\r\n", b"\xff", b"xyz" * 9]
+)
+
+
+def triples(hits: Hits) -> list[tuple[int, int, bytes]]:
+    return list(zip(hits.offset.tolist(), hits.line.tolist(), hits.lines, strict=True))
+
+
+@given(st.lists(PIECES, max_size=60), st.integers(1, 50))
+def test_scanner_equals_plain_search_whatever_the_blocks(pieces: list[bytes], step: int) -> None:
+    text = b"".join(pieces)
+    scanner = Scanner(Needles(NEEDLES), Account(Limits()), "x")
+    for at in range(0, len(text), step):
+        scanner.feed(text[at : at + step])
+    found = scanner.finish()
+    assert list(zip(found.offset, found.line, found.lines, strict=True)) == expected(text)
+    assert found.lines_total == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
+    assert found.unfinished == (bool(text) and not text.endswith(b"\n"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=80), st.integers(1, 40))
+def test_stretches_of_a_plain_file_join_without_seam(tmp_path_factory, pieces: list[bytes], stretch: int) -> None:
+    path = written(tmp_path_factory.mktemp("s") / "full", b"[x] plain text to begin with\n" + b"".join(pieces))
+    text = path.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lines, scan):
+            patch.setattr(module, "SEGMENT", stretch)
+        patch.setattr(scan, "_PIECE", 7)
+        (hits,), _ = scan_logs([path], NEEDLES)
+    assert triples(hits) == expected(text)
+    assert hits.lines_total == text.count(b"\n") + (not text.endswith(b"\n"))
+    assert (hits.bytes, hits.head, hits.tail) == (len(text), text, text)
+
+
+def test_many_candidates_in_a_block_and_few_give_the_same_numbers(tmp_path: Path) -> None:
+    for every in (1, 3, 5000):
+        text = log(30_000, every=every)
+        (hits,), notes = scan_logs([written(tmp_path / f"full.{every}", text)], NEEDLES)
+        assert triples(hits) == expected(text)
+        assert notes == []
+
+
+@pytest.mark.parametrize("where", ["first", "middle", "end", "straddling", "none"])
+def test_giant_line_loses_no_other_line(tmp_path: Path, where: str) -> None:
+    size = 10 << 20
+    filler = bytearray(b"x" * size)
+    at = {"first": 0, "middle": size // 2, "end": size - 8, "straddling": 1_179_640, "none": None}[where]
+    if at is not None:
+        filler[at : at + 8] = b" is now "
+    text = log(300) + bytes(filler) + b"\n" + log(300, seed=2)
+    for path in (written(tmp_path / "full", text), _gz(tmp_path / "full.gz", text)):
+        (hits,), _ = scan_logs([path], NEEDLES)
+        assert triples(hits) == expected(text)
+        assert ("cut" in hits.note) == (at is not None)
+
+
+def test_giant_last_line_without_newline(tmp_path: Path) -> None:
+    text = log(50) + b"Registered SIP 'a' " + b"y" * (3 << 20)
+    (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
+    assert triples(hits) == expected(text)
+    assert hits.lines_total == 51
+    assert "unfinished" in hits.note
+
+
+def test_odd_bytes_and_line_ends(tmp_path: Path) -> None:
+    text = (
+        b"\xef\xbb\xbf[a] Peer 'b' is now Reachable\r\n"
+        + b"\0" * 5000
+        + b"\n[a] \xff\xfe\x80 is now \xc3\x28\n\x0c\x0bx is now y\rz is now w\n"
+        + "[a] Peer 'ü\u2028\x85' is now Lagged\n".encode()
+        + b"[a] half a line is now Reach"
+    )
+    (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
+    assert triples(hits) == expected(text)
+    assert len(hits.lines) == 5
+    assert hits.note == "the last line is unfinished"
+
+
+def test_utf16_is_read_and_said(tmp_path: Path) -> None:
+    plain = log(500).decode()
+    for codec, bom in (("utf-16", True), ("utf-16-le", False), ("utf-16-be", False)):
+        (hits,), _ = scan_logs([written(tmp_path / f"full.{codec}", plain.encode(codec))], NEEDLES)
+        assert [line for _, _, line in triples(hits)] == [line for _, _, line in expected(plain.encode())], bom
+        assert "UTF-16" in hits.note
+
+
+def test_checksums_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "SEGMENT", 1000)
+    data, random_ = log(200), random.Random(5)  # noqa: S311
+    known = set()
+    for _ in range(5):
+        sums, at = Checksums(), 0
+        while at < len(data):
+            step = random_.randrange(1, 2500)
+            sums.update(data[at : at + step])
+            at += step
+        known.add(fingerprint(sums.finish(), len(data)))
+    assert len(known) == 1
+    sums = Checksums()
+    sums.update(data[:-1] + b"\t")
+    assert fingerprint(sums.finish(), len(data)) not in known
+
+
+def test_same_content_has_the_same_fingerprint_in_any_container(tmp_path: Path) -> None:
+    text = log(1000)
+    paths = [
+        written(tmp_path / "full", text),
+        _gz(tmp_path / "full.1.gz", text),
+        written(tmp_path / "full.2", text + b"x\n"),
+    ]
+    plain, packed, other = scan_logs(paths, NEEDLES)[0]
+    assert plain.fingerprint == packed.fingerprint != other.fingerprint
+    assert triples(plain) == triples(packed)
+
+
+def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "SEGMENT", 5000)
+    monkeypatch.setattr(scan, "SEGMENT", 5000)
+    path = written(tmp_path / "full", log(3000))
+    many = scan_logs([path], NEEDLES)[0][0]
+    monkeypatch.setattr(scan, "_pool", lambda: scan.ThreadPoolExecutor(1))
+    one = scan_logs([path], NEEDLES)[0][0]
+    assert triples(one) == triples(many)
+    assert one.fingerprint == many.fingerprint
+
+
+def test_a_growing_log_is_read_up_to_the_size_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
+    original = scan._segment
+
+    def grow_then_read(*arguments):
+        with path.open("ab") as file:
+            file.write(b"ow Reachable\n" + log(100))
+        return original(*arguments)
+
+    text = path.read_bytes()
+    monkeypatch.setattr(scan, "_segment", grow_then_read)
+    (hits,), _ = scan_logs([path], NEEDLES)
+    assert triples(hits) == expected(text)
+    assert hits.bytes == len(text)
+    assert "unfinished" in hits.note
+
+
+def test_a_log_that_shrinks_while_read_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "full", log(100))
+    original = scan._segment
+
+    def shrink_then_read(*arguments):
+        with path.open("r+b") as file:
+            file.truncate(1000)
+        return original(*arguments)
+
+    monkeypatch.setattr(scan, "_segment", shrink_then_read)
+    (hits,), _ = scan_logs([path], NEEDLES)
+    assert hits.bytes == 1000
+    assert "shorter" in hits.note
+
+
+def test_relevant_lines_are_bounded(tmp_path: Path) -> None:
+    path = written(tmp_path / "full", log(2000, every=1))
+    with pytest.raises(InputError, match="relevant lines"):
+        scan_logs([path], NEEDLES, limits=Limits(max_hit_bytes=10_000))
+
+
+@pytest.mark.parametrize("needles", [[], [b""], [b"a\nb"]])
+def test_needles_that_cannot_work_are_refused(needles: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="newline"):
+        Needles(needles)
+
+
+def test_interrupt_stops_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scan, "wait", interrupt)
+    cache = tmp_path / "cache"
+    with pytest.raises(KeyboardInterrupt):
+        scan_logs([written(tmp_path / "full", log(100))], NEEDLES, cache=cache)
+    assert not cache.exists()
+
+
+def _gz(path: Path, text: bytes) -> Path:
+    import gzip
+
+    return written(path, gzip.compress(text, 1))

@@ -1,0 +1,298 @@
+"""Every kind of source gives its log; everything that is none says why."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
+
+from starface_nb.errors import InputError, SettingError
+from starface_nb.reading.limits import Limits
+from starface_nb.reading.scan import scan_logs
+from starface_nb.reading.sources import NOT_A_LOG, rank_of
+
+TEXT = log()
+LINES = [line for _, _, line in expected(TEXT)]
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
+
+
+def names(*logs: object, **options: object) -> list[str]:
+    hits, _ = scan_logs([str(log) for log in logs], NEEDLES, **options)  # type: ignore[arg-type]
+    assert all(h.lines == LINES for h in hits)
+    return [Path(h.name).name for h in hits]
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_compressed_is_told_by_its_first_bytes_not_its_name(tmp_path: Path, kind: str) -> None:
+    assert names(written(tmp_path / f"full.{kind}", PACK[kind](TEXT))) == [f"full.{kind}"]
+    assert names(written(tmp_path / "renamed.txt", PACK[kind](TEXT))) == ["renamed.txt"]
+    half = TEXT.index(b"\n", len(TEXT) // 2) + 1
+    assert names(written(tmp_path / "two", PACK[kind](TEXT[:half]) + PACK[kind](TEXT[half:]))) == ["two"]
+
+
+@pytest.mark.parametrize("kind", ["", *PACK])
+def test_archives(tmp_path: Path, kind: str) -> None:
+    pack = PACK.get(kind, bytes)
+    tar = tarred({"var/log/asterisk/full": TEXT, "var/log/asterisk/full.1": TEXT, "var/log/syslog": b"x is now y\n"})
+    assert names(written(tmp_path / "x.tar", pack(tar))) == ["full", "full.1"]
+    bundle = zipped(
+        {"var/log/asterisk/full": TEXT, "var/log/asterisk/full.1.gz": pack(TEXT), "var/log/messages": b"no\n"}
+    )
+    assert names(written(tmp_path / "logs_2026.zip", bundle)) == ["full", "full.1.gz"]
+
+
+def test_nested_archives(tmp_path: Path) -> None:
+    inner = zipped({"var/log/asterisk/full": PACK["xz"](TEXT)})
+    outer = written(tmp_path / "outer.tar.gz", PACK["gz"](tarred({"support/debuginfo-1.zip": inner})))
+    (hits,), _ = scan_logs([outer], NEEDLES)
+    assert hits.name == f"{outer}!support/debuginfo-1.zip!var/log/asterisk/full"
+    assert hits.lines == LINES
+    with pytest.raises(InputError, match=r"inside each other.*STARFACE_NB_MAX_NESTING"):
+        scan_logs([outer], NEEDLES, limits=Limits(max_nesting=3))
+
+
+def test_folder_reads_the_full_logs_at_any_depth_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("full", "full.0", "full-20260301", "sub/deep/full.2"):
+        written(tmp_path / name, TEXT)
+    written(tmp_path / "full.1.gz", PACK["gz"](TEXT))
+    written(tmp_path / "messages", b"x is now y\n")
+    written(tmp_path / "fullness.txt", b"x is now y\n")
+    written(tmp_path / "etc/asterisk/logger.conf", b"dateformat=%s\n")
+    hits, notes = scan_logs([tmp_path], NEEDLES)
+    assert sorted(Path(h.name).name for h in hits) == ["full", "full-20260301", "full.0", "full.1.gz", "full.2"]
+    assert all(h.lines == LINES for h in hits)
+    assert {h.logger_conf for h in hits} == {"dateformat=%s\n"}
+    assert any("2 other files were not read" in note for note in notes)
+
+
+def test_folder_without_full_reads_other_logs(tmp_path: Path) -> None:
+    written(tmp_path / "customer.log", TEXT)
+    written(tmp_path / "picture.png", PNG)
+    written(tmp_path / "noext", PNG)
+    written(tmp_path / "empty.log", b"")
+    hits, notes = scan_logs([tmp_path], NEEDLES)
+    assert [Path(h.name).name for h in hits] == ["customer.log"]
+    assert any("noext" in note and "PNG" in note for note in notes)
+    assert any("empty.log" in note and "empty" in note for note in notes)
+
+
+def test_folder_of_bundles(tmp_path: Path) -> None:
+    written(tmp_path / "logs_1.zip", zipped({"var/log/asterisk/full": TEXT, "etc/asterisk/logger.conf": b"a=b"}))
+    written(tmp_path / "logs_2.tgz", PACK["gz"](tarred({"./asterisk/full.1": TEXT})))
+    written(tmp_path / "read me.txt", b"x is now y\n")
+    assert names(tmp_path) == ["full", "full.1"]
+
+
+def test_glob_several_and_the_same_twice(tmp_path: Path) -> None:
+    for i in range(3):
+        written(tmp_path / f"full.{i}", TEXT)
+    literal = written(tmp_path / "full[x]", TEXT)
+    assert names(tmp_path / "full.*") == ["full.0", "full.1", "full.2"]
+    assert names(literal) == ["full[x]"]
+    assert names(tmp_path / "full.2", tmp_path / "full.0", tmp_path / "full.2", tmp_path / "full.?") == [
+        "full.2",
+        "full.0",
+        "full.1",
+    ]
+    with pytest.raises(InputError, match="no file matches"):
+        scan_logs([str(tmp_path / "nothing*")], NEEDLES)
+
+
+class _Input:
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "pack", [bytes, *PACK.values(), lambda t: zipped({"full": t}), lambda t: PACK["gz"](tarred({"full": t}))]
+)
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, pack) -> None:
+    monkeypatch.setattr(sys, "stdin", _Input(pack(TEXT)))
+    (hits,), _ = scan_logs(["-"], NEEDLES)
+    assert hits.lines == LINES
+    assert hits.name.split("!")[0] == "-"
+    assert hits.modified is None or hits.modified.tzinfo
+
+
+def test_empty_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", _Input(b""))
+    with pytest.raises(InputError, match="empty"):
+        scan_logs(["-"], NEEDLES)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_named_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(PACK["gz"](TEXT)))
+    writer.start()
+    assert names(pipe) == ["pipe"]
+    writer.join()
+
+
+def test_logger_conf_beside_a_file_and_in_archives(tmp_path: Path) -> None:
+    written(tmp_path / "logger.conf", b"[general]\ndateformat=%F %T\n")
+    archive = {"etc/asterisk/logger.conf": b"conf", "var/log/asterisk/full": TEXT}
+    plain = scan_logs([written(tmp_path / "full", TEXT)], NEEDLES)[0][0]
+    in_zip = scan_logs([written(tmp_path / "a" / "x.zip", zipped(archive))], NEEDLES)[0][0]
+    in_tar = scan_logs([written(tmp_path / "a" / "x.tgz", PACK["gz"](tarred(archive)))], NEEDLES)[0][0]
+    assert (plain.logger_conf, in_zip.logger_conf, in_tar.logger_conf) == (
+        "[general]\ndateformat=%F %T\n",
+        "conf",
+        "conf",
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"", "empty"),
+        (PNG, "PNG"),
+        (b"\x7fELF\x02\x01\x01" + bytes(4000), "program"),
+        (os.urandom(9000), "binary"),
+        (b"SQLite format 3\0" + bytes(range(32)) * 100, "database"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(300), "7z.*Unpack"),
+        (b"%PDF-1.7\n" + TEXT, "PDF"),
+        (PACK["gz"](PNG), "PNG"),
+        (PACK["xz"](b""), "empty"),
+    ],
+)
+def test_what_is_no_log(tmp_path: Path, data: bytes, cause: str) -> None:
+    path = written(tmp_path / "full", data)
+    with pytest.raises(InputError, match=cause) as error:
+        scan_logs([path], NEEDLES)
+    assert str(path) in str(error.value)
+    assert error.value.next_step
+
+
+def test_missing_folder_without_logs_and_device(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        scan_logs([tmp_path / "none.log"], NEEDLES)
+    with pytest.raises(InputError, match="cannot be opened"):
+        scan_logs(["a\0b"], NEEDLES)
+    written(tmp_path / "empty" / "x.json", b"{}")
+    with pytest.raises(InputError, match="holds no log"):
+        scan_logs([tmp_path / "empty"], NEEDLES)
+    with pytest.raises(InputError, match="no log was named"):
+        scan_logs([], NEEDLES)
+    if Path("/dev/null").exists():
+        with pytest.raises(InputError, match="device"):
+            scan_logs(["/dev/null"], NEEDLES)
+
+
+def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self, *_arguments, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path / "full", TEXT)
+    monkeypatch.setattr("starface_nb.reading.sources.CountedFile.__init__", refuse)
+    with pytest.raises(InputError, match="permission denied"):
+        scan_logs([path], NEEDLES)
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_truncated_is_an_error_that_says_how_far(tmp_path: Path, kind: str) -> None:
+    text = log(60_000)
+    data = PACK[kind](text)
+    path = written(tmp_path / "full", data[: len(data) * 3 // 4])
+    with pytest.raises(InputError, match=r"cut off.*bytes of the log could be read.*ALLOW_DAMAGED"):
+        scan_logs([path], NEEDLES)
+    (hits,), _ = scan_logs([path], NEEDLES, limits=Limits(allow_damaged=True))
+    assert "damaged" in hits.note
+    whole = expected(text[: hits.bytes])
+    assert len(text) // 3 < hits.bytes < len(text)
+    assert hits.lines == [line for _, _, line in whole]
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_corrupt_is_an_error_and_bytes_behind_are_not(tmp_path: Path, kind: str) -> None:
+    data = bytearray(PACK[kind](log(60_000)))
+    middle = len(data) // 2
+    data[middle : middle + 30] = b"\x55\xaa\x12" * 10
+    with pytest.raises(InputError, match="corrupt"):
+        scan_logs([written(tmp_path / "full", bytes(data))], NEEDLES)
+    (hits,), _ = scan_logs([written(tmp_path / "behind", PACK[kind](TEXT) + b"garbage behind the end")], NEEDLES)
+    assert hits.lines == LINES
+    assert "left out" in hits.note
+    assert names(written(tmp_path / "padded", PACK[kind](TEXT) + bytes(1024))) == ["padded"]
+
+
+def test_a_damaged_sibling_does_not_stop_the_others(tmp_path: Path) -> None:
+    written(tmp_path / "full", TEXT)
+    data = PACK["gz"](log(60_000))
+    written(tmp_path / "full.1.gz", data[: len(data) // 2])
+    hits, _ = scan_logs([tmp_path], NEEDLES)
+    assert [("damaged" in h.note) for h in hits] == [False, True]
+
+
+@pytest.mark.parametrize(("kind", "size"), [("gz", 1), ("xz", 1), ("zst", 1), ("bz2", 1)])
+def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, size: int) -> None:
+    monkeypatch.setattr("starface_nb.reading.limits.HARMLESS", 1 << 20)
+    bomb = written(tmp_path / "full", PACK[kind](bytes(64 << 20)))
+    with pytest.raises(InputError, match=r"refused.*MAX_RATIO"):
+        scan_logs([bomb], NEEDLES)
+    with pytest.raises(InputError, match=r"refused.*MAX_TOTAL_BYTES"):
+        scan_logs([bomb], NEEDLES, limits=Limits(max_ratio=1e9, max_total_bytes=1 << 20))
+    monkeypatch.setenv("STARFACE_NB_MAX_RATIO", "1e9")
+    assert scan_logs([bomb], NEEDLES)[0][0].bytes == 64 << 20
+
+
+def test_a_header_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
+    import lzma
+
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
+    header = bytearray(lzma.compress(b"x" * 10, filters=[{**filters[0], "dict_size": 1 << 20}]))
+    small, large = (
+        lzma._encode_filter_properties({**filters[0], "dict_size": 1 << 20}),
+        lzma._encode_filter_properties(filters[0]),
+    )
+    at = header.index(b"\x21\x01" + small) + 2
+    header[at : at + 1] = large
+    import zlib
+
+    block = 12
+    length = (header[block] + 1) * 4
+    header[block + length - 4 : block + length] = zlib.crc32(header[block : block + length - 4]).to_bytes(4, "little")
+    with pytest.raises(InputError, match=r"(?i)corrupt.*memory"):
+        scan_logs([written(tmp_path / "full", bytes(header))], NEEDLES)
+
+
+def test_limits_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARFACE_NB_MAX_MEMBERS", "5")
+    monkeypatch.setenv("STARFACE_NB_ALLOW_DAMAGED", "1")
+    assert Limits.from_environment() == Limits(max_members=5, allow_damaged=True)
+    monkeypatch.setenv("STARFACE_NB_MAX_MEMBERS", "many")
+    with pytest.raises(SettingError, match="MAX_MEMBERS"):
+        Limits.from_environment()
+
+
+def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
+    secret = written(tmp_path / "elsewhere" / "full", TEXT)
+    folder = tmp_path / "folder"
+    written(folder / "full.1", TEXT)
+    (folder / "full").symlink_to(secret)
+    (folder / "full.2").symlink_to(folder / "full.1")
+    hits, notes = scan_logs([folder], NEEDLES)
+    assert sorted({Path(h.name).name for h in hits}) in (["full.1"], ["full.2"])
+    assert any("link out of the folder" in note for note in notes)
+    with pytest.raises(InputError, match="more than 1 files"):
+        scan_logs([folder], NEEDLES, limits=Limits(max_members=1))
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("var/log/asterisk/full", "pbx.log"),
+        ("full.1.gz", "messages"),
+        ("FULL-20260301", "x.log"),
+        ("messages.1", "x.log"),
+    ],
+)
+def test_ranks(better: str, worse: str) -> None:
+    assert rank_of(better) < rank_of(worse) < NOT_A_LOG
+    assert rank_of("a/b.json") == rank_of(".hidden") == NOT_A_LOG
