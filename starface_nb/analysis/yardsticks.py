@@ -136,7 +136,7 @@ def coverage(tried: Iterable[tuple[Diagnosis, Mapping[str, Any]]]) -> pl.DataFra
     Returns
     -------
     polars.DataFrame
-        By verdict: `timeouts` (sites and eras with that verdict), `too_short_in_truth` (how many were shorter than the
+        By verdict: `timeouts` (sites and eras with that verdict), `below_keepalive` (how many were shorter than the
         keepalive), `bracketed` (those with a bracket), `holding` (brackets that hold the truth), `median_width_s`.
     """
     empty = AGAINST_TRUTH.empty().with_columns(keepalive_s=pl.lit(0.0))
@@ -154,7 +154,7 @@ def coverage(tried: Iterable[tuple[Diagnosis, Mapping[str, Any]]]) -> pl.DataFra
         .group_by("verdict")
         .agg(
             timeouts=pl.len(),
-            too_short_in_truth=(pl.col("true_s") < pl.col("keepalive_s")).sum(),
+            below_keepalive=(pl.col("true_s") < pl.col("keepalive_s")).sum(),
             bracketed=pl.col("holds").is_not_null().sum(),
             holding=pl.col("holds").sum(),
             median_width_s=(pl.col("high_s") - pl.col("low_s")).median().round(1),
