@@ -11,7 +11,7 @@ import polars as pl
 
 from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, names
+from starface_nb.guide.words import bracket_text, names, site_name
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -126,7 +126,7 @@ def _changes(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogA
         text = tr("The first lasting loss in the log was at {time}.", time=tr.time(began))
     changed = diagnosis.sites.filter(pl.col("changed_at").is_not_null()).sort("changed_at")
     for site, when in changed.select("site", "changed_at").iter_rows():
-        text += " " + tr("The timeout of {site} changed at {time}.", site=site, time=tr.time(when))
+        text += " " + tr("The timeout of {site} changed at {time}.", site=site_name(site, tr), time=tr.time(when))
     for site, addresses in diagnosis.sites.select("site", "addresses").sort("site").iter_rows():
         if len(addresses) > 1:
             text += " " + tr("The public address changed: {addresses}.", addresses=" → ".join(addresses), site=site)
@@ -151,7 +151,7 @@ def _nat(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswe
     said = [
         tr(
             "{site}: {verdict}; timeout {bracket}.",
-            site=row["site"],
+            site=site_name(row["site"], tr),
             verdict=word("verdict", row["verdict"], tr),
             bracket=bracket_text(row["low_s"], row["high_s"], tr),
         )

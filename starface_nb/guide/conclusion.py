@@ -19,7 +19,7 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.guide.limits import experiment
 from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.routers import router_default
-from starface_nb.guide.words import bracket_text, names, timeout_text
+from starface_nb.guide.words import bracket_text, names, site_name, timeout_text
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -82,37 +82,54 @@ def headline(diagnosis: Diagnosis, tr: Translator) -> str:
         )
     if not losses:
         return tr("No phone was lost in this log.")
+    cured = cured_sites(diagnosis)
+    if cured.height and "undetermined" not in verdicts:
+        when = tr.time(max(cured["changed_at"]))
+        return tr(
+            "The router's timeout for NAT entries was too short until {time}; since then no entry died.", time=when
+        )
     if verdicts and all(v == "no_expiry_seen" for v in verdicts):
         return tr("Phones were lost, but not by the router's NAT timeout.")
     return tr("Whether the router's NAT timeout is too short cannot be told from this log.")
 
 
+def cured_sites(diagnosis: Diagnosis) -> pl.DataFrame:
+    """Return the sites whose timeout was too short before it changed, and is not any more."""
+    before = diagnosis.eras.filter(pl.col("verdict") == "too_short")["site"].implode()
+    now = (pl.col("verdict") == "no_expiry_seen") & pl.col("changed_at").is_not_null()
+    return diagnosis.sites.filter(pl.col("site").is_in(before) & now)
+
+
 def _from_sites(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[str]]:
     reasons, steps = [], []
+    cured = set(cured_sites(diagnosis)["site"])
     for row in diagnosis.sites.to_dicts():
-        bracket = bracket_text(row["low_s"], row["high_s"], tr)
+        bracket, site = bracket_text(row["low_s"], row["high_s"], tr), site_name(row["site"], tr)
         if row["verdict"] == "too_short":
             reasons.append(
                 tr.count(
                     "{site}: {n} NAT entry died before its renewal; the timeout is {bracket}.",
                     "{site}: {n} NAT entries died before their renewal; the timeout is {bracket}.",
                     row["cycles_expired"],
-                    site=row["site"],
+                    site=site,
                     bracket=bracket,
                 )
             )
+        elif row["site"] in cured:
+            when = tr.time(row["changed_at"])
+            reasons.append(tr("{site}: since {time} no NAT entry died before its renewal.", site=site, time=when))
         elif row["verdict"] == "no_expiry_seen":
-            reasons.append(tr("{site}: no NAT entry died before its renewal.", site=row["site"]))
+            reasons.append(tr("{site}: no NAT entry died before its renewal.", site=site))
         else:
-            reasons.append(tr("{site}: too little evidence about the timeout.", site=row["site"]))
-            steps.append(_try_experiment(row["site"], tr))
+            reasons.append(tr("{site}: too little evidence about the timeout.", site=site))
+            steps.append(_try_experiment(site, tr))
     short = diagnosis.sites.filter(pl.col("verdict") == "too_short").sort("site")
     for seconds, group in short.group_by("recommended_timeout_s", maintain_order=True):
         steps.insert(
             0,
             tr(
                 "{sites}: set the router's timeout for UDP entries to at least {time}.",
-                sites=names(group["site"].to_list(), tr),
+                sites=names([site_name(site, tr) for site in group["site"]], tr),
                 time=timeout_text(float(str(seconds[0])), tr),
             ),
         )

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_datetime
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
@@ -81,9 +82,9 @@ class Translator:
             return "< " + self.percent(step, digits)
         if 1 - step < share < 1:
             return "> " + self.percent(1 - step, digits)
-        return str(
-            format_percent(share, format="#,##0" + ("." + "0" * digits if digits else "") + "%", locale=self._format)
-        )
+        pattern = Locale.parse(self._format).percent_formats[None].pattern
+        pattern = pattern.replace("0", "0." + "0" * digits) if digits else pattern
+        return str(format_percent(share, format=pattern, locale=self._format))
 
     def time(self, when: datetime, style: str = "medium") -> str:
         """Format an aware time in the time zone."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starface_nb.guide import data
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
-from starface_nb.guide.words import names
+from starface_nb.guide.words import names, site_name
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -80,7 +80,7 @@ def _reading(raw: dict[str, Any], sites: list[dict[str, Any]], tr: Translator) -
         text=tr(raw["text"]),
         source=raw["source"],
         url=raw["url"],
-        sites=tuple(SiteReading(site, verdict, verdict_text(verdict, tr)) for site, verdict in judged),
+        sites=tuple(SiteReading(site_name(site, tr), verdict, verdict_text(verdict, tr)) for site, verdict in judged),
     )
 
 
@@ -92,7 +92,7 @@ def verdict_text(verdict: str, tr: Translator) -> str:
 
 
 def _explain(group: list[dict[str, Any]], minutes: str, seconds: str, tr: Translator) -> str:
-    sites = names([site["site"] for site in group], tr)
+    sites = names([site_name(site["site"], tr) for site in group], tr)
     if minutes == seconds == "too_short":
         return tr("{sites}: the timeout is too short under both readings; the advice is the same.", sites=sites)
     if minutes == seconds == "long_enough":

@@ -24,6 +24,11 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
     return tr("more than {low}", low=tr.duration(low)) if low > 0 else tr("not known")
 
 
+def site_name(site: str, tr: Translator) -> str:
+    """Return a site as it is shown: its public address, or that it is not known."""
+    return tr("address not known") if site == "unknown" else site
+
+
 def names(peers: list[str], tr: Translator, most: int = 6) -> str:
     """Return a list of names as text, cut after `most`."""
     more = len(peers) - most

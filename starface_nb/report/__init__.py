@@ -93,10 +93,10 @@ def to_pdf(html: str) -> bytes:
     """Return a rendered report as PDF (A4), set in the same look; nothing is fetched from anywhere."""
     import plutoprint  # not needed for the page alone
 
-    class Nothing(plutoprint.ResourceFetcher):  # type: ignore[misc]
+    class Nothing(plutoprint.ResourceFetcher):
         """Fetches nothing: the page holds everything that it shows."""
 
-        def fetch_url(self, url: str) -> None:
+        def fetch_url(self, url: str) -> plutoprint.ResourceData:
             raise ValueError(url)
 
     book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
 import polars as pl
 
@@ -14,6 +15,7 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.reading.context import lines_around
 from starface_nb.report.masking import Mask
 
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _PER_CAUSE, _MOST_LINES, _LONGEST = 2, 8, 300
 
 
@@ -61,4 +63,4 @@ def _text(event: dict[str, Any], found: Mask | None) -> dict[str, Any]:
 
 def visible(text: str) -> str:
     """Return the text with control and direction characters made visible."""
-    return "".join(c if c.isprintable() or c == " " else "\ufffd" for c in text)
+    return "".join("\ufffd" if category(c) in _UNSEEN else c for c in text)

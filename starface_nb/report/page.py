@@ -13,21 +13,23 @@ import polars as pl
 import starface_nb
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide.answers import answers_from_log
+from starface_nb.guide.causes import word
 from starface_nb.guide.checklist import Given, Step, checklist, given
 from starface_nb.guide.conclusion import conclusion, how_to_verify, keepalive_experiment
+from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.limits import limits
 from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.readings import keepalive_readings
 from starface_nb.guide.routers import defaults_in_bracket, find_product, setting
-from starface_nb.guide.words import names, timeout_text
+from starface_nb.guide.words import names, site_name, timeout_text
 from starface_nb.report import tables
 from starface_nb.report.evidence import evidence
 from starface_nb.report.masking import Mask
 from starface_nb.report.pictures import proofs, timeline
 
 Context = dict[str, Any]
-_MOST_HINTS = 8
+_MOST_HINTS, _MOST_FINDINGS = 8, 6
 
 
 def context(
@@ -56,6 +58,7 @@ def context(
         "summary": _summary(shown, tr),
         "sites": sites,
         "sites_left_out": sites_left_out,
+        "findings": _findings(shown, tr),
         "basis": _basis(shown, tr),
         "to_set": _to_set(short, product, tr),
         "hints": _hints(short, tr),
@@ -102,11 +105,25 @@ def _summary(shown: Diagnosis, tr: Translator) -> str:
     return f"{seen} {lost} {why}"
 
 
+def _findings(shown: Diagnosis, tr: Translator) -> list[Context]:
+    """What else the analysis noticed; the verdict itself stands in the table of sites already."""
+    others = [finding for finding in shown.findings if finding.id != "nat_too_short"]
+    return [
+        {
+            "severity": word("severity", finding.severity, tr),
+            "tone": finding.severity,
+            "text": finding_text(finding, tr),
+        }
+        for finding in others[:_MOST_FINDINGS]
+    ]
+
+
 def _basis(shown: Diagnosis, tr: Translator) -> str:
-    used = {name: int(shown.sites[f"cycles_{name}"].sum() or 0) for name in ("expired", "survived", "excluded")}
+    used = {name: int(shown.eras[f"cycles_{name}"].sum() or 0) for name in ("expired", "survived", "excluded")}
     return tr(
-        "This rests on {expired} renewal cycles that ended with a dead NAT entry and {survived} that the entry survived; "
-        "{excluded} that say nothing about the timeout were left out. Each bracket is given at {level} confidence.",
+        "This rests on {expired} renewal cycles that ended with a dead NAT entry and {survived} that the entry "
+        "survived; {excluded} that say nothing about the timeout were left out. Each bracket is given at {level} "
+        "confidence.",
         **{name: tr.number(n) for name, n in used.items()},
         level=tr.percent(shown.settings.level),
     )
@@ -119,7 +136,7 @@ def _to_set(short: pl.DataFrame, product: str | None, tr: Translator) -> Context
     said, commands = setting(product, wanted, tr) if product else ((), ())
     return {
         "value": timeout_text(wanted, tr),
-        "sites": names(short.sort("site")["site"].to_list(), tr),
+        "sites": names([site_name(site, tr) for site in short.sort("site")["site"]], tr),
         "router": find_product(product) if product else "",
         "said": said,
         "commands": commands,
@@ -136,7 +153,7 @@ def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
 
 def _provable(shown: Diagnosis) -> list[str]:
     """Sites whose picture proves something, those with the most dead entries first."""
-    ranked = shown.sites.filter(pl.col("cycles_expired") > 0)
+    ranked = shown.eras.group_by("site").agg(pl.col("cycles_expired").sum()).filter(pl.col("cycles_expired") > 0)
     return ranked.sort("cycles_expired", "site", descending=[True, False])["site"].to_list()
 
 

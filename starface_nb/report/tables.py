@@ -12,10 +12,11 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide.causes import cause_advice, cause_meaning, cause_name, word
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text
+from starface_nb.guide.words import bracket_text, site_name
 
 Row = dict[str, Any]
 _MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES, _MOST_SITES = 200, 3, 60, 12
+_SUREST = 0.9999  # an estimate is never certain
 _MOST_INCIDENTS = {"packet_loss": 3, "latency": 3}
 # Losses of one fault of a whole site are noticed within one probe interval and its timeout.
 _TOGETHER_US = 64_000_000
@@ -23,33 +24,41 @@ _TOGETHER_US = 64_000_000
 
 def site_rows(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
     """Return one row per site, the worst first, and how many are left out."""
-    phones = diagnosis.intervals.filter(~pl.col("trunk"))
     sites = diagnosis.sites.sort(
         pl.col("verdict").to_physical(), pl.col("phones"), "site", descending=[False, True, False]
     )
     rows = []
     for site in sites.head(_MOST_SITES).to_dicts():
-        mine = phones.filter(pl.col("site") == site["site"])
+        peers = diagnosis.phones.filter((pl.col("site") == site["site"]) & ~pl.col("trunk"))["peer"]
+        mine = diagnosis.intervals.filter(pl.col("peer").is_in(peers.implode()))
         rows.append(
             {
-                "site": site["site"],
+                "site": site_name(site["site"], tr),
                 "phones": tr.number(site["phones"]),
                 "losses": tr.number(mine.height),
                 "nat": tr.number(mine.filter(pl.col("cause") == "nat_expiry").height),
-                "bracket": bracket_text(site["low_s"], site["high_s"], tr),
+                "bracket": _short_bracket(site["low_s"], site["high_s"], tr),
                 "verdict": word("verdict", site["verdict"], tr),
                 "tone": {"too_short": "bad", "no_expiry_seen": "good"}.get(site["verdict"], "open"),
-                "sure": _sure(site["verdict"], site["probability_too_short"], tr),
+                "sure": _sure(site, diagnosis.settings.keepalive_s, tr),
                 "eras": _eras(diagnosis, site["site"], tr) if site["eras"] > 1 else [],
             }
         )
     return rows, max(0, sites.height - _MOST_SITES)
 
 
-def _sure(verdict: str, too_short: float | None, tr: Translator) -> str:
-    if too_short is None or verdict == "undetermined":
+def _sure(site: Row, keepalive_s: float, tr: Translator) -> str:
+    """How sure the verdict is; that no entry died is a fact, and sure of the timeout only where one lived that long."""
+    too_short, lived = site["probability_too_short"], (site["low_s"] or 0.0) >= keepalive_s
+    if too_short is None or not (site["verdict"] == "too_short" or (site["verdict"] == "no_expiry_seen" and lived)):
         return "-"
-    return tr.percent(too_short if verdict == "too_short" else 1 - too_short)
+    return tr.percent(min(too_short if site["verdict"] == "too_short" else 1 - too_short, _SUREST), 1)
+
+
+def _short_bracket(low_s: float | None, high_s: float | None, tr: Translator) -> str:
+    if not low_s or high_s is None:
+        return bracket_text(low_s, high_s, tr)
+    return tr("{low} to {high}", low=tr.duration(low_s), high=tr.duration(high_s))
 
 
 def _eras(diagnosis: Diagnosis, site: str, tr: Translator) -> list[str]:
@@ -58,7 +67,7 @@ def _eras(diagnosis: Diagnosis, site: str, tr: Translator) -> list[str]:
             "{start} to {end}: {bracket}, {verdict}",
             start=moment(era["start"], tr),
             end=moment(era["end"], tr),
-            bracket=bracket_text(era["low_s"], era["high_s"], tr),
+            bracket=_short_bracket(era["low_s"], era["high_s"], tr),
             verdict=word("verdict", era["verdict"], tr),
         )
         for era in diagnosis.eras.filter(pl.col("site") == site).sort("era").to_dicts()
@@ -82,7 +91,7 @@ def phone_groups(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
         groups.append(
             {
                 "peer": phone["peer"],
-                "site": phone["site"],
+                "site": site_name(phone["site"], tr),
                 "losses": tr.count("{n} loss", "{n} losses", len(mine)),
                 "total": tr.duration(phone["unreachable_s"]),
                 "causes": named,
@@ -158,7 +167,7 @@ def _incidents(mine: pl.DataFrame, most: int, tr: Translator) -> tuple[list[str]
     said = []
     for row in grouped.head(most).sort("start", "site").to_dicts():
         who = row["peer"] if row["phones"] == 1 else tr.count("{n} phone", "{n} phones", row["phones"])
-        said.append(f"{moment(row['start'], tr)} ({who}, {row['site']})")
+        said.append(f"{moment(row['start'], tr)} ({who}, {site_name(row['site'], tr)})")
     return said, grouped.height - most
 
 

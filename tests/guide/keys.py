@@ -80,7 +80,9 @@ def _constants_of(argument: ast.expr, place: str) -> Iterator[str]:
         return  # from the guide's data files, which are read in full
     tree = ast.parse((PACKAGE / place.rpartition(":")[0]).read_text(encoding="utf-8"))
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         if node and any(isinstance(target, ast.Name) and target.id == base.id for target in targets):
             yield from _strings(node.value)
 

@@ -48,7 +48,9 @@ def test_no_text_is_missing(keys: list[Key], language: str) -> None:
     for found in entries(language).values():
         known |= found
     missing = sorted({(key.text, key.place) for key in keys if key.text not in known})
-    assert not missing, f"no translation into {language}:\n" + "\n".join(f"  {place}: {text}" for text, place in missing)
+    assert not missing, f"no translation into {language}:\n" + "\n".join(
+        f"  {place}: {text}" for text, place in missing
+    )
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
@@ -76,9 +78,9 @@ def test_translations_hold_the_same_values(language: str) -> None:
             asked = (message.id,) if isinstance(message.id, str) else message.id
             given = (message.string,) if isinstance(message.string, str) else message.string
             for original, translated in zip(asked, given, strict=True):
-                if values(original) - {"n"} != values(translated) - {"n"} or len(given) == 1 and values(
-                    original
-                ) != values(translated):
+                if values(original) - {"n"} != values(translated) - {"n"} or (
+                    len(given) == 1 and values(original) != values(translated)
+                ):
                     wrong.append(f"{path.name}: {original!r} -> {translated!r}")
     assert not wrong, "\n".join(wrong)
 
