@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Read the log and write its events."""
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write
+    from starface_nb.reading.log import visible
 
     chosen = options.format or _by_ending(options.output)
     if chosen == "parquet" and not options.output and sys.stdout.isatty():
@@ -37,9 +38,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         write(log.events, sys.stdout.buffer, chosen, options.time_zone)
     for note in log.notes:
-        print(f"starface-nb: {_visible(note)}", file=sys.stderr)
+        print(f"starface-nb: {visible(note)}", file=sys.stderr)
     if log.unparsed.height:
-        print(f"starface-nb: {log.unparsed.height} lines look like events but are none or cannot be read.", file=sys.stderr)
+        print(
+            f"starface-nb: {log.unparsed.height} lines look like events but are none or cannot be read.",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -58,11 +62,8 @@ def _to_file(events: pl.DataFrame, path: Path, chosen: str, time_zone: str) -> N
             write(events, file, chosen, time_zone)
         partial.replace(path)
     except OSError as error:
-        raise SettingError(f"cannot be written: {error.strerror}.", place=str(path), next_step="Choose another file.") from None
+        raise SettingError(
+            f"cannot be written: {error.strerror}.", place=str(path), next_step="Choose another file."
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-

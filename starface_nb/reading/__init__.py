@@ -17,8 +17,8 @@ from starface_nb.reading.schemas import EVENTS, UNPARSED
 __all__ = ["EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log"]
 
 NOTHING_RELEVANT = (
-    "No reachability or registration message was found. Was qualify on for the phones, and does the log's level include "
-    "NOTICE (and VERBOSE, for PJSIP and for registrations)?"
+    "No reachability or registration message was found. Was qualify on for the phones, and does the log's level "
+    "include NOTICE (and VERBOSE, for PJSIP and for registrations)?"
 )
 
 
@@ -71,7 +71,9 @@ def read_log(
     hits, copies = order.without_copies(hits)
     parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
-    files = tuple(LogFile(p.hits.name, p.hits.bytes, p.hits.lines_total, p.hits.fingerprint, p.hits.note) for p in parsed)
+    files = tuple(
+        LogFile(p.hits.name, p.hits.bytes, p.hits.lines_total, p.hits.fingerprint, p.hits.note) for p in parsed
+    )
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
     hint = [] if _says_something(events) else [NOTHING_RELEVANT]
     return Log(

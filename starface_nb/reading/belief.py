@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from starface_nb.errors import InputError
 from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.context import read_range
 from starface_nb.reading.scan import Hits
@@ -43,6 +44,30 @@ class Habits:
     console: bool
 
 
+def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
+    """Split the rows' text into header and message, by the habits of the file they stand in.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        Lines in the file's order, with `offset`, `line` (null for a line that is no candidate) and `text`.
+    """
+    rows = pl.concat([rows, layouts.read_headers(rows["text"])], how="horizontal")
+    habit = habits(rows)
+    if not habit.prefixes:
+        rows = _read_again(rows, pl.col("layout").is_in(_PREFIXED))
+    return with_swallowed(rows, hits, habit), habit
+
+
+def _read_again(rows: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
+    """Read lines anew whose apparent header stands in the middle of their text."""
+    wrong = rows.filter(which).select("offset", "line", "text")
+    if not wrong.height:
+        return rows
+    again = pl.concat([wrong, layouts.read_headers(wrong["text"], prefixed=False)], how="horizontal")
+    return pl.concat([rows.filter(~which), again]).sort("offset")
+
+
 def habits(rows: pl.DataFrame) -> Habits:
     """Return the habits of a file's lines; `rows` has `layout`, `level` and `prefix`."""
     known = layouts.layouts()
@@ -73,7 +98,7 @@ def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFram
     From Asterisk 16 on an entry longer than LOGMSG_SIZE loses its newline, so that the next entry follows on the same
     physical line: behind the cut entry's 8 KiB, which may have begun some lines earlier.
     """
-    suspicious = pl.col("layout").is_in([*_HEADERLESS, *(() if habit.prefixes else _PREFIXED)])
+    suspicious = pl.col("layout").is_in(_HEADERLESS) if habit.headed else pl.lit(value=False)
     suspicious |= pl.col("text").str.len_bytes() > layouts.CUT_AT
     inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & suspicious)
     inner = inner.filter(pl.col("text").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
@@ -83,7 +108,10 @@ def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFram
         return rows
     at = pl.Series(list(texts), dtype=pl.UInt32)
     again = layouts.read_headers(pl.Series(list(texts.values())))
-    again = pl.concat([rows[at.to_list()].select("offset", "line"), pl.DataFrame({"text": list(texts.values())}), again], how="horizontal")
+    again = pl.concat(
+        [rows[at.to_list()].select("offset", "line"), pl.DataFrame({"text": list(texts.values())}), again],
+        how="horizontal",
+    )
     others = rows.with_row_index("i").filter(~pl.col("i").is_in(at.implode())).drop("i")
     return pl.concat([others, again]).sort("offset")
 
@@ -92,30 +120,34 @@ def _swallowed(text: str, offset: int, hits: Hits) -> str | None:
     """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
     entry = layouts.inner_entry(text)
     if entry is None or layouts.begins_with_header(text):
-        return entry if entry and len(text) - len(entry) >= layouts.CUT_AT else layouts.inner_entry(text, layouts.CUT_AT)
+        return (
+            entry if entry and len(text) - len(entry) >= layouts.CUT_AT else layouts.inner_entry(text, layouts.CUT_AT)
+        )
     position = offset + len(text[: -len(entry)].encode())
     begin = max(0, position - 2 * layouts.CUT_AT)
     at, start = begin, None
-    for piece in read_range(hits.name, begin, offset).split(b"\n")[:-1]:
+    for piece in bytes_between(hits.name, begin, offset).split(b"\n")[:-1]:
         start = at if layouts.begins_with_header(piece.decode("utf-8", "replace")) else start
         at += len(piece) + 1
     return entry if start is not None and position - start >= layouts.CUT_AT else None
 
 
-def judge(found: pl.DataFrame, habit: Habits) -> pl.DataFrame:
-    """Add `doubt`: why a matched line is not believed, null where it is.
+def judged(rows: pl.DataFrame, found: pl.DataFrame, habit: Habits) -> pl.DataFrame:
+    """Add `doubt` to the rows: why a line is not believed, null where it is.
 
     Parameters
     ----------
+    rows : polars.DataFrame
+        All lines in the file's order, with `offset`, `layout`, `prefix`, `message`, `bare` and `text`.
     found : polars.DataFrame
-        Matched rows in the file's order, with `role`, `offset`, `layout`, `prefix`, `message`, `bare` and `bytes`.
+        What the catalogue reads of them, with `row`, `role` and `bytes`.
     """
     marked = pl.col("message") != pl.col("bare")
     bare = pl.col("layout").is_in(_HEADERLESS)
     continued = bare & (pl.lit(habit.headed) | ((pl.col("layout") == "none") & pl.lit(habit.console) & ~marked))
     strange = pl.col("layout").is_in(_PREFIXED) & ~_shape().is_in(list(habit.prefixes))
-    return found.with_columns(
-        pl.when(pl.Series(_in_dump(found)))
+    return rows.with_columns(
+        pl.when(pl.Series(_in_dump(rows, found)))
         .then(pl.lit(DUMP))
         .when(continued)
         .then(pl.lit(NO_HEADER))
@@ -125,21 +157,22 @@ def judge(found: pl.DataFrame, habit: Habits) -> pl.DataFrame:
     )
 
 
-def _in_dump(found: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Say for every matched row whether it stands in a dump of a SIP message.
+def _in_dump(rows: pl.DataFrame, found: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Say for every row whether it stands in a dump of a SIP message.
 
     A PJSIP dump says how many bytes it has; one of chan_sip reaches from its begin to the last end mark before the next
     begin, so that an end mark in the received text does not end it.
     """
-    inside = np.zeros(found.height, dtype=np.bool_)
-    marks = found.with_row_index("at").filter(pl.col("role").is_in(["dump", "dump-end"]))
+    inside = np.zeros(rows.height, dtype=np.bool_)
+    marks = found.filter(pl.col("role").is_in(["dump", "dump-end"]))
     if not marks.height:
         return inside
-    offset = found["offset"].to_numpy()
+    offset = rows["offset"].to_numpy()
+    size_of = rows["text"].str.len_bytes()
     begin: int | None = None
-    for at, role, size, text in marks.select("at", "role", "bytes", "text").iter_rows():
+    for at, role, size in marks.select("row", "role", "bytes").iter_rows():
         if role == "dump" and size is not None:
-            stop = offset[at] + len(text.encode()) + 1 + int(size)
+            stop = offset[at] + size_of[at] + 1 + int(size)
             inside[at + 1 : int(np.searchsorted(offset, stop))] = True
             begin = None
         elif role == "dump":
@@ -149,20 +182,27 @@ def _in_dump(found: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return inside
 
 
+def bytes_between(name: str, start: int, end: int) -> bytes:
+    """Return a stretch of the log, or nothing where it can be read only once (a pipe)."""
+    try:
+        return read_range(name, start, end)
+    except InputError:
+        return b""
+
+
 def looks_like_event(unfinished: int) -> pl.Expr:
     """Say whether a line that no entry reads begins like one: as an expression over rows."""
-    written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains("pjsip")
+    written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains(
+        "pjsip"
+    )
     cut = (pl.col("offset") == unfinished) & pl.col("bare").str.contains(catalogue.BEGINNING)
     return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut)
 
 
-def why_not(unfinished: int, habit: Habits) -> pl.Expr:
+def why_not(unfinished: int) -> pl.Expr:
     """Return the reason why such a line is not an event, as an expression over rows."""
-    continued = pl.col("layout").is_in(_HEADERLESS) & pl.lit(habit.headed)
     return (
         pl.when(pl.col("offset") == unfinished)
         .then(pl.lit(UNFINISHED))
-        .when(continued)
-        .then(pl.lit(NO_HEADER))
-        .otherwise(pl.lit(UNKNOWN))
+        .otherwise(pl.coalesce("doubt", pl.lit(UNKNOWN)))
     )

@@ -19,7 +19,14 @@ GROUPS = (
     "peer", "identity", "endpoint", "address", "port", "contact",
     "rtt_ms", "limit_ms", "last_rtt_ms", "detail", "state", "bytes",
 )  # fmt: skip
-_FOUND = {"row": pl.UInt32, "entry": pl.UInt16, "kind": KIND, "tech": TECH, "role": pl.String} | dict.fromkeys(GROUPS, pl.String)
+_FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt32,
+    "entry": pl.UInt16,
+    "kind": KIND,
+    "tech": TECH,
+    "role": pl.String,
+    **dict.fromkeys(GROUPS, pl.String),
+}
 # Few and rare: every needle costs time over the whole log, every false hit a parse. Each message of the catalogue
 # contains one of them (a test checks it), also inside JSON, whatever the quoting.
 NEEDLES = (
@@ -47,7 +54,6 @@ SUSPECT = (
     r"|(?:un)?registered (?:sip|iax2) '|registration from '|request '?(?:register|from)' ?.* failed for"
     r"|(?:added|removed) contact ')"
 )
-
 
 # What an unfinished last line may have of it.
 BEGINNING = r"^(?:Peer|Registered|Unregistered|Registration|Contact|Endpoint|Added|Removed|Request|Retransm)\b"
@@ -109,10 +115,12 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame, shape (m, 5 + len(GROUPS)), m <= n
-        `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`), `kind` (null: a known line that is no event),
-        `tech`, `role`, and the raw text of every group (String, null where the message has none).
+        `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`), `kind` (null: a known line that is no
+        event), `tech`, `role`, and the raw text of every group (String, null where the message has none).
     """
-    rest = pl.DataFrame({"row": pl.int_range(message.len(), eager=True, dtype=pl.UInt32), "m": message, "module": module})
+    rest = pl.DataFrame(
+        {"row": pl.int_range(message.len(), eager=True, dtype=pl.UInt32), "m": message, "module": module}
+    )
     names = module.unique().to_list()
     found = [pl.DataFrame(schema=_FOUND)]
     for index, entry in enumerate(entries()):
@@ -142,7 +150,11 @@ def _extract(some: pl.DataFrame, entry: Entry, index: int) -> tuple[pl.DataFrame
         hit = pl.col("m").str.contains(entry.pattern)
     same = {group: [name for name in names if name.rstrip("0123456789") == group] for group in GROUPS}
     state = pl.col("state").str.to_lowercase() if entry.fallback and entry.kinds else pl.col("state")
-    kind = state.replace_strict(entry.kinds, default=None, return_dtype=KIND) if entry.kinds else pl.lit(entry.kind or None, KIND)
+    kind = (
+        state.replace_strict(entry.kinds, default=None, return_dtype=KIND)
+        if entry.kinds
+        else pl.lit(entry.kind or None, KIND)
+    )
     found = some.filter(hit).select(
         "row",
         pl.lit(index, pl.UInt16).alias("entry"),

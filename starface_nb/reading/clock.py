@@ -44,7 +44,7 @@ def micros(times: pl.Series) -> Micros:
 
 def datetime_of(time: int) -> datetime | None:
     """Return microseconds since 1970 as a naive time, None for `NOT_A_TIME`."""
-    return None if time == NOT_A_TIME else datetime(1970, 1, 1) + timedelta(microseconds=time)  # noqa: DTZ001
+    return None if time == NOT_A_TIME else datetime(1970, 1, 1) + timedelta(microseconds=time)
 
 
 def _year_start(year: Micros) -> Micros:
@@ -52,7 +52,8 @@ def _year_start(year: Micros) -> Micros:
 
 
 def _is_leap(year: Micros) -> NDArray[np.bool_]:
-    return (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    leap: NDArray[np.bool_] = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    return leap
 
 
 def with_years(local: Micros, newest: datetime, first_year: int | None = None) -> tuple[Micros, bool]:
@@ -105,7 +106,7 @@ def _in_year(key: Micros, year: Micros) -> Micros:
 
 
 def _year_by_neighbour(local: Micros, where: Micros, full: Micros, key: Micros, relative: Micros) -> int:
-    """Return the year of relative year 0, from the pair of neighbours (one with a full date) that lie closest in the log."""
+    """Return the year of relative year 0, by the closest pair of neighbours of which one has a full date."""
     at = np.clip(np.searchsorted(full, where), 0, full.size - 1)
     before = full[np.maximum(at - 1, 0)]
     nearest = np.where(np.abs(before - where) <= np.abs(full[at] - where), before, full[at])
@@ -176,11 +177,13 @@ def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = Non
     return Utc(utc, int((known & gap[place]).sum()), int(twice.sum()))
 
 
-def _second_pass(
-    local: Micros, offset: Micros, twice: NDArray[np.bool_], nearby: Nearby | None
-) -> NDArray[np.bool_]:
+def _second_pass(local: Micros, offset: Micros, twice: NDArray[np.bool_], nearby: Nearby | None) -> NDArray[np.bool_]:
     """Say for every line in a repeated hour whether it is of the hour's second pass."""
+    known = np.flatnonzero(local != NOT_A_TIME)
     late = np.zeros(local.size, dtype=np.bool_)
+    if known.size < local.size:
+        late[known] = _second_pass(local[known], offset[known], twice[known], nearby)
+        return late
     days = np.where(twice, local // _DAY, -1)
     for day in np.unique(days[twice]):
         here = np.flatnonzero(days == day)

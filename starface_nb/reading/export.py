@@ -33,5 +33,7 @@ def write(events: pl.DataFrame, file: BinaryIO, chosen: str, time_zone: str) -> 
         rows.with_columns(guarded.name.keep()).write_csv(file)
         return
     for row in rows.iter_rows(named=True):
-        line = {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in row.items()}
+        line = {
+            key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in row.items()
+        }
         file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")

@@ -52,18 +52,20 @@ def layouts() -> tuple[Layout, ...]:
     )
 
 
-def read_headers(text: pl.Series) -> pl.DataFrame:
+def read_headers(text: pl.Series, *, prefixed: bool = True) -> pl.DataFrame:
     """Split lines into header and message.
 
     Parameters
     ----------
     text : polars.Series of String, shape (n,)
+    prefixed : bool
+        Whether a header may stand behind other text (grep's file names and the like).
 
     Returns
     -------
     polars.DataFrame, shape (n, 6)
-        `layout` (name, "json" or "none"), `prefix`, `stamp`, `level`, `module` (base name) and `message`, all String; what a line
-        does not have is an empty string. `message` still carries its verbose prefix.
+        `layout` (name, "json" or "none"), `prefix`, `stamp`, `level`, `module` (base name) and `message`, all
+        String; what a line does not have is an empty string. `message` still carries its verbose prefix.
     """
     rest = pl.DataFrame({"row": pl.int_range(text.len(), eager=True, dtype=pl.UInt32), "text": text})
     done, rest = _read_json(rest)
@@ -74,7 +76,8 @@ def read_headers(text: pl.Series) -> pl.DataFrame:
         plain = rest.filter(~coloured)
         rest = _read_with(full, rest.filter(coloured).with_columns(pl.col("text").str.replace_all(_COLOUR, "")), done)
         rest = pl.concat([plain, rest])
-    rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
+    others = [layout for layout in layouts() if layout not in full and (prefixed or not layout.prefixed)]
+    rest = _read_with(others, rest, done)
     done.append(_parts(rest.rename({"text": "message"}), "none"))
     split = done[0] if done[0].height == text.len() else pl.concat(done).sort("row")
     return split.drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
@@ -111,7 +114,7 @@ def _read_with(some: list[Layout], rows: pl.DataFrame, done: list[pl.DataFrame])
 
 
 def _read_json(rows: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
-    """Read Asterisk's [json] objects (20.20.1 logger.c:272); the text inside a container engine's wrapper is unpacked."""
+    """Read Asterisk's [json] objects (20.20.1 logger.c:272); text in a container engine's wrapper is unpacked."""
     like = pl.col("text").str.contains(r"^\s*\{")
     objects = rows.filter(like)
     if not objects.height:

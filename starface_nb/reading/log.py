@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from starface_nb.reading.context import ContextLine
+
+_NOTES_SHOWN = 8
+
+
+def visible(text: str) -> str:
+    """Return text from a log with control and direction characters made visible: what a terminal or a page may show."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,27 @@ class LogFile:
 
 
 @dataclass(frozen=True)
+class Context:
+    """The lines around an event, the event's own line marked; shows itself in a notebook and in a terminal."""
+
+    file: str
+    lines: tuple[ContextLine, ...]
+
+    def __str__(self) -> str:
+        """Return the lines as text, the event's own behind a `>`."""
+        return "\n".join(f"{'>' if line.is_hit else ' '} {visible(line.text)}" for line in self.lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<mark>{escape(visible(line.text))}</mark>" if line.is_hit else escape(visible(line.text))
+            for line in self.lines
+        )
+        return f"<small>{escape(visible(self.file))}</small><pre>{'<br>'.join(rows)}</pre>"
+
+
+@dataclass(frozen=True, repr=False)
 class Log:
     """What a customer's log holds.
 
@@ -72,3 +108,68 @@ class Log:
     def fingerprint(self) -> str:
         """Identifies the content of all files together."""
         return "+".join(f.fingerprint for f in self.files)
+
+    def context(self, event: int | Mapping[str, object], before: int = 5, after: int = 5) -> Context:
+        """Return the lines around an event.
+
+        Parameters
+        ----------
+        event : int or mapping
+            Row number in `events`, or a row of any frame with the columns `file` and `offset`.
+        before, after : int
+            Lines wanted on either side.
+
+        Raises
+        ------
+        InputError
+            The file is gone.
+        """
+        from starface_nb.reading.context import lines_around
+
+        row = self.events.row(event, named=True) if isinstance(event, int) else event
+        name, offset = str(row["file"]), int(str(row["offset"]))
+        return Context(name, tuple(lines_around(name, offset, before, after)))
+
+    def _span(self) -> str:
+        if self.first is None or self.last is None:
+            return "no times"
+        zone = ZoneInfo(self.time_zone)
+        first, last = (t.astimezone(zone) for t in (self.first, self.last))
+        return f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} {self.time_zone}"
+
+    def _kinds(self) -> list[tuple[str, int]]:
+        counted = self.events.group_by("kind").len().sort("kind")
+        return [(str(kind), int(n)) for kind, n in counted.iter_rows()]
+
+    def _peers(self) -> int:
+        return self.events["peer"].drop_nulls().n_unique()
+
+    def __repr__(self) -> str:
+        """Return one line: how much there is, and of when."""
+        files = f"{len(self.files)} files" if len(self.files) != 1 else visible(PurePath(self.files[0].name).name)
+        return (
+            f"Log({files}, {self.bytes / 1e6:,.1f} MB, {self.lines:,} lines, {self.events.height:,} events of "
+            f"{self._peers():,} peers, {self.unparsed.height:,} unparsed, {self._span()})"
+        )
+
+    def _repr_html_(self) -> str:
+        def table(rows: list[tuple[str, str]]) -> str:
+            cells = "".join(
+                f"<tr><th style='text-align:left'>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in rows
+            )
+            return f"<table>{cells}</table>"
+
+        facts = [
+            ("Span", self._span()),
+            ("Size", f"{self.bytes / 1e6:,.1f} MB in {self.lines:,} lines"),
+            ("Events", ", ".join(f"{n:,} {kind}" for kind, n in self._kinds()) or "none"),
+            ("Peers", f"{self._peers():,}"),
+            ("Unparsed", f"{self.unparsed.height:,}"),
+        ]
+        files = [
+            (visible(f.name), f"{f.bytes:,} bytes, {f.lines:,} lines {visible(f.note)}".strip()) for f in self.files
+        ]
+        notes = [f"<li>{escape(visible(note))}</li>" for note in self.notes[:_NOTES_SHOWN]]
+        more = len(self.notes) - len(notes)
+        notes += [f"<li>and {more} more</li>"] if more > 0 else []
+        return table(facts) + table(files) + (f"<ul>{''.join(notes)}</ul>" if notes else "")

@@ -49,7 +49,7 @@ def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
             events, dropped = _minus(one.events, other.events, start, end)
             if dropped:
                 notes.append(f"{one.hits.name}: {dropped} events stand in {other.hits.name} too; counted once.")
-                one = replace(one, events=events)  # noqa: PLW2901
+                one = replace(one, events=events)
         kept.append(one)
     return kept, notes
 

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from starface_nb.reading import belief, catalogue, clock, layouts
-from starface_nb.reading.context import read_range
 from starface_nb.reading.fields import typed
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.scan import Hits
@@ -94,20 +93,16 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     year : int, optional
         Year of the file's first line, for stamps that have none.
     """
-    rows = _rows(hits)
-    rows = pl.concat([rows, layouts.read_headers(rows["text"])], how="horizontal")
-    habit = belief.habits(rows)
-    rows = belief.with_swallowed(rows, hits, habit)
+    rows, habit = belief.with_headers(_rows(hits), hits)
     rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
-    rows, notes = _timed(rows, hits, time_zone, year)
-    rows = rows.with_row_index("row")
     found = catalogue.match(rows["bare"], rows["module"])
-    found = pl.concat([found.drop("row"), rows[found["row"]]], how="horizontal")
-    found = typed(belief.judge(found, habit))
+    rows = belief.judged(rows, found, habit)
+    rows, notes = _timed(rows, hits, time_zone, year)
+    found = typed(pl.concat([found, rows[found["row"]]], how="horizontal"))
     gaps = found.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
         notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
-    events, unparsed = _split(found, rows, hits, habit)
+    events, unparsed = _split(found, rows, hits)
     known = rows["time"].drop_nulls()
     first, last = (known[0], known[-1]) if known.len() else (None, None)
     return Parsed(hits, events, unparsed, first, last, tuple(notes))
@@ -116,7 +111,9 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
     """Add `time` (UTC) to the rows, and say what was noticed."""
     formats = dateformats(hits.logger_conf)
-    stamps = read_stamps(rows["stamp"], formats)
+    stamps = read_stamps(
+        rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit(""))).to_series(), formats
+    )
     offset = rows["offset"].to_numpy()
     written = clock.date_in_name(hits.name)
     newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)
@@ -139,7 +136,11 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
             "is the time zone right?"
         )
     notes += _step_notes(hits, rows, time)
-    series = pl.Series("time", np.where(time == clock.NOT_A_TIME, 0, time)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    series = (
+        pl.Series("time", np.where(time == clock.NOT_A_TIME, 0, time))
+        .cast(pl.Datetime("us"))
+        .dt.replace_time_zone("UTC")
+    )
     unknown = pl.Series(time == clock.NOT_A_TIME)
     return rows.with_columns(pl.when(~unknown).then(series).alias("time")), notes
 
@@ -153,7 +154,7 @@ def _all_times(
     hits: Hits, start: int, end: int, formats: tuple[str, ...], newest: datetime, at: int
 ) -> tuple[clock.Micros, clock.Micros]:
     """Return offsets and local times of all lines between two byte offsets."""
-    raw = read_range(hits.name, start, end).split(b"\n")
+    raw = belief.bytes_between(hits.name, start, end).split(b"\n")
     offsets = start + np.cumsum([0, *(len(text) + 1 for text in raw[:-1])])
     stamps = layouts.read_headers(decode([text[:200] for text in raw]))["stamp"]
     near = clock.datetime_of(at) or newest
@@ -185,7 +186,7 @@ def _step_notes(hits: Hits, rows: pl.DataFrame, time: clock.Micros) -> list[str]
     return notes
 
 
-def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits, habit: belief.Habits) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the events, and the lines that only look like one with the reason."""
     event = pl.col("kind").is_not_null() & pl.col("line").is_not_null()
     lost = pl.when(pl.col("doubt").is_null() & (pl.col("stamp") != "") & pl.col("time").is_null()).then(
@@ -198,7 +199,7 @@ def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits, habit: belief.Ha
     unread = np.ones(rows.height, dtype=np.bool_)
     unread[found["row"].to_numpy()] = False
     rest = rows.filter(pl.Series(unread)).filter(pl.col("line").is_not_null() | (pl.col("offset") == unfinished))
-    rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished, habit).alias("reason"))
+    rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished).alias("reason"))
     columns = ["line", "offset", "reason", "text"]
     unparsed = pl.concat([doubts.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
     unparsed = unparsed.sort("offset").with_columns(

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 import polars as pl
 
-# Start lines follow each other within the loading of the modules; stop lines within the clean-up.
-_SAME_START_S = 120.0
-_SAME_STOP_S = 60.0
-_OPENED_BEFORE_START_S = 60.0
+from starface_nb.reading import catalogue
+
+# Start lines follow each other while the modules are loaded, stop lines while the process cleans up.
+_SAME_START = timedelta(seconds=120)
+_SAME_STOP = timedelta(seconds=60)
+_OPENED_BEFORE_START = timedelta(seconds=60)
+_ONCE_PER_START = "start-core"  # the loader's lines come twice before Asterisk 14 (preload)
+
+
+@dataclass
+class _Life:
+    """What the lines read so far say of the process."""
+
+    state: str = ""  # "start" or "stop", "" before either
+    since: datetime | None = None
+    core_seen: bool = False
+    opened: tuple[tuple[int, datetime | None], ...] = ()  # log openings since the last other line
 
 
 def one_per_start_and_stop(events: pl.DataFrame) -> pl.DataFrame:
     """Keep the first line of each process start and of each stop.
 
-    A log file that is opened (`... built by ...`) is a rotation, unless the first line of a start follows it as the next
-    line about the process itself.
+    A log file that is opened (`... built by ...`) is a rotation, unless the first line of a start follows it as the
+    next line about the process itself.
 
     Parameters
     ----------
@@ -22,34 +38,33 @@ def one_per_start_and_stop(events: pl.DataFrame) -> pl.DataFrame:
         One file's events in its order, with `role`, `entry`, `time` and `row`.
     """
     own = events.filter(pl.col("role") != "").select("row", "role", "entry", "time")
-    dropped, opened = [], None
-    state, begun, seen = "", None, set[int]()
+    once = {i for i, entry in enumerate(catalogue.entries()) if entry.id == _ONCE_PER_START}
+    life, dropped = _Life(), []
     for row, role, entry, time in own.iter_rows():
         if role == "opened":
-            if opened is not None and state == "opened":
-                dropped += _same(opened, row, time)
-            opened, state = (row, time), "opened"
+            life.opened += ((row, time),)
             continue
-        limit = _SAME_STOP_S if role == "stop" else _SAME_START_S
         name = "stop" if role == "stop" else "start"
-        again = state == name and _within(begun, time, limit) and entry not in seen
-        late_ready = role == "ready" and state == "start"
-        if again or late_ready:
+        if _continues(life, name, role, time, core=entry in once):
             dropped.append(row)
-            seen.add(entry)
+            life.core_seen |= entry in once
             continue
-        if name == "start" and state == "opened" and opened and _within(opened[1], time, _OPENED_BEFORE_START_S):
-            dropped.append(opened[0])
-        state, begun, seen = name, time, {entry}
+        if name == "start":
+            dropped += [at for at, when in life.opened if _within(when, time, _OPENED_BEFORE_START)]
+        life = _Life(name, time, entry in once)
     return events.filter(~pl.col("row").is_in(pl.Series(dropped, dtype=pl.UInt32).implode())) if dropped else events
 
 
-def _within(begun: object, time: object, limit: float) -> bool:
-    if begun is None or time is None:
+def _continues(life: _Life, name: str, role: str, time: datetime | None, *, core: bool) -> bool:
+    """Say whether a line belongs to the start or stop that is under way."""
+    if life.state != name:
+        return False
+    if role == "ready":
         return True
-    return abs((time - begun).total_seconds()) <= limit  # type: ignore[operator,no-any-return]
+    if life.opened or (core and life.core_seen):
+        return False
+    return _within(life.since, time, _SAME_STOP if name == "stop" else _SAME_START)
 
 
-def _same(opened: tuple[int, object], row: int, time: object) -> list[int]:
-    del opened, row, time
-    return []
+def _within(begun: datetime | None, time: datetime | None, limit: timedelta) -> bool:
+    return begun is None or time is None or abs(time - begun) <= limit

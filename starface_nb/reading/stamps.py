@@ -24,7 +24,14 @@ _STRFTIME = {
     "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,11})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z)", "Z": r"[A-Za-z]{1,5}",
     "a": r"[A-Za-z]{2,4}\.?", "A": r"[A-Za-z]+", "n": r"\s", "t": r"\s", "%": "%", "u": r"\d", "w": r"\d",
 }  # fmt: skip
-_SHORTHAND = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "c": "%a %b %e %T %Y", "r": "%I:%M:%S %p"}
+_SHORTHAND = {
+    "F": "%Y-%m-%d",
+    "T": "%H:%M:%S",
+    "R": "%H:%M",
+    "D": "%m/%d/%y",
+    "c": "%a %b %e %T %Y",
+    "r": "%I:%M:%S %p",
+}
 
 
 def strftime_pattern(text: str) -> str:
@@ -71,8 +78,8 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame, shape (n, 2)
-        `local` (naive Datetime us; in the year `NO_YEAR` where the stamp has none) and `utc` (aware, only for stamps that
-        say their offset: epoch, `Z`, `+0100`). Both null where the stamp is not understood.
+        `local` (naive Datetime us; in the year `NO_YEAR` where the stamp has none) and `utc` (aware, only for stamps
+        that say their offset: epoch, `Z`, `+0100`). Both null where the stamp is not understood.
     """
     rows = pl.DataFrame({"row": pl.int_range(stamp.len(), eager=True, dtype=pl.UInt32), "s": stamp})
     named = [f for f in formats if f not in ("%F %T", "%b %e %T")]
@@ -92,7 +99,9 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
         if got.height:
             done.append(got)
             rest = rest.filter(~pl.col("row").is_in(got["row"].implode())) if got.height < rest.height else rest.clear()
-    nothing = pl.concat([rest, blank]).select("row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc"))
+    nothing = pl.concat([rest, blank]).select(
+        "row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc")
+    )
     return pl.concat([*done, nothing]).sort("row").drop("row")
 
 
@@ -156,7 +165,9 @@ def _by_pattern(pattern: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
     names = set(re.findall(r"\?P<(\w)>", pattern))
 
     def number(name: str, default: int) -> pl.Expr:
-        return pl.col(name).str.strip_chars().cast(pl.Int64, strict=False) if name in names else pl.lit(default, pl.Int64)
+        return (
+            pl.col(name).str.strip_chars().cast(pl.Int64, strict=False) if name in names else pl.lit(default, pl.Int64)
+        )
 
     def read(rows: pl.DataFrame) -> pl.DataFrame:
         if not names:
@@ -178,8 +189,10 @@ def _by_pattern(pattern: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
 def _local(names: set[str], number: Callable[[str, int], pl.Expr], fraction: pl.Expr) -> pl.Expr:
     """Return the local time of named parts."""
     year = number("y", 0) + 2000 if "y" in names else number("Y", NO_YEAR)
-    month = pl.col("b").str.to_lowercase().replace_strict(_MONTHS, list(range(1, 13)), default=None) if "b" in names else (
-        number("m", 1)
+    month = (
+        pl.col("b").str.to_lowercase().replace_strict(_MONTHS, list(range(1, 13)), default=None)
+        if "b" in names
+        else (number("m", 1))
     )
     hour = number("H", 0)
     if "I" in names:
