@@ -98,6 +98,11 @@ class Comparison:
     sites: tuple[SiteComparison, ...]
     time_zone: str = "Europe/Berlin"
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing needs action any more: cured, or never lost."""
+        return self.verdict == "fixed" or {s.reason for s in self.sites} == {"never_lost"}
+
     def to_json(self) -> dict[str, object]:
         """Return the comparison as `starface-nb compare --json` prints it."""
         zone = ZoneInfo(self.time_zone)
@@ -351,7 +356,7 @@ def _cured(old: _Exposure, new: _Exposure, peers_shown: bool) -> float:
     common = log(SOME_LINES if peers_shown else ALL_SILENT) if not any(new.losses.values()) else -700.0
     worst = max(*whole.values(), common)
     ill = worst + log(sum(exp(v - worst) for v in (*whole.values(), common)))
-    return 1.0 / (1.0 + exp(min(ill - well, 700.0)))
+    return min(max(1.0 / (1.0 + exp(min(ill - well, 700.0))), 1e-4), 1.0 - 1e-4)
 
 
 def _verdict(

@@ -1,4 +1,4 @@
-"""How right `compare` is on pairs of simulated logs: an unfixed, a fixed and a partly fixed router, short and long logs.
+"""How right `compare` is on pairs of simulated logs: an unfixed, a fixed, a longer but still too short timeout.
 
 python -m tests.benchmarks.pairs --pairs 300
 """
@@ -100,9 +100,8 @@ def main() -> None:
     wrong = [p for p in found if p.result.verdict not in (right[p.kind], "cannot_tell")]
     for p in sorted(wrong, key=lambda p: p.seed)[:25]:
         r = p.result
-        print(
-            f"  {p.kind} {p.seed}: {r.verdict} {r.probability:.3f}, T {p.timeout_s:.0f} -> {p.after_s:.0f}, {p.hours:.1f} h, {r.before}, {r.after}"
-        )
+        what = f"T {p.timeout_s:.0f} -> {p.after_s:.0f}, {p.hours:.1f} h"
+        print(f"  {p.kind} {p.seed}: {r.verdict} {r.probability:.3f}, {what}, {r.before}, {r.after}")
 
 
 if __name__ == "__main__":
