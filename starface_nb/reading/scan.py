@@ -14,7 +14,7 @@ from isal import isal_zlib
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
-from starface_nb.reading.archives import ZIP_MAGICS, is_tar
+from starface_nb.reading.archives import is_tar
 from starface_nb.reading.context import kept_from_pipe
 from starface_nb.reading.decompress import ahead, format_of, utf16_codec
 from starface_nb.reading.hits import EDGE, Hits, Scanned
@@ -159,14 +159,14 @@ def _begin(source: Source, job: Job) -> Task:
     memory = job.store.load(source)
     if memory and memory.complete:
         return Task([], lambda _: Outcome(source, memory.texts, memory.beside))
-    if source.path is not None and "!" not in source.name:
-        status = status_of(source.path)
+    if source.path is None:
+        return Task([job.pool.submit(_stream, source, job)], lambda results: results[0])
+    status = status_of(source.path)
+    if "!" not in source.name:
         head = _read(source.path, 0, EDGE, job.account)
-        if not (format_of(head) or is_tar(head) or head.startswith(ZIP_MAGICS) or utf16_codec(head)):
+        if not (format_of(head) or is_tar(head) or utf16_codec(head)):
             return _begin_plain(source, head, status, memory, job)
-        future = job.pool.submit(_stream, source, job)
-        return Task([future], partial(_end_stream, source, status, job))
-    return Task([job.pool.submit(_stream, source, job)], lambda results: results[0])
+    return Task([job.pool.submit(_stream, source, job)], partial(_end_stream, source, status, job))
 
 
 def _read(path: Path, start: int, count: int, account: Account) -> bytes:

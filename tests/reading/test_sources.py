@@ -125,7 +125,6 @@ def test_empty_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         scan_logs(["-"], NEEDLES)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_named_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -1,0 +1,216 @@
+"""What was read is remembered, a grown log is read at its end alone, stale and foreign files are not believed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import stat
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
+
+from starface_nb.reading import cache, hits, lines, scan
+from starface_nb.reading.cache import load_frames, quick_fingerprint, save_frames
+from starface_nb.reading.scan import Hits, scan_logs
+
+FRAMES = {
+    "events": pl.DataFrame({"a": [1, 2], "b": ["x", None]}),
+    "none": pl.DataFrame(schema={"c": pl.Datetime("us", "UTC")}),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes the latest scan read of its sources."""
+    counts = [0]
+    for module in (lines, scan, hits):
+        monkeypatch.setattr(module, "SEGMENT", 10_000)
+    original = scan._segment
+
+    def counted(source, start, end, *rest):
+        counts[0] += end - start
+        return original(source, start, end, *rest)
+
+    monkeypatch.setattr(scan, "_segment", counted)
+    return counts
+
+
+def same(one: Hits, other: Hits) -> None:
+    assert (one.lines, one.offset.tolist(), one.line.tolist()) == (
+        other.lines,
+        other.offset.tolist(),
+        other.line.tolist(),
+    )
+    for name in ("name", "head", "tail", "bytes", "lines_total", "fingerprint", "modified", "logger_conf", "note"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def test_frames_come_back(folder: Path) -> None:
+    path = save_frames("key", FRAMES, folder)
+    found = load_frames("key", folder)
+    assert found is not None
+    for name, frame in FRAMES.items():
+        assert_frame_equal(found[name], frame)
+    assert load_frames("another", folder) is None
+    if os.name == "posix":
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "version", "pickle", "key", "no json"])
+def test_broken_and_foreign_files_are_not_believed(folder: Path, damage: str) -> None:
+    path = save_frames("key", FRAMES, folder)
+    data = path.read_bytes()
+    changed = {
+        "empty": b"",
+        "cut": data[:-10],
+        "flipped": data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
+        "version": data.replace(b"cache 1", b"cache 0", 1),
+        "pickle": pickle.dumps(FRAMES["events"].to_dict(as_series=False)),
+        "key": save_frames("other", FRAMES, folder).read_bytes(),
+        "no json": cache.VERSION + b"[1, 2\n" + data,
+    }
+    path.write_bytes(changed[damage])
+    assert load_frames("key", folder) is None
+    save_frames("key", FRAMES, folder)
+    assert load_frames("key", folder) is not None
+
+
+def test_a_file_of_another_user_is_not_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_frames("key", FRAMES, folder)
+    monkeypatch.setattr(cache.os, "getuid", lambda: 12345, raising=False)
+    assert load_frames("key", folder) is None
+
+
+def test_a_write_that_fails_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_frames("key", FRAMES, folder)
+
+    def fail(_handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache.os, "fsync", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_frames("key", {"events": pl.DataFrame({"a": [9]})}, folder)
+    found = load_frames("key", folder)
+    assert found is not None
+    assert found["events"].height == 2
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEEP", 3)
+    for i in range(5):
+        path = save_frames(str(i), FRAMES, folder)
+        os.utime(path, (i, i))
+    assert [load_frames(str(i), folder) is not None for i in range(5)] == [False, False, True, True, True]
+
+
+def test_quick_fingerprint_sees_every_change(tmp_path: Path) -> None:
+    path = written(tmp_path / "a" / "full", log(100))
+    first = quick_fingerprint([path])
+    assert quick_fingerprint([path]) == first
+    assert quick_fingerprint([path.parent]) == first
+    known = {first}
+    with path.open("ab") as file:
+        file.write(b"x")
+    known.add(quick_fingerprint([path]))
+    written(path.parent / "full.1", b"y")
+    known.add(quick_fingerprint([path.parent]))
+    os.utime(path, (1, 1))
+    known.add(quick_fingerprint([path]))
+    known.add(quick_fingerprint(["-"]))
+    known.add(quick_fingerprint([tmp_path / "missing"]))
+    assert len(known) == 6
+
+
+@pytest.mark.parametrize("container", ["plain", "gz", "zip", "tar"])
+def test_a_second_reading_opens_nothing_but_the_cache(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    text = log(5000)
+    archive = {"var/log/asterisk/full": text, "etc/asterisk/logger.conf": b"conf", "x.json": b""}
+    data = {"plain": text, "gz": PACK["gz"](text), "zip": zipped(archive), "tar": tarred(archive)}[container]
+    path = written(tmp_path / "x", data)
+    before, notes = scan_logs([path], NEEDLES, cache=folder)
+    for name in ("_segment", "_stream"):
+        monkeypatch.setattr(scan, name, None)
+    after, notes_again = scan_logs([path], NEEDLES, cache=folder)
+    same(before[0], after[0])
+    assert notes == notes_again
+    with pytest.raises(TypeError):  # other needles: another scan
+        scan_logs([path], (b"Executing",), cache=folder)
+
+
+@pytest.mark.parametrize("old_end", [b"", b"[a] Peer 'b' is n", b"x" * 25_000])
+def test_a_grown_log_is_read_at_its_end(tmp_path: Path, folder: Path, read_bytes: list[int], old_end: bytes) -> None:
+    old = log(2000) + old_end
+    path = written(tmp_path / "full", old)
+    scan_logs([path], NEEDLES, cache=folder)
+    with path.open("ab") as file:
+        file.write(b"ow Reachable\n" + log(50, seed=7))
+    read_bytes[0] = 0
+    (grown,), _ = scan_logs([path], NEEDLES, cache=folder)
+    assert read_bytes[0] < path.stat().st_size - len(old) + len(old_end) + 10_001
+    (fresh,), _ = scan_logs([path], NEEDLES)
+    same(grown, fresh)
+    assert grown.lines == [line for _, _, line in expected(path.read_bytes())]
+
+
+@pytest.mark.parametrize("change", ["rewritten", "head", "before the end", "shorter", "same size later"])
+def test_a_changed_log_is_read_anew(tmp_path: Path, folder: Path, change: str) -> None:
+    old = log(2000)
+    path = written(tmp_path / "full", old)
+    scan_logs([path], NEEDLES, cache=folder)
+    hit = b"[b] Peer 'new' is now Lagged\n"
+    new = {
+        "rewritten": log(3000, seed=9),
+        "head": hit + old[len(hit) :] + b"more\n",
+        "before the end": old[: -len(hit)] + hit + b"more\n",
+        "shorter": old[: len(old) // 2],
+        "same size later": hit + old[len(hit) :],
+    }[change]
+    written(path, new)
+    os.utime(path, (2e9, 2e9))
+    (found,), _ = scan_logs([path], NEEDLES, cache=folder)
+    assert found.lines == [line for _, _, line in expected(new)]
+
+
+def test_a_changed_middle_of_the_same_size_is_noticed_by_its_time(tmp_path: Path, folder: Path) -> None:
+    old = log(20_000)
+    path = written(tmp_path / "full", old)
+    scan_logs([path], NEEDLES, cache=folder)
+    middle = old.index(b"\n", len(old) // 2) + 1
+    hit = b"[b] Peer 'new' is now Lagged\n"
+    new = old[:middle] + hit + old[middle + len(hit) :]
+    written(path, new)
+    os.utime(path, (2e9, 2e9))
+    (found,), _ = scan_logs([path], NEEDLES, cache=folder)
+    assert found.lines == [line for _, _, line in expected(new)]
+
+
+def test_damaged_logs_are_not_remembered(tmp_path: Path, folder: Path) -> None:
+    data = PACK["gz"](log(60_000))
+    written(tmp_path / "logs" / "full.gz", data[: len(data) // 2])
+    scan_logs([tmp_path / "logs"], NEEDLES, cache=folder, limits=scan.Limits(allow_damaged=True))
+    assert not folder.exists()
+
+
+def test_a_large_result_reopens_quickly(tmp_path: Path, folder: Path) -> None:
+    path = written(tmp_path / "full", log(60_000, every=1))
+    scan_logs([path], NEEDLES, cache=folder)
+    best = 9.0
+    for _ in range(3):
+        began = time.perf_counter()
+        (found,), _ = scan_logs([path], NEEDLES, cache=folder)
+        best = min(best, time.perf_counter() - began)
+    assert len(found.lines) == 60_000
+    assert best < 0.3

@@ -1,0 +1,47 @@
+"""Progress is seen on a terminal and nowhere else."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from starface_nb import progress
+from starface_nb.progress import Progress
+
+
+@pytest.fixture(autouse=True)
+def _not_silenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STARFACE_NB_PROGRESS", raising=False)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "DELAY", 0)
+    with Progress(4 << 20, "Reading") as bar:
+        bar.advance(1 << 20)
+        bar.advance(3 << 20)
+    shown = stream.getvalue()
+    assert bool(shown) == stream.isatty()
+    assert not shown or all(word in shown for word in ("Reading", "/4.00M", "B/s"))
+
+
+def test_nothing_before_a_second_and_nothing_when_silenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Progress(100, "Reading", unit="files") as bar:
+        bar.advance(50)
+    assert sys.stderr.getvalue().strip() == ""
+    monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setenv("STARFACE_NB_PROGRESS", "0")
+    with Progress(100, "Reading") as bar:
+        bar.advance(50)
+    with Progress(None, "Reading", enabled=False) as bar:
+        bar.advance(50)
+    assert sys.stderr.getvalue().strip() == ""
