@@ -25,7 +25,7 @@ from starface_nb.cases.copies import copy_notebooks
 from starface_nb.cases.record import CaseError, Record, locked, private_folder, write_atomically
 from starface_nb.cases.remembered import recall, remember
 from starface_nb.cases.tables import Table, readable
-from starface_nb.guide import Conclusion, conclusion, translator
+from starface_nb.guide import Conclusion, conclusion, defaults_in_bracket, translator
 from starface_nb.reading import read_log
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log
@@ -109,21 +109,32 @@ class Case:
         """What follows from the log and the answers given so far, with reasons and next steps."""
         return conclusion(self.diagnosis, self.answers.all(), translator(self.language, self.log.time_zone))
 
-    def table(self, name: str, *columns: str, rows: int = 12) -> Table:
-        """Return the first rows of a frame of the diagnosis or the log as a table for people.
+    def table(self, frame: str | pl.DataFrame, *columns: str, rows: int = 12) -> Table:
+        """Return the first rows of a frame as a table for people.
 
         Parameters
         ----------
-        name : str
-            `sites`, `phones`, `intervals`, `cycles`, `eras`, `events` or `unparsed`.
+        frame : str or polars.DataFrame
+            A frame of the diagnosis or the log by its name (`sites`, `phones`, `intervals`, `cycles`, `eras`,
+            `events`, `unparsed`), or any other.
         *columns : str
             Only these; default: all that can be read.
         rows : int
             At most so many.
         """
-        home = self.log if name in ("events", "unparsed") else self.diagnosis
-        frame: pl.DataFrame = getattr(home, name)
+        if isinstance(frame, str):
+            frame = getattr(self.log if frame in ("events", "unparsed") else self.diagnosis, frame)
         return readable(frame.select(columns or pl.all()), self.log.time_zone, rows)
+
+    @property
+    def known_defaults(self) -> pl.DataFrame:
+        """Published router defaults that fall into a site's bracket, by site: a hint, never a proof."""
+        short = self.diagnosis.sites.filter(pl.col("verdict") == "too_short").select("site", "low_s", "high_s")
+        found = [
+            defaults_in_bracket(low, high).select(pl.lit(site).alias("site"), pl.all())
+            for site, low, high in short.iter_rows()
+        ]
+        return pl.concat([defaults_in_bracket(0, 0).select(pl.lit("").alias("site"), pl.all()), *found])
 
     def notebooks(self) -> Links:
         """Put working copies of the notebooks into the case's folder, where they are missing, and link to them."""

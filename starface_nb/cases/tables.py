@@ -38,6 +38,7 @@ class Table:
         if self.frame.is_empty():
             return self._rest
         with pl.Config(
+            fmt_str_lengths=200,
             tbl_cols=-1,
             tbl_rows=-1,
             tbl_width_chars=10_000,
@@ -85,7 +86,8 @@ def _text(name: str, dtype: pl.DataType, time_zone: str) -> pl.Expr:
         minutes = (column / 60).map_elements(_minutes, return_dtype=pl.String)
         return minutes.alias("minutes" if name == "seconds" else f"{name.removesuffix('_s')} (min)")
     if dtype.is_float():
-        return column.map_elements(_number, return_dtype=pl.String)
+        share = name.startswith("probability") or name in ("confidence", "level")
+        return column.map_elements(_share if share else _number, return_dtype=pl.String)
     if name in ("file", "end_file"):
         return column.str.extract(r"([^/\\]*)$")
     return column.cast(pl.String)
@@ -96,7 +98,9 @@ def _minutes(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a share; next to 0 and 1 it is not rounded to them."""
-    if 0 < value < 0.001 or 0.999 < value < 1:
-        return "< 0.001" if value < 0.5 else "> 0.999"
     return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _share(value: float) -> str:
+    """Return a share; none is certain."""
+    return "< 0.001" if value < 0.001 else "> 0.999" if value > 0.999 else _number(value)

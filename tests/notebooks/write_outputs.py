@@ -41,7 +41,7 @@ def main(chosen: list[str]) -> int:
             status = 1
             print(f"{original.name}: cell {executed.cell}: {executed.error}{_stderr(notebook)}", file=sys.stderr)
             continue
-        save_notebook(original, tidy(notebook))
+        original.write_text(nbformat.writes(tidy(notebook)).rstrip("\n") + "\n", encoding="utf-8", newline="\n")
         print(f"{original.name}: {executed.seconds:.1f} s, {original.stat().st_size / 1024:.0f} KiB")
     return status
 
