@@ -25,6 +25,12 @@ SLOW_S = 0.9
 REFUSED = 3
 """Refused registrations shortly before that make a block by the PBX possible."""
 
+MISFIT = 0.3
+"""Share of an event's losses that must not fit the timeout for it to be an event of its own."""
+
+UNSURE = 0.58
+"""Below this probability the cause stays unknown."""
+
 BLOCK_S = 86_400.0
 """The PBX blocks an address for 24 h."""
 
@@ -45,6 +51,7 @@ REASONS = (
     "one phone, away for long, back without a new registration",
     "the line was down; the binding had died meanwhile",
     "no other phone of the site could show whether the line was down",
+    "the site's phones went together; line outage and router restart explain the returns equally well",
 )
 
 
@@ -108,9 +115,9 @@ def name_causes(facts: Facts) -> None:
         ending |= facts.end - facts.start > BLIP_S
     nat = facts.fits & ending & ~facts.after_pbx_start
     free = ~nat & ~facts.after_pbx_start
-    _singles(facts, free)
-    _events(facts, free)
     _set(facts, nat, "nat_expiry", 0.97, 1)
+    _singles(facts, free)
+    _events(facts, nat, free)
     _after_pbx_start(facts)
     _blocked(facts)
 
@@ -136,9 +143,13 @@ def _blocked(facts: Facts) -> None:
             _set(facts, np.array([i]), "blacklisted", 0.9, 7)
 
 
-def _events(facts: Facts, free: Bools) -> None:
+def _events(facts: Facts, nat: Bools, free: Bools) -> None:
     """Find what struck the whole site, and say what it was."""
-    events = find_events(facts.start, facts.end, facts.phone, free, facts.at_risk, facts.window, facts.surface)
+    events = _everywhere(facts, nat, free)
+    taken = np.zeros(len(nat), bool)
+    for event in events:
+        taken[event.members] = True
+    events += _find(facts, free & ~taken)
     limits = facts.pbx_silence
     for _ in range(2):
         found = [(explain(event, _members(facts, event), facts.log_end, limits), event) for event in events]
@@ -148,6 +159,25 @@ def _events(facts: Facts, free: Bools) -> None:
         facts.together[event.members] = len(event.members)
         facts.at_risk[event.members] = event.at_risk
         _name_event(facts, event, verdict)
+
+
+def _find(facts: Facts, which: Bools) -> list[Event]:
+    return find_events(facts.start, facts.end, facts.phone, which, facts.at_risk, facts.window, facts.surface)
+
+
+def _everywhere(facts: Facts, nat: Bools, free: Bools) -> list[Event]:
+    """Find events among all losses, those that fit the timeout included: some may fit by chance.
+
+    A timeout strikes phones together only where they are in step, and then all of them fit.
+    """
+    if not nat.any():
+        return []
+    kept = []
+    for event in _find(facts, free | nat):
+        others = int((~nat[event.members]).sum())
+        if others >= 2 and others >= MISFIT * len(event.members):
+            kept.append(event)
+    return kept
 
 
 def _members(facts: Facts, event: Event) -> Members:
@@ -166,6 +196,9 @@ def _name_event(facts: Facts, event: Event, verdict: Verdict) -> None:
         _set(facts, late, "latency", 0.85, 8)
         return
     sure = min(verdict.probability, 1 / (1 + np.exp(-event.odds)), 0.97)
+    if verdict.probability < UNSURE:
+        _set(facts, members, "unknown", verdict.probability, 16)
+        return
     if verdict.cause == "router_restart":
         _set(facts, members, "router_restart", sure, 6)
     elif facts.new_address[members].any():

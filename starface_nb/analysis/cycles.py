@@ -9,6 +9,9 @@ import numpy as np
 from starface_nb.analysis.story import Bools, Floats, Ints, Story
 
 LOCK_EARLY_S = 1.5
+SHORTEST_TURN = 0.97
+"""A silent renewal may come this much earlier than the phone's usual period."""
+
 DRIFT_PER_PROBE = 0.15
 """Each probe follows the last answer by the interval: round trip and scheduling add up, seconds per probe."""
 
@@ -93,7 +96,9 @@ def find_cycles(story: Story) -> Cycles:
     finals = np.flatnonzero(losses.renewed | np.isinf(losses.end) | losses.unregistered_end)
     cycle = renewals.before(losses.phone[finals], losses.failed[finals] + 1e-6)
     loss[cycle[cycle >= 0]] = finals[cycle >= 0]
-    until = np.where(loss >= 0, losses.answered[np.maximum(loss, 0)], end) if len(losses) else end
+    quiet = end - story.settings.probe_interval_s
+    until = np.where(loss >= 0, losses.answered[np.maximum(loss, 0)], quiet) if len(losses) else quiet
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
-    return Cycles(renewals.phone, renewals.time, end, np.minimum(length, period), routine, period, known, loss)
+    idle = np.minimum(length, SHORTEST_TURN * period)
+    return Cycles(renewals.phone, renewals.time, end, idle, routine, period, known, loss)

@@ -22,11 +22,14 @@ CONTAMINATION = np.array([0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])
 UNSEEN_RENEWAL = 0.02
 """Probability that a cycle seems to have survived although a renewal nobody saw cut it in two."""
 
-LONE_GAIN = np.log(8.0)
+LONE_GAIN = np.log(3.0)
 """What one cycle may weigh in *where* the timeout lies, so that a bracket never hangs on a single accident."""
 
 FULL_GAIN = 6.0
 """What each cycle weighs beyond that where fewer than half of the agreeing cycles would be left."""
+
+SURVIVED_GAIN = np.log(4.0)
+"""What one cycle that survived weighs in where the timeout lies; its renewal may have been another than thought."""
 
 GRAIN_S = 0.1
 """Bounds are rounded outwards to this, seconds."""
@@ -162,7 +165,7 @@ def _posterior_pieces(low: Floats, high: Floats, expired: npt.NDArray[np.bool_],
     depth = np.cumsum(np.bincount(opens, minlength=n) - np.bincount(closes, minlength=n))[:-1]
     missing = depth.max(initial=0) - depth
     place = -LONE_GAIN * missing - FULL_GAIN * np.maximum(missing - depth.max(initial=0) / 2, 0)
-    place = place + np.log(UNSEEN_RENEWAL) * against[1:]
+    place = place - SURVIVED_GAIN * against[1:]
     for share in CONTAMINATION:
         other = np.log(share * chance)
         gain = np.log1p(-share + share * chance) - other

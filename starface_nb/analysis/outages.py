@@ -27,11 +27,14 @@ RESTART_S = (30.0, 330.0)
 OUTAGE_S = (45.0, 6 * 3600.0)
 """How long lines are usually down, seconds (evenly in the logarithm)."""
 
-DOWN = np.exp(np.linspace(np.log(20.0), np.log(48 * 3600.0), 160))
-"""Lengths tried, seconds."""
+LENGTHS = np.exp(np.linspace(np.log(20.0), np.log(48 * 3600.0), 100))
+"""Lengths of an outage tried, seconds; more of them are tried next to the first return."""
 
 RHYTHMIC = 0.85
 """Share of phones that keep to the rhythm known of them."""
+
+UNKNOWN_DEAD = 0.3
+"""Probability that silence of unknown effect kills bindings: most routers renew on any packet and forget in minutes."""
 
 PRIOR_LINE = 0.55
 """Share of line outages among the events in which every binding is dead afterwards and the address is the same."""
@@ -101,6 +104,13 @@ def _back_together(end: Floats, soft: Bools, n: int) -> bool:
     return together >= 2 and together >= 0.3 * n or (n <= 2 and together >= 1)
 
 
+def _lengths(event: Event) -> tuple[Floats, Floats]:
+    """Return the lengths to try and the logarithm of what each stands for (its share of the logarithmic scale)."""
+    near = event.back - event.begin + 2.0 - np.arange(0.0, RETRY_S + 20.0, 4.0)
+    down = np.unique(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]))
+    return down, np.log(np.gradient(np.log(down)))
+
+
 def _returns(event: Event, members: Members, log_end: float, down: Floats) -> Floats:
     """Return the log-likelihood of the returns for each length of time without a line, bindings dead afterwards."""
     total = np.where(event.begin + down <= event.back + 2.0, 0.0, -np.inf)
@@ -121,33 +131,32 @@ def _returns(event: Event, members: Members, log_end: float, down: Floats) -> Fl
 def _line_likelihood(event: Event, members: Members, log_end: float, idle_limit: tuple[float, float]) -> float:
     """Weigh a line outage after which the bindings were dead."""
     low, high = OUTAGE_S
-    prior = np.where((low <= DOWN) & (high >= DOWN), 1.0, 0.02) / np.log(high / low)
-    dead = _share_dead(event, members, idle_limit)
-    with np.errstate(divide="ignore"):
-        weights = np.log(prior) + _returns(event, members, log_end, DOWN) + np.log(dead)
-    return _log_sum(weights) + float(np.log(np.log(DOWN[1] / DOWN[0])))
+    down, share = _lengths(event)
+    prior = np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
+    dead = np.log(_share_dead(event, members, idle_limit, down))
+    return _log_sum(prior + share + dead + _returns(event, members, log_end, down))
 
 
 def _restart_likelihood(event: Event, members: Members, log_end: float) -> float:
     """Weigh a router restart."""
     low, high = RESTART_S
-    inside = (low <= DOWN) & (high >= DOWN)
-    with np.errstate(divide="ignore"):
-        prior = np.log(np.where(inside, DOWN, 0.002 * DOWN) / (high - low))
-    weights = prior + _returns(event, members, log_end, DOWN)
-    return _log_sum(weights) + float(np.log(np.log(DOWN[1] / DOWN[0])))
+    down, share = _lengths(event)
+    prior = np.log(np.where((low <= down) & (high >= down), down, 0.002 * down) / (high - low))
+    return _log_sum(prior + share + _returns(event, members, log_end, down))
 
 
-def _share_dead(event: Event, members: Members, idle_limit: tuple[float, float]) -> Floats:
+def _share_dead(event: Event, members: Members, idle_limit: tuple[float, float], down: Floats) -> Floats:
     """Return the probability that all these bindings were dead when the line came back, per length."""
     outlived, killed = idle_limit
-    by_silence = np.clip((DOWN - outlived) / max(killed - outlived, 60.0), 0.003, 0.9) if np.isfinite(killed) else (
-        np.where(outlived < DOWN, 0.25, 0.003))  # fmt: skip
+    if np.isfinite(killed):
+        by_silence = np.clip((down - outlived) / max(killed - outlived, 60.0), 0.003, 0.95)
+    else:
+        by_silence = np.where(outlived < down, UNKNOWN_DEAD, 0.003)
     known = np.isfinite(members.outlives)
     if not known.any():
         return np.asarray(by_silence, float)
-    back = event.begin + DOWN
-    by_age = np.ones(len(DOWN))
+    back = event.begin + down
+    by_age = np.ones(len(down))
     for until in members.outlives[known]:
         by_age = by_age * np.where(back >= until - 5.0, 1.0, 0.02)
     return np.maximum(by_age, 0.003)

@@ -92,11 +92,12 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
     evidence = collect(context, site, excluded)
     phones = len(site.phones)
     site.changes = find_changes(evidence, phones, context.horizon)
+    shares = bool(context.story.shares_ports[site.phones].any())
     moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
     site.eras = []
     for start, end in zip(moments[:-1], moments[1:], strict=True):
         part = evidence.between(start, end)
-        site.eras.append(judge(context, part, phones, max(start, 0.0), min(end, context.story.end)))
+        site.eras.append(judge(context, part, phones, max(start, 0.0), min(end, context.story.end), shares))
 
 
 def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
@@ -130,11 +131,11 @@ def pick(context: Context, use: Ints) -> Exposure:
                       ("renewal", "anchor", "lower", "upper", "locked")])  # fmt: skip
 
 
-def judge(context: Context, part: Evidence, phones: int, start: float, end: float) -> Era:
-    """Estimate one era."""
+def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
+    """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
     settings, story = context.story.settings, context.story
     touched = touched_phones(part, phones, context.horizon)
-    mine, survived = touched[part.phone], touched[part.s_phone]
+    mine, survived = touched[part.phone], touched[part.s_phone] & (not shares)
     options = {
         "threshold": settings.keepalive_s,
         "horizon": context.horizon,

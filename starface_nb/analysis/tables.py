@@ -43,7 +43,7 @@ def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
     exposure = context.exposure
     upper = np.where(nat, exposure.upper[np.maximum(loss, 0)], np.inf) if len(story.losses) else np.full(len(index), np.inf)
     lower = np.where(nat, exposure.lower[np.maximum(loss, 0)], cycles.idle[index]) if len(story.losses) else cycles.idle[index]
-    survived = ~nat & (cycles.idle[index] >= 0.96 * cycles.period[index])
+    survived = ~nat & (cycles.idle[index] >= 0.95 * cycles.period[index])
     outcome = np.where(nat, "expired", np.where(survived, "survived", "excluded"))
     reason = np.where(
         nat, "the loss fits the timeout",
