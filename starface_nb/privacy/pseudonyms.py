@@ -1,0 +1,151 @@
+"""Replacements for what identifies somebody: the same for the same thing, keyed, never two things alike."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import itertools
+import re
+import string
+from collections.abc import Callable, Iterable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Draw = Callable[[str, int], str]
+
+# Number and model code, as STARFACE names its phones: the code says what the device is, not whose it is.
+_MODEL_NAME = re.compile(
+    r"(?P<number>[^.]+)\.(?P<model>(?:snom|ylnk|yealink|gigaset|gset|openstage|mitel|aastra|panasonic|polycom|grandstream"
+    r"|auerswald|tiptel|unify|fanvil|htek)[a-z]{0,4}\d{0,5}[a-z]{0,3}|WinClient|MacClient|SF(?:iphone|android|windows|mac))",
+    re.ASCII | re.IGNORECASE,
+)
+# Where a public address may go: reserved for benchmarking (RFC 2544, 131,072 addresses), then for later (RFC 1112);
+# both are routed nowhere, as is the documentation range for IPv6 (RFC 3849).
+_PUBLIC_HOMES: tuple[Network, Network] = (ipaddress.IPv4Network("198.18.0.0/15"), ipaddress.IPv4Network("240.0.0.0/5"))
+_PUBLIC_HOME_6: Network = ipaddress.IPv6Network("2001:db8::/32")
+# Ranges whose name is their shape: an address of theirs stays inside (RFC 1918, 3927, 4193, 4291, 6598).
+_INSIDE = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+_SAYING_NOTHING = {"0.0.0.0", "255.255.255.255", "127.0.0.1", "::", "::1"}  # noqa: S104 - compared, never bound
+_LONGEST = 64  # characters of a name that is kept in shape; longer ones are an attacker's
+_TRIES = 48  # draws of one length before a name gets longer
+
+
+class Pseudonyms:
+    """Replaces names, numbers, addresses and other identities, each by one of its own shape.
+
+    Parameters
+    ----------
+    key : bytes
+        The secret; with the same key the same thing gets the same replacement, in another log too.
+    originals : iterable of str
+        What must not appear in the result: no replacement is one of them, and no number in one is a number of theirs.
+    """
+
+    def __init__(self, key: bytes, originals: Iterable[str] = ()) -> None:
+        self._key = key
+        self._known: dict[tuple[str, str], str] = {}
+        self._barred: set[str] = set()
+        for text in originals:
+            self._barred.update(_parts(text))
+
+    def name(self, text: str) -> str:
+        """Return another name of the same shape: digits stay digits, letters letters, a phone's model code stays.
+
+        What is neither becomes `-`. A short name gets longer where no name of its own length is free.
+        """
+        match = _MODEL_NAME.fullmatch(text)
+        if match:
+            return f"{self._assign('name', match['number'], self._shaped)}.{match['model']}"
+        return self._assign("name", text, self._shaped)
+
+    def address(self, text: str) -> str:
+        """Return another IP address: a public one from a range that is routed nowhere, any other from its own range.
+
+        What is no IP address is treated as a host name; addresses that name nobody (127.0.0.1, ::) stay.
+        """
+        try:
+            address = str(ipaddress.ip_address(text))
+        except ValueError:
+            return self.host(text)
+        return address if address in _SAYING_NOTHING else self._assign("address", address, self._moved)
+
+    def host(self, text: str) -> str:
+        """Return another host name, in the domain that never exists (RFC 2606)."""
+        return self._assign("host", text.lower(), lambda host, draw: f"h{self._hex('host', host, draw, 10)}.invalid")
+
+    def user_agent(self, text: str) -> str:
+        """Return another user agent string."""
+        return self._assign("agent", text, lambda agent, draw: f"agent-{self._hex('agent', agent, draw, 8)}")
+
+    def hexadecimal(self, text: str) -> str:
+        """Return another number of as many hexadecimal digits, for call identifiers."""
+        return self._assign("hex", text.lower(), lambda old, draw: self._hex("hex", old, draw, len(old)))
+
+    def _assign(self, sort: str, text: str, draw: Draw) -> str:
+        found = self._known.get((sort, text))
+        if found is None:
+            draws = ((n, draw(text, n)) for n in itertools.count())
+            found = next(new for n, new in draws if self._free(new, crowded=n >= _TRIES))
+            self._known[sort, text] = found
+            self._barred.add(found.lower())
+        return found
+
+    def _free(self, new: str, *, crowded: bool) -> bool:
+        """Whether nothing else is called so; where the numbers run out, a number may come back inside a longer name."""
+        return self._barred.isdisjoint({new.lower()} if crowded else _parts(new))
+
+    def _bytes(self, *parts: object) -> bytes:
+        message = "\0".join(str(part) for part in parts).encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, message, hashlib.sha256).digest()
+
+    def _hex(self, sort: str, text: str, draw: int, digits: int) -> str:
+        blocks = range(digits // 64 + 1)
+        return "".join(self._bytes(sort, text, draw, block).hex() for block in blocks)[:digits]
+
+    def _shaped(self, text: str, draw: int) -> str:
+        shape = text[:_LONGEST]
+        shape += "x" * (draw // _TRIES)  # no digit: a longer number would look like a trunk's
+        stream = self._hex("name", text, draw, 4 * len(shape))
+        return "".join(_alike(char, int(stream[4 * i : 4 * i + 4], 16), first=i == 0) for i, char in enumerate(shape))
+
+    def _moved(self, text: str, draw: int) -> str:
+        address = ipaddress.ip_address(text)
+        home = next((net for net in _INSIDE if address in net), None)
+        if home is None and address.version == 4:
+            home = _PUBLIC_HOMES[draw >= _TRIES]
+            return str(home[int.from_bytes(self._bytes("public", text, draw)[:8]) % home.num_addresses])
+        home = home or _PUBLIC_HOME_6
+        # Neighbours stay together: a /24 or /64 becomes one other /24 or /64, until that is full.
+        low = 8 if address.version == 4 else 64
+        network = int.from_bytes(self._bytes("net", int(address) >> low, draw // 1024)[:16]) << low
+        host = int.from_bytes(self._bytes("host", text, draw)[:8]) % (1 << low)
+        return str(home[(network | host) % home.num_addresses])
+
+
+def _parts(text: str) -> set[str]:
+    """Return what of a name or address counts as itself: the whole, and every number of three digits and more."""
+    numbers = [] if "." in text and text.replace(".", "").isdigit() else re.findall(r"\d{3,}", text)
+    return {text.lower(), *numbers}
+
+
+def _alike(char: str, number: int, *, first: bool) -> str:
+    if char.isdecimal():
+        if first:  # a leading zero is a trunk prefix and stays one
+            return "0" if char == "0" else str(1 + number % 9)
+        return str(number % 10)
+    if char.isalpha():
+        letters = string.ascii_uppercase if char.isupper() else string.ascii_lowercase
+        return letters[number % 26]
+    return char if char in "._-+/ #*" else "-"
