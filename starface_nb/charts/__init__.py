@@ -2,19 +2,22 @@
 
 from starface_nb.charts.contacts import addresses, rtt
 from starface_nb.charts.intervals import durations, fold, timeline
+from starface_nb.charts.linked import linked
 from starface_nb.charts.nat import cycles
-from starface_nb.charts.outcome import fleet_page
+from starface_nb.charts.outcome import before_after, fleet_page
 from starface_nb.charts.rhythm import heatmap, simultaneity
 from starface_nb.charts.theme import register, to_inline_svg, to_svg
 
 register()
 __all__ = [
     "addresses",
+    "before_after",
     "cycles",
     "durations",
     "fleet_page",
     "fold",
     "heatmap",
+    "linked",
     "rtt",
     "simultaneity",
     "timeline",

@@ -18,6 +18,7 @@ from starface_nb.charts.theme import INK, TEXT, THICKNESS, WIDTH, Picture, dress
 _MOST_POINTS = 3000
 _MOST_TICKS = 2000
 _LABEL = 150
+_DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
 
 
 def timeline(
@@ -45,23 +46,7 @@ def timeline(
         return overview.timeline(s)
     rows, order = _rows(s)
     step = 18 if len(order) <= 48 else 13
-    y = alt.Y(
-        "label:N",
-        scale=alt.Scale(domain=order, paddingInner=0, paddingOuter=0),
-        axis=alt.Axis(
-            title=None,
-            labelLimit=_LABEL,
-            grid=False,
-            ticks=False,
-            labelFontWeight={
-                "condition": {
-                    "test": f"indexof({json.dumps(rows['label'].to_list())}, datum.value) >= 0",
-                    "value": "bold",
-                },
-                "value": "normal",
-            },
-        ),
-    )
+    y = phone_axis(order, rows["label"].to_list())
     x = s.x_time()
     layers = [_headers(s, rows, x, y), _bars(s, x, y, step)]
     ticks = _keepalives(s)
@@ -77,6 +62,14 @@ def timeline(
     help_line = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
     chart = alt.layer(*layers).properties(width=WIDTH - _LABEL, height=alt.Step(step))
     return dressed(chart, s.headline(), help_line)
+
+
+def phone_axis(order: list[str], heads: list[str] | None = None) -> alt.Y:
+    """Return the y channel with one row per phone; the rows in `heads` are set in bold."""
+    bold = {"condition": {"test": f"indexof({json.dumps(heads or [])}, datum.value) >= 0", "value": "bold"}}
+    weight = {**bold, "value": "normal"}
+    axis = alt.Axis(title=None, labelLimit=_LABEL, grid=False, ticks=False, labelFontWeight=weight)
+    return alt.Y("label:N", scale=alt.Scale(domain=order, paddingInner=0, paddingOuter=0), axis=axis)
 
 
 def _rows(s: Scene) -> tuple[pl.DataFrame, list[str]]:
@@ -182,7 +175,7 @@ def fold(
     """
     s = scene(case, language, site, peers, window)
     keepalive = case.settings.keepalive_s / 60
-    data = _folded(s)
+    data = folded(s)
     unknown = s.intervals.height - data.height
     tr = s.tr
     scale = alt.Scale(domain=[0, max(keepalive, 0.1)], nice=False, clamp=True)
@@ -214,7 +207,7 @@ def fold(
     return dressed(chart, s.headline(), help_line, note if unknown else "")
 
 
-def _folded(s: Scene) -> pl.DataFrame:
+def folded(s: Scene) -> pl.DataFrame:
     """The intervals with `age` and `back`: minutes since the last renewal at the loss and at the return."""
     keepalive = s.case.settings.keepalive_s / 60
     renewals = s.case.cycles.select("peer", renewed="start").sort("renewed")
@@ -233,7 +226,7 @@ def _folded(s: Scene) -> pl.DataFrame:
             age=age % keepalive, since=(age * 60).round(0).map_elements(s.tr.duration, return_dtype=pl.String)
         )
         .with_columns(back=pl.min_horizontal(pl.col("age") + pl.col("minutes"), keepalive), lasted=_durations(s))
-        .select("label", "site", "begin", "until", "age", "back", "why", "lasted", "since", "cause", "start")
+        .select("row", "label", "site", "begin", "until", "age", "back", "why", "lasted", "since", "cause", "start")
         .sort("start", "label")
     )
 
@@ -259,19 +252,7 @@ def durations(
     tr, settings = s.tr, case.settings
     counts = _histogram(s)
     highest = max(1.0, float(counts["to"].max() or 0))  # type: ignore[arg-type]
-    scale = alt.Scale(type="log", domain=[4, max(10_000.0, float(counts["high"].max() or 0))], nice=False)  # type: ignore[arg-type]
-    named = {
-        10: "10 s",
-        60: "1 min",
-        600: "10 min",
-        3600: "1 h",
-        21600: "6 h",
-        86400: tr.duration(86400),
-        604800: tr.duration(604800),
-        2592000: tr.duration(2592000),
-    }
-    expr = "({" + ",".join(f"'{k}':'{v}'" for k, v in named.items()) + "})[datum.value]"
-    axis = alt.Axis(title=tr("how long a phone was unreachable"), values=list(named), labelExpr=expr, grid=False)
+    scale, axis = duration_axis(s)
     bars = (
         alt.Chart(table(counts))
         .mark_bar(binSpacing=1)
@@ -322,6 +303,15 @@ def durations(
     return dressed(
         alt.layer(bars, rules, text).properties(width=WIDTH - 60, height=240), s.headline(), note if open_ones else ""
     )
+
+
+def duration_axis(s: Scene) -> tuple[alt.Scale, alt.Axis]:
+    """Return a logarithmic scale for durations in seconds, and an axis that names them."""
+    longest = float(s.intervals["seconds"].max() or 0)  # type: ignore[arg-type]
+    scale = alt.Scale(type="log", domain=[4, max(10_000.0, longest * 1.5)], nice=False)
+    names = ",".join(f"'{seconds}':'{s.tr.duration(seconds)}'" for seconds in _DURATIONS)
+    title = s.tr("how long a phone was unreachable")
+    return scale, alt.Axis(title=title, values=_DURATIONS, labelExpr=f"({{{names}}})[datum.value]", grid=False)
 
 
 def _histogram(s: Scene) -> pl.DataFrame:

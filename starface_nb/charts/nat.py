@@ -80,6 +80,8 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
     row = next(iter(case.sites.filter(pl.col("site") == site).iter_rows(named=True)), None)
     told = verdict(tr, row) or tr("nothing known of the NAT timeout")
     title = tr("{site}: {verdict}", site=site or tr("no site"), verdict=told)
+    changed = row["changed_at"] if row else None
+    when = tr("the timeout changed about {time}", time=tr.time(changed)) if changed else ""
     used = tr.count("{n} cycle as a bracket", "{n} cycles as brackets", data.height)
     dropped = tr.count(
         "{n} says nothing about the timeout and is left out",
@@ -89,6 +91,7 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
     return dressed(
         chart,
         title,
+        when,
         f"{used}; {dropped}" if left_out else used,
         tr("grey band: the estimate; dashed: defaults of known routers, as a hint only"),
     )

@@ -7,12 +7,75 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from starface_nb.analysis.compare import Comparison, Side
 from starface_nb.charts.overview import bracket
-from starface_nb.charts.scene import plain, table
-from starface_nb.charts.theme import COLOURS, Picture, dressed
+from starface_nb.charts.scene import harmless, plain, table
+from starface_nb.charts.theme import COLOURS, TEXT, WIDTH, Picture, dressed
 from starface_nb.guide.i18n import Translator, translator
 
 _MOST_CUSTOMERS = 48
+_SIDE = {"site": pl.String, "when": pl.String, "share": pl.Float64, "text": pl.String, "hours": pl.Float64}
+
+
+def before_after(comparison: Comparison, language: str = "en") -> Picture:
+    """Draw, per site, how many of its renewal periods had a NAT loss before and after the change.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    language : str
+        `en`, `de` or `fr`.
+    """
+    tr = translator(language, comparison.time_zone)
+    when = [tr("before"), tr("after")]
+    rows = [
+        row
+        for one in sorted(comparison.sites, key=lambda one: one.site)
+        for row in (_side(tr, one.site, when[0], one.before), _side(tr, one.site, when[1], one.after))
+    ]
+    lost = alt.Axis(title=tr("share of the renewal periods with a NAT loss"), format=".0%", tickCount=6)
+    base = alt.Chart().encode(
+        x=alt.X("share:Q", scale=alt.Scale(domain=[0, 1]), axis=lost),
+        y=alt.Y("when:N", scale=alt.Scale(domain=when), axis=alt.Axis(title=None, ticks=False, domain=False)),
+        tooltip=[
+            alt.Tooltip("site:N", title=tr("site")),
+            alt.Tooltip("when:N", title=tr("log")),
+            alt.Tooltip("text:N", title=tr("NAT losses")),
+            alt.Tooltip("hours:Q", title=tr("hours of log"), format=".1f"),
+        ],
+    )
+    scale = alt.Scale(domain=when, range=[COLOURS["nat_expiry"], COLOURS["wan_outage"]])
+    short, long = (base.transform_filter(f"datum.share {sign} 0.45") for sign in ("<=", ">"))
+    words: dict[str, Any] = {"align": "right", "dx": -6, "fontSize": 11, "color": "white", "fontWeight": "bold"}
+    chart = alt.layer(
+        base.mark_bar(height=14).encode(color=alt.Color("when:N", scale=scale, legend=None)),
+        short.mark_text(**TEXT, align="left", dx=6).encode(text="text:N"),
+        long.mark_text(**words).encode(text="text:N"),
+        data=table(pl.DataFrame(rows, schema=_SIDE, orient="row")),
+    )
+    header = alt.Header(title=None, labelAnchor="start", labelOrient="top", labelFontWeight="bold", labelPadding=3)
+    chart = chart.properties(width=WIDTH - 80, height=alt.Step(20))
+    chart = chart.facet(row=alt.Row("site:N", header=header), spacing=14)
+    named = {
+        "fixed": tr("fixed"),
+        "improved": tr("improved"),
+        "unchanged": tr("unchanged"),
+        "worse": tr("worse"),
+        "cannot_tell": tr("cannot tell yet"),
+    }
+    changed = tr("changed about {time}", time=tr.time(comparison.changed_at)) if comparison.changed_at else ""
+    meaning = tr("a period: the time from one renewal to the next, in which a binding can die")
+    return dressed(chart, tr("Before and after: {verdict}", verdict=named[comparison.verdict]), changed, meaning)
+
+
+def _side(tr: Translator, site: str, when: str, side: Side) -> dict[str, object]:
+    losses = tr.count("{n} loss", "{n} losses", side.losses)
+    periods = tr.count("{n} period", "{n} periods", side.periods)
+    text = tr("{losses} in {periods}", losses=losses, periods=periods)
+    if side.low_s is not None or side.high_s is not None:
+        text += "; " + tr("NAT timeout {bracket}", bracket=bracket(tr, side.low_s, side.high_s))
+    share = min(1.0, side.losses / side.periods) if side.periods else 0.0
+    return {"site": harmless(site), "when": when, "share": share, "text": text, "hours": side.hours}
 
 
 def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 4) -> Picture:

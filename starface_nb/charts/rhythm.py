@@ -121,7 +121,7 @@ def heatmap(
     """
     s = scene(case, language, site, peers, window)
     tr = s.tr
-    days = [tr(d) for d in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")]
+    days = [tr("Mon"), tr("Tue"), tr("Wed"), tr("Thu"), tr("Fri"), tr("Sat"), tr("Sun")]
     lost = (
         s.intervals.filter(pl.col("begin") >= s.begin)
         .group_by(day=pl.col("begin").dt.weekday(), hour=pl.col("begin").dt.hour())

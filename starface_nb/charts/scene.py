@@ -239,7 +239,5 @@ def table(frame: pl.DataFrame) -> alt.Data:
             parse[name] = "number"
         elif dtype == pl.Boolean:
             parse[name] = "boolean"
-        else:
-            parse[name] = "string"
     text = frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S", float_precision=3, quote_style="necessary")
-    return alt.InlineData(values=text, format={"type": "csv", "parse": parse})
+    return alt.InlineData(values=text, format={"type": "csv", "parse": parse or None})

@@ -13,17 +13,18 @@ from starface_nb.charts.scene import harmless
 
 _STYLE = """<style>
 .sfnb{max-width:1100px}
-.sfnb .widget-label,.sfnb .jupyter-widget-label{min-width:110px}
+.sfnb .widget-label,.sfnb .jupyter-widget-label{min-width:110px;text-align:left}
 .sfnb-html,.sfnb-html p,.sfnb-html li,.sfnb-html td{color:var(--jp-ui-font-color1,#222);line-height:1.45}
 .sfnb-html h4{margin:.5em 0 .2em;font-size:1.05em}
+.sfnb-html .widget-html-content{line-height:1.45;padding-right:8px}
 .sfnb-html p{margin:.25em 0}
 .sfnb-html ul,.sfnb-html ol{margin:.25em 0;padding-left:1.4em}
 .sfnb-html td,.sfnb-html th{padding:1px 14px 1px 0;text-align:left;vertical-align:top}
 .sfnb-html td.n,.sfnb-html th.n{text-align:right}
 .sfnb-html svg{max-width:100%;height:auto}
-.sfnb-note{color:var(--jp-ui-font-color2,#666)}
-.sfnb-bad{color:var(--jp-error-color1,#c62828);font-weight:600}
-.sfnb-good{color:var(--jp-success-color1,#2e7d32);font-weight:600}
+.sfnb-html .sfnb-note{color:var(--jp-ui-font-color2,#666)}
+.sfnb-html .sfnb-bad{color:var(--jp-error-color1,#c62828);font-weight:600}
+.sfnb-html .sfnb-good{color:var(--jp-success-color1,#2e7d32);font-weight:600}
 .sfnb-box{border-left:4px solid #0072b2;padding:2px 12px;margin:6px 0;background:rgba(128,128,128,.1)}
 .sfnb-bar{background:rgba(128,128,128,.3);height:8px;border-radius:4px;width:260px;display:inline-block;margin-right:10px}
 .sfnb-bar i{background:#0072b2;height:8px;border-radius:4px;display:block}
@@ -69,7 +70,8 @@ def html(value: str = "", **layout: str) -> Any:
 def labelled(kind: Callable[..., Any], label: str, width: str = "420px", **options: Any) -> Any:
     """Return an input with a label that stands beside it in full."""
     style = {"description_width": "110px"}
-    return kind(description=label, style=style, layout=widgets.Layout(width=width, max_width="100%"), **options)
+    layout = widgets.Layout(width=width, max_width="100%", margin="2px 16px 2px 0")
+    return kind(description=label, style=style, layout=layout, **options)
 
 
 def picture(chart: Any) -> str:

@@ -152,7 +152,10 @@ class ChecklistPanel(Panel):
         return kind.get(step.kind, self._ask_choice)(step)
 
     def _choice(self, step: Step) -> Any:
-        options = [(self._tr("not answered"), _NONE), *((a.label, a.id) for a in step.answers)]
+        logged = self._from_log.get(step.id)
+        found = step.answer(logged.answer_id) if step.from_log and logged else None
+        none = self._tr("as the log says: {answer}", answer=found.label) if found else self._tr("not answered")
+        options = [(none, _NONE), *((a.label, a.id) for a in step.answers)]
         kept = given(self.answers.all(), step.id).answer
         value = kept if step.answer(kept) else _NONE
         return labelled(widgets.RadioButtons, self._tr("Answer"), width="98%", options=options, value=value)
@@ -279,7 +282,11 @@ class ChecklistPanel(Panel):
             boxes[port.id] = tick
             name = f"<b>{safe(port.port)}/{safe(port.protocol)}</b> {safe(port.purpose)}"
             text = f"{name} <span class='sfnb-note'>({safe(port.scope)}; {safe(port.direction)})</span>"
-            lines.append(widgets.HBox([tick, html(text)], layout=widgets.Layout(width="100%", align_items="center")))
+            lines.append(
+                widgets.HBox(
+                    [tick, html(text)], layout=widgets.Layout(width="100%", align_items="center", flex="0 0 auto")
+                )
+            )
         self._value = lambda: {port: tick.value for port, tick in boxes.items() if tick.value} or None
         return [widgets.VBox(lines, layout=widgets.Layout(max_height="360px", overflow_y="auto", width="100%"))]
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from starface_nb.cases import AnswerStore, Case
     from starface_nb.reading.log import Log
 
+_KEPT = "case:"
+
 
 class LogChooser(Panel):
     """Choose a log from an inbox folder or by its path, the time zone, the keepalive and the language.
@@ -130,7 +132,7 @@ class LogChooser(Panel):
             value=self.language,
         )
         self._said, self._view = html(), html()
-        self._read.on_click(lambda _: self._open([str(self._path.value).strip() or self._log.value]))
+        self._read.on_click(lambda _: self._read_chosen())
         again.on_click(lambda _: self._look())
         for setting in (self._zone, self._keepalive, self._language):
             setting.observe(self._settings, "value")
@@ -153,12 +155,22 @@ class LogChooser(Panel):
         if self._inbox.is_dir():
             entries = sorted(p for p in self._inbox.iterdir() if not p.name.startswith("."))
             found += [(f"{harmless(p.name)} ({_size(p)})", str(p)) for p in entries]
+        if self._cases is not None:
+            kept = sorted(p.parent for p in Path(self._cases).glob("*/case.json"))
+            found += [(tr("customer {name}", name=harmless(p.name)), f"{_KEPT}{p}") for p in kept]
         known = {value for _, value in found}
         mine = [(harmless(Path(p).name), p) for p in self.paths if p not in known]
         return [*mine, *found]
 
     def _look(self) -> None:
         self._log.options = self._found()
+
+    def _read_chosen(self) -> None:
+        typed, chosen = str(self._path.value).strip(), str(self._log.value)
+        if not typed and chosen.startswith(_KEPT):
+            self._open([], folder=chosen.removeprefix(_KEPT))
+        else:
+            self._open([typed or chosen])
 
     def _open(self, paths: list[str], **place: Any) -> None:
         """Read a log with the settings on the screen; what was open stays open when that fails."""
@@ -170,7 +182,7 @@ class LogChooser(Panel):
             place = {"root": None if paths == [str(samples.path())] else self._cases}
         try:
             opened = open_case(
-                paths,
+                paths or None,
                 time_zone=self._zone.value,
                 keepalive_s=60 * self._keepalive.value,
                 language=self._language.value,

@@ -87,10 +87,11 @@ class Explorer(Panel):
             options=options,
             index=(0, len(options) - 1),
             continuous_update=False,
+            readout=False,
         )
         self._all_phones = widgets.Button(description=tr("all phones"), tooltip=tr("take back the choice of phones"))
         self._all_phones.on_click(lambda _: setattr(self._peers, "value", ()))
-        self._timeline, self._picture, self._table, self._said = html(), html(), html(), html()
+        self._timeline, self._picture, self._table, self._said, self._span = (html() for _ in range(5))
         self._list = labelled(widgets.Select, tr("Intervals"), width="98%", options=[], rows=9)
         self._list.add_class("sfnb-mono")
         self._lines = html()
@@ -103,6 +104,7 @@ class Explorer(Panel):
         self._show(
             rows(left, self._peers),
             self._window,
+            self._span,
             self._said,
             self._timeline,
             self._picture,
@@ -127,10 +129,10 @@ class Explorer(Panel):
         site = self._site.value
         phones = self.case.phones if site == _ALL else self.case.phones.filter(pl.col("site") == site)
         ordered = phones.sort("losses", "peer", descending=[True, False])
-        losses = self._tr.count
+        tr = self._tr
         return [
-            (f"{harmless(p)} ({losses('{n} loss', '{n} losses', n)})", p)
-            for p, n in ordered.select("peer", "losses").iter_rows()
+            (f"{harmless(peer)} ({tr.count('{n} loss', '{n} losses', n)})", peer)
+            for peer, n in ordered.select("peer", "losses").iter_rows()
         ]
 
     def _new_site(self, _: object) -> None:
@@ -144,6 +146,8 @@ class Explorer(Panel):
 
     def _redraw(self) -> None:
         first, last = self.window
+        shown = {"first": self._tr.time(first), "last": self._tr.time(last)}
+        self._span.value = note(self._tr("{first} to {last}", **shown))
         part = self._chosen_part()
         wanted = self.case.intervals
         peers = set(part["peers"] or (value for _, value in self._peers.options))
@@ -188,8 +192,14 @@ class Explorer(Panel):
     def _by_phone(self) -> str:
         tr, names = self._tr, cause_names(self._tr)
         counted = (
-            self.selection.group_by("peer", "site")
-            .agg(n=pl.len(), s=pl.col("seconds").sum(), cause=pl.col("cause").cast(pl.String).mode().sort().first())
+            self.selection.sort("start", "peer")
+            .group_by("peer", maintain_order=True)
+            .agg(
+                pl.col("site").last(),
+                n=pl.len(),
+                s=pl.col("seconds").sum(),
+                cause=pl.col("cause").cast(pl.String).mode().sort().first(),
+            )
             .sort("n", "peer", descending=[True, False])
         )
         titles = tr("Phone"), tr("Site"), tr("Losses"), tr("Unreachable for"), tr("Commonest cause")
@@ -241,8 +251,8 @@ def log_lines(case: Diagnosis, interval: dict[str, Any], before: int, after: int
 
 def _context(case: Diagnosis, file: str, offset: int, before: int, after: int) -> str:
     try:
-        lines = case.log.context(file, offset, before, after)
-    except StarfaceError as error:
+        lines = case.log.context({"file": file, "offset": offset}, before, after).lines
+    except (StarfaceError, OSError) as error:
         return bad(str(error))
-    text = "\n".join(f"<b>{safe(line.text)}</b>" if line.is_hit else safe(line.text) for line in lines)
-    return f'<div class="sfnb-lines">{text}</div>'
+    texts = [f"<b>{safe(line.text)}</b>" if line.is_hit else safe(line.text) for line in lines]
+    return f'<div class="sfnb-lines">{chr(10).join(texts)}</div>'
