@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starface_nb.cases.answers import AnswerConflictError, AnswerStore
-    from starface_nb.cases.case import Case, open_case
+    from starface_nb.cases.case import Case
     from starface_nb.cases.copies import copy_notebooks
+    from starface_nb.cases.opening import open_case
     from starface_nb.cases.record import CaseError
     from starface_nb.cases.runner import run_notebooks
 
@@ -18,7 +19,7 @@ _HOMES = {
     "Case": "case",
     "CaseError": "record",
     "copy_notebooks": "copies",
-    "open_case": "case",
+    "open_case": "opening",
     "run_notebooks": "runner",
 }
 __all__ = [

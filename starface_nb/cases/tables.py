@@ -7,7 +7,7 @@ from html import escape
 
 import polars as pl
 
-from starface_nb.charts.scene import plain
+from starface_nb.charts.scene import harmless, plain
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 
@@ -56,6 +56,21 @@ class Table:
             "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in self.frame.rows()
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Lines of plain text; two blanks in front make a line a detail of the one above."""
+
+    lines: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(harmless, self.lines))
+
+    def _repr_html_(self) -> str:
+        style = ' style="margin-left:2em"'
+        told = ((line, style if line.startswith(" ") else "") for line in self.lines if line.strip())
+        return "".join(f"<p{indent}>{escape(harmless(line.strip()))}</p>" for line, indent in told)
 
 
 def readable(frame: pl.DataFrame, time_zone: str, rows: int = 12) -> Table:

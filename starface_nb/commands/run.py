@@ -55,10 +55,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _execute(copies: list[Path]) -> list[Executed]:
     from starface_nb.cases.runner import code_cells, run_notebooks
-    from starface_nb.progress import progress
+    from starface_nb.progress import Progress
 
-    with progress(sum(map(code_cells, copies)), "notebooks", unit="cells") as bar:
-        return run_notebooks(copies, on_cell=lambda path, done, cells: bar.update(1))  # noqa: ARG005
+    with Progress(sum(map(code_cells, copies)), "notebooks", unit="cells") as bar:
+        return run_notebooks(copies, on_cell=lambda path, done, cells: bar.advance())  # noqa: ARG005
 
 
 def _report(case: Case, folder: Path) -> Path:
