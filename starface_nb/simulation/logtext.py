@@ -71,7 +71,7 @@ def lines(rows: list[Row], scenario: Scenario) -> Iterator[Line]:
                 yield t, level, source, text, {"kind": "restart"} if source == "pbx.c" else None
         elif kind == "rotate":
             yield t, None, "", _BUILT.format(version=version), {"kind": "rotate"}
-            yield t, "VERBOSE", "logger.c", "Asterisk Queue Logger restarted", None
+            yield t, "VERBOSE", "logger.c", "Asterisk Queue Logger restarted", {"kind": "rotate"}
         elif kind == "shutdown":
             yield t, *_SIP[kind], "Asterisk cleanly ending (0).", {"kind": "shutdown"}
         elif kind == "cleanups":
@@ -135,7 +135,7 @@ def _pjsip_lines(t: float, kind: str, peer: str, a: object, b: object) -> Iterat
     else:
         reason = "expiration" if kind == "expired" else "request"
         yield (t, "VERBOSE", registrar, f"Removed contact '{uri}' from AOR '{peer}' due to {reason}",
-               base | {"kind": kind, "detail": reason})  # fmt: skip
+               base | {"kind": kind})  # fmt: skip
         yield t, "VERBOSE", options, f"Contact {peer}/{uri} has been deleted", None
 
 

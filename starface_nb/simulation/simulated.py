@@ -68,7 +68,10 @@ class Simulated:
         return Log(self.events, UNPARSED.empty(), (file,), scenario.time_zone, first, last)
 
     def write(self, folder: str | Path) -> Path:
-        """Write `pbx.log` (its older parts as `pbx.log.1` and so on, oldest last) and `truth.json`; return the log."""
+        """Write `pbx.log`, its older parts as `pbx.log.1` and so on, and `truth.json`; return the log.
+
+        A date format of one's own is named in a `logger.conf` beside them.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         cuts = [i for i, row in enumerate(self.lines) if "Asterisk Queue Logger restarted" in row]
@@ -81,6 +84,9 @@ class Simulated:
             name = f"pbx.log.{age}" if age else "pbx.log"
             end = "" if not age and self.scenario.style.cut_last else "\n"
             (folder / name).write_text("\n".join(part) + end, encoding="utf-8", newline="\n")
+        if self.scenario.style.date_format not in ("iso", "iso_ms", "short"):
+            conf = f"[general]\ndateformat = {self.scenario.style.date_format}\n"
+            (folder / "logger.conf").write_text(conf, encoding="utf-8", newline="\n")
         text = json.dumps(self.truth, indent=1, ensure_ascii=False)
         (folder / "truth.json").write_text(text + "\n", encoding="utf-8", newline="\n")
         return folder / "pbx.log"

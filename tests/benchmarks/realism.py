@@ -56,7 +56,7 @@ def mirror(truth: dict, log: str) -> Scenario:
             )
             for p in s["phones"]
         )
-        sites.append(Site(s["site"], s["public_ip"], phones, router, s["loss_rate"] / 2))
+        sites.append(Site(s["site"], s["public_ip"], phones, router, s["loss_rate"]))
         faults += _bursts(truth, s, hours)
         faults += [
             Fault("router_change", at, at, s["site"],
