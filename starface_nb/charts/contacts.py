@@ -66,11 +66,8 @@ def addresses(
         )
         .properties(width=WIDTH - _LABEL, height=alt.Step(18 if len(order) <= 48 else 12))
     )
-    title = tr(
-        "{ports}, {addresses}",
-        ports=tr.count("{n} new port", "{n} new ports", counts[kinds[1]]),
-        addresses=tr.count("{n} new public address", "{n} new public addresses", counts[kinds[2]]),
-    )
+    ports = tr.count("{n} new port", "{n} new ports", counts[kinds[1]])
+    title = ports + ", " + tr.count("{n} new public address", "{n} new public addresses", counts[kinds[2]])
     hidden = moves["label"].n_unique() - len(order)
     note = (
         tr.count(
@@ -175,11 +172,8 @@ def rtt(
     text = base.mark_text(**TEXT, align="right", baseline="bottom", dx=-4, dy=-2).encode(
         text="text:N", x=alt.value("width")
     )
-    title = tr(
-        "{answers}, {late}",
-        answers=tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height),
-        late=tr.count("{n} late", "{n} late", late),
-    )
+    answers = tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height)
+    title = answers + ", " + tr.count("{n} late", "{n} late", late)
     note = tr("the log names a round-trip time only when a phone changes its state")
     some = tr("one mark in {n} is drawn", n=tr.number(every)) if every > 1 else ""
     return dressed(alt.layer(points, rule, text).properties(width=WIDTH - 60, height=260), title, note, some)

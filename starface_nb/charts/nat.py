@@ -79,7 +79,7 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
     )
     row = next(iter(case.sites.filter(pl.col("site") == site).iter_rows(named=True)), None)
     told = verdict(tr, row) or tr("nothing known of the NAT timeout")
-    title = tr("{site}: {verdict}", site=site or tr("no site"), verdict=told)
+    title = f"{site or tr('no site')}: {told}"
     changed = row["changed_at"] if row else None
     when = tr("the timeout changed about {time}", time=tr.time(changed)) if changed else ""
     used = tr.count("{n} cycle as a bracket", "{n} cycles as brackets", data.height)

@@ -11,6 +11,7 @@ from starface_nb.analysis.compare import Comparison, Side
 from starface_nb.charts.overview import bracket
 from starface_nb.charts.scene import harmless, plain, table
 from starface_nb.charts.theme import COLOURS, TEXT, WIDTH, Picture, dressed
+from starface_nb.guide.causes import cause_name
 from starface_nb.guide.i18n import Translator, translator
 
 _MOST_CUSTOMERS = 48
@@ -98,7 +99,7 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 4) ->
         f"{row['rank']}. {row['name']}\n{_verdict(tr, row)}"
         for row in shown.with_columns(name=plain("customer")).to_dicts()
     ]
-    kinds = [tr("NAT expiry"), tr("other causes")]
+    kinds = [cause_name("nat_expiry", tr), tr("other causes")]
     data = _bins(shown.with_columns(pl.Series("name", names, dtype=pl.String)), kinds)
     x = alt.X("bin:Q", axis=None)
     y = alt.Y("from:Q", axis=alt.Axis(title=None, tickCount=2, format="d", tickMinStep=1, grid=False))
