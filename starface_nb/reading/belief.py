@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
-from starface_nb.errors import InputError
 from starface_nb.reading import catalogue, layouts
-from starface_nb.reading.context import read_range
+from starface_nb.reading.dumps import bytes_between, in_dump
 from starface_nb.reading.scan import Hits
 
-# A received SIP message is at most a UDP datagram or chan_sip's TCP limit; a dump without its end within this is cut.
-DUMP_BYTES = 128 << 10
 _MOST_CHECKED = 1000
 
 DUMP = "inside a dump of a received or sent message"
@@ -23,6 +19,7 @@ UNKNOWN = "begins like an event, but its wording is not known"
 UNFINISHED = "the last line is not finished"
 _HEADERLESS = ("none", "stamped")
 _PREFIXED = ("prefixed", "prefixed-opened")
+_GIVEN = ("offset", "line", "edge", "text", "dumped")
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Habits:
     Attributes
     ----------
     prefixes : tuple of str
-        Shapes (digits as 9) of what stands before the header throughout; empty where nothing does.
+        Shapes (digits as 9, dashes as colons) of what stands before the header throughout; empty where nothing does.
     headed : bool
         Every entry has a header, so that a line without one continues the entry before.
     console : bool
@@ -50,10 +47,18 @@ def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
     Parameters
     ----------
     rows : polars.DataFrame
-        Lines in the file's order, with `offset`, `line` (null for a line that is no candidate) and `text`.
+        Lines in the file's order, with `offset`, `line` (null for a line that is no candidate), `edge` (whether it is
+        one of the file's first or last) and `text`.
+
+    Returns
+    -------
+    polars.DataFrame
+        With the parts of the header, `message` and `dumped`.
+    Habits
     """
-    rows = pl.concat([rows, layouts.read_headers(rows["text"])], how="horizontal")
-    habit = habits(rows)
+    dumped = pl.Series("dumped", in_dump(rows, hits.name))
+    rows = pl.concat([rows.with_columns(dumped), layouts.read_headers(rows["text"])], how="horizontal")
+    habit = habits(rows.filter(~pl.col("dumped")))
     if not habit.prefixes:
         rows = _read_again(rows, pl.col("layout").is_in(_PREFIXED))
     return with_swallowed(rows, hits, habit), habit
@@ -61,7 +66,7 @@ def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
 
 def _read_again(rows: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
     """Read lines anew whose apparent header stands in the middle of their text."""
-    wrong = rows.filter(which).select("offset", "line", "text")
+    wrong = rows.filter(which).select(_GIVEN)
     if not wrong.height:
         return rows
     again = pl.concat([wrong, layouts.read_headers(wrong["text"], prefixed=False)], how="horizontal")
@@ -69,27 +74,27 @@ def _read_again(rows: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
 
 
 def habits(rows: pl.DataFrame) -> Habits:
-    """Return the habits of a file's lines; `rows` has `layout`, `level` and `prefix`."""
+    """Return the habits of a file's lines; `rows` has `layout`, `level`, `prefix` and `edge`, and none from dumps."""
     known = layouts.layouts()
     headed_by = ["json", *(one.name for one in known if one.style == "file" and not one.prefixed)]
     console_by = [one.name for one in known if one.style == "console"]
     layout = pl.col("layout")
     plain = layout.is_in(console_by) & (pl.col("level") == "VERBOSE")  # a console shows verbose lines without a header
-    headed, console, prefixed = rows.select(
+    headed, console = rows.select(
         (layout.is_in(headed_by) | plain).sum().alias("headed"),
         (layout.is_in(console_by) & ~plain).sum().alias("console"),
-        (layout == "prefixed").sum().alias("prefixed"),
     ).row(0)
-    prefixes: tuple[str, ...] = ()
-    if prefixed > headed + console:
-        shapes = rows.filter(pl.col("layout") == "prefixed").select(_shape()).to_series().value_counts()
-        prefixes = tuple(shapes.filter(pl.col("count") * 20 >= prefixed)["prefix"].sort())
-        headed += prefixed
-    return Habits(prefixes, headed > console, console > 0)
+    ends = rows.filter(pl.col("edge") & (pl.col("text") != ""))
+    prefixed = ends.filter(pl.col("layout") == "prefixed")
+    if 2 * prefixed.height <= ends.height:
+        return Habits((), headed > console, console > 0)
+    shapes = prefixed.select(_shape()).to_series().value_counts()
+    usual = shapes.filter(pl.col("count") * 50 >= prefixed.height)["prefix"]
+    return Habits(tuple(usual.sort()), headed=True, console=False)
 
 
 def _shape() -> pl.Expr:
-    return pl.col("prefix").str.replace_all(r"\d+", "9")
+    return pl.col("prefix").str.replace_all(r"\d+", "9").str.replace_all("-", ":", literal=True)
 
 
 def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFrame:
@@ -100,19 +105,15 @@ def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFram
     """
     suspicious = pl.col("layout").is_in(_HEADERLESS) if habit.headed else pl.lit(value=False)
     suspicious |= pl.col("text").str.len_bytes() > layouts.CUT_AT
-    inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & suspicious)
+    inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & ~pl.col("dumped") & suspicious)
     inner = inner.filter(pl.col("text").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
     texts = {i: _swallowed(t, offset, hits) for i, t, offset in inner.select("i", "text", "offset").iter_rows()}
     texts = {i: text for i, text in texts.items() if text}
     if not texts:
         return rows
-    at = pl.Series(list(texts), dtype=pl.UInt32)
-    again = layouts.read_headers(pl.Series(list(texts.values())))
-    again = pl.concat(
-        [rows[at.to_list()].select("offset", "line"), pl.DataFrame({"text": list(texts.values())}), again],
-        how="horizontal",
-    )
-    others = rows.with_row_index("i").filter(~pl.col("i").is_in(at.implode())).drop("i")
+    given = rows[list(texts)].select(_GIVEN).with_columns(pl.Series("text", list(texts.values())))
+    again = pl.concat([given, layouts.read_headers(given["text"], prefixed=False)], how="horizontal")
+    others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(texts))).drop("i")
     return pl.concat([others, again]).sort("offset")
 
 
@@ -132,22 +133,20 @@ def _swallowed(text: str, offset: int, hits: Hits) -> str | None:
     return entry if start is not None and position - start >= layouts.CUT_AT else None
 
 
-def judged(rows: pl.DataFrame, found: pl.DataFrame, habit: Habits) -> pl.DataFrame:
+def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
     """Add `doubt` to the rows: why a line is not believed, null where it is.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        All lines in the file's order, with `offset`, `layout`, `prefix`, `message`, `bare` and `text`.
-    found : polars.DataFrame
-        What the catalogue reads of them, with `row`, `role` and `bytes`.
+        Lines with `dumped`, `layout`, `prefix`, `message` and `bare`.
     """
     marked = pl.col("message") != pl.col("bare")
     bare = pl.col("layout").is_in(_HEADERLESS)
     continued = bare & (pl.lit(habit.headed) | ((pl.col("layout") == "none") & pl.lit(habit.console) & ~marked))
     strange = pl.col("layout").is_in(_PREFIXED) & ~_shape().is_in(list(habit.prefixes))
     return rows.with_columns(
-        pl.when(pl.Series(_in_dump(rows, found)))
+        pl.when("dumped")
         .then(pl.lit(DUMP))
         .when(continued)
         .then(pl.lit(NO_HEADER))
@@ -155,39 +154,6 @@ def judged(rows: pl.DataFrame, found: pl.DataFrame, habit: Habits) -> pl.DataFra
         .then(pl.lit(NO_PREFIX))
         .alias("doubt")
     )
-
-
-def _in_dump(rows: pl.DataFrame, found: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Say for every row whether it stands in a dump of a SIP message.
-
-    A PJSIP dump says how many bytes it has; one of chan_sip reaches from its begin to the last end mark before the next
-    begin, so that an end mark in the received text does not end it.
-    """
-    inside = np.zeros(rows.height, dtype=np.bool_)
-    marks = found.filter(pl.col("role").is_in(["dump", "dump-end"]))
-    if not marks.height:
-        return inside
-    offset = rows["offset"].to_numpy()
-    size_of = rows["text"].str.len_bytes()
-    begin: int | None = None
-    for at, role, size in marks.select("row", "role", "bytes").iter_rows():
-        if role == "dump" and size is not None:
-            stop = offset[at] + size_of[at] + 1 + int(size)
-            inside[at + 1 : int(np.searchsorted(offset, stop))] = True
-            begin = None
-        elif role == "dump":
-            begin = at
-        elif begin is not None and offset[at] - offset[begin] <= DUMP_BYTES:
-            inside[begin + 1 : at] = True
-    return inside
-
-
-def bytes_between(name: str, start: int, end: int) -> bytes:
-    """Return a stretch of the log, or nothing where it can be read only once (a pipe)."""
-    try:
-        return read_range(name, start, end)
-    except InputError:
-        return b""
 
 
 def looks_like_event(unfinished: int) -> pl.Expr:

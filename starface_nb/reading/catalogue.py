@@ -17,7 +17,7 @@ from starface_nb.reading.schemas import KIND, TECH
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
 GROUPS = (
     "peer", "identity", "endpoint", "address", "port", "contact",
-    "rtt_ms", "limit_ms", "last_rtt_ms", "detail", "state", "bytes",
+    "rtt_ms", "limit_ms", "last_rtt_ms", "detail", "state",
 )  # fmt: skip
 _FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt32,
@@ -45,6 +45,7 @@ NEEDLES = (
     b"last minute cleanups",
     b"Logging resumed",
     b"<---",
+    b"ransmitting ",
     b"configured AORs",
     b"not found for endpoint",
 )

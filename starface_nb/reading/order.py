@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,15 +16,15 @@ _KEY = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "detail", "
 
 def without_copies(hits: list[Hits]) -> tuple[list[Hits], list[str]]:
     """Drop files whose content was read already, and say so."""
-    seen: dict[tuple[str, int], str] = {}
-    kept, notes = [], []
+    kept: dict[tuple[str, int], Hits] = {}
+    notes = []
     for one in hits:
-        first = seen.setdefault((one.fingerprint, one.bytes), one.name)
-        if first == one.name and one not in kept:
-            kept.append(one)
+        key = (one.fingerprint, one.bytes)
+        if key in kept:
+            notes.append(f"{one.name}: the same content as {kept[key].name}; read once.")
         else:
-            notes.append(f"{one.name}: the same content as {first}; read once.")
-    return kept, notes
+            kept[key] = one
+    return list(kept.values()), notes
 
 
 def in_time_order(parsed: list[Parsed]) -> list[Parsed]:
@@ -63,11 +62,9 @@ def _overlap(a: Parsed, b: Parsed) -> tuple[datetime | None, datetime | None]:
 def _minus(events: pl.DataFrame, other: pl.DataFrame, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
     """Return `events` without those that `other` holds too between two times, and how many were dropped."""
     within = pl.col("time").is_between(start, end)
-    there = Counter(other.filter(within).select(_KEY).iter_rows())
-    numbered = events.with_columns(within.fill_null(value=False).alias("within"))
-    keep = []
-    for inside, *key in numbered.select("within", *_KEY).iter_rows():
-        copy = inside and there[tuple(key)] > 0
-        there[tuple(key)] -= copy
-        keep.append(not copy)
-    return events.filter(pl.Series(keep, dtype=pl.Boolean)), len(keep) - sum(keep)
+    nth = pl.int_range(pl.len()).over(_KEY).alias("nth")
+    there = other.filter(within).select(*_KEY, nth)
+    mine = events.with_row_index("row").filter(within).select("row", *_KEY, nth)
+    copies = mine.join(there, on=[*_KEY, "nth"], how="semi", nulls_equal=True)["row"]
+    kept = events.with_row_index("row").filter(~pl.col("row").is_in(copies.implode())).drop("row")
+    return kept, copies.len()

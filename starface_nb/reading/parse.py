@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.reading import belief, catalogue, clock, layouts
+from starface_nb.reading.dumps import bytes_between
 from starface_nb.reading.fields import typed
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.scan import Hits
@@ -74,12 +75,15 @@ def _edge(hits: Hits) -> tuple[list[bytes], list[int]]:
 
 
 def _rows(hits: Hits) -> pl.DataFrame:
-    """Return all lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
+    """Return the lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
     extra, offsets = _edge(hits)
     own = pl.DataFrame({"offset": hits.offset, "line": hits.line, "text": decode(hits.lines)})
     more = pl.DataFrame({"offset": pl.Series(offsets, dtype=pl.Int64), "text": decode(extra)}).unique("offset")
-    more = more.join(own, on="offset", how="anti").with_columns(pl.lit(None, pl.Int64).alias("line"))
-    return pl.concat([own, more.select("offset", "line", "text")]).sort("offset")
+    own = own.with_columns(pl.col("offset").is_in(more["offset"].implode()).alias("edge"))
+    more = more.join(own, on="offset", how="anti")
+    more = more.with_columns(pl.lit(None, pl.Int64).alias("line"), pl.lit(value=True).alias("edge"))
+    columns = ["offset", "line", "edge", "text"]
+    return pl.concat([own.select(columns), more.select(columns)]).sort("offset")
 
 
 def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
@@ -96,7 +100,7 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     rows, habit = belief.with_headers(_rows(hits), hits)
     rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
     found = catalogue.match(rows["bare"], rows["module"])
-    rows = belief.judged(rows, found, habit)
+    rows = belief.judged(rows, habit)
     rows, notes = _timed(rows, hits, time_zone, year)
     found = typed(pl.concat([found, rows[found["row"]]], how="horizontal"))
     gaps = found.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
@@ -154,7 +158,7 @@ def _all_times(
     hits: Hits, start: int, end: int, formats: tuple[str, ...], newest: datetime, at: int
 ) -> tuple[clock.Micros, clock.Micros]:
     """Return offsets and local times of all lines between two byte offsets."""
-    raw = belief.bytes_between(hits.name, start, end).split(b"\n")
+    raw = bytes_between(hits.name, start, end).split(b"\n")
     offsets = start + np.cumsum([0, *(len(text) + 1 for text in raw[:-1])])
     stamps = layouts.read_headers(decode([text[:200] for text in raw]))["stamp"]
     near = clock.datetime_of(at) or newest
