@@ -7,19 +7,21 @@ odds of a cure are even.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from math import ceil, comb, exp, log
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 
+from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.estimate import estimate_timeout
+from starface_nb.analysis.exposure import Exposure, Window, bracket, expose, side_of
 from starface_nb.analysis.sites import UNKNOWN
+from starface_nb.errors import SettingError
 
-VERDICTS = ("fixed", "improved", "unchanged", "worse", "cannot_tell")
+__all__ = ["Comparison", "Side", "SiteComparison", "compare", "compare_at"]
+
 SURE = 0.95
 """Probability from which a verdict is given."""
 LEAST_MISS = 0.02
@@ -38,114 +40,6 @@ LEAST_PERIODS = 2
 """Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side of the change at one site: NAT losses, the periods that could have held one, hours, and the bracket."""
-
-    losses: int
-    periods: int
-    hours: float
-    low_s: float | None
-    high_s: float | None
-
-
-@dataclass(frozen=True)
-class SiteComparison:
-    """What the change did at one site.
-
-    Attributes
-    ----------
-    site : str
-        As in the second log.
-    verdict : str
-        One of `VERDICTS`.
-    probability : float
-        Of the verdict; for `cannot_tell` that of a cure.
-    changed_at : datetime or None
-        When the timeout changed, UTC.
-    hours_needed : float or None
-        Further hours of log until a cure could be told, if nothing happens in them.
-    low_s, high_s : float or None
-        What is known of the timeout by now, seconds; after a keepalive experiment with both logs' evidence.
-    reason : str
-        Key of the sentence that explains the verdict.
-    """
-
-    site: str
-    verdict: str
-    probability: float
-    changed_at: datetime | None
-    hours_needed: float | None
-    before: Side
-    after: Side
-    low_s: float | None
-    high_s: float | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Did the change fix it, over all sites; `before` and `after` count the sites that had NAT losses."""
-
-    verdict: str
-    probability: float
-    changed_at: datetime | None
-    hours_needed: float | None
-    before: Side
-    after: Side
-    sites: tuple[SiteComparison, ...]
-    time_zone: str = "Europe/Berlin"
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing needs action any more: cured, or never lost."""
-        return self.verdict == "fixed" or {s.reason for s in self.sites} == {"never_lost"}
-
-    def to_json(self) -> dict[str, object]:
-        """Return the comparison as `starface-nb compare --json` prints it."""
-        zone = ZoneInfo(self.time_zone)
-
-        def side(one: Side) -> dict[str, object]:
-            return {"losses": one.losses, "periods": one.periods, "hours": round(one.hours, 2),
-                    "bracket": {"low_s": one.low_s, "high_s": one.high_s}}  # fmt: skip
-
-        def common(one: Comparison | SiteComparison) -> dict[str, object]:
-            return {
-                "verdict": one.verdict,
-                "probability": round(one.probability, 4),
-                "changed_at": one.changed_at.astimezone(zone).isoformat() if one.changed_at else None,
-                "hours_needed": one.hours_needed,
-                "before": side(one.before),
-                "after": side(one.after),
-            }
-
-        sites = [
-            {"site": s.site, **common(s), "nat_timeout": {"low_s": s.low_s, "high_s": s.high_s}, "reason": s.reason}
-            for s in self.sites
-        ]
-        return {"schema": "starface-nb/compare/1", **common(self), "sites": sites}
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A stretch of one diagnosis: a site's phones between two moments."""
-
-    case: Diagnosis
-    site: str
-    start: datetime
-    end: datetime
-    joined: bool = False
-
-
-@dataclass
-class _Exposure:
-    """Per phone: periods that could have held a NAT loss, NAT losses, whether the log shows the phone at all."""
-
-    periods: dict[str, int] = field(default_factory=dict)
-    losses: dict[str, int] = field(default_factory=dict)
-    shown: set[str] = field(default_factory=set)
 
 
 def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | None = None) -> Comparison:
@@ -186,7 +80,13 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
         Aware; where not given, each site is cut where its timeout was found to change.
     keepalive_after_s : float, optional
         As in `compare`.
+
+    Raises
+    ------
+    SettingError
+        `at` has no time zone, or lies outside the log.
     """
+    at = _moment(case, at) if at is not None else None
     found = []
     for site in case.sites["site"]:
         window = _whole(case, site)
@@ -194,10 +94,20 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
             continue
         changed = _changed_at(case, site)
         cut = at or changed or window.start + (window.end - window.start) / 2
-        cut = min(max(cut, window.start), window.end)
         left, right = replace(window, end=cut), replace(window, start=cut, joined=True)
         found.append(_judge(left, right, at or changed, grace=bool(at or changed), keepalive=keepalive_after_s))
     return _overall(found, case.log.time_zone)
+
+
+def _moment(case: Diagnosis, at: datetime) -> datetime:
+    first, last = case.log.first, case.log.last
+    if at.tzinfo is None:
+        raise SettingError(f"The time {at} has no time zone.", next_step="Give an aware datetime.")
+    if first is None or last is None or not first < at < last:
+        zone = ZoneInfo(case.log.time_zone)
+        span = f"{first.astimezone(zone)} to {last.astimezone(zone)}" if first and last else "no time at all"
+        raise SettingError(f"The time {at} lies outside the log.", next_step=f"The log covers {span}.")
+    return at.astimezone(UTC)
 
 
 # -- which site is which ----------------------------------------------------------------------------------------------
@@ -223,10 +133,10 @@ def _homeless_well(case: Diagnosis) -> bool:
     return not case.phones.filter(pl.col("site") == UNKNOWN, pl.col("peer").is_in(lost.to_list())).height
 
 
-def _whole(case: Diagnosis, site: str) -> _Window | None:
+def _whole(case: Diagnosis, site: str) -> Window | None:
     if case.log.first is None or case.log.last is None:
         return None
-    return _Window(case, site, case.log.first, case.log.last)
+    return Window(case, site, case.log.first, case.log.last)
 
 
 def _changed_at(case: Diagnosis, site: str) -> datetime | None:
@@ -234,84 +144,31 @@ def _changed_at(case: Diagnosis, site: str) -> datetime | None:
     return found[0] if len(found) else None
 
 
-# -- exposure ---------------------------------------------------------------------------------------------------------
-
-
-def _expose(window: _Window, peers: list[str], periods: dict[str, float], ceiling: float, grace: bool) -> _Exposure:
-    """Count what could have been lost and what was; a raised timeout acts from each phone's next renewal."""
-    found = _Exposure()
-    frame = window.case.intervals.filter(pl.col("peer").is_in(peers))
-    first = _first_lines(window.case)
-    by_peer = {str(key[0]): part for key, part in frame.group_by("peer", maintain_order=True)}
-    for peer in peers:
-        period = periods.get(peer, window.case.settings.keepalive_s)
-        start = window.start + timedelta(seconds=period * 1.05 if grace else 0.0)
-        if peer in first:
-            found.shown.add(peer)
-            when, kind = first[peer]
-            start = max(start, when) if kind in ("registered", "reachable") and not window.joined else start
-        seconds = (window.end - start).total_seconds()
-        losses = 0
-        for row in by_peer.get(peer, frame.clear()).iter_rows(named=True):
-            away = (min(row["end"] or window.end, window.end) - max(row["start"], start)).total_seconds()
-            if row["cause"] != "nat_expiry":
-                # A longer loss of another cause ends in a renewal: the period it falls into proves nothing.
-                seconds -= away + (period if away > 64.0 else 0.0) if away > 0 else 0.0
-            elif start <= row["start"] < window.end:
-                losses += 1
-        found.periods[peer] = max(int((seconds - ceiling - 64.0) // period), losses if seconds > 0 else 0)
-        found.losses[peer] = losses if seconds > 0 else 0
-    return found
-
-
-def _first_lines(case: Diagnosis) -> dict[str, tuple[datetime, str]]:
-    events = case.log.events.filter(pl.col("peer").is_not_null(), pl.col("time").is_not_null())
-    first = events.group_by("peer", maintain_order=True).first()
-    return {peer: (time, str(kind)) for peer, time, kind in first.select("peer", "time", "kind").iter_rows()}
-
-
-def _bracket(window: _Window) -> tuple[float | None, float | None]:
-    """Return the bracket of the timeout from the cycles that began in the window, seconds; (None, None) without any."""
-    case = window.case
-    cycles = case.cycles.filter(
-        pl.col("site") == window.site,
-        pl.col("outcome") != "excluded",
-        pl.col("start") >= window.start,
-        pl.col("start") < window.end,
-    )
-    if not cycles.height:
-        return None, None
-    upper = cycles["upper_s"].fill_null(np.inf).to_numpy()
-    threshold = case.settings.keepalive_s
-    estimate = estimate_timeout(cycles["lower_s"].to_numpy(), upper, threshold=threshold, level=case.settings.level)
-    return round(estimate.low, 1), round(estimate.high, 1) if np.isfinite(estimate.high) else None
-
-
 # -- judgement --------------------------------------------------------------------------------------------------------
 
 
 def _judge(
-    left: _Window, right: _Window, changed: datetime | None, *, grace: bool, keepalive: float | None
+    left: Window, right: Window, changed: datetime | None, *, grace: bool, keepalive: float | None
 ) -> SiteComparison:
     touched, periods = _touched(left)
-    low, high = _bracket(left)
+    low, high = bracket(left)
     ceiling = high if high is not None else left.case.settings.keepalive_s
-    old = _expose(left, touched, periods, min(ceiling, 3600.0), grace=False)
+    old = expose(left, touched, periods, min(ceiling, 3600.0), grace=False)
     everyone = touched or _phones_at(left)
-    new = _expose(right, everyone, periods, min(ceiling, 3600.0), grace)
-    after = _bracket(right)
-    sides = _side(left, old, low, high), _side(right, new, *after)
+    new = expose(right, everyone, periods, min(ceiling, 3600.0), grace)
+    after = bracket(right)
+    sides = side_of(left, old, low, high), side_of(right, new, *after)
     if not touched:
         verdict, probability, reason = _nothing_before(right, sides[1])
         return SiteComparison(right.site, verdict, probability, changed, None, *sides, *after, reason)
     cured = _cured(old, new, _peers_shown(right))
     verdict, probability, reason = _verdict(cured, old, new, (low, high), after)
     needed = _hours_needed(old, new, right, periods) if verdict == "cannot_tell" else None
-    bracket = _narrowed((low, high), after, verdict, keepalive)
-    return SiteComparison(right.site, verdict, probability, changed, needed, *sides, *bracket, reason)
+    now = _narrowed((low, high), after, verdict, keepalive)
+    return SiteComparison(right.site, verdict, probability, changed, needed, *sides, *now, reason)
 
 
-def _touched(window: _Window) -> tuple[list[str], dict[str, float]]:
+def _touched(window: Window) -> tuple[list[str], dict[str, float]]:
     """Return the phones that were lost by the NAT timeout, and every phone's re-REGISTER period in seconds."""
     case = window.case
     lost = case.intervals.filter(
@@ -323,25 +180,16 @@ def _touched(window: _Window) -> tuple[list[str], dict[str, float]]:
     return peers, {peer: period or case.settings.keepalive_s for peer, period in rows}
 
 
-def _phones_at(window: _Window) -> list[str]:
+def _phones_at(window: Window) -> list[str]:
     return window.case.phones.filter(pl.col("site") == window.site, ~pl.col("trunk"))["peer"].sort().to_list()
 
 
-def _peers_shown(window: _Window) -> bool:
+def _peers_shown(window: Window) -> bool:
     events = window.case.log.events
     return events.filter(pl.col("peer").is_not_null(), pl.col("time") >= window.start).height > 0
 
 
-def _side(window: _Window, exposure: _Exposure, low: float | None, high: float | None) -> Side:
-    hours = (window.end - window.start).total_seconds() / 3600.0
-    losses = window.case.intervals.filter(
-        pl.col("peer").is_in(list(exposure.periods)), pl.col("cause") == "nat_expiry",
-        pl.col("start") >= window.start, pl.col("start") < window.end,
-    )  # fmt: skip
-    return Side(losses.height, sum(exposure.periods.values()), hours, low, high)
-
-
-def _cured(old: _Exposure, new: _Exposure, peers_shown: bool) -> float:
+def _cured(old: Exposure, new: Exposure, peers_shown: bool) -> float:
     """Return the probability of a cure."""
     whole = {"as before": log(1.0 - PARTIAL), "partly": log(PARTIAL)}
     well = 0.0
@@ -361,8 +209,8 @@ def _cured(old: _Exposure, new: _Exposure, peers_shown: bool) -> float:
 
 def _verdict(
     cured: float,
-    old: _Exposure,
-    new: _Exposure,
+    old: Exposure,
+    new: Exposure,
     before: tuple[float | None, float | None],
     after: tuple[float | None, float | None],
 ) -> tuple[str, float, str]:
@@ -392,7 +240,7 @@ def _moved(before: tuple[float | None, float | None], after: tuple[float | None,
     return int(new_low >= high - SLOP_S) - int(new_high <= low + SLOP_S)
 
 
-def _long_enough(new: _Exposure) -> bool:
+def _long_enough(new: Exposure) -> bool:
     told = sum(periods >= LEAST_PERIODS for periods in new.periods.values())
     return 2 * told >= max(len(new.periods), 1)
 
@@ -402,7 +250,7 @@ def _at_most(k: int, n: int, p: float) -> float:
     return sum(comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(min(k, n) + 1)) if k >= 0 else 0.0
 
 
-def _nothing_before(right: _Window, after: Side) -> tuple[str, float, str]:
+def _nothing_before(right: Window, after: Side) -> tuple[str, float, str]:
     """Judge a site without NAT losses before the change."""
     row = right.case.sites.filter(pl.col("site") == right.site)
     verdict = str(row["verdict"][0]) if row.height else "undetermined"
@@ -413,9 +261,9 @@ def _nothing_before(right: _Window, after: Side) -> tuple[str, float, str]:
     return "unchanged", 1.0 - float(row["probability_too_short"][0] or 0.0), "never_lost"
 
 
-def _hours_needed(old: _Exposure, new: _Exposure, window: _Window, periods: dict[str, float]) -> float | None:
+def _hours_needed(old: Exposure, new: Exposure, window: Window, periods: dict[str, float]) -> float | None:
     """Return how many more quiet hours would tell a cure; None where no reasonable log would."""
-    ahead = _Exposure(dict(new.periods), dict(new.losses), set(new.shown))
+    ahead = Exposure(dict(new.periods), dict(new.losses), set(new.shown))
     keepalive = window.case.settings.keepalive_s
     for hours in [h / 2 for h in range(1, 97)] + list(range(50, 337, 2)):
         for peer, periods_now in new.periods.items():

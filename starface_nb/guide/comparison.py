@@ -8,7 +8,7 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text
 
 if TYPE_CHECKING:
-    from starface_nb.analysis.compare import Comparison, Side, SiteComparison
+    from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
     from starface_nb.analysis.experiment import Experiment, Outcome
 
 VERDICTS = {

@@ -1,0 +1,182 @@
+"""Before and after: fixed, unchanged, or how much more log it takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb.analysis.compare import Comparison, compare, compare_at
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.cli import main
+from starface_nb.guide.comparison import comparison_text
+from starface_nb.guide.i18n import LANGUAGES, translator
+from starface_nb.simulation import Phone, Router, Scenario, Site, simulate
+
+RECORDED = Path(__file__).parents[2] / "data" / "recorded"
+FIXED = RECORDED / "fixed-router" / "pbx.log"
+TRUE_CHANGE = datetime(2026, 3, 13, 10, 45, 21, tzinfo=UTC)
+PHONES = tuple(Phone(f"20{i}.snomd345", jitter=0.008) for i in range(8))
+START = datetime(2026, 3, 3, 5, 40, tzinfo=UTC)
+
+
+def case(
+    timeout_s: float, hours: float, day: float = 0.0, count: int = 8, warm: float = 0.0, **router: str
+) -> Diagnosis:
+    where = Site("a", "203.0.113.7", PHONES[:count], Router(timeout_s, **router))  # type: ignore[arg-type]
+    scenario = Scenario((where,), hours, start=START + timedelta(days=day), warm_up_s=warm)
+    return sf.diagnose(simulate(scenario, int(day * 10) + 1).log)
+
+
+def test_the_recorded_fix_is_found_with_its_time() -> None:
+    found = compare_at(sf.diagnose(sf.read_log(FIXED)))
+    assert found.verdict == "fixed"
+    assert found.probability > 0.95
+    assert found.changed_at is not None
+    assert abs(found.changed_at - TRUE_CHANGE) <= timedelta(hours=1)
+    assert found.before.low_s is not None
+    assert found.before.high_s is not None
+    assert found.before.low_s < 1200 <= found.before.high_s + 1.5
+    assert found.after.high_s is None
+    assert found.settled
+
+
+def test_a_given_time_gives_the_same_verdict() -> None:
+    found = compare_at(sf.diagnose(sf.read_log(FIXED)), TRUE_CHANGE)
+    assert (found.verdict, found.changed_at) == ("fixed", TRUE_CHANGE)
+
+
+@pytest.mark.parametrize("warm", [0.0, 7200.0])
+def test_two_logs_of_an_unfixed_router_are_unchanged(warm: float) -> None:
+    found = compare(case(1200.0, 10.0), case(1200.0, 10.0, 2.0, warm=warm))
+    assert found.verdict == "unchanged"
+    assert found.probability > 0.95
+    assert not found.settled
+
+
+def test_two_recorded_halves_of_an_unfixed_router_are_unchanged() -> None:
+    whole = sf.diagnose(sf.read_log(RECORDED / "clean" / "pbx.log"))
+    assert compare_at(whole, datetime(2026, 3, 3, 14, tzinfo=UTC)).verdict == "unchanged"
+
+
+@pytest.mark.parametrize("warm", [0.0, 7200.0])
+def test_a_fixed_router_is_fixed_even_where_the_second_log_is_silent(warm: float) -> None:
+    after = case(3700.0, 24.0, 2.0, warm=warm)
+    assert (after.log.events.height == 0) == (warm > 0)
+    found = compare(case(1200.0, 10.0), after)
+    assert found.verdict == "fixed"
+    assert found.sites[0].reason == "no_losses"
+
+
+def test_two_hours_are_too_little_and_it_says_how_much_is_missing() -> None:
+    found = compare(case(1200.0, 10.0), case(3700.0, 2.0, 2.0))
+    assert found.verdict == "cannot_tell"
+    assert found.hours_needed is not None
+    assert 0.5 <= found.hours_needed <= 6.0
+    enough = compare(case(1200.0, 10.0), case(3700.0, 2.0 + found.hours_needed, 2.0))
+    assert enough.verdict == "fixed"
+
+
+def test_one_phone_needs_more_log_than_eight() -> None:
+    one = compare(case(1200.0, 10.0, count=1), case(3700.0, 2.0, 2.0, count=1)).hours_needed
+    eight = compare(case(1200.0, 10.0), case(3700.0, 2.0, 2.0)).hours_needed
+    assert one is not None
+    assert eight is not None
+    assert one > eight
+
+
+@pytest.mark.parametrize(("before", "after", "verdict"), [(600.0, 1800.0, "improved"), (1800.0, 600.0, "worse")])
+def test_another_timeout_that_is_still_too_short(before: float, after: float, verdict: str) -> None:
+    found = compare(case(before, 10.0), case(after, 10.0, 2.0))
+    assert found.verdict == verdict
+    assert found.after.high_s == pytest.approx(after, abs=62)
+
+
+def test_a_new_trouble_is_worse_and_none_is_unchanged() -> None:
+    assert compare(case(7200.0, 12.0), case(1200.0, 12.0, 2.0)).verdict == "worse"
+    calm = compare(case(7200.0, 12.0), case(7200.0, 12.0, 2.0))
+    assert (calm.verdict, calm.settled) == ("unchanged", True)
+
+
+def test_one_more_loss_per_phone_after_the_change_is_no_contradiction() -> None:
+    whole = sf.diagnose(sf.read_log(FIXED))
+    late = whole.intervals.filter(pl.col("cause") == "nat_expiry", pl.col("start") > TRUE_CHANGE)
+    assert late.height > 0
+    assert compare_at(whole, TRUE_CHANGE).sites[0].reason == "no_losses"
+
+
+def test_a_lowered_keepalive_brackets_the_timeout_anew() -> None:
+    # Packets every 30 s keep a 45 s mapping: to the PBX it looks like a router that never forgets.
+    before = case(45.0, 10.0)
+    assert before.sites["high_s"][0] <= 62.0
+    quiet = compare(before, case(7200.0, 12.0, 2.0), keepalive_after_s=30.0)
+    assert quiet.verdict == "fixed"
+    assert (quiet.sites[0].low_s, quiet.sites[0].high_s) == (30.0, before.sites["high_s"][0])
+    lost = compare(before, case(45.0, 12.0, 2.0), keepalive_after_s=30.0)
+    assert lost.verdict == "unchanged"
+    assert lost.sites[0].high_s == 30.0
+
+
+def test_a_new_address_is_the_same_site() -> None:
+    after = case(1200.0, 10.0, 2.0)
+    moved = after.log.events.with_columns(
+        pl.when(pl.col("address").is_not_null()).then(pl.lit("198.51.100.4")).alias("address")
+    )
+    found = compare(case(1200.0, 10.0), sf.diagnose(replace(after.log, events=moved)))
+    assert found.verdict == "unchanged"
+    assert [s.site for s in found.sites] == ["198.51.100.4"]
+
+
+def test_json_keeps_the_contract() -> None:
+    found = compare_at(sf.diagnose(sf.read_log(FIXED))).to_json()
+    assert list(found) == [
+        "schema", "verdict", "probability", "changed_at", "hours_needed", "before", "after", "sites",
+    ]  # fmt: skip
+    assert found["schema"] == "starface-nb/compare/1"
+    assert str(found["changed_at"]).endswith("+01:00")
+    assert json.loads(json.dumps(found)) == found
+    assert {"losses", "bracket", "hours"} <= set(found["before"])  # type: ignore[call-overload]
+
+
+def test_the_command_compares_one_log(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(FIXED), "--at", "2026-03-13T11:45", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "fixed"
+    assert main(["compare", str(RECORDED / "clean" / "pbx.log")]) == 1
+    assert capsys.readouterr().out.startswith("Unchanged.")
+
+
+def test_the_command_compares_two_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for name, timeout, day in (("before", 1200.0, 0.0), ("after", 3700.0, 2.0)):
+        where = Site("a", "203.0.113.7", PHONES, Router(timeout))
+        made = simulate(Scenario((where,), 12.0, start=START + timedelta(days=day)), 3)
+        paths.append(str(made.write(tmp_path / name)))
+    assert main(["compare", *paths]) == 0
+    assert capsys.readouterr().out.startswith("Fixed.")
+    assert main(["compare", paths[0], paths[0]]) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--at", "soon"], [str(FIXED), "--at", "2026-03-13T11:45"], [str(FIXED), str(FIXED)]]
+)
+def test_wrong_use_gets_a_clear_message(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(FIXED), *wrong]) == 2
+    assert capsys.readouterr().err.startswith("starface-nb: ")
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_words_in_every_language(language: str) -> None:
+    found: list[Comparison] = [
+        compare_at(sf.diagnose(sf.read_log(FIXED))),
+        compare(case(1200.0, 10.0), case(3700.0, 2.0, 2.0)),
+        compare(case(600.0, 10.0), case(1800.0, 10.0, 2.0)),
+    ]
+    for one in found:
+        text = "\n".join(comparison_text(one, translator(language)))
+        assert "{" not in text
+        assert one.sites[0].site in text

@@ -1,0 +1,87 @@
+"""The next experiment narrows what is known, whatever comes out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import starface_nb as sf
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.experiment import what_next
+from starface_nb.errors import SettingError
+from starface_nb.guide.comparison import experiment_text
+from starface_nb.guide.i18n import LANGUAGES, translator
+from starface_nb.simulation import Phone, Router, Scenario, Site, simulate
+
+RECORDED = Path(__file__).parents[2] / "data" / "recorded"
+
+
+def case(timeout_s: float, hours: float = 12.0, count: int = 6) -> Diagnosis:
+    phones = tuple(Phone(f"30{i}.snomd345") for i in range(count))
+    return sf.diagnose(simulate(Scenario((Site("a", "203.0.113.8", phones, Router(timeout_s)),), hours), 2).log)
+
+
+def test_outcomes_part_the_bracket_without_gaps() -> None:
+    found = case(900.0)
+    row = found.sites.row(0, named=True)
+    experiment = what_next(found)
+    assert experiment.id == "keepalive_ladder"
+    lows = [o.low_s for o in experiment.outcomes]
+    highs = [o.high_s for o in experiment.outcomes]
+    assert lows[0] == row["low_s"]
+    assert highs[-1] == row["high_s"]
+    assert lows[1:] == highs[:-1]
+    assert max(h - low for low, h in zip(lows, highs, strict=True)) < (row["high_s"] - row["low_s"]) / 2  # type: ignore[operator]
+
+
+def test_every_phone_of_the_ladder_has_its_own_keepalive_and_one_is_left_alone() -> None:
+    experiment = what_next(case(900.0, count=4))
+    assert len(experiment.phones) == len(experiment.settings_s) == 3
+    assert len(set(experiment.phones)) == 3
+
+
+def test_below_the_probe_interval_30_s_stand_against_20_s() -> None:
+    experiment = what_next(case(30.0))
+    assert experiment.id == "two_keepalives"
+    assert experiment.settings_s == (20.0, 30.0)
+    assert experiment.bracket("none_quiet")[1] == 20.0
+    assert experiment.bracket("all_quiet")[0] == 30.0
+
+
+def test_without_a_loss_one_phone_waits_longer() -> None:
+    experiment = what_next(case(7200.0))
+    assert experiment.id in ("longer_reregister", "slower_probes")
+    assert len(experiment.phones) == 1
+
+
+def test_too_little_log_asks_for_more() -> None:
+    found = case(3000.0, hours=0.6, count=3)
+    assert found.sites["verdict"].to_list() == ["undetermined"]
+    experiment = what_next(found)
+    assert experiment.id == "more_log"
+    assert experiment.watch_hours >= 2
+
+
+def test_the_recorded_logs_have_an_experiment_for_every_site() -> None:
+    found = sf.diagnose(sf.read_log(RECORDED / "mixed" / "pbx.log"))
+    for site in found.sites["site"]:
+        experiment = what_next(found, site)
+        assert experiment.site == site
+        assert experiment.outcomes
+
+
+def test_an_unknown_site_or_outcome_is_refused() -> None:
+    found = case(900.0)
+    with pytest.raises(SettingError, match=r"203\.0\.113\.8"):
+        what_next(found, "192.0.2.1")
+    with pytest.raises(SettingError, match="outcome"):
+        what_next(found).bracket("rain")
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize(("timeout", "hours"), [(900.0, 12.0), (30.0, 12.0), (7200.0, 12.0), (3000.0, 0.6)])
+def test_words_in_every_language(language: str, timeout: float, hours: float) -> None:
+    lines = experiment_text(what_next(case(timeout, hours, count=3)), translator(language))
+    assert len(lines) >= 3
+    assert not [line for line in lines if "{" in line]
