@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from starface_nb.analysis.outages import Members, Verdict, explain, idle_limits
+from starface_nb.analysis.outages import Members, Verdict, explain_site
 from starface_nb.analysis.schemas import CAUSES
-from starface_nb.analysis.story import Bools, Floats, Ints
+from starface_nb.analysis.story import BIG, Bools, Floats, Ints
 from starface_nb.analysis.together import Event, Surface, find_events
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
@@ -61,6 +61,7 @@ class Facts:
 
     `lower`/`upper`: idle time of the binding; `fits`: it lies in the cell of the site's timeout at that time (`low`,
     `high`); `due`: when the next REGISTER was expected; `outlives`: until when the binding would have lived;
+    `spot`: the external port's number, `on_spot`: phones that answered over it just before (where ports are shared);
     `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them.
     """
 
@@ -92,6 +93,9 @@ class Facts:
     log_end: float
     at_risk: Ints
     surface: Surface
+    shares: bool
+    spot: Ints
+    on_spot: Ints
     pbx_silence: tuple[float, float]
     cause: Ints = field(init=False)
     confidence: Floats = field(init=False)
@@ -114,12 +118,40 @@ def name_causes(facts: Facts) -> None:
     if not facts.shows_ports:
         ending |= facts.end - facts.start > BLIP_S
     nat = facts.fits & ending & ~facts.after_pbx_start
+    nat |= _shared_deaths(facts, nat) & ~facts.after_pbx_start
     free = ~nat & ~facts.after_pbx_start
     _set(facts, nat, "nat_expiry", 0.97, 1)
     _singles(facts, free)
     _events(facts, nat, free)
     _after_pbx_start(facts)
     _blocked(facts)
+
+
+def _shared_deaths(facts: Facts, nat: Bools) -> Bools:
+    """Find bindings that several phones lived on: all phones of one external port go, the others stay.
+
+    Where every answering phone was on that port, the return tells: a line brings all back without a renewal, a binding
+    comes back with the renewal of the first of them.
+    """
+    found = np.zeros(len(nat), bool)
+    if not facts.shares or not len(nat):
+        return found
+    order = np.lexsort((facts.start, facts.spot))
+    key = facts.spot[order] * BIG + facts.start[order]
+    mine = facts.spot * BIG + facts.start
+    first, past = np.searchsorted(key, mine - facts.window), np.searchsorted(key, mine + facts.window, side="right")
+    begin = np.searchsorted(facts.start, facts.start - facts.window)
+    end = np.searchsorted(facts.start, facts.start + facts.window, side="right")
+    most = np.array([facts.on_spot[order[a:b]].max(initial=0) for a, b in zip(first, past, strict=True)])
+    together = past - first
+    whole = facts.expires & (together >= np.maximum(0.85 * most, 2))
+    others = (end - begin) - together
+    for i in np.flatnonzero(whole & ~nat):
+        group = order[first[i] : past[i]]
+        leads = facts.renewed[group[np.argmin(facts.end[group])]]
+        alone = int(facts.at_risk[group].max()) > most[i] + 1 and others[i] <= 1
+        found[i] = alone or bool(leads) or bool(nat[group].any())
+    return found
 
 
 def _set(facts: Facts, which: Bools | Ints, cause: str, confidence: float, reason: int) -> None:
@@ -150,11 +182,8 @@ def _events(facts: Facts, nat: Bools, free: Bools) -> None:
     for event in events:
         taken[event.members] = True
     events += _find(facts, free & ~taken)
-    limits = facts.pbx_silence
-    for _ in range(2):
-        found = [(explain(event, _members(facts, event), facts.log_end, limits), event) for event in events]
-        limits = idle_limits(found, facts.pbx_silence)
-    for number, (verdict, event) in enumerate(found if events else []):
+    found = explain_site([(e, _members(facts, e)) for e in events], facts.log_end, facts.pbx_silence)
+    for number, (verdict, event) in enumerate(zip(found, events, strict=True)):
         facts.event[event.members] = number
         facts.together[event.members] = len(event.members)
         facts.at_risk[event.members] = event.at_risk

@@ -62,15 +62,19 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     phones = phones_frame(peers, addresses, intervals, context, log)
     cycles = cycles_frame(context, views, raw)
     eras = eras_frame(context, views, log)
-    sites = sites_frame(context, views, eras, addresses)
+    sites = sites_frame(context, views, addresses)
     found = find_findings(log, settings, intervals, phones, eras, sites)
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found)
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses) -> list[str]:
-    """Return each peer's linked site, in the order of the peers."""
+    """Return each peer's linked site, in the order of the peers.
+
+    Phones without any address line join the site of the others where the log shows only one.
+    """
     last = dict(addresses.seen.group_by("peer", maintain_order=True).agg(pl.last("address")).iter_rows())
-    return [addresses.site(last.get(peer)) for peer in peers["peer"]]
+    only = next(iter(addresses.members)) if len(addresses.members) == 1 else UNKNOWN
+    return [addresses.site(last[peer]) if peer in last else only for peer in peers["peer"]]
 
 
 def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[SiteView]:  # type: ignore[type-arg]

@@ -21,8 +21,8 @@ BACK_S = 17.0
 RETRY_S = 160.0
 """Phones whose REGISTER failed try again within about this time."""
 
-RESTART_S = (30.0, 330.0)
-"""How long a restarting router is away, seconds."""
+RESTART_S, RESTART_SPREAD = 140.0, 0.45
+"""How long a restarting router is usually away, seconds, and the spread of its logarithm."""
 
 OUTAGE_S = (45.0, 6 * 3600.0)
 """How long lines are usually down, seconds (evenly in the logarithm)."""
@@ -33,8 +33,11 @@ LENGTHS = np.exp(np.linspace(np.log(20.0), np.log(48 * 3600.0), 100))
 RHYTHMIC = 0.85
 """Share of phones that keep to the rhythm known of them."""
 
-UNKNOWN_DEAD = 0.3
-"""Probability that silence of unknown effect kills bindings: most routers renew on any packet and forget in minutes."""
+SILENCES = np.array([75, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1800, 3600, 7200, np.inf], float)
+"""Silences tried after which a site's bindings die although REGISTERs are not yet due, seconds."""
+
+KILLS = 0.5
+"""Probability, before looking, that silence kills bindings at all: routers on which any packet renews forget soon."""
 
 PRIOR_LINE = 0.55
 """Share of line outages among the events in which every binding is dead afterwards and the address is the same."""
@@ -57,42 +60,81 @@ class Members:
 
 @dataclass
 class Verdict:
-    """What an event was: cause, probability, whether bindings were found alive, and the time the line was down."""
+    """What an event was: cause, probability, and whether bindings were found alive when the line was back."""
 
     cause: str
     probability: float
-    alive: bool
-    down_s: float
+    alive: bool = False
 
 
-def explain(event: Event, members: Members, log_end: float, idle_limit: tuple[float, float]) -> Verdict:
-    """Tell a line outage from a router restart.
+@dataclass
+class Weights:
+    """Log-likelihoods of one undecided event: a line outage per silence tried, and a router restart."""
+
+    line: Floats
+    box: float
+
+
+def explain_site(
+    events: list[tuple[Event, Members]], log_end: float, pbx: tuple[float, float]
+) -> list[Verdict]:
+    """Tell line outages from router restarts, over all events of a site.
+
+    How long a silence bindings outlive is one number of the router, and what strikes a site again is mostly the same
+    thing: both are shared by the site's events and found together with the causes.
 
     Parameters
     ----------
-    event : Event
-    members : Members
-        `due`: when each phone's next REGISTER was expected after the begin (NaN: not known), with its `spread`; `outlives`: until when
-        its binding would have lived (infinite: not known to die).
+    events : list of (Event, Members)
     log_end : float
         Seconds.
-    idle_limit : (float, float)
-        What the site's other events say of silence: bindings outlived the first and were dead after the second.
+    pbx : (float, float)
+        Longest PBX stop that bindings outlived, and shortest that killed them (infinite: none).
     """
-    down = event.back - event.begin
+    verdicts = [_plain(event, members) for event, members in events]
+    weights = {
+        i: _weigh(*events[i], log_end) for i, verdict in enumerate(verdicts) if verdict is None
+    }  # fmt: skip
+    score = np.log(np.where(np.isinf(SILENCES), 1 - KILLS, KILLS / (len(SILENCES) - 1)))
+    for (event, _), verdict in zip(events, verdicts, strict=True):
+        if verdict is not None and verdict.alive:
+            score = score + np.log(1 - _dead(np.array([event.back - event.begin])))[:, 0]
+    score = score + np.log(1 - _dead(np.array([pbx[0]])))[:, 0]
+    if np.isfinite(pbx[1]):
+        score = score + np.log(_dead(np.array([pbx[1]])))[:, 0]
+    return _settle(verdicts, weights, score)
+
+
+def _settle(verdicts: list[Verdict | None], weights: dict[int, Weights], score: Floats) -> list[Verdict]:
+    """Average over the silences; within each, the share of line outages is found by iteration."""
+    line = np.array([w.line for w in weights.values()]).reshape(len(weights), len(SILENCES))
+    box = np.array([w.box for w in weights.values()]).reshape(len(weights), 1)
+    share = np.full(len(SILENCES), PRIOR_LINE)
+    for _ in range(20):
+        odds = line - box + np.log(share / (1 - share))
+        p = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+        share = (4 * PRIOR_LINE + p.sum(axis=0)) / (4 + len(weights))
+    total = score + np.logaddexp(line + np.log(share), box + np.log(1 - share)).sum(axis=0)
+    mix = np.exp(total - total.max())
+    chances = dict(zip(weights, (p * mix).sum(axis=1) / mix.sum(), strict=True))
+    return [
+        verdict
+        or Verdict("wan_outage" if chances[i] >= 0.5 else "router_restart", float(max(chances[i], 1 - chances[i])))
+        for i, verdict in enumerate(verdicts)
+    ]
+
+
+def _plain(event: Event, members: Members) -> Verdict | None:
+    """Return the verdict where the returns leave no doubt."""
     if members.new_address.any():
-        return Verdict("wan_outage", 0.95, alive=False, down_s=down)
+        return Verdict("wan_outage", 0.95)
     soft = np.isfinite(members.end) & ~members.renewed
     if _back_together(members.end, soft, len(members.end)):
-        return Verdict("wan_outage", 0.97, alive=True, down_s=down)
+        return Verdict("wan_outage", 0.97, alive=True)
     boots = members.end[np.isfinite(members.end)]
     if len(boots) >= 3 and len(boots) == len(members.end) and boots.max() - boots.min() <= BACK_S:
-        return Verdict("wan_outage", 0.8, alive=False, down_s=down)
-    line = _line_likelihood(event, members, log_end, idle_limit)
-    box = _restart_likelihood(event, members, log_end)
-    odds = line - box + np.log(PRIOR_LINE / (1 - PRIOR_LINE))
-    p = float(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
-    return Verdict("wan_outage" if p >= 0.5 else "router_restart", max(p, 1 - p), alive=False, down_s=down)
+        return Verdict("router_restart", 0.8)
+    return None if np.isfinite(event.back) else Verdict("wan_outage", 0.6)
 
 
 def _back_together(end: Floats, soft: Bools, n: int) -> bool:
@@ -107,7 +149,7 @@ def _back_together(end: Floats, soft: Bools, n: int) -> bool:
 def _lengths(event: Event) -> tuple[Floats, Floats]:
     """Return the lengths to try and the logarithm of what each stands for (its share of the logarithmic scale)."""
     near = event.back - event.begin + 2.0 - np.arange(0.0, RETRY_S + 20.0, 4.0)
-    down = np.unique(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]))
+    down = np.unique(np.round(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]), 1))
     return down, np.log(np.gradient(np.log(down)))
 
 
@@ -128,46 +170,32 @@ def _returns(event: Event, members: Members, log_end: float, down: Floats) -> Fl
     return np.asarray(total)
 
 
-def _line_likelihood(event: Event, members: Members, log_end: float, idle_limit: tuple[float, float]) -> float:
-    """Weigh a line outage after which the bindings were dead."""
+def _weigh(event: Event, members: Members, log_end: float) -> Weights:
+    """Weigh one event whose phones came back one by one."""
+    down, share = _lengths(event)
+    returns = share + _returns(event, members, log_end, down)
     low, high = OUTAGE_S
-    down, share = _lengths(event)
-    prior = np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
-    dead = np.log(_share_dead(event, members, idle_limit, down))
-    return _log_sum(prior + share + dead + _returns(event, members, log_end, down))
+    line = returns + np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
+    off = (np.log(down) - np.log(RESTART_S)) / RESTART_SPREAD
+    box = returns - 0.5 * off**2 - np.log(RESTART_SPREAD * np.sqrt(2 * np.pi))
+    dead = _dead(down)
+    known = members.outlives[np.isfinite(members.outlives)]
+    if len(known):
+        by_age = np.where(event.begin + down[:, None] >= known - 5.0, 1.0, 0.02).prod(axis=1)
+        dead = np.broadcast_to(np.maximum(by_age, 0.003), dead.shape)
+    return Weights(np.array([_log_sum(line + np.log(row)) for row in dead]), _log_sum(box))
 
 
-def _restart_likelihood(event: Event, members: Members, log_end: float) -> float:
-    """Weigh a router restart."""
-    low, high = RESTART_S
-    down, share = _lengths(event)
-    prior = np.log(np.where((low <= down) & (high >= down), down, 0.002 * down) / (high - low))
-    return _log_sum(prior + share + _returns(event, members, log_end, down))
+def _dead(down: Floats) -> Floats:
+    """Return the probability that bindings are dead after a line was down, shape (silences, lengths).
 
-
-def _share_dead(event: Event, members: Members, idle_limit: tuple[float, float], down: Floats) -> Floats:
-    """Return the probability that all these bindings were dead when the line came back, per length."""
-    outlived, killed = idle_limit
-    if np.isfinite(killed):
-        by_silence = np.clip((down - outlived) / max(killed - outlived, 60.0), 0.003, 0.95)
-    else:
-        by_silence = np.where(outlived < down, UNKNOWN_DEAD, 0.003)
-    known = np.isfinite(members.outlives)
-    if not known.any():
-        return np.asarray(by_silence, float)
-    back = event.begin + down
-    by_age = np.ones(len(down))
-    for until in members.outlives[known]:
-        by_age = by_age * np.where(back >= until - 5.0, 1.0, 0.02)
-    return np.maximum(by_age, 0.003)
+    The binding is idle since the last answered probe, on average half an interval before.
+    """
+    with np.errstate(invalid="ignore"):
+        share = (down[None, :] + 30.0 - SILENCES[:, None]) / 60.0 + 0.5
+    return np.clip(share, 0.003, 0.997)
 
 
 def _log_sum(weights: Floats) -> float:
     peak = float(weights.max())
     return peak + float(np.log(np.exp(weights - peak).sum())) if np.isfinite(peak) else -1e9
-
-
-def idle_limits(found: list[tuple[Verdict, Event]], pbx: tuple[float, float]) -> tuple[float, float]:
-    """Return the longest silence bindings outlived and the shortest that killed them, from outages and PBX stops."""
-    outlived = max([v.down_s for v, _ in found if v.alive] + [pbx[0]])
-    return outlived, pbx[1] if pbx[1] > outlived else np.inf

@@ -71,6 +71,8 @@ class Context:
     refused: Ints
     at_risk: Ints
     surfaces: dict[str, Surface]
+    spot: Ints
+    on_spot: Ints
     horizon: float
 
 
@@ -93,11 +95,24 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
     phones = len(site.phones)
     site.changes = find_changes(evidence, phones, context.horizon)
     shares = bool(context.story.shares_ports[site.phones].any())
-    moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
-    site.eras = []
-    for start, end in zip(moments[:-1], moments[1:], strict=True):
-        part = evidence.between(start, end)
-        site.eras.append(judge(context, part, phones, max(start, 0.0), min(end, context.story.end), shares))
+    while True:
+        moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
+        site.eras = [
+            judge(context, evidence.between(start, end), phones, max(start, 0.0), min(end, context.story.end), shares)
+            for start, end in zip(moments[:-1], moments[1:], strict=True)
+        ]
+        same = [i for i in range(len(site.changes)) if _alike(site.eras[i], site.eras[i + 1])]
+        if not same:
+            return
+        del site.changes[same[0]]
+
+
+def _alike(one: Era, other: Era) -> bool:
+    """Say whether two eras may have the same timeout after all."""
+    if one.expires != other.expires:
+        return not (one.verdict == "too_short" or other.verdict == "too_short")
+    a, b = one.estimate, other.estimate
+    return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
 
 
 def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
@@ -185,7 +200,7 @@ def gather(context: Context, site: SiteView) -> Facts:
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[losses.phone[use]]
     anchor = context.exposure.anchor[use]
     turns = np.ceil(np.maximum((start - anchor) / period, 1e-9))
-    spread = 5.0 + period * (0.007 * np.sqrt(turns) + 0.003 * (turns - 1))
+    spread = 6.0 + 0.007 * period * np.sqrt(turns)
     due = np.where(turns <= MOST_TURNS, anchor + turns * period, np.nan)
     after = after_start(story, use)
     return Facts(
@@ -217,6 +232,9 @@ def gather(context: Context, site: SiteView) -> Facts:
         log_end=story.end,
         at_risk=context.at_risk[use],
         surface=context.surfaces.get(site.name, Surface()),
+        shares=bool(story.shares_ports[site.phones].any()),
+        spot=context.spot[use],
+        on_spot=context.on_spot[use],
         pbx_silence=pbx_silence(story, start[after & ~expires], context.surfaces.get(site.name, Surface())),
     )
 

@@ -26,6 +26,9 @@ BIG = 1e9
 SAME_MOMENT_S = 3.0
 """Lines of one registration (Registered, Saved useragent, Reachable) stand within this time."""
 
+REGISTERED_S = 30.0
+"""A registration whose first probe was lost is answered at one of the next repeated probes."""
+
 NEAR_S = 130.0
 """Late answers within this time belong to a loss."""
 
@@ -274,7 +277,7 @@ def _endings(losses: Losses, seen: Renewals, pjsip: list[bool], resolution: floa
     end = np.where(closed, losses.end, 0.0)
     at = seen.before(losses.phone, end + 1.0)
     near = np.where(at >= 0, end - seen.time[np.maximum(at, 0)] if len(seen.time) else np.inf, np.inf)
-    losses.registered = closed & (near <= SAME_MOMENT_S)
+    losses.registered = closed & (near <= np.minimum(REGISTERED_S, np.maximum(losses.end - losses.start, SAME_MOMENT_S)))
     is_pjsip = np.array(pjsip, bool)[losses.phone] if len(losses.phone) else np.empty(0, bool)
     # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
     shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
@@ -361,14 +364,19 @@ def _slice(sorted_values: Ints, value: int) -> slice:
 
 
 def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
-    """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN."""
+    """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN.
+
+    Periods are set in whole minutes or halves and tenths of an hour; one next to a whole minute is taken for it.
+    """
     if len(gaps) < 2:
         return float("nan")
     reach = np.searchsorted(gaps, gaps * (1 + 2 * tolerance), side="right") - np.arange(len(gaps))
     best = int(np.argmax(reach))
     if reach[best] < max(2, 0.3 * len(gaps)):
         return float("nan")
-    return float(np.median(gaps[best : best + reach[best]]))
+    usual = float(np.median(gaps[best : best + reach[best]]))
+    whole = round(usual / 60.0) * 60.0
+    return whole if abs(usual - whole) <= 0.01 * usual else usual
 
 
 def _rhythmic(story: Story) -> bool:

@@ -26,7 +26,7 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
     exposure = exposures(story)
     placed = place(raw.select("peer", "start", "end"), addresses, "start")[losses.row]
     later = place(raw.select("peer", pl.coalesce("end", "start").alias("start")), addresses, "start")[losses.row]
-    inherited, shared = _shared_ports(story, addresses, placed, exposure)
+    inherited, shared, spot, on_spot = _shared_ports(story, addresses, placed, exposure)
     previous = np.full(len(losses), np.nan)
     if len(losses) > 1:
         same = np.diff(losses.phone) == 0
@@ -46,6 +46,8 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
         refused=_refused(story, states, addresses, homes),
         at_risk=at_risk,
         surfaces=surfaces,
+        spot=spot,
+        on_spot=on_spot,
         horizon=max(2 * story.settings.keepalive_s, 7200.0),
     )
 
@@ -96,14 +98,18 @@ def _who_answers(
 
 def _shared_ports(
     story: Story, addresses: Addresses, placed: pl.DataFrame, exposure: Exposure
-) -> tuple[Bools, Exposure]:
-    """Find losses whose phone lived on a mapping that another phone had renewed (a port inherited on the router)."""
+) -> tuple[Bools, Exposure, Ints, Ints]:
+    """Find losses whose phone lived on a mapping that another phone had renewed (a port inherited on the router).
+
+    Returns which losses ended so, their exposure since that renewal, the number of their external port and how many
+    phones answered over it.
+    """
     losses, renewals = story.losses, story.renewals
     n = len(losses)
     nothing = measure(story, np.full(n, np.nan), np.full(n, -1))
     seen = addresses.seen.filter(pl.col("port").is_not_null())
     if seen.is_empty() or not n or not len(renewals.time):
-        return np.zeros(n, bool), nothing
+        return np.zeros(n, bool), nothing, np.zeros(n, np.int64), np.zeros(n, np.int64)
     names = pl.Series(story.peers)
     at = pl.DataFrame({
         "peer": names[renewals.phone], "i": np.arange(len(renewals.time)),
@@ -114,6 +120,8 @@ def _shared_ports(
         pl.when(pl.col("port").is_not_null()).then(pl.struct("site", "port").rank("dense")).otherwise(0).cast(pl.Int64)
     ).to_series().to_numpy()  # fmt: skip
     mine, theirs = spots[len(at) :], spots[: len(at)]
+    usual = _usual_spot(story, mine)
+    mine = np.where((mine == 0) & (usual > 0), usual, mine)
     order = np.lexsort((renewals.time, theirs))
     key = theirs[order] * 1e9 + renewals.time[order]
 
@@ -129,4 +137,37 @@ def _shared_ports(
     closed = np.where(np.isfinite(losses.end), losses.end, 0.0)
     ended_by, others = last_before(closed)
     inherited = others & ~losses.registered & (closed - renewals.time[ended_by] <= 18.0) & (closed > 0)
-    return inherited, measure(story, anchor, np.full(n, -1))
+    on_spot = _on_spot(story, theirs, mine)
+    return inherited, measure(story, anchor, np.full(n, -1)), mine, on_spot
+
+
+def _usual_spot(story: Story, spots: Ints) -> Ints:
+    """Return, for losses at sites with shared ports, the port most losses of that site had; else 0."""
+    losses = story.losses
+    home = np.array([story.homes.get(p, UNKNOWN) for p in story.peers], dtype=object)[losses.phone].astype(str)
+    usual = np.zeros(len(losses), np.int64)
+    for name in np.unique(home[story.shares_ports[losses.phone]]):
+        use = home == name
+        known = spots[use & (spots > 0)]
+        usual[use] = np.bincount(known).argmax() if len(known) else 0
+    return usual
+
+
+def _on_spot(story: Story, theirs: Ints, mine: Ints) -> Ints:
+    """Count the phones that answered over each loss's external port just before it, where ports are shared."""
+    losses, renewals = story.losses, story.renewals
+    home = np.array([story.homes.get(p, UNKNOWN) for p in story.peers], dtype=object).astype(str)
+    count = np.zeros(len(losses), np.int64)
+    for name in np.unique(home[story.shares_ports]):
+        use = np.flatnonzero(home[losses.phone] == name)
+        when = losses.start[use] - 1e-3
+        for phone in np.flatnonzero(home == name):
+            seen = slice(*np.searchsorted(renewals.phone, [phone, phone + 1]))
+            gone = slice(*np.searchsorted(losses.phone, [phone, phone + 1]))
+            if seen.start == seen.stop:
+                continue
+            at = np.searchsorted(renewals.time[seen], when, side="right") - 1
+            spot = np.where(at >= 0, theirs[seen][np.maximum(at, 0)], 0)
+            down = np.searchsorted(losses.start[gone], when) - np.searchsorted(losses.end[gone], when)
+            count[use] += (spot == mine[use]) & (down == 0)
+    return count

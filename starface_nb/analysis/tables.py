@@ -8,7 +8,7 @@ import polars as pl
 from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.reasoning import Context, Era, SiteView
 from starface_nb.analysis.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, SITES
-from starface_nb.analysis.sites import Addresses
+from starface_nb.analysis.sites import UNKNOWN, Addresses
 from starface_nb.analysis.story import Floats
 from starface_nb.frames import UTC_TIME
 from starface_nb.reading.log import Log
@@ -104,20 +104,26 @@ def _bracket(era: Era) -> dict[str, object]:
     }
 
 
-def sites_frame(context: Context, views: list[SiteView], eras: pl.DataFrame, addresses: Addresses) -> pl.DataFrame:
-    """Return one row per site with its newest era's timeout; frame of schema `SITES`, sorted by site."""
+def sites_frame(context: Context, views: list[SiteView], addresses: Addresses) -> pl.DataFrame:
+    """Return one row per site with its newest era's timeout; frame of schema `SITES`, sorted by site.
+
+    Phones that show no address have a row of their own, with the timeout of the site they were attached to.
+    """
+    seen = set(addresses.seen["peer"].unique().to_list())
     rows = []
     for view in views:
         last = view.eras[-1]
         changed = times(context, np.array([last.start]))[0] if len(view.eras) > 1 else None
-        rows.append({
-            "site": view.name,
-            "phones": len(view.phones),
-            "addresses": addresses.members.get(view.name, []),
-            "eras": len(view.eras),
-            "changed_at": changed,
-            **_bracket(last),
-            "recommended_timeout_s": context.story.settings.recommended_timeout_s,
-        })  # fmt: skip
-    _ = eras
+        shown = sum(context.story.peers[i] in seen for i in view.phones)
+        for site, phones in ((view.name, shown), (UNKNOWN, len(view.phones) - shown)):
+            if phones:
+                rows.append({
+                    "site": site,
+                    "phones": phones,
+                    "addresses": addresses.members.get(site, []),
+                    "eras": len(view.eras),
+                    "changed_at": changed,
+                    **_bracket(last),
+                    "recommended_timeout_s": context.story.settings.recommended_timeout_s,
+                })  # fmt: skip
     return SITES.frame(rows).sort("site")
