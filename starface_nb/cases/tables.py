@@ -22,10 +22,13 @@ class Table:
         Text columns only.
     rows : int
         Rows of the whole frame.
+    numbers : frozenset of str
+        Columns that hold numbers: they stand to the right.
     """
 
     frame: pl.DataFrame
     rows: int
+    numbers: frozenset[str] = frozenset()
 
     @property
     def _rest(self) -> str:
@@ -51,9 +54,11 @@ class Table:
         rest = f"<p>{escape(self._rest)}</p>" if self._rest else ""
         if self.frame.is_empty():
             return rest
-        head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in self.frame.columns)
+        sides = [f'style="text-align:{"right" if n in self.numbers else "left"}"' for n in self.frame.columns]
+        head = "".join(f"<th {side}>{escape(n)}</th>" for n, side in zip(self.frame.columns, sides, strict=True))
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in self.frame.rows()
+            "<tr>" + "".join(f"<td {side}>{escape(t)}</td>" for t, side in zip(row, sides, strict=True)) + "</tr>"
+            for row in self.frame.rows()
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
 
@@ -85,10 +90,17 @@ def readable(frame: pl.DataFrame, time_zone: str, rows: int = 12) -> Table:
     rows : int
         At most so many are shown.
     """
-    shown = frame.head(rows)
-    columns = [_text(name, dtype, time_zone) for name, dtype in shown.schema.items() if name not in _LEFT_OUT]
-    text = shown.select(columns).fill_null("")
-    return Table(text.with_columns(plain(name) for name in text.columns), frame.height)
+    shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
+    names = {name: _label(name) for name in shown.columns}
+    text = shown.select(_text(name, dtype, time_zone) for name, dtype in shown.schema.items()).fill_null("")
+    numbers = frozenset(names[name] for name, dtype in shown.schema.items() if dtype.is_numeric())
+    return Table(text.select(plain(name).alias(label) for name, label in names.items()), frame.height, numbers)
+
+
+def _label(name: str) -> str:
+    if name == "seconds":
+        return "minutes"
+    return (f"{name[:-2]} (min)" if name.endswith("_s") else name).replace("_", " ")
 
 
 def _text(name: str, dtype: pl.DataType, time_zone: str) -> pl.Expr:
@@ -98,8 +110,11 @@ def _text(name: str, dtype: pl.DataType, time_zone: str) -> pl.Expr:
     if isinstance(dtype, pl.List):
         return column.list.join(", ")
     if name == "seconds" or name.endswith("_s"):
-        minutes = (column / 60).map_elements(_minutes, return_dtype=pl.String)
-        return minutes.alias("minutes" if name == "seconds" else f"{name.removesuffix('_s')} (min)")
+        return (column / 60).map_elements(_minutes, return_dtype=pl.String)
+    if dtype == pl.Boolean:
+        return pl.when(column).then(pl.lit("yes")).when(~column).then(pl.lit("no")).alias(name)
+    if isinstance(dtype, pl.Enum):
+        return column.cast(pl.String).str.replace_all("_", " ")
     if dtype.is_float():
         share = name.startswith("probability") or name in ("confidence", "level")
         return column.map_elements(_share if share else _number, return_dtype=pl.String)
