@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -92,7 +93,7 @@ def find_product(text: str) -> str:
     found = exact or [p for p in known if wanted and wanted in p.casefold()]
     if len(found) == 1:
         return found[0]
-    near = found or get_close_matches(text, known, n=5, cutoff=0.3)
+    near = found or [p for p in known if get_close_matches(wanted, re.split(r"[\s/]", p.casefold()), cutoff=0.6)]
     choices = "; ".join(near[:8]) if near else "starface_nb.guide.products() lists all"
     cause = f"Several routers match {text!r}." if found else f"No router is known as {text!r}."
     raise SettingError(cause, place="router", next_step=f"Choose one of: {choices}.")

@@ -15,7 +15,7 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide.answers import answers_from_log
 from starface_nb.guide.causes import word
 from starface_nb.guide.checklist import Given, Step, checklist, given
-from starface_nb.guide.conclusion import conclusion, how_to_verify, keepalive_experiment
+from starface_nb.guide.conclusion import conclusion, cured_sites, how_to_verify, keepalive_experiment
 from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.limits import limits
@@ -61,6 +61,7 @@ def context(
         "findings": _findings(shown, tr),
         "basis": _basis(shown, tr),
         "to_set": _to_set(short, product, tr),
+        "cured": timeout_text(shown.settings.recommended_timeout_s, tr) if cured_sites(shown).height else "",
         "hints": _hints(short, tr),
         "verify": how_to_verify(shown, tr),
         "others": tables.other_causes(shown, tr),

@@ -14,6 +14,7 @@ from starface_nb.guide.i18n import Translator
 
 _SVG = "http://www.w3.org/2000/svg"
 _ACTIVE = {"script", "foreignObject", "iframe", "a", "image", "use", "animate", "set"}
+_REFERENCE = re.compile(r"""url\(['"]?#([^)'"]*)['"]?\)""")
 _MOST_SITES = 3
 
 
@@ -30,6 +31,8 @@ def inline(svg: str, prefix: str, description: str) -> Markup:
     """Return an SVG that can stand in a page: ids carry `prefix`, active elements and attributes are gone."""
     ET.register_namespace("", _SVG)
     root = ET.fromstring(svg)  # noqa: S314  drawn by us a moment ago
+    # numbered anew: the drawing library counts on from picture to picture, and the same log gives the same page
+    ids = {node.attrib["id"]: f"{prefix}{n}" for n, node in enumerate(n for n in root.iter() if "id" in n.attrib)}
     for parent in root.iter():
         for child in list(parent):
             if child.tag.rpartition("}")[2] in _ACTIVE:
@@ -37,9 +40,9 @@ def inline(svg: str, prefix: str, description: str) -> Markup:
         for name, value in list(parent.attrib.items()):
             parent.attrib.pop(name)
             if name == "id":
-                parent.set(name, prefix + value)
+                parent.set(name, ids[value])
             elif _harmless(name):
-                parent.set(name, re.sub(r"url\(['\"]?#([^)'\"]*)['\"]?\)", rf"url(#{prefix}\1)", value))
+                parent.set(name, _REFERENCE.sub(lambda found: f"url(#{ids.get(found[1], prefix)})", value))
     width, height = (root.attrib.pop(name, "") for name in ("width", "height"))
     root.attrib.setdefault("viewBox", f"0 0 {width} {height}")
     root.attrib |= {"role": "img", "aria-label": description, "style": f"max-width:{width}px"}

@@ -17,6 +17,7 @@ from starface_nb.guide.words import bracket_text, site_name
 Row = dict[str, Any]
 _MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES, _MOST_SITES = 200, 3, 60, 12
 _SUREST = 0.9999  # an estimate is never certain
+_NOT_WORTH_CUTTING = 3
 _MOST_INCIDENTS = {"packet_loss": 3, "latency": 3}
 # Losses of one fault of a whole site are noticed within one probe interval and its timeout.
 _TOGETHER_US = 64_000_000
@@ -87,7 +88,8 @@ def phone_groups(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
         mine = diagnosis.intervals.filter(pl.col("peer") == phone["peer"]).sort("start").to_dicts()
         causes = Counter(row["cause"] for row in mine)
         named = ", ".join(f"{cause_name(cause, tr)} {tr.number(n)}" for cause, n in causes.most_common())
-        more = len(mine) - cap
+        shown_here = mine if len(mine) <= cap + _NOT_WORTH_CUTTING else mine[:cap]
+        more = len(mine) - len(shown_here)
         groups.append(
             {
                 "peer": phone["peer"],
@@ -95,7 +97,7 @@ def phone_groups(diagnosis: Diagnosis, tr: Translator) -> tuple[list[Row], int]:
                 "losses": tr.count("{n} loss", "{n} losses", len(mine)),
                 "total": tr.duration(phone["unreachable_s"]),
                 "causes": named,
-                "rows": [_interval(row, tr) for row in mine[:cap]],
+                "rows": [_interval(row, tr) for row in shown_here],
                 "more": tr("the first {shown} shown, and {more} more", shown=tr.number(cap), more=tr.number(more))
                 if more > 0
                 else "",
@@ -110,7 +112,6 @@ def _interval(row: Row, tr: Translator) -> Row:
         "end": _until(row["start"], row["end"], tr),
         "duration": tr.duration(row["seconds"]) if row["seconds"] is not None else "-",
         "cause": cause_name(row["cause"], tr),
-        "cause_id": row["cause"],
         "sure": tr.percent(row["confidence"]),
     }
 

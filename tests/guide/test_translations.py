@@ -6,9 +6,9 @@ import string
 
 import pytest
 from babel.messages.catalog import Catalog
+from translation_keys import Key, used_keys
 
 from starface_nb.guide.i18n import LANGUAGES, catalogues, translator
-from tests.guide.keys import Key, used_keys
 
 TRANSLATED = sorted(LANGUAGES.keys() - {"en"})
 Form = str | tuple[str, ...]

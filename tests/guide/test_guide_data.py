@@ -1,0 +1,85 @@
+"""The guide's facts: each number has its source, and nothing from memory is shown."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from starface_nb import guide
+from starface_nb.guide import data
+
+UNSOURCED = {"unsourced", "not found"}
+
+
+def test_every_number_of_a_router_has_a_source_or_is_marked() -> None:
+    for row in data.table("routers.csv"):
+        name = f"{row['product']} {row['protocol']} {row['state']}"
+        if row["seconds"] or row["max_seconds"] or row["setting_path"] or row["command"]:
+            assert row["source"], f"{name}: a fact without a source"
+            assert row["confidence"] not in UNSOURCED, f"{name}: a fact that is marked as unsourced"
+        if not row["seconds"]:
+            assert row["confidence"] in {*UNSOURCED, "setting only", "contested"}, f"{name}: no number, yet {row}"
+        if row["confidence"] in UNSOURCED:
+            assert not row["seconds"], name
+
+
+def test_every_port_has_a_source_and_a_direction_only_where_it_is_stated() -> None:
+    stated = {row["id"]: row["direction"] for row in data.table("ports.csv") if row["direction"] != "not stated"}
+    assert stated == {"rtp_in": "incoming", "rtp_out": "outgoing"}
+    for row in data.table("ports.csv"):
+        assert row["source"].startswith("https://"), row["id"]
+        assert re.fullmatch(r"\d+(-\d+)?", row["port"]), row["id"]
+
+
+def test_every_limit_and_reading_has_a_source() -> None:
+    facts = data.toml("limits.toml")
+    for entry in [*facts["limits"], *facts["readings"], facts["experiment"]]:
+        assert entry["source"], entry
+        assert urlsplit(entry["url"]).scheme == "https", entry
+
+
+def test_nothing_is_told_from_memory() -> None:
+    everything = [
+        *data.texts(),
+        *((n, v) for n in ("routers.csv", "ports.csv") for r in data.table(n) for v in r.values()),
+    ]
+    assert not [text for _, text in everything if re.search(r"memory says|from memory|\(memory\)|unverified", text)]
+
+
+def test_ids_are_unique_and_products_are_found_by_their_own_name() -> None:
+    ids = [row["id"] for row in data.table("ports.csv")]
+    assert len(ids) == len(set(ids))
+    for product in guide.products():
+        assert guide.find_product(product.upper()) == product
+    keys = [(row["product"], row["protocol"], row["state"]) for row in data.table("routers.csv")]
+    assert len(keys) == len(set(keys))
+
+
+def test_commands_take_the_timeout_in_seconds_or_minutes() -> None:
+    for row in data.table("routers.csv"):
+        if row["command"]:
+            assert row["direction"] != "one", f"{row['product']}: a command for the wrong timeout"
+            assert ("{seconds}" in row["command"]) != ("{minutes}" in row["command"]), row["product"]
+
+
+@pytest.mark.parametrize("language", guide.LANGUAGES)
+def test_the_checklist_has_the_guides_steps_in_order(language: str) -> None:
+    steps = guide.checklist(guide.translator(language))
+    assert [step.number for step in steps] == ["1", "2", "3", "4", "5", "6", "L", "7"]
+    assert [step.id for step in steps if step.editions == ("de",)] == ["keepalive_test"]
+    for step in steps:
+        assert step.question.rstrip("\u202f ?").strip()
+        assert step.kind in {"choice", "date_text", "ports", "router"}
+        assert len({answer.id for answer in step.answers}) == len(step.answers) >= 2
+        assert all(answer.label and answer.meaning for answer in step.answers)
+
+
+def test_limits_of_the_standards() -> None:
+    found = {limit.id: limit.seconds for limit in guide.limits(guide.translator("en"))}
+    assert found["rfc4787_req5_minimum"] == 120
+    assert found["rfc4787_req5_recommended"] == 300
+    assert found["rfc5382_req5_established"] == 7440
+    tried = guide.experiment()
+    assert tried.high_s < found["rfc5626_keepalive_high"] < tried.guide_s  # 30 s sits on the edge, 20 to 25 does not

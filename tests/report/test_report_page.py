@@ -1,0 +1,266 @@
+"""The report: complete in three languages, harmless whatever the log holds, without names where they are masked."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import zlib
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb import cli, guide, report, samples
+from starface_nb.analysis.diagnosis import Diagnosis, Finding
+from starface_nb.errors import SettingError
+
+RENDERED = [(name, language) for name in ("one-bad-phone", "fixed-router") for language in guide.LANGUAGES]
+RENDERED += [("mixed", "de"), ("clean", "en"), ("kept-alive-by-probing", "fr"), ("pjsip-clean", "de")]
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "</style><svg onload=alert(3)>", "{{ 7*7 }}")
+ATTRIBUTES = re.compile(r"^on|^(?:xlink:)?href$|^src$|^action$", re.IGNORECASE)
+
+
+@cache
+def case(name: str) -> Diagnosis:
+    return sf.diagnose(sf.read_log(samples.path(name)))
+
+
+@cache
+def page_of(name: str, language: str = "en") -> str:
+    return report.render(case(name), language=language)
+
+
+class Elements(HTMLParser):
+    """Collects element names and attributes that could do something."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.active: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.active += [name for name, _ in attrs if ATTRIBUTES.search(name)]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def pages(pdf: bytes) -> int:
+    """Count the pages of a PDF, those inside compressed object streams included."""
+    parts = [pdf]
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        with suppress(zlib.error):
+            parts.append(zlib.decompress(stream))
+    return sum(len(re.findall(rb"/Type\s*/Page\b", part)) for part in parts)
+
+
+def hostile() -> Diagnosis:
+    """One bad phone's log in which the phones have hostile names."""
+    found = case("one-bad-phone")
+    peers = found.phones["peer"].to_list()
+    names = dict(zip(peers, [*HOSTILE, "a\u202eb\x1b[31m", "x" * 200, *peers[6:]], strict=True))
+    return renamed(found, names)
+
+
+def renamed(found: Diagnosis, names: dict[str, str]) -> Diagnosis:
+    change = pl.col("peer").replace(names)
+    return replace(
+        found,
+        log=replace(found.log, events=found.log.events.with_columns(change), notes=(HOSTILE[0],)),
+        intervals=found.intervals.with_columns(change),
+        phones=found.phones.with_columns(change),
+        cycles=found.cycles.with_columns(change),
+        findings=(*found.findings, Finding("something_new", "info", None, {"peer": HOSTILE[0]})),
+    )
+
+
+@pytest.mark.parametrize(("name", "language"), RENDERED)
+def test_every_recorded_log_in_every_language(name: str, language: str) -> None:
+    page = page_of(name, language)
+    assert page.startswith(f'<!doctype html>\n<html lang="{language}">')
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    elements = Elements(page)
+    assert not elements.names & {"script", "link", "iframe", "img", "object", "embed", "foreignobject", "form", "base"}
+    assert not elements.active
+    assert page.count("<svg") >= 1
+    assert not re.search(r"\{\w+\}|None\b|NaN", " ".join(elements.text))
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    for reference in re.findall(r"url\(#([^)]+)\)", page):
+        assert reference in ids
+
+
+def test_the_date_of_the_report_is_shown_where_it_is_given() -> None:
+    page = report.render(case("one-bad-phone"), language="de", created=datetime(2026, 3, 10, 22, 30, tzinfo=UTC))
+    assert "Bericht vom 10. März 2026, 23:30" in page
+
+
+def test_the_first_page_says_what_to_set_and_how_to_verify() -> None:
+    text = " ".join(Elements(report.render(case("clean"), router="routeros v6")).text)
+    assert "at least 61 minutes (3,660 seconds)" in text
+    assert "/ip firewall connection tracking set udp-stream-timeout=61m" in text
+    assert "How to verify it afterwards" in text
+    other = " ".join(Elements(page_of("one-bad-phone")).text)
+    assert "Nothing at the router" in other
+    assert "61 minutes (3,660" not in other
+
+
+def test_languages_differ_in_words_dates_and_numbers() -> None:
+    texts = {name: " ".join(Elements(page_of("clean", name)).text) for name in guide.LANGUAGES}
+    assert "3,660 seconds" in texts["en"]
+    assert "3.660 Sekunden" in texts["de"]
+    assert "3\u202f660 secondes" in texts["fr"]
+    assert "3 Mar 2026" in texts["en"]
+    assert "3. März 2026" in texts["de"]
+    assert "3 mars 2026" in texts["fr"]
+    for sentence in ("What to set", "Still unreachable", "How sure", "NAT entry expired"):
+        assert sentence in texts["en"]
+        assert sentence not in texts["de"] + texts["fr"]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_hostile_names_stay_text(masked: bool) -> None:
+    page = report.render(hostile(), mask=masked, answers={"status": {"answer": "changing", "note": HOSTILE[1]}})
+    elements = Elements(page)
+    assert not elements.names & {"script", "img", "iframe"}
+    assert not elements.active
+    shown = "".join(elements.text)
+    assert (HOSTILE[0] in shown) is True  # the log's note, as text
+    assert ("{{ 7*7 }}" in shown) is not masked
+    assert "49" not in re.findall(r"\{\{.*?\}\}", shown)
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+
+
+def test_masked_names_are_gone_everywhere() -> None:
+    found = case("fixed-router")
+    peers = found.phones["peer"].to_list()
+    answers = {"changes": {"answer": {"answer": "yes"}, "note": f"{peers[0]} moved", "who": "somebody"}}
+    page = report.render(found, mask=True, answers=answers)
+    assert not [peer for peer in peers if peer in page]
+    assert not [number for number in {peer.split(".")[0] for peer in peers} if re.search(rf"\b{number}\b", page)]
+    assert "somebody" not in page
+    assert "Phone 1" in page
+    plain = page_of("fixed-router")
+    assert all(peer in plain for peer in peers)
+
+
+def test_masking_keeps_what_is_seen() -> None:
+    found = case("mixed")
+    masked = report.masking.mask(found, guide.translator("en"))[0]
+    for frame, before in ((masked.intervals, found.intervals), (masked.phones, found.phones)):
+        assert frame.drop("peer", "evidence", strict=False).equals(before.drop("peer", "evidence", strict=False))
+    assert masked.phones["peer"].n_unique() == found.phones["peer"].n_unique()
+
+
+def test_evidence_is_masked_at_any_depth() -> None:
+    found = report.masking.Mask({"100": "Phone 1", "1001": "Phone 2"})
+    assert found.value({"peers": ["1001", {"100": "by 100"}], "n": 100}) == {
+        "peers": ["Phone 2", {"Phone 1": "by Phone 1"}],
+        "n": 100,
+    }
+    line = (
+        "[2026-01-10 01:00:10] NOTICE[100] chan_sip.c: Registration from '\"Ann\" <sip:1001@x>' failed for '192.0.2.1'"
+    )
+    assert found.line(line).startswith("[2026-01-10 01:00:10] NOTICE[Phone 1]")
+    assert "Ann" not in found.line(line)
+    assert "1001" not in found.line(line)
+
+
+def test_evidence_lines_are_quoted_as_they_stand() -> None:
+    found = case("clean")
+    lines = samples.path("clean").read_text().splitlines()
+    for item in report.evidence.evidence(found, None, guide.translator("en")):
+        assert any("UNREACHABLE" in line["text"] for line in item["lines"])
+        for line in item["lines"]:
+            assert line["text"] == lines[line["line"] - 1]
+
+
+def test_a_log_that_was_moved_still_gives_a_report(tmp_path: Path) -> None:
+    log = tmp_path / "full"
+    shutil.copy(samples.path("one-bad-phone"), log)
+    found = sf.diagnose(sf.read_log(log))
+    log.unlink()
+    assert "Phone restart" in report.render(found)
+
+
+def test_long_logs_are_cut_with_a_count() -> None:
+    found, tr = case("mixed"), guide.translator("en")
+    many = replace(found, intervals=pl.concat([found.intervals] * 20).sort("start", "peer"))
+    groups, left_out = report.tables.phone_groups(many, tr)
+    assert sum(len(group["rows"]) for group in groups) <= 320
+    assert all(re.search(r"the first \d+ shown, and \d+ more", group["more"]) for group in groups)
+    assert left_out == 0
+    phones = pl.concat([found.phones.with_columns(peer=pl.format("{}{}", "peer", pl.lit(n))) for n in range(5)])
+    assert report.tables.phone_groups(replace(many, phones=phones), tr)[1] == phones.height - 60
+
+
+def test_an_empty_diagnosis_renders() -> None:
+    found = case("clean")
+    nothing = replace(
+        found,
+        log=replace(found.log, events=found.log.events.clear(), first=None, last=None),
+        **{name: getattr(found, name).clear() for name in ("intervals", "phones", "cycles", "eras", "sites")},
+        findings=(),
+    )
+    for language in guide.LANGUAGES:
+        assert "<main>" in report.render(nothing, language=language)
+
+
+def test_the_same_log_gives_the_same_page() -> None:
+    assert report.render(case("one-bad-phone")) == page_of("one-bad-phone")
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(SettingError, match="no language"):
+        report.render(case("clean"), language="it")
+    with pytest.raises(SettingError, match="No router"):
+        report.render(case("clean"), router="grey box")
+
+
+@pytest.mark.parametrize("language", guide.LANGUAGES)
+def test_pdf_has_pages_and_text(language: str, tmp_path: Path) -> None:
+    data = report.to_pdf(page_of("clean", language))
+    assert data.startswith(b"%PDF-")
+    assert pages(data) > 1
+    if shutil.which("pdftotext"):
+        path = tmp_path / "report.pdf"
+        path.write_bytes(data)
+        text = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True).stdout
+        assert {"en": "What to set", "de": "Was einzustellen ist", "fr": "Ce qu'il faut régler"}[language] in text
+        assert "11101.snom720" in text
+
+
+def test_command_writes_page_and_pdf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "out.html"
+    log = str(samples.path("clean"))
+    assert cli.main(["report", log, "-o", str(target), "--pdf", "--language", "fr", "--mask"]) == 1
+    assert 'lang="fr"' in target.read_text(encoding="utf-8")
+    assert target.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.html", "out.pdf"]
+    assert cli.main(["report", log, "-o", str(tmp_path / "no" / "out.html")]) == 2
+    assert "There is no such folder" in capsys.readouterr().err
+    assert cli.main(["report", log, "-o", str(target), "--router", "nonsense"]) == 2
+
+
+def test_command_writes_a_pdf_alone(tmp_path: Path) -> None:
+    target = tmp_path / "out.pdf"
+    cli.main(["report", str(samples.path("one-bad-phone")), "-o", str(target)])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.pdf"]
+
+
+def test_findings_json_is_not_needed_for_the_page() -> None:
+    found = case("clean")
+    for text in found.intervals["evidence"]:
+        assert isinstance(json.loads(text), dict)
