@@ -15,7 +15,7 @@ FLEET = Schema(
     "fleet",
     (
         Column("customer", pl.String, "name of the customer's file or folder"),
-        Column("source", pl.String, "where the log lies, relative to the fleet's folder"),
+        Column("source", pl.String, "where the log lies, as given"),
         Column("state", STATE, "`read`, or `failed` with a reason"),
         Column("reason", pl.String, "why the log could not be read", nullable=True),
         Column("rank", pl.Int64, "place in the order of who needs help first", "from 1"),

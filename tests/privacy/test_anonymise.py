@@ -182,7 +182,7 @@ def test_every_sample_of_the_catalogue_in_every_layout_passes_without_its_identi
 
 LAYOUTS = {
     "syslog": "Mar  4 08:52:{s:02} customer-pbx asterisk[812]: NOTICE[17903]: chan_sip.c:305 in sip_poke: {m}",
-    "rfc5424": "<134>1 2026-03-04T08:52:{s:02}.123+01:00 customer-pbx asterisk 812 - - NOTICE[17903]: chan_sip.c:3 in f: {m}",
+    "rfc5424": "<134>1 2026-03-04T08:52:{s:02}+01:00 customer-pbx asterisk 812 - - NOTICE[7]: chan_sip.c:3 in f: {m}",
     "console": "[Mar  4 08:52:{s:02}] \x1b[1;33mNOTICE\x1b[0m[30733]: \x1b[1;37mchan_sip.c\x1b[0m:158 sip_poke: {m}",
     "grep": "customer-pbx-full:[2026-03-04 08:52:{s:02}] NOTICE[1356] chan_sip.c: {m}",
 }

@@ -1,0 +1,263 @@
+"""Many customers at once: on real workers, with broken logs among them, interrupted and taken up again."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb.errors import InputError, SetupError
+from starface_nb.fleet import FLEET, fleet_html, run_fleet
+from starface_nb.fleet.examine import examine, worst_first
+
+RECORDED = Path(__file__).parents[2] / "data/recorded"
+LOGS = ("mixed", "clean", "one-bad-phone", "undilated")
+HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five customers' logs and three that cannot be read."""
+    folder = tmp_path_factory.mktemp("customers")
+    for name in LOGS:
+        (folder / name).mkdir()
+        (folder / name / "full").write_bytes((RECORDED / name / "pbx.log").read_bytes())
+    (folder / HOSTILE).write_bytes((RECORDED / "pjsip-clean/pbx.log").read_bytes())
+    (folder / "empty.log").write_bytes(b"")
+    (folder / "other.txt").write_text("hello\n" * 10)
+    (folder / "binary.gz").write_bytes(b"\x1f\x8b" + bytes(range(256)) * 8)
+    (folder / ".hidden").write_text("no customer")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fleet(folder, tmp_path_factory):
+    """The fleet, examined by two workers of the command, with what it printed."""
+    out = tmp_path_factory.mktemp("fleet") / "out"
+    command = [sys.executable, "-m", "starface_nb", "fleet", str(folder), "-o", str(out), "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return out, done
+
+
+def test_every_customer_has_its_verdict_or_a_reason(folder, fleet):
+    out, done = fleet
+    assert done.returncode == 1
+    assert done.stderr == ""
+    summary = pl.read_parquet(out / "fleet.parquet")
+    FLEET.check(summary)
+    assert summary["customer"].len() == 8
+    assert summary["rank"].to_list() == list(range(1, 9))
+    failed = summary.filter(pl.col("state") == "failed")
+    assert set(failed["customer"]) == {"empty.log", "other.txt", "binary.gz"}
+    assert failed["reason"].str.len_chars().min() > 20
+    assert summary["state"].to_list()[-3:] == ["failed"] * 3
+    for name in LOGS:
+        case = sf.diagnose(sf.read_log(folder / name))
+        row = summary.row(by_predicate=pl.col("customer") == name, named=True)
+        assert row["losses"] == case.intervals.filter(~pl.col("trunk")).height
+        assert row["nat_losses"] + row["other_losses"] == row["losses"]
+        assert sum(row["nat_by_bin"]) == row["nat_losses"]
+        assert sum(row["other_by_bin"]) == row["other_losses"]
+        assert sum(row["not_nat_losses"]) == row["other_losses"]
+        stored = next((out / "customers").glob(f"{name}-*")) / "intervals.parquet"
+        assert pl.read_parquet(stored).equals(case.intervals)
+
+
+def test_nothing_it_keeps_can_be_read_by_others(fleet):
+    paths = list(fleet[0].rglob("*"))
+    assert len(paths) > 16
+    assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
+
+
+def test_page_is_whole_in_three_languages_and_shows_names_as_text(fleet):
+    summary = pl.read_parquet(fleet[0] / "fleet.parquet")
+    pages = {language: fleet_html(summary, language) for language in ("en", "de", "fr")}
+    assert len(set(pages.values())) == 3
+    for page in [*pages.values(), (fleet[0] / "fleet.html").read_text("utf-8")]:
+        assert "<img" not in page
+        assert "<script" not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+        assert not re.search(r"(?:src|href)=[\"']?https?:", page)
+        assert all(name in page for name in (*LOGS, "empty.log"))
+    assert "\x1b" not in fleet[1].stdout
+
+
+def test_second_run_examines_nothing_and_says_the_same(folder, fleet, monkeypatch):
+    before = (fleet[0] / "fleet.parquet").read_bytes()
+    asked = []
+    run_fleet([folder], fleet[0], on_start=asked.append)
+    assert asked == [0]
+    assert (fleet[0] / "fleet.parquet").read_bytes() == before
+
+
+@pytest.fixture
+def worker_inside(monkeypatch):
+    """A worker in this process, which starts at once."""
+    from contextlib import contextmanager
+
+    from distributed import Client, LocalCluster
+
+    @contextmanager
+    def inside(scheduler, workers):
+        with (
+            LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+
+    monkeypatch.setattr("starface_nb.fleet.run.connected", inside)
+
+
+@pytest.mark.usefixtures("worker_inside")
+def test_only_what_changed_is_examined_again(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_bytes((RECORDED / "one-bad-phone/pbx.log").read_bytes())
+    asked, names = [], []
+    run_fleet([folder], tmp_path / "out", on_start=asked.append)
+    (folder / "b").write_bytes((RECORDED / "undilated/pbx.log").read_bytes())
+    (folder / "c").write_bytes((RECORDED / "clean/pbx.log").read_bytes())
+    again = run_fleet([folder], tmp_path / "out", on_start=asked.append, on_done=names.append)
+    assert asked == [2, 2]
+    assert sorted(names) == ["b", "c"]
+    assert again.height == 3
+    result = next((tmp_path / "out/customers").glob("a-*/result.json"))
+    for damaged in (b"{", b"[]", json.dumps({"row": {}}).encode()):
+        result.write_bytes(damaged)
+        run_fleet([folder], tmp_path / "out", on_start=asked.append)
+    assert asked[2:] == [1, 1, 1]
+
+
+class Cluster:
+    """A Dask scheduler and its workers, each a process of its own."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.file = folder / "scheduler.json"
+        here = ["--interface", "lo"]
+        self.scheduler = self._start("scheduler", "--port", "0", "--no-dashboard", *here)
+        self.address = self._address()
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder), *here]
+        self.workers = [self._start("worker", *options) for _ in range(workers)]
+
+    def _start(self, what: str, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "distributed.cli.dask_" + what, "--scheduler-file", str(self.file), *options]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _address(self) -> str:
+        for _ in range(300):
+            if self.file.exists() and self.file.stat().st_size:
+                return json.loads(self.file.read_text())["address"]
+            time.sleep(0.1)
+        raise TimeoutError("the scheduler did not start")
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = Cluster(tmp_path, 2)
+    yield made
+    made.end()
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing_and_counts_nothing_twice(cluster, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    content = (RECORDED / "mixed/pbx.log").read_bytes()
+    for n in range(12):
+        (folder / f"customer {n:02}").write_bytes(content.replace(b"203.0.113.", f"203.0.{n}.".encode()))
+    done = Counter()
+
+    def on_done(name: str) -> None:
+        done[name] += 1
+        if done.total() == 3:
+            os.kill(cluster.workers[0].pid, signal.SIGKILL)
+
+    summary = run_fleet([folder], tmp_path / "out", scheduler=cluster.address, on_done=on_done)
+    assert cluster.workers[0].wait(5) == -signal.SIGKILL
+    assert done == Counter({f"customer {n:02}": 1 for n in range(12)})
+    assert summary["customer"].n_unique() == summary.height == 12
+    assert summary["state"].unique().to_list() == ["read"]
+    assert summary["losses"].n_unique() == 1
+    assert len(set(summary["site"])) == 12
+    assert all(path.read_bytes()[:4] == b"PAR1" for path in (tmp_path / "out/customers").glob("*/intervals.parquet"))
+
+
+def deadly(source, settings, time_zone):
+    """Examine, unless the log is the one that kills its worker."""
+    if source.endswith("deadly"):
+        os._exit(9)
+    return examine(source, settings, time_zone)
+
+
+def test_a_log_that_kills_its_workers_is_given_up_with_a_reason(tmp_path):
+    import cloudpickle
+    import dask
+
+    from starface_nb.analysis import Settings
+    from starface_nb.fleet.customers import find_customers
+    from starface_nb.fleet.engine import connected, examine_all
+
+    for name in ("a", "deadly", "z"):
+        (tmp_path / name).write_bytes((RECORDED / "undilated/pbx.log").read_bytes())
+    customers = {customer.name: customer for customer in find_customers([tmp_path])}
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connected(workers=2) as client:
+        results = dict(examine_all(customers, Settings(), "Europe/Berlin", client, deadly))
+    assert {name: result.row["state"] for name, result in results.items()} == {
+        "a": "read",
+        "deadly": "failed",
+        "z": "read",
+    }
+    assert "worker" in results["deadly"].row["reason"]
+    assert not results["deadly"].lasting
+
+
+def test_no_scheduler_is_said_in_one_sentence(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("starface_nb.fleet.engine._PATIENCE", 1)
+    with pytest.raises(SetupError, match="No Dask scheduler answers"):
+        run_fleet([RECORDED / "clean"], tmp_path / "out", scheduler="tcp://127.0.0.1:9")
+    assert capfd.readouterr().err == ""
+
+
+def test_customers_by_list_and_wrong_paths(tmp_path):
+    from starface_nb.fleet.customers import find_customers
+
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    both = [RECORDED / "clean/pbx.log", RECORDED / "mixed/pbx.log"]
+    assert len({customer.name for customer in find_customers(both)}) == 2
+    assert len({customer.slug for customer in find_customers(both)}) == 2
+    with pytest.raises(InputError, match="no such file"):
+        find_customers([tmp_path / "nothing"])
+    with pytest.raises(InputError, match="no customer"):
+        find_customers([tmp_path / "x"])
+    assert [c.name for c in find_customers([tmp_path], leave_out=tmp_path / "y")] == ["x"]
+
+
+def test_ranking_puts_who_needs_help_first():
+    def row(customer, **values):
+        return {"customer": customer, "state": "read", "verdict": "no_expiry_seen", "unreachable_s": 0.0} | values
+
+    rows = [
+        row("healthy"),
+        {"customer": "broken", "state": "failed"},
+        row("a little", verdict="too_short", nat_losses=3),
+        row("unclear", verdict="undetermined", nat_losses=0),
+        row("a lot", verdict="too_short", nat_losses=300),
+        row("no phone", verdict=None),
+    ]
+    ranked = [str(one["customer"]) for one in worst_first(rows)]
+    assert ranked == ["a lot", "a little", "unclear", "healthy", "no phone", "broken"]
