@@ -56,17 +56,14 @@ def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | N
     -------
     Comparison
     """
-    pairs = _matching_sites(before, after)
     found = []
-    for old, new in pairs:
-        a, b = _whole(before, old), _whole(after, new)
+    for old, new in _matching_sites(before, after):
+        a, b = _newest(before, old, first=True), _newest(after, new, first=False)
         if a is None or b is None:
             continue
-        changed = _changed_at(after, new) or _changed_at(before, old)
-        soon = a.end > b.start - timedelta(hours=2)
-        found.append(
-            _judge(a, b, changed, grace=soon or _changed_at(after, new) is not None, keepalive=keepalive_after_s)
-        )
+        changed = _changed_at(after, new[0]) or (a.end if a.end != before.log.last else None)
+        grace = changed is not None or a.end > b.start - timedelta(hours=2)
+        found.append(_judge(a, b, changed, grace=grace, keepalive=keepalive_after_s))
     return _overall(found, after.log.time_zone)
 
 
@@ -88,11 +85,11 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
     """
     at = _moment(case, at) if at is not None else None
     found = []
-    for site in case.sites["site"]:
-        window = _whole(case, site)
+    for sites in _places(case):
+        window = _whole(case, sites)
         if window is None:
             continue
-        changed = _changed_at(case, site)
+        changed = _changed_at(case, sites[0])
         cut = at or changed or window.start + (window.end - window.start) / 2
         left, right = replace(window, end=cut), replace(window, start=cut, joined=True)
         found.append(_judge(left, right, at or changed, grace=bool(at or changed), keepalive=keepalive_after_s))
@@ -113,30 +110,43 @@ def _moment(case: Diagnosis, at: datetime) -> datetime:
 # -- which site is which ----------------------------------------------------------------------------------------------
 
 
-def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[str, str]]:
-    """Pair the sites by the phones they share; a site without a partner is left out."""
+def _places(case: Diagnosis) -> list[tuple[str, ...]]:
+    """Return the log's sites; phones without a known address belong to the only site there is."""
+    names = [name for name in case.sites["site"] if name != UNKNOWN]
+    lost = UNKNOWN in case.sites["site"]
+    if len(names) == 1 and lost:
+        return [(names[0], UNKNOWN)]
+    return [(name,) for name in [*names, *([UNKNOWN] if lost else [])]]
+
+
+def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Pair the places by the phones they share; a log that no phone of a place left a line in is still one of it."""
     old = dict(before.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows())
     new = dict(after.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows())
+    places = _places(after)
     pairs = []
-    for site in before.sites["site"]:
-        mine = [peer for peer, where in old.items() if where == site]
-        there = [new[peer] for peer in mine if peer in new]
-        known = [where for where in there if where in set(after.sites["site"])]
-        # A log that no phone of the site left a line in is still a log of that site.
-        pairs.append((site, max(sorted(set(known)), key=known.count) if known else site))
-    return [pair for pair in pairs if pair[0] != UNKNOWN] or pairs if _homeless_well(before) else pairs
+    for names in _places(before):
+        there = [new[peer] for peer, where in old.items() if where in names and peer in new]
+        best = max(places, key=lambda place: sum(where in place for where in there), default=names)
+        pairs.append((names, best if any(where in best for where in there) else names))
+    return pairs
 
 
-def _homeless_well(case: Diagnosis) -> bool:
-    """Return whether the phones without a known address had no NAT losses, so that nothing can be said of them."""
-    lost = case.intervals.filter(pl.col("cause") == "nat_expiry")["peer"].unique()
-    return not case.phones.filter(pl.col("site") == UNKNOWN, pl.col("peer").is_in(lost.to_list())).height
-
-
-def _whole(case: Diagnosis, site: str) -> Window | None:
+def _whole(case: Diagnosis, sites: tuple[str, ...]) -> Window | None:
     if case.log.first is None or case.log.last is None:
         return None
-    return Window(case, site, case.log.first, case.log.last)
+    return Window(case, sites, case.log.first, case.log.last)
+
+
+def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window | None:
+    """Return the log since its last change; if that was the cure of the first log itself, the time up to it."""
+    window, changed = _whole(case, sites), _changed_at(case, sites[0])
+    if window is None or changed is None:
+        return window
+    eras = case.eras.filter(pl.col("site") == sites[0]).sort("era")["verdict"].to_list()
+    if first and eras[-2:] == ["too_short", "no_expiry_seen"]:
+        return replace(window, end=changed)
+    return replace(window, start=changed, joined=True)
 
 
 def _changed_at(case: Diagnosis, site: str) -> datetime | None:
@@ -160,12 +170,12 @@ def _judge(
     sides = side_of(left, old, low, high), side_of(right, new, *after)
     if not touched:
         verdict, probability, reason = _nothing_before(right, sides[1])
-        return SiteComparison(right.site, verdict, probability, changed, None, *sides, *after, reason)
+        return SiteComparison(right.sites[0], verdict, probability, changed, None, *sides, *after, reason)
     cured = _cured(old, new, _peers_shown(right))
     verdict, probability, reason = _verdict(cured, old, new, (low, high), after)
     needed = _hours_needed(old, new, right, periods) if verdict == "cannot_tell" else None
     now = _narrowed((low, high), after, verdict, keepalive)
-    return SiteComparison(right.site, verdict, probability, changed, needed, *sides, *now, reason)
+    return SiteComparison(right.sites[0], verdict, probability, changed, needed, *sides, *now, reason)
 
 
 def _touched(window: Window) -> tuple[list[str], dict[str, float]]:
@@ -181,7 +191,7 @@ def _touched(window: Window) -> tuple[list[str], dict[str, float]]:
 
 
 def _phones_at(window: Window) -> list[str]:
-    return window.case.phones.filter(pl.col("site") == window.site, ~pl.col("trunk"))["peer"].sort().to_list()
+    return window.case.phones.filter(pl.col("site").is_in(window.sites), ~pl.col("trunk"))["peer"].sort().to_list()
 
 
 def _peers_shown(window: Window) -> bool:
@@ -252,7 +262,7 @@ def _at_most(k: int, n: int, p: float) -> float:
 
 def _nothing_before(right: Window, after: Side) -> tuple[str, float, str]:
     """Judge a site without NAT losses before the change."""
-    row = right.case.sites.filter(pl.col("site") == right.site)
+    row = right.case.sites.filter(pl.col("site") == right.sites[0])
     verdict = str(row["verdict"][0]) if row.height else "undetermined"
     if verdict == "too_short" and after.losses:
         return "worse", float(row["probability_too_short"][0] or 0.0), "new_losses"

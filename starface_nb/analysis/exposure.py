@@ -15,10 +15,14 @@ from starface_nb.analysis.estimate import estimate_timeout
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of one diagnosis: a site's phones between two moments."""
+    """A stretch of one diagnosis: a place's phones between two moments.
+
+    `sites` is the site's name and, where its phones are among those without a known address, `unknown`; `joined` is
+    true where the log begins before the window.
+    """
 
     case: Diagnosis
-    site: str
+    sites: tuple[str, ...]
     start: datetime
     end: datetime
     joined: bool = False
@@ -71,15 +75,17 @@ def bracket(window: Window) -> tuple[float | None, float | None]:
     case = window.case
     slack = pl.lit(timedelta(seconds=case.settings.keepalive_s))
     eras = case.eras.filter(
-        pl.col("site") == window.site,
+        pl.col("site").is_in(window.sites),
         pl.col("start") >= pl.lit(window.start) - slack,
         pl.col("end") <= pl.lit(window.end) + slack,
+        pl.col("start") < window.end,
+        pl.col("end") > window.start,
         pl.col("low_s").is_not_null(),
-    ).sort("era")
+    ).sort("start", "site")
     if eras.height:
         return eras["low_s"][-1], eras["high_s"][-1]
     cycles = case.cycles.filter(
-        pl.col("site") == window.site,
+        pl.col("site").is_in(window.sites),
         pl.col("outcome") != "excluded",
         pl.col("start") >= window.start,
         pl.col("start") < window.end,
