@@ -1,0 +1,56 @@
+"""How much faster two local workers are than one, on 200 simulated customers.
+
+    python tests/benchmarks/fleet.py [--customers 200] [--hours 48]
+
+Runs with one and with two workers alternate, each into an empty folder. The rate counts from the first customer done to
+the last, so that starting the worker processes (a second or two) is left out; the wall time beside it has everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from starface_nb.fleet import run_fleet
+from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation.scenarios import Wish
+
+
+def customers(folder: Path, count: int, hours: float) -> None:
+    """Write one simulated customer's log per subfolder."""
+    for seed in range(count):
+        scenario = make(sorted(FAMILIES)[seed % len(FAMILIES)], seed, Wish(None, hours, None, None))
+        simulate(scenario, seed).write(folder / f"customer-{seed:03}")
+
+
+def timed(source: Path, workers: int) -> tuple[float, float]:
+    """Return customers per second while working, and the wall time of everything."""
+    done: list[float] = []
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        run_fleet([source], out, workers=workers, on_done=lambda _: done.append(time.perf_counter()))
+    return (len(done) - 1) / (done[-1] - done[0]), time.perf_counter() - begin
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=200)
+    parser.add_argument("--hours", type=float, default=48.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        customers(Path(folder), options.customers, options.hours)
+        best: dict[int, tuple[float, float]] = {}
+        for _ in range(options.rounds):
+            for workers in (1, 2):
+                rate, wall = timed(Path(folder), workers)
+                print(f"{workers} worker(s): {rate:6.1f} customers/s, {wall:6.1f} s in all", flush=True)
+                best[workers] = max(best.get(workers, (0.0, 0.0)), (rate, wall))
+    print(f"two workers reach {best[2][0] / best[1][0]:.2f}x the rate of one")
+
+
+if __name__ == "__main__":
+    main()
