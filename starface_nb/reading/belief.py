@@ -16,7 +16,9 @@ DUMP = "inside a dump of a received or sent message"
 NO_HEADER = "no header, in a file whose lines have one: the continuation of another message"
 NO_PREFIX = "text before the header, which the file's other lines do not have"
 UNKNOWN = "begins like an event, but its wording is not known"
+BROKEN_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
+_BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
 _HEADERLESS = ("none", "stamped")
 _PREFIXED = ("prefixed", "prefixed-opened")
 _GIVEN = ("offset", "line", "edge", "text", "dumped")
@@ -161,8 +163,9 @@ def looks_like_event(unfinished: int) -> pl.Expr:
     written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains(
         "pjsip"
     )
+    json = (pl.col("layout") == "none") & pl.col("text").str.contains(_BROKEN_JSON)
     cut = (pl.col("offset") == unfinished) & pl.col("bare").str.contains(catalogue.BEGINNING)
-    return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut)
+    return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut | json)
 
 
 def why_not(unfinished: int) -> pl.Expr:
@@ -170,5 +173,7 @@ def why_not(unfinished: int) -> pl.Expr:
     return (
         pl.when(pl.col("offset") == unfinished)
         .then(pl.lit(UNFINISHED))
+        .when(pl.col("text").str.contains(_BROKEN_JSON))
+        .then(pl.lit(BROKEN_JSON))
         .otherwise(pl.coalesce("doubt", pl.lit(UNKNOWN)))
     )

@@ -24,13 +24,13 @@ _STRFTIME = {
     "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,11})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z)", "Z": r"[A-Za-z]{1,5}",
     "a": r"[A-Za-z]{2,4}\.?", "A": r"[A-Za-z]+", "n": r"\s", "t": r"\s", "%": "%", "u": r"\d", "w": r"\d",
 }  # fmt: skip
-_SHORTHAND = {
+_SHORTHAND = {  # in this order: one may hold another
+    "c": "%a %b %e %T %Y",
+    "r": "%I:%M:%S %p",
     "F": "%Y-%m-%d",
     "T": "%H:%M:%S",
     "R": "%H:%M",
     "D": "%m/%d/%y",
-    "c": "%a %b %e %T %Y",
-    "r": "%I:%M:%S %p",
 }
 
 

@@ -1,0 +1,188 @@
+"""The clock: daylight saving, the missing year, date formats, steps backwards."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb.errors import SettingError
+from starface_nb.reading import clock
+from starface_nb.reading.stamps import dateformats, read_stamps
+
+BERLIN = ZoneInfo("Europe/Berlin")
+PEER = "NOTICE[1] chan_sip.c: Peer '12' is now {}"
+DOWN = PEER.format("UNREACHABLE!  Last qualify: 39")
+UP = PEER.format("Reachable. (43ms / 2000ms)")
+NOISE = "VERBOSE[1] pbx.c: Executing [s@x:1]"
+
+
+def write(path, lines, modified=None):
+    path.write_text("".join(line + "\n" for line in lines))
+    if modified:
+        os.utime(path, (modified.timestamp(), modified.timestamp()))
+    return path
+
+
+def times(log):
+    return log.events["time"].to_list()
+
+
+def test_an_outage_over_the_night_of_october_has_its_true_length(tmp_path):
+    log = sf.read_log(write(tmp_path / "full", [f"[2026-10-25 01:30:00] {DOWN}", f"[2026-10-25 03:30:00] {UP}"]))
+    down, up = times(log)
+    assert up - down == timedelta(hours=3)
+
+
+def test_an_outage_over_the_night_of_march_has_its_true_length(tmp_path):
+    log = sf.read_log(write(tmp_path / "full", [f"[2026-03-29 01:30:00] {DOWN}", f"[2026-03-29 03:30:00] {UP}"]))
+    down, up = times(log)
+    assert up - down == timedelta(hours=1)
+
+
+def test_the_logs_order_says_which_half_past_two_a_line_is(tmp_path):
+    lines = [
+        f"[2026-10-25 {t}] {m}"
+        for t, m in [("01:59:00", UP), ("02:30:00", DOWN), ("02:31:00", UP), ("02:30:00", DOWN), ("03:00:00", UP)]
+    ]
+    log = sf.read_log(write(tmp_path / "full", lines))
+    assert [f"{t:%H:%M}" for t in times(log)] == ["23:59", "00:30", "00:31", "01:30", "02:00"]
+    assert log.notes == ()
+
+
+@pytest.mark.parametrize(("turn", "expected"), [(5, "01:40"), (35, "00:40")])
+def test_lines_that_are_no_events_tell_where_the_hour_is_repeated(tmp_path, turn, expected):
+    """Only one event stands in the repeated hour; the noise around it steps back before or after it."""
+    start = datetime(2026, 10, 25, 0, 5, tzinfo=UTC) - timedelta(hours=1)
+    lines = [f"[2026-10-25 01:05:00] {UP}"]
+    for minute in range(200):
+        local = (start + timedelta(minutes=minute)).astimezone(BERLIN)
+        hit = (local.hour, local.minute, local.fold) == (2, 40, int(turn < 20))
+        lines.append(f"[{local:%Y-%m-%d %H:%M:%S}] {DOWN if hit else NOISE}")
+    lines.append(f"[2026-10-25 04:05:00] {UP}")
+    assert sum("UNREACHABLE" in line for line in lines) == 1
+    log = sf.read_log(write(tmp_path / "full", lines))
+    assert f"{times(log)[1]:%H:%M}" == expected
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        (["01:58", "02:10", "02:50", "04:30"], ["23:58", "00:10", "00:50", "03:30"]),  # the hour is missing behind
+        (["00:10", "02:10", "02:50", "03:01"], ["22:10", "01:10", "01:50", "02:01"]),  # the hour is missing before
+        (["02:10", "02:50", "03:01"], ["01:10", "01:50", "02:01"]),  # the log begins in the second pass
+        (["01:50", "02:10", "02:50"], ["23:50", "00:10", "00:50"]),  # the log ends in the first pass
+    ],
+)
+def test_without_a_step_back_the_missing_hour_goes_into_the_larger_gap(tmp_path, stamps, expected):
+    log = sf.read_log(write(tmp_path / "full", [f"[2026-10-25 {s}:00] {DOWN}" for s in stamps]))
+    assert [f"{t:%H:%M}" for t in times(log)] == expected
+
+
+def test_a_time_that_spring_leaves_out_keeps_winter_time_and_is_reported(tmp_path):
+    log = sf.read_log(write(tmp_path / "full", [f"[2026-03-29 02:30:00] {DOWN}"]))
+    assert times(log) == [datetime(2026, 3, 29, 1, 30, tzinfo=UTC)]
+    assert any("spring" in note for note in log.notes)
+
+
+def test_december_to_january_counts_the_year_up(tmp_path):
+    lines = [f"[Dec 31 23:59:50] {DOWN}", f"[Jan  1 00:00:10] {UP}"]
+    log = sf.read_log(write(tmp_path / "full", lines, datetime(2026, 1, 1, 12, tzinfo=UTC)))
+    assert times(log) == [datetime(2025, 12, 31, 22, 59, 50, tzinfo=UTC), datetime(2025, 12, 31, 23, 0, 10, tzinfo=UTC)]
+    assert any("2025 to 2026" in note for note in log.notes)
+
+
+def test_the_year_is_the_latest_that_does_not_lie_after_the_files_time(tmp_path):
+    lines = [f"[Nov 30 10:00:00] {DOWN}"]
+    for modified, year in [(datetime(2026, 11, 30, 9, tzinfo=UTC), 2026), (datetime(2026, 11, 20, tzinfo=UTC), 2025)]:
+        assert times(sf.read_log(write(tmp_path / "full", lines, modified)))[0].year == year
+    assert times(sf.read_log(tmp_path / "full", year=2019))[0].year == 2019
+
+
+def test_a_neighbour_with_a_full_date_gives_the_year(tmp_path):
+    lines = [f"[Dec 31 23:59:50] {DOWN}", f"[2021-01-01 00:00:01] {UP}", f"[Jan  1 00:00:10] {DOWN}"]
+    log = sf.read_log(write(tmp_path / "full", lines, datetime(2026, 6, 1, tzinfo=UTC)))
+    assert [t.astimezone(BERLIN).year for t in times(log)] == [2020, 2021, 2021]
+
+
+def test_a_29_february_needs_a_leap_year(tmp_path):
+    lines = [f"[Feb 28 10:00:00] {DOWN}", f"[Feb 29 10:00:00] {UP}", f"[Mar  1 10:00:00] {DOWN}"]
+    log = sf.read_log(write(tmp_path / "full", lines, datetime(2026, 6, 1, tzinfo=UTC)))
+    assert [f"{t:%Y-%m-%d}" for t in times(log)] == ["2024-02-28", "2024-02-29", "2024-03-01"]
+
+
+@pytest.mark.parametrize(("name", "year"), [("full-20230301", 2023), ("full.1677682800", 2023), ("full.1", 2026)])
+def test_a_rotated_files_name_dates_it(tmp_path, name, year):
+    path = write(tmp_path / name, [f"[Feb 27 10:00:00] {DOWN}"], datetime(2026, 6, 1, tzinfo=UTC))
+    assert times(sf.read_log(path))[0].year == year
+
+
+def test_a_clock_set_back_is_noticed_and_the_logs_order_kept(tmp_path):
+    lines = [f"[2026-03-04 10:00:30] {DOWN}", f"[2026-03-04 09:59:30] {UP}", f"[2026-03-04 09:59:29] {DOWN}"]
+    log = sf.read_log(write(tmp_path / "full", lines))
+    assert log.events["line"].to_list() == [1, 2, 3]
+    (note,) = log.notes
+    assert "line 2" in note
+    assert "60 s" in note
+
+
+def test_the_zone_is_the_logs_and_a_wrong_one_is_explained(tmp_path):
+    path = write(tmp_path / "full", [f"[2026-07-01 12:00:00] {DOWN}"])
+    assert times(sf.read_log(path, time_zone="America/New_York")) == [datetime(2026, 7, 1, 16, tzinfo=UTC)]
+    with pytest.raises(SettingError, match="Europe/Berlin"):
+        sf.read_log(path, time_zone="Mars/Olympus")
+
+
+def test_first_and_last_are_those_of_any_line(tmp_path):
+    lines = [f"[2026-03-04 08:00:00] {NOISE}", f"[2026-03-04 09:00:00] {DOWN}", f"[2026-03-04 11:00:00] {NOISE}"]
+    log = sf.read_log(write(tmp_path / "full", lines))
+    assert (log.first, log.last) == (datetime(2026, 3, 4, 7, tzinfo=UTC), datetime(2026, 3, 4, 10, tzinfo=UTC))
+
+
+MOMENT = datetime(2026, 3, 4, 8, 52, 6, 120000)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%F %T,%3q", "2026-03-04 08:52:06,120"),
+        ("%b %e %T.%2q", "Mar  4 08:52:06.12"),
+        ("%d/%m/%y %H:%M:%S.%3q", "04/03/26 08:52:06.120"),
+        ("%m-%d-%Y %I:%M:%S.%6q %p", "03-04-2026 08:52:06.120000 AM"),
+        ("%A, %d. %B %Y %T.%1q", "Wednesday, 04. March 2026 08:52:06.1"),
+        ("%Y%j %T,%q", "2026063 08:52:06,120"),
+        ("%D %T %Z", "03/04/26 08:52:06 CET"),
+        ("%c", "Wed Mar  4 08:52:06 2026"),
+        ("%k:%M:%S %e.%m.%Y", " 8:52:06  4.03.2026"),
+        ("%s.%3q", "1772610726.120"),
+        ("%F %T.%3q %z", "2026-03-04 08:52:06.120 +0100"),
+    ],
+)
+def test_any_format_that_a_logger_conf_names_is_read(form, text):
+    conf = f"[general]\n; dateformat=%D\n dateformat = {form} ; as we like it\n[logfiles]\n"
+    assert dateformats(conf) == (form,)
+    row = read_stamps(pl.Series([text]), dateformats(conf)).row(0, named=True)
+    if row["utc"] is not None:
+        assert abs(row["utc"].replace(tzinfo=None) + timedelta(hours=1) - MOMENT) < timedelta(seconds=1)
+    else:
+        local = row["local"].replace(year=2026)
+        assert local.replace(microsecond=0) == MOMENT.replace(microsecond=0)
+        assert (local.microsecond == 0) == ("q" not in form)
+
+
+def test_what_is_no_date_is_not_taken_for_one():
+    frame = read_stamps(pl.Series(["", "general", "2026-13-45 99:00:00", "Foo 99 00:00:00", "12345", "2026-03-04"]))
+    assert frame["local"].null_count() == frame["utc"].null_count() == 6
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"])
+def test_local_times_come_back_from_utc_all_year(zone):
+    moments = np.arange(0, 366 * 86400, 601, dtype=np.int64) * 1_000_000 + 1_767_225_600_000_000
+    utc = pl.Series(moments).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    local = clock.micros(utc.dt.convert_time_zone(zone).dt.replace_time_zone(None))
+    back = clock.to_utc(local, np.arange(local.size, dtype=np.int64), zone)
+    assert np.array_equal(back.time, moments)
+    assert back.impossible == 0
