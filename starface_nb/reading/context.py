@@ -11,7 +11,8 @@ from starface_nb.errors import InputError
 from starface_nb.reading.archives import ZIP_MAGICS, is_tar
 from starface_nb.reading.decompress import Blocks, format_of, utf16_codec
 from starface_nb.reading.limits import Account, Limits
-from starface_nb.reading.sources import Beside, expand, texts
+from starface_nb.reading.sources import Beside, expand
+from starface_nb.reading.unwrap import texts
 
 _REACH = 64 << 10  # bytes before and behind a place in which its neighbours are looked for
 _KEPT_BLOCKS = 48

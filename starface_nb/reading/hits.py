@@ -66,9 +66,9 @@ class Scanned:
     Attributes
     ----------
     parts : list of Found
-        By stretches of 16 MiB for a plain file; one part for a stream.
+        By stretches of 32 MiB for a plain file; one part for a stream.
     sums : list of int
-        CRC-32 of each 16 MiB of the content.
+        CRC-32 of each 32 MiB of the content.
     """
 
     name: str

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account
 
-SEGMENT = 16 << 20  # unit of parallel work, of checksums and of what the cache keeps of a growing log
-_MANY = 200  # candidates in a block from which on listing all newlines is cheaper than counting between them
+SEGMENT = 32 << 20  # unit of parallel work, of checksums and of what the cache keeps of a growing log
 _WEIGHT = 120  # bytes that the objects around a line weigh
 ROOM = 1 << 20  # with the line carried over it stays in the second-level cache
 
@@ -71,7 +70,7 @@ class Scanner:
         self._buffer = bytearray(ROOM + max(2 * self._keep, 4 * needles.longest))
         self._view = memoryview(self._buffer)
         self._bytes = np.frombuffer(self._buffer, np.uint8)
-        self._newline = np.empty(len(self._buffer), np.bool_)
+        self._newline = np.empty(len(self._buffer) + 64, np.bool_)
         self._filled, self._base = 0, start
         self._skip = inside
         self._long: tuple[int, bytes, bool] | None = None  # offset, first bytes, whether a needle was in it
@@ -129,7 +128,7 @@ class Scanner:
 
     def _lines(self, begin: int, end: int) -> None:
         """Find the candidates among the whole lines in `buffer[begin:end]`."""
-        newline = np.equal(self._bytes[begin:end], 10, out=self._newline[begin:end])
+        bits, counts = self._newlines(begin, end)
         buffer, found, done, spans = self._buffer, self.found, begin, []
         for _, at, _ in self._needles.find(self._view[begin:end]):
             if (at := at + begin) >= done:  # else it is another needle in the same line
@@ -137,10 +136,22 @@ class Scanner:
                 done = buffer.find(b"\n", at) + 1
                 spans.append((first, done - 1))
         if spans:
-            found.line += _line_numbers(newline, [first - begin for first, _ in spans], found.lines_total + 1)
-            found.offset += [self._base + first for first, _ in spans]
+            starts = np.array([first for first, _ in spans])
+            word, bit = starts >> 6, (starts & 63).astype(np.uint64)
+            before = np.cumsum(counts, dtype=np.int64)[word] - counts[word]
+            before += np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
+            found.line += (before + found.lines_total + 1).tolist()
+            found.offset += (starts + self._base).tolist()
             self._copy(spans)
-        found.lines_total += int(np.count_nonzero(newline))
+        found.lines_total += int(counts.sum(dtype=np.int64))
+
+    def _newlines(self, begin: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Return one bit per byte, set where a newline is, in words of 64, and the number of bits set in each."""
+        newline = self._newline[: (end + 63) & ~63]
+        np.equal(self._bytes[begin:end], 10, out=newline[begin:end])
+        newline[:begin] = newline[end:] = False
+        bits = np.packbits(newline, bitorder="little").view("<u8")
+        return bits, np.bitwise_count(bits)
 
     def _copy(self, spans: list[tuple[int, int]]) -> None:
         keep, view = self._keep, self._view
@@ -169,21 +180,8 @@ class Scanner:
         self._skip, self._long = False, None
 
 
-def _line_numbers(newline: NDArray[np.bool_], starts: list[int], first: int) -> list[int]:
-    """Return the numbers of the lines that begin at `starts`, the first line of the block having number `first`."""
-    if len(starts) > _MANY:
-        ends = np.flatnonzero(newline)
-        return [first + int(n) for n in np.searchsorted(ends, starts)]
-    numbers, at = [], 0
-    for start in starts:
-        first += int(np.count_nonzero(newline[at:start]))
-        numbers.append(first)
-        at = start
-    return numbers
-
-
 class Checksums:
-    """CRC-32 of each 16 MiB of a stream: the same whatever the container, the blocks or the number of cores."""
+    """CRC-32 of each 32 MiB of a stream: the same whatever the container, the blocks or the number of cores."""
 
     def __init__(self) -> None:
         self.sums: list[int] = []

@@ -21,7 +21,8 @@ from starface_nb.reading.hits import EDGE, Hits, Scanned
 from starface_nb.reading.limits import Account, DamagedError, Limits, RefusedError
 from starface_nb.reading.lines import SEGMENT, Checksums, Found, Needles, Scanner
 from starface_nb.reading.remember import HitStore, Memory, prefix, status_of
-from starface_nb.reading.sources import Argument, Beside, Source, Text, check_text, expand, opened, texts
+from starface_nb.reading.sources import Argument, Beside, Source, expand, opened
+from starface_nb.reading.unwrap import Text, check_text, texts
 
 __all__ = ["Hits", "Limits", "scan_logs"]
 
@@ -176,7 +177,7 @@ def _read(path: Path, start: int, count: int, account: Account) -> bytes:
 
 
 def _begin_plain(source: Source, head: bytes, status: tuple[int, int], memory: Memory | None, job: Job) -> Task:
-    """Scan a plain file in stretches of 16 MiB, on all cores, up to the size it has now."""
+    """Scan a plain file in stretches of 32 MiB, on all cores, up to the size it has now."""
     assert source.path is not None  # noqa: S101
     try:
         check_text(head, source.name)

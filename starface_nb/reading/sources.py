@@ -9,21 +9,20 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, is_tar, tar_members, visible, zip_members
-from starface_nb.reading.decompress import Blocks, decompressed, format_of, peek, utf8
+from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, visible, zip_members
+from starface_nb.reading.decompress import Blocks, peek
 from starface_nb.reading.limits import Account, RefusedError, raising
 
 STDIN = "-"
 _RAW = 1 << 17
-_CONF_BYTES = 1 << 18
-_SAMPLE = 1 << 16
+CONF_BYTES = 1 << 18
 NOT_A_LOG = 9  # rank of a name that no log has
 
 # The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
@@ -37,25 +36,8 @@ _FOREIGN = re.compile(
     r"cfg|ini|pcap(ng)?|wav|gsm|alaw|mp3|sh|sql|lock|key|pem|crt|po|mo|class|jar|war|exe|dll|bin|iso|img|core|tmp)$",
     re.I,
 )
-_ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
-_CONF = re.compile(r"(^|.*/)logger\.conf$")
-
-# First bytes that tell a file is no text; the names are for the message.
-_BINARY = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"%PDF": "a PDF document",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    b"SQLite format 3": "a database",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"\xd4\xc3\xb2\xa1": "a packet capture",
-    b"\xa1\xb2\xc3\xd4": "a packet capture",
-    b"\x0a\x0d\x0d\x0a": "a packet capture",
-    b"PAR1": "a parquet file",
-}
+ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
+CONF = re.compile(r"(^|.*/)logger\.conf$")
 
 
 @dataclass
@@ -112,17 +94,6 @@ class Source:
         return self.argument.direct and (self.path is None or "!" not in self.name)
 
 
-@dataclass(frozen=True)
-class Text:
-    """A log found in a source, its text as blocks of bytes."""
-
-    name: str
-    rank: int
-    modified: datetime | None
-    blocks: Blocks = field(repr=False)
-    remarks: list[str] = field(default_factory=list)
-
-
 def rank_of(name: str) -> int:
     """Return how surely a file of this name is the PBX log: 0 is best, `NOT_A_LOG` never is one."""
     base = name.rpartition("/")[2]
@@ -135,8 +106,8 @@ def rank_of(name: str) -> int:
 class CountedFile(io.FileIO):
     """A file that tells the account how much of it was read."""
 
-    def __init__(self, path: str | Path | int, account: Account) -> None:
-        super().__init__(path if isinstance(path, int) else os.fspath(path), "rb", closefd=not isinstance(path, int))
+    def __init__(self, path: str | Path, account: Account) -> None:
+        super().__init__(path, "rb")
         self._account = account
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
@@ -152,7 +123,7 @@ class CountedFile(io.FileIO):
         return data
 
 
-def opened(path: str | Path | int, account: Account) -> CountedFile:
+def opened(path: str | Path, account: Account) -> CountedFile:
     """Open a file for reading; what the system refuses becomes an `InputError`."""
     try:
         return CountedFile(path, account)
@@ -163,7 +134,7 @@ def opened(path: str | Path | int, account: Account) -> CountedFile:
         raise InputError(f"cannot be opened ({reason}).", place=str(path), next_step="Check the path.") from None
 
 
-def raw_blocks(path: str | Path | int, account: Account) -> Blocks:
+def raw_blocks(path: str | Path, account: Account) -> Blocks:
     """Yield a file's bytes as they are."""
     with opened(path, account) as file:
         while block := file.read(_RAW):
@@ -243,34 +214,35 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
         head = file.read(8)
     if head.startswith(ZIP_MAGICS):
         members = zip_members(partial(opened, path, account), name, account)
-        return list(_chosen(name, members, argument, argument.beside, path))
+        return list(chosen(name, members, argument, argument.beside, path))
     if argument.direct:
         argument.beside.logger_conf = _conf_file(path.parent / "logger.conf", account)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return [Source(visible(name), rank, status.st_size, modified, argument, partial(raw_blocks, path, account), path)]
 
 
-def _chosen(
+def chosen(
     name: str, members: list[tuple[Member, Blocks]], argument: Argument, beside: Beside, path: Path | None = None
 ) -> Iterator[Source]:
     """Return the members of a zip archive that may be the PBX log: those of the best rank, and inner archives."""
     ranks = {member.name: rank_of(member.name) for member, _ in members}
-    best = min((rank for n, rank in ranks.items() if not _ARCHIVE.search(n)), default=NOT_A_LOG)
+    best = min((rank for n, rank in ranks.items() if not ARCHIVE.search(n)), default=NOT_A_LOG)
     for member, blocks in members:
-        inner = bool(_ARCHIVE.search(member.name))
-        if _CONF.match(member.name) and not member.refused:
-            beside.logger_conf = _conf_text(blocks)
+        inner = bool(ARCHIVE.search(member.name))
+        if CONF.match(member.name) and not member.refused:
+            beside.logger_conf = conf_text(blocks)
         elif not inner and (ranks[member.name] > best or best == NOT_A_LOG):
             beside.skipped += 1
         elif member.refused:
-            _refuse(name, member, beside)
+            refuse(name, member, beside)
         else:
             full = f"{visible(name)}!{member.name}"
             rank = 0 if inner else ranks[member.name]
             yield Source(full, rank, member.size, member.modified, argument, partial(iter, blocks), path)
 
 
-def _refuse(archive: str, member: Member, beside: Beside) -> None:
+def refuse(archive: str, member: Member, beside: Beside) -> None:
+    """Note why a member is not read; an encrypted one raises `InputError`."""
     place = f"{visible(archive)}!{member.name}"
     if member.refused == ENCRYPTED:
         step = "Unpack the archive with its password and name the log inside."
@@ -278,17 +250,18 @@ def _refuse(archive: str, member: Member, beside: Beside) -> None:
     beside.notes.append(f"{place} was refused: {member.refused}.")
 
 
-def _conf_text(blocks: Blocks) -> str | None:
+def conf_text(blocks: Blocks) -> str | None:
+    """Return the text of a `logger.conf`, None where it cannot be read."""
     try:
-        head, _ = peek(blocks, _CONF_BYTES)
+        head, _ = peek(blocks, CONF_BYTES)
     except InputError:
         return None
-    return head[:_CONF_BYTES].decode("utf-8", "replace")
+    return head[:CONF_BYTES].decode("utf-8", "replace")
 
 
 def _conf_file(path: Path, account: Account) -> str | None:
     try:
-        return _conf_text(raw_blocks(path, account)) if path.is_file() else None
+        return conf_text(raw_blocks(path, account)) if path.is_file() else None
     except OSError:
         return None
 
@@ -298,10 +271,10 @@ def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:
     ranked: list[tuple[int, Path]] = []
     beside = argument.beside
     for path in _walk(folder, argument, account):
-        if _CONF.match(path.name):
+        if CONF.match(path.name):
             beside.logger_conf = beside.logger_conf or _conf_file(path, account)
         else:
-            ranked.append((-1 if _ARCHIVE.search(path.name) else rank_of(path.name), path))
+            ranked.append((-1 if ARCHIVE.search(path.name) else rank_of(path.name), path))
     best = min((rank for rank, _ in ranked if 0 <= rank < NOT_A_LOG), default=-1)
     sources = []
     for rank, path in ranked:
@@ -337,97 +310,3 @@ def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
                 notes.append(f"skipped: {visible(str(path))} is a link out of the folder.")
             elif path.is_file():
                 yield path
-
-
-# ---- from a source to log text ----
-
-
-def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
-    """Yield the logs in a source; use up each one's blocks before asking for the next.
-
-    Raises
-    ------
-    InputError
-        The content is no log, is damaged, or is refused.
-    """
-    text = Text(source.name, source.rank, source.modified, source.open())
-    return _Unwrapping(source.argument, account, beside).unwrap(text, 0)
-
-
-@dataclass(frozen=True)
-class _Unwrapping:
-    """Takes off one layer (compression or archive) after the other."""
-
-    argument: Argument
-    account: Account
-    beside: Beside
-
-    def unwrap(self, outer: Text, depth: int) -> Iterator[Text]:
-        name, blocks, remarks = outer.name, outer.blocks, list[str]()
-        while True:
-            head, blocks = peek(blocks)
-            kind = format_of(head)
-            archive = is_tar(head) or head.startswith(ZIP_MAGICS)
-            if not kind and not archive:
-                break
-            depth += 1
-            if depth > self.account.limits.max_nesting:
-                cause = f"refused: more than {depth - 1} archives or compressions inside each other."
-                raise RefusedError(cause, place=name, next_step=raising("max_nesting"))
-            if archive:
-                yield from self._inside(self._tar if is_tar(head) else self._zip, name, blocks, depth)
-                return
-            blocks = decompressed(kind, blocks, name, self.account, remarks)
-        check_text(head, name)
-        yield replace(outer, blocks=utf8(head, blocks, remarks), remarks=remarks)
-
-    def _inside(
-        self, walk: Callable[[str, Blocks], Iterator[Text]], name: str, blocks: Blocks, depth: int
-    ) -> Iterator[Text]:
-        for inner in walk(name, blocks):
-            try:
-                yield from self.unwrap(inner, depth)
-            except RefusedError:
-                raise
-            except InputError as error:
-                self.beside.notes.append(f"skipped: {error}")
-
-    def _tar(self, name: str, blocks: Blocks) -> Iterator[Text]:
-        for member, data in tar_members(blocks, name, self.account):
-            rank = 0 if _ARCHIVE.search(member.name) else rank_of(member.name)
-            if _CONF.match(member.name) and not member.refused:
-                self.beside.logger_conf = _conf_text(data)
-            elif rank == NOT_A_LOG:
-                self.beside.skipped += 1
-            elif member.refused:
-                _refuse(name, member, self.beside)
-            else:
-                yield Text(f"{name}!{member.name}", rank, member.modified, data)
-
-    def _zip(self, name: str, blocks: Blocks) -> Iterator[Text]:
-        """Hold a zip that comes as a stream in memory: its table of contents stands at its end."""
-        held, limit = io.BytesIO(), self.account.limits.max_held_bytes
-        for block in blocks:
-            held.write(block)
-            if held.tell() > limit:
-                cause = f"refused: a zip archive of more than {limit:,} bytes inside another stream."
-                step = "Save or unpack it and name it itself. " + raising("max_held_bytes")
-                raise RefusedError(cause, place=name, next_step=step)
-        data = held.getvalue()
-        members = zip_members(partial(io.BytesIO, data), name, self.account)
-        for source in _chosen(name, members, self.argument, self.beside):
-            yield Text(source.name, source.rank, source.modified, source.open())
-
-
-def check_text(head: bytes, name: str) -> None:
-    """Raise `InputError` where the first bytes of a file are not those of a text."""
-    if not head:
-        raise InputError("the file is empty.", place=name, next_step="Download or export the log again.")
-    what = next((what for magic, what in _BINARY.items() if head.startswith(magic)), "")
-    sample = head[:_SAMPLE].replace(b"\0", b"")
-    controls = len(sample) - len(sample.translate(None, bytes({*range(32), 127} - {9, 10, 12, 13, 27})))
-    if what == "a program" and controls < 0.02 * len(sample):
-        what = ""
-    if what or controls > 0.05 * len(sample):
-        step = "Unpack it and name the log inside." if "archive" in what else "Name the PBX log (Asterisk's full log)."
-        raise InputError(f"is no text log but {what or 'binary data'}.", place=name, next_step=step)
