@@ -80,6 +80,9 @@ class Engine:
         self._at(fault.start, self._pbx_stop, fault)
         self._at(fault.end, self._pbx_start)
 
+    def _on_reload(self, fault: Fault) -> None:
+        self._at(fault.start, self._reload)
+
     def _on_blacklisted(self, fault: Fault) -> None:
         site = self._site(fault)
         peer = fault.phone or f"{site.spec.phones[0].peer.split('.')[0]}9.snomd345"
@@ -128,6 +131,16 @@ class Engine:
         for phone in self.phones:
             if phone.next_probe is None:
                 phone.contact = None
+
+    def _reload(self) -> None:
+        """Probe every peer anew: from here on the probes are in step with the reload, not with the REGISTER."""
+        if self.down.at(self.now) or not self.sip:
+            return
+        self.journal.row(self.now, "reload", "")
+        for i, phone in enumerate([*self.phones, *self.trunks]):
+            self.prober.advance(phone, self.now)
+            if phone.next_probe is not None:
+                phone.next_probe, phone.pending = self.now + 0.1 * i, None
 
     def _refuse(self, peer: str, site: SiteState, port: int) -> None:
         if site.open(self.now) and not self.down.at(self.now):

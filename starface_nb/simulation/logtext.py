@@ -53,7 +53,9 @@ def with_noise(rows: list[Row], scenario: Scenario, seed: int) -> list[Row]:
         times = rng.uniform(0, scenario.seconds, rng.poisson(scenario.style.noise * scenario.hours))
         which = rng.integers(0, len(_NOISE), times.size)
         numbers = rng.integers(1000, 9999, times.size)
-        extra += [(float(t), -2, "noise", "", int(w), int(n)) for t, w, n in zip(times, which, numbers, strict=True)]
+        for t, w, n in zip(times.tolist(), which.tolist(), numbers.tolist(), strict=True):
+            scan = scenario.tech == "SIP" and n % 10 == 0  # a stranger tries his luck
+            extra.append((t, -2, "failed", str(n), f"192.0.2.{n % 200}", n) if scan else (t, -2, "noise", "", w, n))
     return sorted(rows + extra, key=lambda row: (row[0], row[1]))
 
 
@@ -74,6 +76,8 @@ def lines(rows: list[Row], scenario: Scenario) -> Iterator[Line]:
             yield t, "VERBOSE", "logger.c", "Asterisk Queue Logger restarted", {"kind": "rotate"}
         elif kind == "shutdown":
             yield t, *_SIP[kind], "Asterisk cleanly ending (0).", {"kind": "shutdown"}
+        elif kind == "reload":
+            yield t, "VERBOSE", "chan_sip.c", "Reloading SIP", {"kind": "reload", "tech": "SIP"}
         elif kind == "cleanups":
             yield t, *_SIP[kind], "Executing last minute cleanups", None
         elif kind == "failed":
@@ -92,7 +96,7 @@ def _sip_lines(t: float, kind: str, peer: str, a: object, _: object) -> Iterator
         return
     if kind in ("reachable", "lagged"):
         rtt = round(float(str(a)))
-        event |= {"rtt_ms": float(rtt), "limit_ms": 2000.0}
+        event |= {"rtt_ms": float(rtt), "limit_ms": 2000.0, "detail": kind.capitalize()}
         text = f"Peer '{peer}' is now {kind.capitalize()}. ({rtt}ms / 2000ms)"
     elif kind == "unreachable":
         last = round(float(str(a)))
@@ -121,10 +125,10 @@ def _pjsip_lines(t: float, kind: str, peer: str, a: object, b: object) -> Iterat
         state = kind.capitalize()
         rtt = float(str(a)) if kind == "reachable" else 0.0
         yield (t, "VERBOSE", "res_pjsip/pjsip_configuration.c", f"Endpoint {peer} is now {state}",
-               {"kind": kind, "peer": peer, "tech": "PJSIP"})  # fmt: skip
+               {"kind": kind, "peer": peer, "tech": "PJSIP", "detail": state})  # fmt: skip
         seen = {"rtt_ms": round(rtt, 3)} if kind == "reachable" else {}
         yield (t, "VERBOSE", options, f"Contact {peer}/{uri} is now {state}.  RTT: {rtt:.3f} msec",
-               base | {"kind": kind} | seen)  # fmt: skip
+               base | {"kind": kind, "detail": state} | seen)  # fmt: skip
     elif kind == "registered":
         yield (t, "VERBOSE", registrar, f"Added contact '{uri}' to AOR '{peer}' with expiration of 3900 seconds",
                base | {"kind": "registered"})  # fmt: skip
@@ -135,7 +139,7 @@ def _pjsip_lines(t: float, kind: str, peer: str, a: object, b: object) -> Iterat
     else:
         reason = "expiration" if kind == "expired" else "request"
         yield (t, "VERBOSE", registrar, f"Removed contact '{uri}' from AOR '{peer}' due to {reason}",
-               base | {"kind": kind})  # fmt: skip
+               base | {"kind": kind, "detail": reason})  # fmt: skip
         yield t, "VERBOSE", options, f"Contact {peer}/{uri} has been deleted", None
 
 

@@ -339,7 +339,10 @@ def _mixed(rng: Rng) -> Scenario:
         if rng.random() < 0.2:
             faults += reconnects(rng, where, hours / 24, number)
         sites.append(where)
-    made = _scenario(rng, "mixed", sites, hours, faults + pbx_restarts(rng, hours, 0.7))
+    faults += pbx_restarts(rng, hours, 0.7)
+    if rng.random() < 0.25:
+        faults += [Fault("reload", t, t) for t in rng.uniform(0, hours * HOUR, 1 + rng.poisson(1.0)).tolist()]
+    made = _scenario(rng, "mixed", sites, hours, faults)
     return made.change(trunks=("0702227978",) if rng.random() < 0.5 else ())
 
 

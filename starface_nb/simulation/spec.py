@@ -18,6 +18,7 @@ FAULT_KINDS = (
     "packet_loss",
     "blacklisted",
     "unregister",
+    "reload",
 )
 USER_AGENTS = {
     "snom720": "snom720/8.9.3.80",
@@ -72,8 +73,8 @@ class Router:
 class Fault:
     """Something that goes wrong between `start` and `end`.
 
-    `site` names the site and `phone` the peer it strikes; a `pbx_restart` strikes all. `values` holds what only
-    some kinds need: `new_ip` (wan_outage), `low_ms`/`high_ms` (latency), `rate` (packet_loss, 1 = everything),
+    `site` names the site and `phone` the peer it strikes; a `pbx_restart` and a `reload` strike all. `values` holds
+    what only some kinds need: `new_ip` (wan_outage), `low_ms`/`high_ms` (latency), `rate` (packet_loss, 1 = all),
     `router` (router_change: the new `Router`; `keep` true where only the setting was raised), `crash` (pbx_restart).
     """
 
@@ -101,8 +102,8 @@ class Style:
     """How the log is written.
 
     `date_format` is `iso`, `iso_ms`, `short` (no year) or any strftime format; `noise` is the mean number of
-    unrelated lines per hour; `rotations` are times at which a new file is begun; `cut_last` leaves the last line
-    half-written.
+    unrelated lines per hour, strangers' refused registrations among them; `rotations` are times at which a new file
+    is begun; `cut_last` leaves the last line half-written.
     """
 
     date_format: str = "iso"
