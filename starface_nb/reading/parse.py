@@ -20,7 +20,6 @@ from starface_nb.reading.stamps import dateformats, read_stamps
 EDGE_LINES = 200
 NEARBY_BYTES = 64 << 20
 TEXT_LIMIT = 1000
-_TO_STRIP = (b"\r", b"\0", b" \n", b"\t\n", b"\xef\xbb\xbf")
 _MORE_STEPS = 5
 
 
@@ -47,10 +46,10 @@ class Parsed:
 
 def decode(lines: list[bytes]) -> pl.Series:
     """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
-    blob = b"\n".join([*lines, b""])
-    series = pl.Series(blob.decode("utf-8", "replace").split("\n")[:-1], dtype=pl.String)
-    if not any(odd in blob for odd in _TO_STRIP):
-        return series
+    try:
+        series = pl.Series(lines, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError:
+        series = pl.Series([line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
     return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
 
 
