@@ -185,7 +185,9 @@ def fold(
     if data.height > _MOST_POINTS:
         marks = overview.folded(s, data, keepalive, x, y)
     else:
-        base = alt.Chart(table(data)).encode(
+        since = (pl.col("since") * 60).round(0).map_elements(tr.duration, return_dtype=pl.String)
+        told = data.with_columns(lasted=_durations(s), since=since).drop("row", "start", "end", "minutes")
+        base = alt.Chart(table(told)).encode(
             x=x,
             y=y,
             color=s.colour(),
@@ -220,13 +222,11 @@ def folded(s: Scene) -> pl.DataFrame:
         check_sortedness=False,
         coalesce=False,
     ).filter(pl.col("renewed").is_not_null())
-    age = (pl.col("start") - pl.col("renewed")).dt.total_milliseconds() / 60_000
+    since = (pl.col("start") - pl.col("renewed")).dt.total_milliseconds() / 60_000
     return (
-        joined.with_columns(
-            age=age % keepalive, since=(age * 60).round(0).map_elements(s.tr.duration, return_dtype=pl.String)
-        )
-        .with_columns(back=pl.min_horizontal(pl.col("age") + pl.col("minutes"), keepalive), lasted=_durations(s))
-        .select("row", "label", "site", "begin", "until", "age", "back", "why", "lasted", "since", "cause", "start")
+        joined.with_columns(since=since, age=since % keepalive)
+        .with_columns(back=pl.min_horizontal(pl.col("age") + pl.col("minutes"), keepalive))
+        .select("row", "label", "begin", "until", "age", "back", "since", "minutes", "why", "start", "end")
         .sort("start", "label")
     )
 

@@ -77,7 +77,7 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
     chart = alt.layer(*_bands(s, x), lines, ends, *_defaults(s, top), *_keepalive(s, x)).properties(
         width=WIDTH - 60, height=340
     )
-    row = next(iter(case.sites.filter(pl.col("site") == site).iter_rows(named=True)), None)
+    row = next(iter(case.sites.filter(pl.col("site") == (site or "")).iter_rows(named=True)), None)
     told = verdict(tr, row) or tr("nothing known of the NAT timeout")
     title = f"{site or tr('no site')}: {told}"
     changed = row["changed_at"] if row else None
@@ -99,7 +99,9 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
 
 def _brackets(s: Scene) -> tuple[pl.DataFrame, int]:
     """The cycles that bound the timeout, in minutes; at most 1,500, evenly chosen over time."""
-    mine = s.case.cycles.filter(pl.col("site") == s.site, pl.col("end").is_between(*s.window)).sort("end", "peer")
+    mine = s.case.cycles.filter(pl.col("site") == (s.site or ""), pl.col("end").is_between(*s.window)).sort(
+        "end", "peer"
+    )
     told = mine.filter(pl.col("outcome") != "excluded")
     if told.height > _MOST_CYCLES:
         told = told.gather_every(-(-told.height // _MOST_CYCLES))
@@ -122,7 +124,7 @@ def _longest(s: Scene, data: pl.DataFrame) -> float:
 
 
 def _bands(s: Scene, x: alt.X) -> list[Any]:
-    eras = s.case.eras.filter(pl.col("site") == s.site, pl.col("high_s").is_not_null())
+    eras = s.case.eras.filter(pl.col("site") == (s.site or ""), pl.col("high_s").is_not_null())
     if eras.is_empty():
         return []
     text = [

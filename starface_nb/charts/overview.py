@@ -13,9 +13,10 @@ from starface_nb.charts.theme import INK, SMALL, WIDTH, Picture, dressed
 from starface_nb.guide.i18n import Translator
 
 MOST_ROWS = 80
-_MOST_CELLS = 3500
+_MOST_CELLS, _MOST_STEPS, _STRENGTHS = 6000, 250, 3
+_EDGES = ("begin", "until")
 _LABEL_MIN = 7.0
-_BINS_MIN = (5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 7200, 14400)
+_BINS_MIN = (5, 15, 30, 60, 180, 360, 720, 1440, 2880, 5760, 17280)
 
 
 def verdict(tr: Translator, site: Mapping[str, Any] | None) -> str:
@@ -91,7 +92,14 @@ def timeline(s: Scene) -> Picture:
             opacity=alt.Opacity(
                 "share:Q",
                 scale=alt.Scale(domain=[0, 1], range=[0.25, 1]),
-                legend=alt.Legend(title=tr("share of the time"), format=".0%", orient="top"),
+                legend=alt.Legend(
+                    title=tr("share of the time"),
+                    orient="top",
+                    values=[n / _STRENGTHS for n in range(1, _STRENGTHS + 1)],
+                    labelExpr="'\u2264 ' + format(datum.value, '.0%')",
+                    symbolFillColor=INK,
+                    symbolStrokeWidth=0,
+                ),
             ),
             tooltip=[
                 alt.Tooltip("label:N", title=tr("phone")),
@@ -115,57 +123,53 @@ def _quoted(text: str) -> str:
 
 
 def _cells(s: Scene) -> tuple[int, pl.DataFrame]:
-    """Runs of equal cells in the finest step that stays drawable."""
+    """Runs of equal cells in the finest step, minutes, that stays drawable."""
     span = (s.until - s.begin).total_seconds() / 60
-    frame = s.intervals.select(
-        "label",
-        "cause",
-        "why",
-        low=((pl.col("begin") - pl.lit(s.begin)).dt.total_milliseconds() / 60_000).clip(0, span),
-        high=((pl.col("until") - pl.lit(s.begin)).dt.total_milliseconds() / 60_000).clip(0, span),
-    )
-    sizes = [b for b in _BINS_MIN if span / b <= 250] or [_BINS_MIN[-1]]
-    for size in sizes:
-        cells = _binned(s, frame, size)
+    finest = next((size for size in _BINS_MIN if span / size <= _MOST_STEPS), _BINS_MIN[-1])
+    parts = _parts(s, float(finest), span)
+    for size in (size for size in _BINS_MIN if size >= finest):
+        cells = _runs(s, parts, finest, size)
         if cells.height <= _MOST_CELLS:
             break
     return size, cells
 
 
-def _binned(s: Scene, frame: pl.DataFrame, size: int) -> pl.DataFrame:
-    at = pl.col("bin") * float(size)
-    shares = (
-        frame.with_columns(
-            bin=pl.int_ranges(
-                (pl.col("low") / size).floor().cast(pl.Int64), (pl.col("high") / size).floor().cast(pl.Int64) + 1
-            )
-        )
+def _parts(s: Scene, size: float, span: float) -> pl.DataFrame:
+    """Minutes that each phone was unreachable in each step, by cause."""
+    low, high = (((pl.col(c) - pl.lit(s.begin)).dt.total_milliseconds() / 60_000).clip(0, span) for c in _EDGES)
+    at = pl.col("bin") * size
+    first, last = (pl.col(c).floordiv(size).cast(pl.Int32) for c in ("low", "high"))
+    return (
+        s.intervals.select("label", "why", low=low, high=high)
+        .with_columns(pl.col("label", "why").cast(pl.Categorical), bin=pl.int_ranges(first, last + 1))
         .explode("bin", empty_as_null=True)
-        .with_columns(part=pl.min_horizontal("high", at + size) - pl.max_horizontal("low", at))
         .group_by("label", "bin", "why")
+        .agg((pl.min_horizontal("high", at + size) - pl.max_horizontal("low", at)).sum().alias("part"))
+    )
+
+
+def _runs(s: Scene, parts: pl.DataFrame, finest: int, size: int) -> pl.DataFrame:
+    """Steps of `size` minutes with their main cause and one of three strengths; equal neighbours are one."""
+    shares = (
+        parts.group_by("label", pl.col("bin") // (size // finest), "why")
         .agg(pl.col("part").sum())
+        .with_columns(pl.col("label", "why").cast(pl.String))
         .sort("label", "bin", "part", "why", descending=[False, False, True, False])
         .group_by("label", "bin", maintain_order=True)
         .agg(pl.col("why").first(), share=(pl.col("part").sum() / size).clip(0, 1))
-        # four strengths, rounded up: what was unreachable at all stays visible
-        .with_columns(share=(pl.col("share") * 4).ceil().clip(1, 4) / 4)
+        # rounded up: what was unreachable at all stays visible
+        .with_columns(share=(pl.col("share") * _STRENGTHS).ceil().clip(1, _STRENGTHS) / _STRENGTHS)
     )
-    same = (
-        (pl.col("why") == pl.col("why").shift())
-        & (pl.col("share") == pl.col("share").shift())
-        & (pl.col("bin") == pl.col("bin").shift() + 1)
+    like_before = [pl.col(name) == pl.col(name).shift() for name in ("label", "why", "share")]
+    same = pl.all_horizontal(*like_before, pl.col("bin") == pl.col("bin").shift() + 1)
+    begin, until = (
+        pl.lit(s.begin) + pl.duration(minutes=edge * size) for edge in (pl.col("bin").first(), pl.col("bin").last() + 1)
     )
-    runs = shares.with_columns(run=(~same.over("label").fill_null(False)).cum_sum())
     return (
-        runs.group_by("run", maintain_order=True)
-        .agg(pl.col("label", "why", "share", "bin").first(), last=pl.col("bin").last())
-        .select(
-            "label",
-            (pl.lit(s.begin) + pl.duration(minutes=pl.col("bin") * size)).alias("begin"),
-            (pl.lit(s.begin) + pl.duration(minutes=(pl.col("last") + 1) * size)).alias("until"),
-            "why",
-            "share",
-        )
+        shares.with_columns(run=(~same.fill_null(value=False)).cum_sum())
+        .group_by("run", maintain_order=True)
+        .agg(pl.col("label").first(), begin.alias("begin"), until.alias("until"), pl.col("why", "share").first())
+        .drop("run")
         .sort("label", "begin")
     )
 

@@ -37,7 +37,8 @@ def simultaneity(
     tr = s.tr
     sizes = s.phones.group_by("site").agg(phones=pl.len(), losses=pl.col("losses").sum())
     shown = sizes.sort("losses", "site", descending=[True, False]).head(_MOST_SITES).sort("site")
-    data = pl.concat([_steps(s, name, phones, _MOST_STEPS // shown.height) for name, phones, _ in shown.iter_rows()])
+    rows = shown.rows() or [("", 0, 0)]
+    data = pl.concat([_steps(s, name, phones, _MOST_STEPS // len(rows)) for name, phones, _ in rows])
     y = alt.Y("n:Q", axis=alt.Axis(title=None, tickCount=3, format="d", tickMinStep=1), scale=alt.Scale(domainMin=0))
     tip = [
         alt.Tooltip("site:N", title=tr("site")),

@@ -176,7 +176,7 @@ def scene(
     phones = (
         phones.join(first, on="peer", how="left")
         .with_columns(label=label)
-        .sort("site", "_first", "peer", nulls_last=True)
+        .sort(_numbered("site"), "_first", "peer", nulls_last=True)
         .with_columns(label=pl.when(nth > 0).then(pl.format("{} ({})", "label", nth + 1)).otherwise("label"))
         .drop("_first")
     )
@@ -184,6 +184,11 @@ def scene(
     zone = ZoneInfo(tr.time_zone)
     begin, until = (t.astimezone(zone).replace(tzinfo=None) for t in span)
     return Scene(case, tr, phones, intervals, begin, max(until, begin + timedelta(seconds=1)), span, site)
+
+
+def _numbered(column: str) -> pl.Expr:
+    """Order addresses by their numbers: .9 before .10."""
+    return pl.col(column).str.replace_all(r"\d+", "00$0").str.replace_all(r"0*(\d{3})", "$1")
 
 
 def _window(case: Diagnosis, window: Window | None) -> Window:

@@ -115,6 +115,8 @@ class ChecklistPanel(Panel):
 
     def _open(self) -> None:
         """Show the chosen step with what is kept for it."""
+        if self._opening:
+            return
         self._opening = True
         step, kept = self._step, given(self.answers.all(), self._step.id)
         self._text.value = self._described(step)
@@ -288,7 +290,7 @@ class ChecklistPanel(Panel):
                 )
             )
         self._value = lambda: {port: tick.value for port, tick in boxes.items() if tick.value} or None
-        return [widgets.VBox(lines, layout=widgets.Layout(max_height="360px", overflow_y="auto", width="100%"))]
+        return [widgets.VBox(lines, layout=widgets.Layout(max_height="360px", overflow="auto", width="100%"))]
 
     def _keep(self) -> None:
         """Save what is asked on the screen at once."""
@@ -311,8 +313,8 @@ class ChecklistPanel(Panel):
         self.conclusion = conclusion(self.case, self.answers.all(), tr)
         marked, index = self._marked(), self._list.index
         if [label for label, _ in self._list.options] != [label for label, _ in marked]:
-            self._opening = True
-            with self._list.hold_trait_notifications():
+            self._opening = True  # new marks, the same step
+            with self._list.hold_sync():
                 self._list.options = marked
                 self._list.index = index
             self._opening = False
