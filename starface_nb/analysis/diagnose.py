@@ -12,7 +12,7 @@ from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.evidence import evidence_json
 from starface_nb.analysis.findings import find_findings
-from starface_nb.analysis.intervals import unreachable_intervals, with_states
+from starface_nb.analysis.intervals import by_peer, unreachable_intervals, with_states
 from starface_nb.analysis.phones import find_peers
 from starface_nb.analysis.reasoning import Context, SiteView, reason
 from starface_nb.analysis.schemas import CAUSE, CAUSES, CYCLES, ENDING, ERAS, INTERVALS, PHONES, SITES, STATUS
@@ -49,12 +49,13 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     """
     settings = replace(settings or Settings(), **overrides)
     states = with_states(log.events)
-    raw = unreachable_intervals(states)
     peers = find_peers(states)
+    rows = by_peer(states, peers["peer"])
+    raw = unreachable_intervals(rows)
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
     homes = phone_homes(peers, addresses)
-    story = tell(states, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)), log.last)
-    context = survey(story, states, raw, peers, addresses)
+    story = tell(states, rows, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)), log.last)
+    context = survey(story, states, rows, raw, addresses)
     views = site_views(context, homes, peers["trunk"].to_numpy())
     for view in views:
         reason(context, view)

@@ -22,7 +22,7 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
         rows = context.story.losses.row[view.losses]
         known = facts.anchored
         frame = pl.DataFrame({
-            "reason": np.array(REASONS, dtype=object)[facts.reason].tolist(),
+            "reason": pl.Series(REASONS).gather(pl.Series(facts.reason)),
             "idle_low_s": pl.Series(np.where(known, np.round(facts.lower, 1), np.nan)).fill_nan(None),
             "idle_high_s": pl.Series(np.where(known, np.round(facts.upper, 1), np.nan)).fill_nan(None),
             "lost_together": facts.together,

@@ -131,46 +131,62 @@ class _Contacts:
         return None if any(self.answers.values()) else DOWN
 
 
-def unreachable_intervals(states: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per unreachable interval, sorted by start and peer.
+def by_peer(states: pl.DataFrame, peers: pl.Series) -> pl.DataFrame:
+    """Return the rows that say something about a peer's state, with its index `phone`, sorted by phone and row.
 
     Parameters
     ----------
     states : polars.DataFrame
         Events with `row` and `state`, from `with_states`.
+    peers : polars.Series of str
+        The peers, sorted; the index counts in it.
+    """
+    index = pl.DataFrame({"peer": peers, "phone": pl.int_range(len(peers), eager=True)})
+    rows = states.filter(pl.col("state").is_not_null() & pl.col("peer").is_not_null())
+    return rows.join(index, on="peer", how="inner").sort("phone", "row")
+
+
+def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per unreachable interval, sorted by start and peer.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        From `by_peer`.
 
     Returns
     -------
     polars.DataFrame
-        Columns of `RAW_COLUMNS`; `end` and what follows it are null while still unreachable at the log's end.
+        Columns of `RAW_COLUMNS` and `phone`; `end` and what follows it are null while still unreachable at the log's
+        end.
     """
-    rows = states.filter(pl.col("state").is_not_null())
     if rows.is_empty():
-        return pl.DataFrame(schema=RAW_COLUMNS)
-    down = pl.col("state") == DOWN
-    rows = rows.sort("peer", "row").with_columns(pl.struct("peer", down.alias("down")).rle_id().alias("run"))
-    runs = rows.group_by("run", maintain_order=True).agg(
-        pl.first("peer", "tech", "state", "file", "line", "offset", "kind", "row"),
-        pl.first("time").alias("start"),
-        pl.last("time").alias("last_down"),
-        pl.first("rtt_ms"),
-        pl.first("last_rtt_ms"),
-        ((pl.col("time") - pl.col("time").first()).dt.total_microseconds() > REPEAT_AFTER_S * 1e6).sum().alias("late"),
-        pl.len().alias("n"),
+        return pl.DataFrame(schema={**RAW_COLUMNS, "phone": pl.Int64})
+    down, same = pl.col("state") == DOWN, pl.col("phone") == pl.col("phone").shift(1)
+    rows = rows.with_row_index("at")
+    first = (~same | (down != down.shift(1))).fill_null(value=True)
+    started = pl.when(first).then(pl.col("time")).forward_fill()
+    late = (pl.col("time") - started).dt.total_microseconds() > REPEAT_AFTER_S * 1e6
+    rows = rows.with_columns(pl.when(pl.col("tech") == "PJSIP").then(late.cast(pl.Int32)).otherwise(1).cum_sum().alias("n"))
+    runs = rows.filter(first)
+    ends = pl.concat([runs["at"][1:] - 1, pl.Series([rows.height - 1], dtype=runs["at"].dtype)])
+    runs = runs.with_columns(
+        rows["time"][ends].alias("last_down"),
+        (rows["n"][ends] - runs["n"]).cast(pl.Int32).alias("repeats"),
+        pl.col("time").alias("start"),
     )
-    same = pl.col("peer").shift(-1) == pl.col("peer")
+    next_same = pl.col("phone").shift(-1) == pl.col("phone")
     after = {"end": "start", "end_rtt_ms": "rtt_ms", "end_file": "file", "end_line": "line", "end_offset": "offset"}
     runs = runs.with_columns(
-        *[pl.when(same).then(pl.col(old).shift(-1)).alias(new) for new, old in after.items()],
-        pl.when(same).then(pl.col("kind").shift(-1).cast(pl.String)).otherwise(pl.lit("open")).alias("ended_by"),
-        pl.when(pl.col("tech") == "PJSIP").then(pl.col("late")).otherwise(pl.col("n") - 1).cast(pl.Int32).alias("repeats"),
+        *[pl.when(next_same).then(pl.col(old).shift(-1)).alias(new) for new, old in after.items()],
+        pl.when(next_same).then(pl.col("kind").shift(-1).cast(pl.String)).otherwise(pl.lit("open")).alias("ended_by"),
     )
     return (
         runs.filter(pl.col("state") == DOWN)
         .with_columns(pl.col("tech").cast(pl.String), pl.max_horizontal("start", "end").alias("later"))
         .with_columns(pl.when(pl.col("end").is_not_null()).then(pl.col("later")).alias("end"))
         .sort("start", "row")
-        .select(RAW_COLUMNS.keys())
+        .select(*RAW_COLUMNS.keys(), "phone")
     )
 
 

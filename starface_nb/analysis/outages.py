@@ -21,7 +21,7 @@ BACK_S = 17.0
 RETRY_S = 160.0
 """Phones whose REGISTER failed try again within about this time."""
 
-RESTART_S, RESTART_SPREAD = 140.0, 0.45
+RESTART_S, RESTART_SPREAD = 140.0, 0.38
 """How long a restarting router is usually away, seconds, and the spread of its logarithm."""
 
 OUTAGE_S = (45.0, 6 * 3600.0)
@@ -39,7 +39,7 @@ SILENCES = np.array([75, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1800, 3600,
 KILLS = 0.5
 """Probability, before looking, that silence kills bindings at all: routers on which any packet renews forget soon."""
 
-PRIOR_LINE = 0.55
+PRIOR_LINE = 0.6
 """Share of line outages among the events in which every binding is dead afterwards and the address is the same."""
 
 

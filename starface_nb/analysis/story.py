@@ -124,6 +124,7 @@ class Story:
     starts: Floats
     stops: Floats
     homes: dict[str, str] = field(default_factory=dict)
+    trunks: list[bool] = field(default_factory=list)
     periods: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
@@ -142,13 +143,14 @@ def seconds(times: pl.Series, origin_us: int) -> Floats:
 
 def tell(
     states: pl.DataFrame,
+    rows: pl.DataFrame,
     raw: pl.DataFrame,
     peers: pl.DataFrame,
     settings: Settings,
     homes: dict[str, str],
     last: datetime | None = None,
 ) -> Story:
-    """Build the story from the events with states, the raw intervals and the peers (all sorted by peer)."""
+    """Build the story from the events with states, the same by peer, the raw intervals and the peers."""
     names = peers["peer"].to_list()
     index = pl.DataFrame({"peer": names, "phone": range(len(names))}, schema={"peer": pl.String, "phone": pl.Int64})
     origin = int(states["time"].dt.epoch("us").min() or 0) if states.height else 0  # type: ignore[arg-type]
@@ -162,8 +164,8 @@ def tell(
     seen = Renewals(
         reg_phone[order], reg_time[order], np.ones(len(order), bool), registered["line"].to_numpy()[order]
     )
-    ups = of_kind(states, "reachable", "lagged").join(index, on="peer", how="inner", maintain_order="left")
-    losses = _losses(raw, index, origin, settings, starts, resolution)
+    ups = of_kind(rows, "reachable", "lagged")
+    losses = _losses(raw, origin, settings, starts, resolution)
     _last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
     losses.late_near = _late_near(losses, ups, homes, names, origin)
     _endings(losses, seen, [t == "PJSIP" for t in peers["tech"].cast(pl.String).to_list()], resolution)
@@ -179,6 +181,7 @@ def tell(
         starts,
         stops,
         homes,
+        peers["trunk"].to_list(),
     )
     story.shares_ports = _shares_ports(story, registered)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
@@ -207,9 +210,9 @@ def pbx_starts_and_stops(states: pl.DataFrame, origin: int) -> tuple[Floats, Flo
 
 
 def _losses(
-    raw: pl.DataFrame, index: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float
+    raw: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float
 ) -> Losses:
-    rows = raw.with_row_index("i").join(index, on="peer", how="left", maintain_order="left").sort("phone", "start", "i")
+    rows = raw.with_row_index("i").sort("phone", "start", "i")
     start, end = seconds(rows["start"], origin), seconds(rows["end"], origin)
     pjsip = (rows["tech"] == "PJSIP").fill_null(value=False).to_numpy()
     timeout = np.where(pjsip, PJSIP_TIMEOUT_S, settings.probe_timeout_s)
@@ -243,17 +246,15 @@ def _losses(
 
 
 def _last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None:
-    """Move the last answered probe up to the last line that shows the phone answering."""
-    order = np.lexsort((time, phone))
-    key = phone[order] * BIG + time[order]
-    at = np.searchsorted(key, losses.phone * BIG + losses.start, side="right") - 1
+    """Move the last answered probe up to the last line (sorted by phone) that shows the phone answering."""
+    key = phone * BIG + time
     if not len(key):
         return
+    at = np.searchsorted(key, losses.phone * BIG + losses.start, side="right") - 1
     safe = np.maximum(at, 0)
-    own = (at >= 0) & (phone[order][safe] == losses.phone)
-    line = time[order][safe] - rtt[order][safe] / 1000
-    losses.last_up = np.where(own, time[order][safe], -np.inf)
-    losses.answered = np.where(own, np.maximum(losses.answered, line), losses.answered)
+    own = (at >= 0) & (phone[safe] == losses.phone)
+    losses.last_up = np.where(own, time[safe], -np.inf)
+    losses.answered = np.where(own, np.maximum(losses.answered, time[safe] - rtt[safe] / 1000), losses.answered)
     losses.answered = np.minimum(losses.answered, losses.failed)
 
 
@@ -290,14 +291,16 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
 
     Shown by one external port that several phones registered from again and again; by chance ports hardly meet.
     """
+    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object).astype(str)
+    rows = registered.filter(pl.col("port").is_not_null()).select("address", "port", "phone")
+    rows = rows.with_columns(pl.Series("home", home[rows["phone"].to_numpy()], dtype=pl.String))
     spots = (
-        registered.filter(pl.col("port").is_not_null())
-        .group_by("address", "port")
-        .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("phone"))
-        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3))
+        rows.with_columns(pl.len().over("home").alias("all"))
+        .group_by("home", "address", "port")
+        .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("all"))
+        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3) & (pl.col("lines") >= 0.02 * pl.col("all")))
     )
-    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object)
-    return np.isin(home.astype(str), home[spots["phone"].to_numpy()].astype(str))
+    return np.isin(home, spots["home"].unique().to_numpy().astype(str))
 
 
 def _lead(story: Story) -> None:

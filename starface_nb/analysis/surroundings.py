@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -20,7 +22,9 @@ REFUSED_S = 900.0
 """Refused registrations block an address at once, if they do."""
 
 
-def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses) -> Context:
+def survey(
+    story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataFrame, addresses: Addresses
+) -> Context:
     """Build what all sites share."""
     losses = story.losses
     exposure = exposures(story)
@@ -34,7 +38,7 @@ def survey(story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.Data
         previous[1:][soft] = losses.end[:-1][soft] - losses.rtt[:-1][soft]
     none = np.full(len(losses), -1)
     homes = placed["home"].to_numpy()
-    at_risk, surfaces = _who_answers(story, states, raw, peers, addresses)
+    at_risk, surfaces = _who_answers(story, states, rows)
     return Context(
         story=story,
         exposure=exposure,
@@ -58,42 +62,61 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Na
     where = rows["address"].replace(addresses.site_of).to_numpy()
     times, starts = seconds(rows["time"], story.origin_us), story.losses.start
     counts = np.zeros(len(homes), np.int64)
-    for site in np.unique(where[np.isin(where, homes)]):
+    here = set(pl.Series(homes, dtype=pl.String).unique().to_list())
+    for site in sorted(set(where.tolist()) & here):
         mine, use = np.sort(times[where == site]), homes == site
         counts[use] = np.searchsorted(mine, starts[use], "right") - np.searchsorted(mine, starts[use] - REFUSED_S)
     return counts
 
 
-def _who_answers(
-    story: Story, states: pl.DataFrame, raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses
-) -> tuple[Ints, dict[str, Surface]]:
+def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tuple[Ints, dict[str, Surface]]:
     """Return how many phones of the site answered just before each loss, and every site's lines that show answers."""
-    phones = peers.filter(~pl.col("trunk")).select("peer").with_columns(
-        pl.col("peer").replace_strict(story.homes, default=UNKNOWN, return_dtype=pl.String).alias("home"),
-        pl.int_range(pl.len()).alias("phone"),
-    )  # fmt: skip
-    rows = states.join(phones, on="peer", how="inner", maintain_order="left").filter(
-        pl.col("state").is_not_null() | (pl.col("kind").cast(pl.String) == "registered")
-    ).sort("peer", "row")  # fmt: skip
-    up = pl.col("state") == UP
-    moves = rows.filter(pl.col("state").is_not_null()).with_columns(
-        (up.cast(pl.Int8) - up.cast(pl.Int8).shift(1, fill_value=0).over("peer")).alias("step")
+    names = sorted(set(story.homes.values()))
+    code = {name: i for i, name in enumerate(names)}
+    home = np.array([code.get(story.homes.get(p, UNKNOWN), -1) for p in story.peers], dtype=np.int64)
+    trunk = np.array(story.trunks, bool)
+    phone, up = rows["phone"].to_numpy(), (rows["state"] == UP).to_numpy()
+    times = seconds(rows["time"], story.origin_us)
+    before = np.zeros(len(up), bool)
+    before[1:] = up[:-1] & (phone[1:] == phone[:-1])
+    step = up.astype(np.int64) - before
+    moved = (step != 0) & ~trunk[phone]
+    steps = _by_home(home[phone[moved]], times[moved])
+    sign = step[moved][steps.order]
+    registered = of_kind(states, "registered")
+    index = {peer: i for i, peer in enumerate(story.peers)}
+    extra = registered["peer"].replace_strict(index, default=-1, return_dtype=pl.Int64).to_numpy()
+    heard = _by_home(
+        np.concatenate([home[phone[up & ~trunk[phone]]], home[extra]]),
+        np.concatenate([times[up & ~trunk[phone]], seconds(registered["time"], story.origin_us)]),
     )
     at_risk = np.zeros(len(story.losses), np.int64)
-    surfaces: dict[str, Surface] = {}
-    loss_home = np.array([story.homes.get(p, UNKNOWN) for p in story.peers], dtype=object)[story.losses.phone]
-    steps = {key[0]: part for key, part in moves.filter(pl.col("step") != 0).partition_by("home", as_dict=True).items()}
-    heard = rows.filter(up | (pl.col("kind").cast(pl.String) == "registered")).sort("time", "row")
-    for key, part in heard.partition_by("home", as_dict=True).items():
-        surfaces[str(key[0])] = Surface(seconds(part["time"], story.origin_us), part["phone"].to_numpy())
-    for home, part in steps.items():
-        times = seconds(part["time"], story.origin_us)
-        order = np.argsort(times, kind="stable")
-        level = np.cumsum(part["step"].to_numpy().astype(np.int64)[order])
-        use = np.flatnonzero(loss_home == home)
-        at = np.searchsorted(times[order], story.losses.start[use], side="left") - 1
-        at_risk[use] = np.where(at >= 0, level[np.maximum(at, 0)], 0)
-    return at_risk, surfaces
+    loss_home = home[story.losses.phone]
+    order = np.argsort(loss_home, kind="stable")
+    bounds = np.searchsorted(loss_home[order], np.arange(len(names) + 1))
+    for i in range(len(names)):
+        use, part = order[bounds[i] : bounds[i + 1]], steps.part(i)
+        level = np.cumsum(sign[part])
+        at = np.searchsorted(steps.times[part], story.losses.start[use], side="left") - 1
+        at_risk[use] = np.where(at >= 0, level[np.maximum(at, 0)], 0) if len(level) else 0
+    return at_risk, {name: Surface(heard.times[heard.part(i)]) for i, name in enumerate(names)}
+
+
+@dataclass
+class _ByHome:
+    """Times sorted by site, then time; `order` is the sorting."""
+
+    homes: Ints
+    times: Floats
+    order: Ints
+
+    def part(self, home: int) -> slice:
+        return slice(*np.searchsorted(self.homes, [home, home + 1]))
+
+
+def _by_home(homes: Ints, times: Floats) -> _ByHome:
+    order = np.lexsort((times, homes))
+    return _ByHome(homes[order], times[order], order)
 
 
 def _shared_ports(
@@ -108,7 +131,7 @@ def _shared_ports(
     n = len(losses)
     nothing = measure(story, np.full(n, np.nan), np.full(n, -1))
     seen = addresses.seen.filter(pl.col("port").is_not_null())
-    if seen.is_empty() or not n or not len(renewals.time):
+    if not story.shares_ports.any() or seen.is_empty() or not n or not len(renewals.time):
         return np.zeros(n, bool), nothing, np.zeros(n, np.int64), np.zeros(n, np.int64)
     names = pl.Series(story.peers)
     at = pl.DataFrame({

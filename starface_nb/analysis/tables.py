@@ -9,9 +9,23 @@ from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.reasoning import Context, Era, SiteView
 from starface_nb.analysis.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, SITES
 from starface_nb.analysis.sites import UNKNOWN, Addresses
-from starface_nb.analysis.story import Floats
+from starface_nb.analysis.story import Floats, Ints
 from starface_nb.frames import UTC_TIME
 from starface_nb.reading.log import Log
+
+
+OUTCOMES = (
+    ("expired", "the loss fits the timeout"),
+    ("survived", "answered until the phone's own next renewal was due"),
+    ("excluded", "the loss has another cause"),
+    ("excluded", "cut short by another renewal or the log's end"),
+)
+"""How a cycle ended and why it counts so."""
+
+
+def words(codes: Ints, names: list[str]) -> pl.Series:
+    """Return names for codes."""
+    return pl.Series(names, dtype=pl.String).gather(pl.Series(codes))
 
 
 def times(context: Context, second: Floats) -> pl.Series:
@@ -44,12 +58,7 @@ def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
     upper = np.where(nat, exposure.upper[np.maximum(loss, 0)], np.inf) if len(story.losses) else np.full(len(index), np.inf)
     lower = np.where(nat, exposure.lower[np.maximum(loss, 0)], cycles.idle[index]) if len(story.losses) else cycles.idle[index]
     survived = ~nat & (cycles.idle[index] >= 0.95 * cycles.period[index])
-    outcome = np.where(nat, "expired", np.where(survived, "survived", "excluded"))
-    reason = np.where(
-        nat, "the loss fits the timeout",
-        np.where(survived, "answered until the phone's own next renewal was due",
-                 np.where(loss >= 0, "the loss has another cause", "cut short by another renewal or the log's end")),
-    )  # fmt: skip
+    outcome = np.where(nat, 0, np.where(survived, 1, np.where(loss >= 0, 2, 3)))
     end = np.where(nat, story.losses.start[np.maximum(loss, 0)], cycles.end[index]) if len(story.losses) else cycles.end[index]
     era = np.zeros(len(index), np.int32)
     for i, one in enumerate(view.eras):
@@ -59,10 +68,10 @@ def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
         "peer": pl.Series(story.peers)[cycles.phone[index]],
         "site": [view.name] * len(index),
         "start": times(context, cycles.start[index]),
-        "renewal": pl.Series(np.where(story.renewals.seen[index], "registered", "recovery")).cast(RENEWAL),
+        "renewal": words(story.renewals.seen[index].astype(np.int64), ["recovery", "registered"]).cast(RENEWAL),
         "end": times(context, np.maximum(end, cycles.start[index])),
-        "outcome": pl.Series(outcome).cast(OUTCOME),
-        "reason": pl.Series(reason),
+        "outcome": words(outcome, [name for name, _ in OUTCOMES]).cast(OUTCOME),
+        "reason": words(outcome, [reason for _, reason in OUTCOMES]),
         "lower_s": np.round(lower, 3),
         "upper_s": pl.Series(np.where(nat, np.round(upper, 3), np.nan)).fill_nan(None),
         "era": era,

@@ -40,10 +40,9 @@ class Event:
 
 @dataclass
 class Surface:
-    """When phones of a site were heard: times (sorted) and phones of its Reachable, Lagged and Registered lines."""
+    """When phones of a site were heard: sorted times of its Reachable, Lagged and Registered lines, seconds."""
 
     times: Floats = field(default_factory=lambda: np.empty(0))
-    phones: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def first_after(self, time: float) -> float:
         """Return when the next phone was heard after `time`, or infinity."""
@@ -81,7 +80,7 @@ def find_events(
     rate = _local_rate(times)
     taken = np.zeros(len(times), bool)
     events = []
-    many = np.flatnonzero(reach >= 2)
+    many = np.flatnonzero((reach >= 2) & (_best_odds(reach, at_risk[index], rate * window, window) > 0))
     for first in many[np.argsort(-reach[many], kind="stable")]:
         inside = np.arange(first, first + reach[first])
         inside = inside[~taken[inside]]
@@ -98,14 +97,22 @@ def find_events(
     return sorted(events, key=lambda e: e.begin)
 
 
+def _best_odds(size: Ints, at_risk: Ints, expected: Floats, window: float) -> Floats:
+    """Return a bound that no event of this size can exceed, so that most windows need no closer look."""
+    risk = np.maximum(at_risk, size)
+    table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(risk.max(initial=1)) + 1)))])
+    share = size / risk
+    fit = size * np.log(share) + (risk - size) * np.log(np.where(share < 1, 1 - share, 1.0))
+    common = fit + table[risk] - table[size] - table[risk - size] + np.log(EVENTS_PER_DAY * window / 86_400)
+    chance = (size - 1) * np.log(np.maximum(expected, 1e-6)) - table[size - 1] + np.log(np.maximum(expected, 1e-3))
+    return np.asarray(common - np.minimum(chance, np.log(np.maximum(expected, 1e-3))))
+
+
 def _down_together(start: Floats, end: Floats) -> Ints:
     """Return the largest set of losses that are all open at one moment (the latest start among them)."""
-    best = np.empty(0, np.int64)
-    for moment in start[::-1]:
-        core = np.flatnonzero((start <= moment) & (end >= moment - 1.0))
-        if len(core) > len(best):
-            best = core
-    return best
+    open_at = (start[None, :] <= start[:, None]) & (end[None, :] >= start[:, None] - 1.0)
+    most = open_at.sum(axis=1)
+    return np.flatnonzero(open_at[len(most) - 1 - int(np.argmax(most[::-1]))])
 
 
 def _weigh(
