@@ -87,6 +87,9 @@ def reason(context: Context, site: SiteView) -> None:
         if (now == excluded).all():
             break
         excluded = now
+    for era in site.eras:
+        if not era.expires and site.facts is not None and np.isfinite(site.facts.pbx_silence[1]):
+            era.renewed_by = "any_packet"
 
 
 def fit(context: Context, site: SiteView, excluded: Bools) -> None:

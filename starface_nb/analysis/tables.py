@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -9,7 +11,7 @@ from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.reasoning import Context, Era, SiteView
 from starface_nb.analysis.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, SITES
 from starface_nb.analysis.sites import UNKNOWN, Addresses
-from starface_nb.analysis.story import Floats, Ints
+from starface_nb.analysis.story import Bools, Floats, Ints
 from starface_nb.frames import UTC_TIME
 from starface_nb.reading.log import Log
 
@@ -22,8 +24,10 @@ OUTCOMES = (
 )
 """How a cycle ended and why it counts so."""
 
+RENEWALS = ("recovery", "registered", "routine")
 
-def words(codes: Ints, names: list[str]) -> pl.Series:
+
+def words(codes: Ints, names: Sequence[str]) -> pl.Series:
     """Return names for codes."""
     return pl.Series(names, dtype=pl.String).gather(pl.Series(codes))
 
@@ -35,58 +39,84 @@ def times(context: Context, second: Floats) -> pl.Series:
     return pl.select(pl.when(pl.Series(np.isfinite(second))).then(series)).to_series()
 
 
-def cycles_frame(context: Context, views: list[SiteView], raw: pl.DataFrame) -> pl.DataFrame:
+def cycles_frame(context: Context, views: list[SiteView]) -> pl.DataFrame:
     """Return every renewal cycle with its outcome; frame of schema `CYCLES`, sorted by peer and start."""
     parts = [_site_cycles(context, view) for view in views if len(view.cycles)]
     frame = pl.concat(parts) if parts else CYCLES.empty()
-    _ = raw
     return CYCLES.check(frame.sort("peer", "start", "end"))
 
 
 def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
-    story, cycles, facts = context.story, context.cycles, view.facts
-    index = view.cycles
-    loss = cycles.loss[index]
-    position = np.full(len(story.losses), -1)
-    position[view.losses] = np.arange(len(view.losses))
-    at = np.where(loss >= 0, position[np.maximum(loss, 0)], -1) if len(story.losses) else np.full(len(index), -1)
-    nat = np.zeros(len(index), bool)
-    if facts is not None and len(facts.cause):
-        nat = (at >= 0) & (facts.cause[np.maximum(at, 0)] == CODE["nat_expiry"])
-    nat &= cycles.routine[index] == 0
-    exposure = context.exposure
-    upper = np.where(nat, exposure.upper[np.maximum(loss, 0)], np.inf) if len(story.losses) else np.full(len(index), np.inf)
-    lower = np.where(nat, exposure.lower[np.maximum(loss, 0)], cycles.idle[index]) if len(story.losses) else cycles.idle[index]
-    survived = ~nat & (cycles.idle[index] >= 0.95 * cycles.period[index])
+    """Return a site's cycles; silent renewals inside a known one become cycles of their own."""
+    story, cycles, index = context.story, context.cycles, view.cycles
+    count = cycles.routine[index] + 1
+    at = np.repeat(index, count)
+    turn = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+    period = cycles.period[at]
+    last = turn == cycles.routine[at]
+    start = cycles.start[at] + turn * period
+    loss = np.where(last, cycles.loss[at], -1)
+    nat = _expired(view, loss, len(story.losses)) & (turn == 0)
+    lower, upper, lost = _measured(context, np.maximum(loss, 0), nat)
+    idle = np.where(last, np.clip(cycles.end[at] - start - story.settings.probe_interval_s, 0, None), cycles.idle[at])
+    idle = np.where(last & (loss >= 0), np.clip(lost - start, 0, None), idle)
+    survived = ~nat & (~last | (idle >= 0.95 * period))
     outcome = np.where(nat, 0, np.where(survived, 1, np.where(loss >= 0, 2, 3)))
-    end = np.where(nat, story.losses.start[np.maximum(loss, 0)], cycles.end[index]) if len(story.losses) else cycles.end[index]
-    era = np.zeros(len(index), np.int32)
+    end = np.where(nat, lost, np.where(last, cycles.end[at], start + period))
+    era = np.zeros(len(at), np.int32)
     for i, one in enumerate(view.eras):
-        era[cycles.start[index] >= one.start] = i
-    rows = story.losses.row[np.maximum(loss, 0)] if len(story.losses) else np.zeros(len(index), np.int64)
+        era[start >= one.start] = i
+    rows = story.losses.row[np.maximum(loss, 0)] if len(story.losses) else np.zeros(len(at), np.int64)
     return pl.DataFrame({
-        "peer": pl.Series(story.peers)[cycles.phone[index]],
-        "site": [view.name] * len(index),
-        "start": times(context, cycles.start[index]),
-        "renewal": words(story.renewals.seen[index].astype(np.int64), ["recovery", "registered"]).cast(RENEWAL),
-        "end": times(context, np.maximum(end, cycles.start[index])),
+        "peer": words(cycles.phone[at], story.peers),
+        "site": pl.repeat(view.name, len(at), eager=True),
+        "start": times(context, start),
+        "renewal": words(np.where(turn > 0, 2, story.renewals.seen[at].astype(np.int64)), RENEWALS).cast(RENEWAL),
+        "end": times(context, np.maximum(end, start)),
         "outcome": words(outcome, [name for name, _ in OUTCOMES]).cast(OUTCOME),
         "reason": words(outcome, [reason for _, reason in OUTCOMES]),
-        "lower_s": np.round(lower, 3),
+        "lower_s": np.round(np.where(nat, lower, np.minimum(idle, period)), 3),
         "upper_s": pl.Series(np.where(nat, np.round(upper, 3), np.nan)).fill_nan(None),
         "era": era,
-        "interval": pl.select(pl.when(pl.Series(nat)).then(pl.Series(rows.astype(np.int64)))).to_series(),
+        "interval": pl.select(pl.when(pl.Series(nat)).then(pl.Series(rows))).to_series(),
     }, schema=CYCLES.dtypes)  # fmt: skip
 
 
-def eras_frame(context: Context, views: list[SiteView], log: Log) -> pl.DataFrame:
+def _expired(view: SiteView, loss: Ints, n: int) -> Bools:
+    """Say which cycles ended with a loss that the timeout explains."""
+    if view.facts is None or not n:
+        return np.zeros(len(loss), bool)
+    nat = np.zeros(n, bool)
+    nat[view.losses] = view.facts.cause == CODE["nat_expiry"]
+    return (loss >= 0) & nat[np.maximum(loss, 0)]
+
+
+def _measured(context: Context, loss: Ints, nat: Bools) -> tuple[Floats, Floats, Floats]:
+    """Return the bracket and the start of each cycle's loss; zeros where there is no loss at all."""
+    if not len(context.story.losses):
+        zero = np.zeros(len(loss))
+        return zero, zero, zero
+    exposure, losses = context.exposure, context.story.losses
+    return exposure.lower[loss], exposure.upper[loss], np.where(nat, losses.start[loss], losses.answered[loss])
+
+
+def eras_frame(context: Context, views: list[SiteView], cycles: pl.DataFrame, log: Log) -> pl.DataFrame:
     """Return one row per site and era; frame of schema `ERAS`, sorted by site and era."""
+    counts = _counts(cycles)
     rows = []
     for view in views:
         for i, era in enumerate(view.eras):
             low, high = _times_of(context, era, log)
+            era.expired, era.survived, era.excluded = (
+                counts.get((view.name, i, name), 0) for name in ("expired", "survived", "excluded")
+            )
             rows.append({"site": view.name, "era": i, "start": low, "end": high, **_bracket(era)})
     return ERAS.frame(rows).sort("site", "era")
+
+
+def _counts(cycles: pl.DataFrame) -> dict[tuple[str, int, str], int]:
+    grouped = cycles.group_by("site", "era", pl.col("outcome").cast(pl.String)).len()
+    return {(site, era, outcome): n for site, era, outcome, n in grouped.iter_rows()}
 
 
 def _times_of(context: Context, era: Era, log: Log) -> tuple[object, object]:
@@ -105,7 +135,7 @@ def _bracket(era: Era) -> dict[str, object]:
         "estimate_s": None if middle is None else round(middle, 1),
         "level": round(estimate.level, 4),
         "verdict": era.verdict,
-        "probability_too_short": round(era.probability, 4),
+        "probability_too_short": round(min(max(era.probability, 0.0001), 0.9999), 4),
         "renewed_by": era.renewed_by,
         "cycles_expired": era.expired,
         "cycles_survived": era.survived,
