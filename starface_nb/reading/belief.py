@@ -121,18 +121,14 @@ def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFram
 
 def _swallowed(text: str, offset: int, hits: Hits) -> str | None:
     """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
-    entry = layouts.inner_entry(text)
-    if entry is None or layouts.begins_with_header(text):
-        return (
-            entry if entry and len(text) - len(entry) >= layouts.CUT_AT else layouts.inner_entry(text, layouts.CUT_AT)
-        )
-    position = offset + len(text[: -len(entry)].encode())
-    begin = max(0, position - 2 * layouts.CUT_AT)
-    at, start = begin, None
-    for piece in bytes_between(hits.name, begin, offset).split(b"\n")[:-1]:
+    if layouts.begins_with_header(text):
+        return layouts.inner_entry(text, layouts.CUT_AT)
+    at = max(0, offset - 2 * layouts.CUT_AT)
+    start = None
+    for piece in bytes_between(hits.name, at, offset).split(b"\n")[:-1]:
         start = at if layouts.begins_with_header(piece.decode("utf-8", "replace")) else start
         at += len(piece) + 1
-    return entry if start is not None and position - start >= layouts.CUT_AT else None
+    return None if start is None else layouts.inner_entry(text, max(1, layouts.CUT_AT - (offset - start)))
 
 
 def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:

@@ -148,6 +148,8 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
         if not rest.height:
             break
         allowed = [name for name in names if entry.written_by(name)]
+        if not allowed:
+            continue
         could = pl.col("m").str.starts_with(entry.starts) if entry.starts else pl.lit(value=True)
         if entry.contains:
             could &= pl.col("m").str.contains(entry.contains, literal=True)

@@ -13,7 +13,7 @@ import polars as pl
 
 _DATA = Path(__file__).with_name("layouts.toml")
 _PARTS = ("prefix", "stamp", "level", "module", "message")
-_COLOUR = r"(?:\x1b|#033)\[[0-9;]*[A-Za-z]"
+_COLOUR = r"(?:\x1b|#033)\[[0-9;]*[A-Za-z]|^\r?[\w.-]*\*CLI> ?"  # and the console's prompt
 _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
 # A cut entry (LOGMSG_SIZE, 20.20.1 logger.c:100) is at least this long before the next one follows on its line.
 CUT_AT = 8000
@@ -147,10 +147,11 @@ def begins_with_header(text: str) -> bool:
     return re.match(HEADER, text) is not None
 
 
-def inner_entry(text: str, behind: int = 1) -> str | None:
-    """Return what follows from the first complete header behind the first characters of a line, or None."""
-    found = re.compile(HEADER).search(text, behind)
-    return text[found.start() :] if found else None
+def inner_entry(text: str, behind: int) -> str | None:
+    """Return what follows from the first complete header behind the first `behind` bytes of a line, or None."""
+    raw = text.encode()
+    found = re.compile(HEADER.encode()).search(raw, behind)
+    return raw[found.start() :].decode("utf-8", "replace") if found else None
 
 
 def verbose_prefix_off(message: pl.Expr) -> pl.Expr:

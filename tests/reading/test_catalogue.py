@@ -1,6 +1,7 @@
 """The catalogue, the layouts and the kinds of dumps: every entry has a source and samples that prove it."""
 
 import re
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -48,7 +49,7 @@ def test_a_dump_is_recognised_at_the_start_of_a_line_and_behind_a_header(dump):
 
 def test_a_broken_sample_is_noticed(monkeypatch):
     entry = ENTRIES["sip-unregistered"]
-    broken = type(entry)(**{**entry.__dict__, "samples": (("Unregistered SIP '668'", {"peer": "669"}),)})
+    broken = replace(entry, samples=(("Unregistered SIP '668'", {"peer": "669"}),))
     others = tuple(broken if e is entry else e for e in catalogue.entries())
     monkeypatch.setattr(catalogue, "entries", lambda: others)
     assert [w for w in catalogue.validate() if w.startswith("sip-unregistered")]
