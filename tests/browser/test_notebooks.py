@@ -92,7 +92,7 @@ def test_an_interval_leads_to_its_lines(copies: Path, open_notebook: Open) -> No
     notebook = open_notebook("02_unreachable_intervals.ipynb")
     notebook.run_all()
     page = notebook.page
-    page.get_by_label("Intervals").locator("option").first.click()
+    page.locator(".sfnb-mono select").select_option(index=0)
     expect(page.locator(".sfnb-lines").first).to_contain_text("is now UNREACHABLE!")
 
 
@@ -108,9 +108,9 @@ def test_an_answer_survives_closing_and_reopening(lab: Lab, open_notebook: Open)
     answer.check()
     notebook.page.get_by_label("Note").fill("asked by phone")
     notebook.page.get_by_label("Note").press("Tab")
-    expect(notebook.page.locator(".sfnb").first).to_contain_text("answered by")
+    expect(notebook.page.locator(".sfnb").first).to_contain_text("Saved.")
     kept = case.answers.reload().all()
-    assert [entry["note"] for entry in kept.values()] == ["asked by phone"]
+    assert "asked by phone" in [entry["note"] for entry in kept.values()]
     again = open_notebook("a customer/01_checklist.ipynb")
     again.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     again = open_notebook("a customer/01_checklist.ipynb")

@@ -1,0 +1,99 @@
+"""`starface-nb run`: executed copies and the report in the case's folder; the same parameters through papermill."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbformat import v4
+
+from starface_nb import samples
+from starface_nb.cases.runner import run_notebooks
+from starface_nb.cli import main
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A customer's log: a phone that loses power again and again behind a healthy router."""
+    path = tmp_path / "downloads" / "customer.log"
+    path.parent.mkdir()
+    shutil.copy(samples.recorded("one-bad-phone"), path)
+    return path
+
+
+def shown(path: Path) -> str:
+    """All text that an executed notebook shows."""
+    outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
+    assert [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
+    return "\n".join(o.get("text", "") + str(o.get("data", {}).get("text/plain", "")) for o in outputs)
+
+
+def test_run_writes_executed_copies_and_the_report(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(samples.recorded("clean"), log)
+    before = {path: path.read_bytes() for path in samples.notebooks().iterdir() if path.is_file()}
+    folder = tmp_path / "case"
+    status = main(["run", str(log), "-o", str(folder), "--language", "de", "--notebooks", "03,05"])
+    told = capsys.readouterr()
+    assert status == 1, told.err
+    assert told.err == ""
+    assert "03_nat_timeout.ipynb: done in" in told.out
+    assert f"report: {folder / 'report.html'}" in told.out
+    assert "203.0.113.11" in shown(folder / "03_nat_timeout.ipynb")
+    assert "203.0.113.21" not in shown(folder / "03_nat_timeout.ipynb")
+    assert 'lang="de"' in (folder / "report.html").read_text("utf-8")
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert {path.name for path in folder.glob("*.ipynb")} == {"03_nat_timeout.ipynb", "05_before_after.ipynb"}
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_every_notebook_runs_on_another_log_in_time(tmp_path: Path, log: Path) -> None:
+    from starface_nb.cases import copy_notebooks, open_case
+
+    case = open_case(log, folder=tmp_path / "case", keepalive_minutes=30)
+    executed = run_notebooks(copy_notebooks(tmp_path / "case"))
+    assert {one.path.name: one.error for one in executed if one.error} == {}
+    for one in executed:
+        text = shown(one.path)
+        if one.path.name[:2] in ("00", "02", "03"):
+            assert case.name in text
+            assert "203.0.113.51" in text
+
+
+def test_papermill_takes_the_same_parameters(tmp_path: Path, log: Path) -> None:
+    copy = tmp_path / "executed.ipynb"
+    papermill.execute_notebook(
+        samples.notebooks() / "03_nat_timeout.ipynb",
+        copy,
+        parameters={"log": str(log), "case_folder": str(tmp_path / "case"), "keepalive_minutes": 30},
+        kernel_name="python3",
+        progress_bar=False,
+    )
+    assert "203.0.113.51" in shown(copy)
+    assert (tmp_path / "case" / "case.json").is_file()
+
+
+def test_a_failing_notebook_is_named_with_its_cell_and_the_others_still_run(tmp_path: Path) -> None:
+    for name, sources in (("first", ["a = 1", "1 / 0", "b = 2"]), ("second", ["print('ran')"])):
+        cells = [v4.new_markdown_cell("# Text"), *map(v4.new_code_cell, sources)]
+        nbformat.write(v4.new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+    first, second = run_notebooks([tmp_path / "first.ipynb", tmp_path / "second.ipynb"])
+    assert (first.cell, first.error) == (2, "ZeroDivisionError: division by zero")
+    assert (second.cell, second.error) == (None, "")
+    assert "ran" in shown(second.path)
+    kept = nbformat.read(first.path, as_version=4)
+    assert [cell.get("execution_count") for cell in kept.cells] == [None, 1, 2, None]
+
+
+def test_wrong_notebooks_and_logs_are_said_before_anything_runs(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(log), "-o", str(tmp_path / "case"), "--notebooks", "77"]) == 2
+    assert "There is no notebook 77. Choose among 00_start_here" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "nowhere.log"), "-o", str(tmp_path / "case")]) == 2
+    assert "nowhere.log" in capsys.readouterr().err
+    assert not (tmp_path / "case").exists()
