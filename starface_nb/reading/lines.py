@@ -18,18 +18,51 @@ _WEIGHT = 120  # bytes that the objects around a line weigh
 ROOM = 1 << 20  # with the line carried over it stays in the second-level cache
 
 
+# The commonest bytes of Asterisk logs, commonest first.
+_COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
+_WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
+
+
 class Needles:
     """Literal byte strings, searched all at once.
 
     Leftmost-first matching lets the automaton use its SIMD prefilter (Teddy); standard matching is ten times slower.
-    A found needle hides others that overlap it, but those are in the same line.
+    The prefilter looks at the first four bytes alone, so each needle is searched from its four rarest bytes on; what
+    stands before them is compared afterwards.
     """
 
     def __init__(self, needles: Sequence[bytes]) -> None:
         if not needles or any(not n or b"\n" in n for n in needles):
             raise ValueError("needles must be non-empty and hold no newline")
-        self.find = BytesAhoCorasick(list(needles), matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
+        self.needles = tuple(needles)
         self.longest = max(len(n) for n in needles)
+        self._before = [needle[: _rarest(needle)] for needle in needles]
+        rest = [needle[len(before) :] for needle, before in zip(needles, self._before, strict=True)]
+        self._find = BytesAhoCorasick(rest, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
+
+    def spans(self, buffer: bytearray, view: memoryview, begin: int, end: int) -> list[tuple[int, int]]:
+        """Return begin and end of each line in `buffer[begin:end]` (whole lines) that holds a needle."""
+        spans, done = [], begin
+        for pattern, at, _ in self._find(view[begin:end]):
+            if (at := at + begin) < done:
+                continue  # in a line that was looked at already
+            first = buffer.rfind(b"\n", done, at) + 1 or done
+            done = buffer.find(b"\n", at) + 1
+            before = self._before[pattern]
+            if buffer.startswith(before, max(first, at - len(before)), at) or self.within(buffer[first : done - 1]):
+                spans.append((first, done - 1))
+        return spans
+
+    def within(self, text: bytes | bytearray) -> bool:
+        """Tell whether a needle is in a text."""
+        return any(needle in text for needle in self.needles)
+
+
+def _rarest(needle: bytes) -> int:
+    """Return where the four rarest bytes of a needle begin."""
+    weights = [len(_COMMON) - at if (at := _COMMON.find(byte)) >= 0 else 0 for byte in needle]
+    starts = range(max(1, len(needle) - _WINDOW + 1))
+    return min(starts, key=lambda start: sum(weights[start : start + _WINDOW]))
 
 
 @dataclass
@@ -129,12 +162,7 @@ class Scanner:
     def _lines(self, begin: int, end: int) -> None:
         """Find the candidates among the whole lines in `buffer[begin:end]`."""
         bits, counts = self._newlines(begin, end)
-        buffer, found, done, spans = self._buffer, self.found, begin, []
-        for _, at, _ in self._needles.find(self._view[begin:end]):
-            if (at := at + begin) >= done:  # else it is another needle in the same line
-                first = buffer.rfind(b"\n", done, at) + 1 or done
-                done = buffer.find(b"\n", at) + 1
-                spans.append((first, done - 1))
+        found, spans = self.found, self._needles.spans(self._buffer, self._view, begin, end)
         if spans:
             starts = np.array([first for first, _ in spans])
             word, bit = starts >> 6, (starts & 63).astype(np.uint64)
@@ -164,7 +192,7 @@ class Scanner:
         """Let go of a line that fills the buffer, except for its beginning and what a needle may straddle."""
         if not self._skip:
             offset, text, hit = self._long or (self._base, bytes(self._view[: self._keep]), False)
-            self._long = offset, text, hit or bool(self._needles.find(self._view[: self._filled]))
+            self._long = offset, text, hit or self._needles.within(self._buffer[: self._filled])
         self._shift(self._filled - (self._needles.longest - 1))
 
     def _end_long(self, end: int) -> None:
@@ -172,7 +200,7 @@ class Scanner:
         if self._long:
             offset, text, hit = self._long
             self.found.lines_total += 1
-            if hit or self._needles.find(self._view[:end]):
+            if hit or self._needles.within(self._buffer[:end]):
                 self.found.lines.append(text)
                 self.found.offset.append(offset)
                 self.found.line.append(self.found.lines_total)

@@ -182,6 +182,21 @@ def test_relevant_lines_are_bounded(tmp_path: Path) -> None:
         scan_logs([path], NEEDLES, limits=Limits(max_hit_bytes=10_000))
 
 
+@given(
+    st.lists(
+        st.sampled_from([b"ab", b"cd is now ", b"x is now", b" is no", b"now ", b"w 1", b"\n", b"abab"]), max_size=40
+    ),
+    st.lists(
+        st.sampled_from([b"abcd", b" is now ", b"now w", b"cd is", b"a", b"w 1ab", b"bcd is now abab"]), min_size=1
+    ),
+)
+def test_overlapping_needles_and_rare_windows_hide_no_line(pieces: list[bytes], needles: list[bytes]) -> None:
+    text = b"".join(pieces)
+    scanner = Scanner(Needles(needles), Account(Limits()), "x")
+    scanner.feed(text)
+    assert scanner.finish().lines == [line for line in text.split(b"\n") if any(n in line for n in needles)]
+
+
 @pytest.mark.parametrize("needles", [[], [b""], [b"a\nb"]])
 def test_needles_that_cannot_work_are_refused(needles: list[bytes]) -> None:
     with pytest.raises(ValueError, match="newline"):
