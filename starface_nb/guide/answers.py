@@ -106,10 +106,11 @@ def _ever_registered(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
     no = asked.filter(pl.col("ever_registered").fill_null(value=False).not_()).sort("peer")["peer"].to_list()
     if not asked.height:
         return LogAnswer(None, tr("The log shows no phone."))
-    text = tr(
-        "Of {total} phones, {yes} were registered or answered in this log.",
+    text = tr.count(
+        "{yes} of {n} phone was registered or answered in this log.",
+        "{yes} of {n} phones were registered or answered in this log.",
+        asked.height,
         yes=tr.number(yes),
-        total=tr.number(asked.height),
     )
     if no:
         text += " " + tr("Never seen registered: {names}.", names=names(no, tr))

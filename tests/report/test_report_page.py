@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -164,7 +163,7 @@ def test_masking_keeps_what_is_seen() -> None:
     assert masked.phones["peer"].n_unique() == found.phones["peer"].n_unique()
 
 
-def test_evidence_is_masked_at_any_depth() -> None:
+def test_values_and_lines_are_masked_at_any_depth() -> None:
     found = report.masking.Mask({"100": "Phone 1", "1001": "Phone 2"})
     assert found.value({"peers": ["1001", {"100": "by 100"}], "n": 100}) == {
         "peers": ["Phone 2", {"Phone 1": "by Phone 1"}],
@@ -258,9 +257,3 @@ def test_command_writes_a_pdf_alone(tmp_path: Path) -> None:
     target = tmp_path / "out.pdf"
     cli.main(["report", str(samples.path("one-bad-phone")), "-o", str(target)])
     assert [path.name for path in tmp_path.iterdir()] == ["out.pdf"]
-
-
-def test_findings_json_is_not_needed_for_the_page() -> None:
-    found = case("clean")
-    for text in found.intervals["evidence"]:
-        assert isinstance(json.loads(text), dict)
