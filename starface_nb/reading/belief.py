@@ -1,4 +1,4 @@
-"""Which matched lines are believed: not what stands in a dump, on a continuation line or behind a made-up prefix."""
+"""Which lines are believed: not what stands in a dump or on a continuation line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ _MOST_CHECKED = 1000
 
 DUMP = "inside a dump of a received or sent message"
 NO_HEADER = "no header, in a file whose lines have one: the continuation of another message"
-NO_PREFIX = "text before the header, which the file's other lines do not have"
 UNKNOWN = "begins like an event, but its wording is not known"
 BROKEN_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
 _BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
 _HEADERLESS = ("none", "stamped")
-_PREFIXED = ("prefixed", "prefixed-opened")
-_GIVEN = ("offset", "line", "edge", "text", "dumped")
+_GIVEN = ("offset", "line", "edge", "text", "body", "dumped")
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,12 @@ class Habits:
 
     Attributes
     ----------
-    prefixes : tuple of str
-        Shapes (digits as 9, dashes as colons) of what stands before the header throughout; empty where nothing does.
     headed : bool
         Every entry has a header, so that a line without one continues the entry before.
     console : bool
         Some entries have a console's header, so that its header-less verbose lines carry a verbosity mark.
     """
 
-    prefixes: tuple[str, ...]
     headed: bool
     console: bool
 
@@ -55,30 +50,23 @@ def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
     Returns
     -------
     polars.DataFrame
-        With the parts of the header, `message` and `dumped`.
+        With `body` (the text without what grep and the like put before every line), the parts of the header, `message`
+        and `dumped`.
     Habits
     """
-    dumped = pl.Series("dumped", in_dump(rows, hits.name))
-    rows = pl.concat([rows.with_columns(dumped), layouts.read_headers(rows["text"])], how="horizontal")
+    prefix = layouts.usual_prefix(rows.filter("edge")["text"].to_list())
+    body = pl.col("text").str.replace(prefix, "") if prefix else pl.col("text")
+    rows = rows.with_columns(body.alias("body"))
+    rows = rows.with_columns(pl.Series("dumped", in_dump(rows, hits.name)))
+    rows = pl.concat([rows, layouts.read_headers(rows["body"])], how="horizontal")
     habit = habits(rows.filter(~pl.col("dumped")))
-    if not habit.prefixes:
-        rows = _read_again(rows, pl.col("layout").is_in(_PREFIXED))
     return with_swallowed(rows, hits, habit), habit
 
 
-def _read_again(rows: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
-    """Read lines anew whose apparent header stands in the middle of their text."""
-    wrong = rows.filter(which).select(_GIVEN)
-    if not wrong.height:
-        return rows
-    again = pl.concat([wrong, layouts.read_headers(wrong["text"], prefixed=False)], how="horizontal")
-    return pl.concat([rows.filter(~which), again]).sort("offset")
-
-
 def habits(rows: pl.DataFrame) -> Habits:
-    """Return the habits of a file's lines; `rows` has `layout`, `level`, `prefix` and `edge`, and none from dumps."""
+    """Return the habits of a file's lines; `rows` has `layout` and `level`, and none from dumps."""
     known = layouts.layouts()
-    headed_by = ["json", *(one.name for one in known if one.style == "file" and not one.prefixed)]
+    headed_by = ["json", *(one.name for one in known if one.style == "file")]
     console_by = [one.name for one in known if one.style == "console"]
     layout = pl.col("layout")
     plain = layout.is_in(console_by) & (pl.col("level") == "VERBOSE")  # a console shows verbose lines without a header
@@ -86,17 +74,7 @@ def habits(rows: pl.DataFrame) -> Habits:
         (layout.is_in(headed_by) | plain).sum().alias("headed"),
         (layout.is_in(console_by) & ~plain).sum().alias("console"),
     ).row(0)
-    ends = rows.filter(pl.col("edge") & (pl.col("text") != ""))
-    prefixed = ends.filter(pl.col("layout") == "prefixed")
-    if 2 * prefixed.height <= ends.height:
-        return Habits((), headed > console, console > 0)
-    shapes = prefixed.select(_shape()).to_series().value_counts()
-    usual = shapes.filter(pl.col("count") * 50 >= prefixed.height)["prefix"]
-    return Habits(tuple(usual.sort()), headed=True, console=False)
-
-
-def _shape() -> pl.Expr:
-    return pl.col("prefix").str.replace_all(r"\d+", "9").str.replace_all("-", ":", literal=True)
+    return Habits(headed > console, console > 0)
 
 
 def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFrame:
@@ -106,15 +84,15 @@ def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFram
     physical line: behind the cut entry's 8 KiB, which may have begun some lines earlier.
     """
     suspicious = pl.col("layout").is_in(_HEADERLESS) if habit.headed else pl.lit(value=False)
-    suspicious |= pl.col("text").str.len_bytes() > layouts.CUT_AT
+    suspicious |= pl.col("body").str.len_bytes() > layouts.CUT_AT
     inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & ~pl.col("dumped") & suspicious)
-    inner = inner.filter(pl.col("text").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
-    texts = {i: _swallowed(t, offset, hits) for i, t, offset in inner.select("i", "text", "offset").iter_rows()}
+    inner = inner.filter(pl.col("body").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
+    texts = {i: _swallowed(t, offset, hits) for i, t, offset in inner.select("i", "body", "offset").iter_rows()}
     texts = {i: text for i, text in texts.items() if text}
     if not texts:
         return rows
-    given = rows[list(texts)].select(_GIVEN).with_columns(pl.Series("text", list(texts.values())))
-    again = pl.concat([given, layouts.read_headers(given["text"], prefixed=False)], how="horizontal")
+    given = rows[list(texts)].select(_GIVEN).with_columns(pl.Series("body", list(texts.values())))
+    again = pl.concat([given, layouts.read_headers(given["body"])], how="horizontal")
     others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(texts))).drop("i")
     return pl.concat([others, again]).sort("offset")
 
@@ -137,20 +115,13 @@ def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
     Parameters
     ----------
     rows : polars.DataFrame
-        Lines with `dumped`, `layout`, `prefix`, `message` and `bare`.
+        Lines with `dumped`, `layout`, `message` and `bare`.
     """
     marked = pl.col("message") != pl.col("bare")
     bare = pl.col("layout").is_in(_HEADERLESS)
     continued = bare & (pl.lit(habit.headed) | ((pl.col("layout") == "none") & pl.lit(habit.console) & ~marked))
-    strange = pl.col("layout").is_in(_PREFIXED) & ~_shape().is_in(list(habit.prefixes))
     return rows.with_columns(
-        pl.when("dumped")
-        .then(pl.lit(DUMP))
-        .when(continued)
-        .then(pl.lit(NO_HEADER))
-        .when(strange)
-        .then(pl.lit(NO_PREFIX))
-        .alias("doubt")
+        pl.when("dumped").then(pl.lit(DUMP)).when(continued).then(pl.lit(NO_HEADER)).alias("doubt")
     )
 
 
@@ -159,7 +130,7 @@ def looks_like_event(unfinished: int) -> pl.Expr:
     written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains(
         "pjsip"
     )
-    json = (pl.col("layout") == "none") & pl.col("text").str.contains(_BROKEN_JSON)
+    json = (pl.col("layout") == "none") & pl.col("body").str.contains(_BROKEN_JSON)
     cut = (pl.col("offset") == unfinished) & pl.col("bare").str.contains(catalogue.BEGINNING)
     return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut | json)
 
@@ -169,7 +140,7 @@ def why_not(unfinished: int) -> pl.Expr:
     return (
         pl.when(pl.col("offset") == unfinished)
         .then(pl.lit(UNFINISHED))
-        .when(pl.col("text").str.contains(_BROKEN_JSON))
+        .when(pl.col("body").str.contains(_BROKEN_JSON))
         .then(pl.lit(BROKEN_JSON))
         .otherwise(pl.coalesce("doubt", pl.lit(UNKNOWN)))
     )

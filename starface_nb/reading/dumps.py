@@ -59,16 +59,16 @@ def in_dump(rows: pl.DataFrame, name: str) -> NDArray[np.bool_]:
     Parameters
     ----------
     rows : polars.DataFrame
-        Lines in the file's order, with `offset` and `text`.
+        Lines in the file's order, with `offset` and `body`.
     name : str
         The file they stand in.
     """
     inside = np.zeros(rows.height, dtype=np.bool_)
-    marks = rows.with_row_index("at").filter(pl.col("text").str.contains("<---|ransmitting "))
+    marks = rows.with_row_index("at").filter(pl.col("body").str.contains("<---|ransmitting "))
     if not marks.height:
         return inside
     counted, marked, sent = dumps()
-    text = pl.col("text")
+    text = pl.col("body")
     marks = marks.select(
         "at",
         text.str.extract(counted.begin, 1).cast(pl.Int64, strict=False).alias("bytes"),

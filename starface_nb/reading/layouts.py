@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,12 @@ from pathlib import Path
 import polars as pl
 
 _DATA = Path(__file__).with_name("layouts.toml")
-_PARTS = ("prefix", "stamp", "level", "module", "message")
+_PARTS = ("stamp", "level", "module", "message")
 _COLOUR = r"(?:\x1b|#033)\[[0-9;]*[A-Za-z]|^\r?[\w.-]*\*CLI> ?"  # and the console's prompt
 _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
 # A cut entry (LOGMSG_SIZE, 20.20.1 logger.c:100) is at least this long before the next one follows on its line.
 CUT_AT = 8000
+_LONGEST_PREFIX = 300
 HEADER = r"\[[^\[\]]{6,48}\] ?[A-Za-z]\w*\[-?\d+\](?:\[C-[0-9A-Fa-f]+\])?:? [^\s:\"'\[\]]+\.[a-z]+:"
 
 
@@ -28,7 +30,6 @@ class Layout:
     style: str
     pattern: str
     message: str
-    prefixed: bool
     source: str
     samples: tuple[tuple[str, str, str, str], ...]
 
@@ -44,7 +45,6 @@ def layouts() -> tuple[Layout, ...]:
             style=e["style"],
             pattern=f"^(?P<header>{e['pattern']})",
             message=e.get("message", ""),
-            prefixed=e.get("prefixed", False),
             source=e["source"],
             samples=tuple(map(tuple, e["samples"])),
         )
@@ -52,32 +52,29 @@ def layouts() -> tuple[Layout, ...]:
     )
 
 
-def read_headers(text: pl.Series, *, prefixed: bool = True) -> pl.DataFrame:
+def read_headers(text: pl.Series) -> pl.DataFrame:
     """Split lines into header and message.
 
     Parameters
     ----------
     text : polars.Series of String, shape (n,)
-    prefixed : bool
-        Whether a header may stand behind other text (grep's file names and the like).
 
     Returns
     -------
-    polars.DataFrame, shape (n, 6)
-        `layout` (name, "json" or "none"), `prefix`, `stamp`, `level`, `module` (base name) and `message`, all
+    polars.DataFrame, shape (n, 5)
+        `layout` (name, "json" or "none"), `stamp`, `level`, `module` (base name) and `message`, all
         String; what a line does not have is an empty string. `message` still carries its verbose prefix.
     """
     rest = pl.DataFrame({"row": pl.int_range(text.len(), eager=True, dtype=pl.UInt32), "text": text})
     done, rest = _read_json(rest)
-    full = [layout for layout in layouts() if layout.style != "bare" and not layout.prefixed]
+    full = [layout for layout in layouts() if layout.style != "bare"]
     rest = _read_with(full, rest, done)
     coloured = pl.col("text").str.contains(_COLOUR)
     if rest.height and rest.select(coloured.any()).item():
         plain = rest.filter(~coloured)
         rest = _read_with(full, rest.filter(coloured).with_columns(pl.col("text").str.replace_all(_COLOUR, "")), done)
         rest = pl.concat([plain, rest])
-    others = [layout for layout in layouts() if layout not in full and (prefixed or not layout.prefixed)]
-    rest = _read_with(others, rest, done)
+    rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
     done.append(_parts(rest.rename({"text": "message"}), "none"))
     split = done[0] if done[0].height == text.len() else pl.concat(done).sort("row")
     return split.drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
@@ -140,6 +137,28 @@ def _json_parts(text: str) -> tuple[str, str | None, str | None, str | None, str
         return "json", str(entry["timestamp"]), str(logged["location"]["filename"]), message, None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "", None, None, None, None
+
+
+def usual_prefix(lines: list[str]) -> str | None:
+    """Return a regex of what stands before the header in most lines (grep's file name, a container's), or None.
+
+    Parameters
+    ----------
+    lines : list of str
+        A file's first and last lines: what is before a header only here and there is somebody's text.
+    """
+    lines = [line for line in lines if line]
+    shapes: Counter[str] = Counter()
+    for line in lines:
+        found = re.search(HEADER, line[: _LONGEST_PREFIX + 1])
+        if found and found.start() and not line.startswith("{"):
+            shapes[re.sub(r"\d+", "9", line[: found.start()])] += 1
+    usual = [shape for shape, n in shapes.items() if n * 50 >= shapes.total()]
+    if not usual or shapes.total() * 3 < len(lines):
+        return None
+    one = [re.sub(r"\\-|:", "[:-]", re.escape(shape).replace("9", "[0-9]+")) for shape in sorted(usual, key=len)[::-1]]
+    pattern = f"^(?:{'|'.join(one)})"
+    return pattern if 2 * sum(bool(re.match(pattern, line)) for line in lines) > len(lines) else None
 
 
 def begins_with_header(text: str) -> bool:

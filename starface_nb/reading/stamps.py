@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -129,7 +130,11 @@ def _iso(rows: pl.DataFrame) -> pl.DataFrame:
         s.str.slice(19).alias("tail"),
     )
     if shaped.select((pl.col("tail") != "").any()).item():
-        groups = pl.col("tail").str.extract_groups(r"^(?:[.,](?P<q>\d{1,9}))? ?(?P<z>Z|[+-]\d\d:?\d\d)?$").alias("g")
+        groups = (
+            pl.col("tail")
+            .str.extract_groups(r"^(?:[.,:](?P<q>\d{1,9}))? ?(?:(?P<z>Z|[+-]\d\d:?\d\d)|[A-Z]{3,5})?$")
+            .alias("g")
+        )
         shaped = shaped.with_columns(groups).unnest("g")
         shaped = shaped.with_columns(pl.col("local") + pl.duration(microseconds=_fraction(pl.col("q"))))
         utc = _with_offset(pl.col("local"), pl.col("z"))
@@ -140,7 +145,7 @@ def _iso(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _short(rows: pl.DataFrame) -> pl.DataFrame:
     groups = pl.col("s").str.extract_groups(
-        r"^(?P<b>[A-Z][a-z]{2}) +(?P<d>\d{1,2}) (?P<t>\d\d:\d\d:\d\d)(?:[.,](?P<q>\d{1,9}))?$"
+        r"^(?P<b>[A-Z][a-z]{2})[ \t]+(?P<d>\d{1,2})[ \t]+(?P<t>\d\d:\d\d:\d\d)(?:[.,](?P<q>\d{1,9}))?$"
     )
     shaped = rows.select("row", groups.alias("g")).unnest("g").filter(pl.col("b").is_not_null())
     text = pl.concat_str(pl.lit(f"{NO_YEAR} "), "b", pl.lit(" "), "d", pl.lit(" "), "t")
@@ -153,7 +158,7 @@ def _short(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _epoch(rows: pl.DataFrame) -> pl.DataFrame:
-    groups = pl.col("s").str.extract_groups(r"^(?P<s>\d{9,10})(?:[.,](?P<q>\d{1,9}))?$")
+    groups = pl.col("s").str.extract_groups(r"^(?P<s>\d{9,10})[.,]?(?P<q>\d{1,9})?$")
     shaped = rows.select("row", groups.alias("g")).unnest("g").filter(pl.col("s").is_not_null())
     micros = pl.col("s").cast(pl.Int64) * 1_000_000 + _fraction(pl.col("q"))
     utc = micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -203,3 +208,17 @@ def _local(names: set[str], number: Callable[[str, int], pl.Expr], fraction: pl.
     ).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
     days = number("j", 1) - 1 if "j" in names else pl.lit(0, pl.Int64)
     return text + pl.duration(microseconds=fraction) + pl.duration(days=days)
+
+
+def validate() -> list[str]:
+    """Return what is wrong with the samples of the date formats in `layouts.toml`; nothing is, if it is in order."""
+    with _DATA.open("rb") as file:
+        formats = tomllib.load(file)["stamp"]
+    wrong = []
+    for entry in formats:
+        for text, expected in entry["samples"]:
+            row = read_stamps(pl.Series([text])).row(0, named=True)
+            want = datetime.fromisoformat(expected.replace("0000-", f"{NO_YEAR}-"))
+            if row["utc" if want.tzinfo else "local"] != want:
+                wrong.append(f"{entry['name']}: {text!r} reads as {row}")
+    return wrong

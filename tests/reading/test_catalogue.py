@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from starface_nb.reading import catalogue, layouts
+from starface_nb.reading import catalogue, layouts, stamps
 from starface_nb.reading.dumps import dumps
 from starface_nb.reading.schemas import KINDS
 
@@ -19,6 +19,10 @@ def test_every_sample_yields_its_event_and_no_other_entry_reads_it():
 
 def test_every_layout_sample_is_split_as_written():
     assert layouts.validate() == []
+
+
+def test_every_date_format_sample_is_read_as_written():
+    assert stamps.validate() == []
 
 
 def test_every_entry_has_a_unique_name_a_source_and_a_sample():
