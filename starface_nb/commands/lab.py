@@ -15,6 +15,17 @@ from starface_nb.commands._shared import add_keepalive_argument, add_log_argumen
 from starface_nb.errors import SetupError
 
 _FIRST = "00_start_here.ipynb"
+SERVER = (
+    *(sys.executable, "-m", "jupyterlab"),
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--ServerApp.answer_yes=True",
+    "--ServerApp.log_level=ERROR",
+    "--KernelManager.transport_encryption=auto",  # other users of the machine can see local TCP
+    "--LabApp.news_url=None",  # nothing is fetched from anywhere
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # a container's only user
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,17 +66,11 @@ def run(options: argparse.Namespace) -> int:
     print(f"Open: {address}")
     print("In the notebook choose Run > Run All Cells. End JupyterLab here with Ctrl-C.", flush=True)
     command = [
-        *(sys.executable, "-m", "jupyterlab"),
-        "--ServerApp.ip=127.0.0.1",
+        *SERVER,
         f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={home}",
         f"--LabApp.default_url=/lab/tree/{quote(case.folder.name)}/{_FIRST}",
-        "--ServerApp.answer_yes=True",
-        "--KernelManager.transport_encryption=auto",
-        "--ServerApp.log_level=WARN",
         *(["--no-browser"] if options.no_browser else []),
-        *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # a container's only user
     ]
     if options.dry_run:
         print(" ".join(command))

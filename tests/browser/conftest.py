@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,13 +16,10 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from starface_nb.commands.lab import SERVER
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
-
-_QUIET = {
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
-}
 
 
 @dataclass(frozen=True)
@@ -45,11 +40,6 @@ class Lab:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One JupyterLab for all browser tests, with an empty home and settings of its own."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("lab")
-    settings = home / "lab-settings"
-    for name, values in _QUIET.items():
-        path = settings / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
     token = secrets.token_hex(16)
     environment = {
         **os.environ,
@@ -57,15 +47,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "JUPYTER_TOKEN": token,
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
     port = _free_port()
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"),
-        *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}"),
-        *("--LabApp.expose_app_in_browser=True", "--KernelManager.transport_encryption=auto"),
-        "--ServerApp.log_level=ERROR",
+        *SERVER,
+        *(f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}", "--no-browser"),
+        "--LabApp.expose_app_in_browser=True",
     ]
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -152,3 +152,40 @@ def test_case_json_says_what_it_is(tmp_path: Path, customer: Path) -> None:
     assert content["kind"] == "case"
     assert content["settings"] == {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en"}
     assert content["log"]["paths"] == [str(customer)]
+
+
+def test_an_unchanged_log_is_not_read_again(tmp_path: Path, customer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = open_case(customer, root=tmp_path)
+    monkeypatch.setattr("starface_nb.cases.opening.read_log", None)
+    again = open_case(customer, root=tmp_path)
+    assert_frame_equal(again.log.events, case.log.events)
+    assert (again.log.files, again.log.first, again.log.notes) == (case.log.files, case.log.first, case.log.notes)
+
+
+def test_a_log_that_has_gone_is_shown_from_what_was_kept(tmp_path: Path, customer: Path) -> None:
+    case = open_case(customer, root=tmp_path)
+    customer.unlink()
+    again = open_case(folder=case.folder)
+    assert_frame_equal(again.diagnosis.intervals, case.diagnosis.intervals)
+    assert again.notes == (
+        "The log is no longer where it was: what was read from it is shown, without the lines around an event.",
+    )
+
+
+def test_a_damaged_or_foreign_cache_is_not_believed(tmp_path: Path, customer: Path) -> None:
+    case = open_case(customer, root=tmp_path)
+    assert case.folder is not None
+    for path in (case.folder / "cache").iterdir():
+        path.write_bytes(path.read_bytes()[:-100] + bytes(100))
+    assert_frame_equal(open_case(customer, root=tmp_path).log.events, case.log.events)
+
+
+def test_tables_show_the_logs_own_time_and_nothing_as_markup(tmp_path: Path) -> None:
+    hostile = tmp_path / "hostile.log"
+    text = samples.recorded("one-bad-phone").read_text()
+    hostile.write_text(text.replace("51101", "<b onload=x>51101"))
+    case = open_case(hostile, root=None)
+    table = case.table("phones", "peer", "unreachable_s", "first", rows=3)
+    assert "<b onload" not in table._repr_html_()
+    assert table.frame.columns == ["peer", "unreachable (min)", "first"]
+    assert repr(table).endswith(f"and {case.diagnosis.phones.height - 3} more of {case.diagnosis.phones.height}")
