@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starface_nb.simulation.spec import Fault
 from starface_nb.simulation.world import Episode, Mapping, PhoneState, SiteState, Timeline
 
 Row = tuple[float, int, str, str, object, object]
@@ -36,7 +37,9 @@ class Journal:
         obstacles = sorted(self._obstacles(phone, sent), key=lambda found: found[0])
         (since, cause), rest = obstacles[0], obstacles[1:]
         died = phone.where.dies if cause == "nat_expiry" and phone.where else None
-        also = tuple(dict.fromkeys(name for at, name in rest if name != cause and at == since))
+        also = tuple(dict.fromkeys(name for at, name in rest if name != cause and at == since)) + _twin(
+            phone, cause, sent
+        )
         site = phone.site.spec.name if phone.site else None
         phone.episode = Episode(phone.spec.peer, site, t, cause, also, since, died, t >= 0)
         self.episodes.append(phone.episode)
@@ -111,3 +114,19 @@ class Journal:
             if t >= 0:
                 self.lags.append((phone.spec.peer, phone.lagged_since, t))
             phone.lagged_since = None
+
+
+def _twin(phone: PhoneState, cause: str, t: float) -> tuple[str, ...]:
+    """Return the cause that leaves the same lines where probing keeps mappings alive.
+
+    There a line that is down for longer than the timeout kills every mapping, as a restart of the router does.
+    """
+    site, mapping = phone.site, phone.where
+    if site is None or mapping is None or site.router.renewal != "any_packet":
+        return ()
+    if cause == "router_restart":
+        return ("wan_outage",)
+    span = site.line.at(t)
+    if cause != "wan_outage" or span is None or not isinstance(span[1], Fault):
+        return ()
+    return ("router_restart",) if span[1].end > mapping.dies and not span[1].values.get("new_ip") else ()

@@ -13,6 +13,7 @@ import polars as pl
 RENAMED = {"phone_reboot": "phone_restart", "router_reboot": "router_restart"}
 GROUPS = {"phone_restart": "phone", "phone_offline": "phone", "latency": "latency/loss", "packet_loss": "latency/loss"}
 NO_SITE = "unknown"
+Pairs = list[tuple[str, str]]
 
 
 @dataclass
@@ -103,6 +104,7 @@ class Score:
     family: str
     sites: list[SiteScore]
     pairs: list[tuple[str, str]]
+    strict: list[tuple[str, str]]
     missing: int
     extra: int
     confusions: list[str] = field(default_factory=list)
@@ -178,7 +180,7 @@ def _recorded_eras(s: dict, zone: ZoneInfo, first: float, last: float, data: dic
 
 def hold_against(truth: Truth, case: object) -> Score:
     """Score a `Diagnosis`."""
-    pairs, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
+    pairs, strict, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
     # Of several sites, one whose address no line shows cannot be told apart; a single one is then "unknown".
     shown = set(case.log.events["address"].drop_nulls().to_list())  # type: ignore[attr-defined]
     scores = [
@@ -187,14 +189,15 @@ def hold_against(truth: Truth, case: object) -> Score:
         if len(truth.sites) == 1 or site.addresses & shown
         for i in range(len(site.eras))
     ]
-    return Score(truth.name, truth.family, scores, pairs, missing, extra, confusions)
+    return Score(truth.name, truth.family, scores, pairs, strict, missing, extra, confusions)
 
 
-def _causes(truth: Truth, found: pl.DataFrame) -> tuple[list[tuple[str, str]], int, int, list[str]]:
+def _causes(truth: Truth, found: pl.DataFrame) -> tuple[Pairs, Pairs, int, int, list[str]]:
+    """Pair true and told causes: with the benefit where the log cannot decide between two, and strictly."""
     theirs: dict[str, list[tuple[float, str]]] = {}
     for peer, start, cause in found.select("peer", pl.col("start").dt.epoch("ms") / 1000, "cause").iter_rows():
         theirs.setdefault(peer, []).append((start, str(cause)))
-    pairs, missing, confusions = [], 0, []
+    pairs, strict, missing, confusions = [], [], 0, []
     for interval in truth.intervals:
         mine = theirs.get(interval.peer, [])
         match = next((m for m in mine if abs(m[0] - interval.start) <= 1.5), None)
@@ -204,12 +207,14 @@ def _causes(truth: Truth, found: pl.DataFrame) -> tuple[list[tuple[str, str]], i
         mine.remove(match)
         if interval.causes[0] == "lab_jitter":
             continue
-        said = interval.causes[0] if match[1] in interval.causes else match[1]
+        either = match[1] in interval.causes or (match[1] == "unknown" and len(interval.causes) > 1)
+        said = interval.causes[0] if either else match[1]
         pairs.append((interval.causes[0], said))
+        strict.append((interval.causes[0], match[1]))
         if group(said) != group(interval.causes[0]):
             when = datetime.fromtimestamp(interval.start, ZoneInfo("UTC")).strftime("%m-%d %H:%M:%S")
             confusions.append(f"{interval.causes[0]} -> {said}: {interval.peer} {when}Z")
-    return pairs, missing, sum(map(len, theirs.values())), confusions
+    return pairs, strict, missing, sum(map(len, theirs.values())), confusions
 
 
 def group(cause: str) -> str:

@@ -58,7 +58,7 @@ def work(job: Job) -> Result:
         settings = sf.Settings(keepalive_s=truth.keepalive_s)
         score = hold_against(truth, sf.diagnose(log, settings))
     except Exception:  # one broken customer must not hide the others
-        score = Score(truth.name, truth.family, [], [], len(truth.intervals), 0, trouble=traceback.format_exc())
+        score = Score(truth.name, truth.family, [], [], [], len(truth.intervals), 0, trouble=traceback.format_exc())
     score.seconds = time.perf_counter() - began
     return Result(score, _beside(truth, score, gaps(log.events), job.lifelines))
 
@@ -165,7 +165,9 @@ def _table(results: list[Result]) -> None:
 def _causes(results: list[Result]) -> None:
     pairs = [p for r in results for p in r.score.pairs]
     missing, extra = sum(r.score.missing for r in results), sum(r.score.extra for r in results)
-    print(f"\nintervals: {len(pairs)} matched, {missing} missing, {extra} extra")
+    strict = macro_f1([p for r in results for p in r.score.strict])[0]
+    print(f"\nintervals: {len(pairs)} matched, {missing} missing, {extra} extra; macro-F1 {macro_f1(pairs)[0]:.3f}, ")
+    print(f"{strict:.3f} without the benefit of the doubt where two causes leave the same lines")
     print(f"{'cause':18s} {'recall':>8s} {'precis.':>8s} {'count':>7s}   taken for")
     wrong: dict[str, Counter[str]] = defaultdict(Counter)
     _, table = macro_f1(pairs)
@@ -206,7 +208,7 @@ def _worst(results: list[Result], limit: int) -> None:
     for result in bad[:limit]:
         kinds = Counter(c.split(":")[0] for c in result.score.confusions)
         print(f"  {result.score.name:24s} causes: {', '.join(f'{k} x{v}' for k, v in kinds.most_common(3))}")
-    for result in (r for r in results if r.score.trouble):
+    for result in [r for r in results if r.score.trouble][:5]:
         print(f"  {result.score.name}: {result.score.trouble.splitlines()[-1]}")
 
 
