@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -11,14 +11,14 @@ import polars as pl
 from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.evidence import evidence_json
-from starface_nb.analysis.findings import find_findings
+from starface_nb.analysis.findings import Results, find_findings
 from starface_nb.analysis.intervals import by_peer, unreachable_intervals, with_states
 from starface_nb.analysis.phones import find_peers
 from starface_nb.analysis.reasoning import Context, SiteView, reason
-from starface_nb.analysis.schemas import CAUSE, CAUSES, CYCLES, ENDING, ERAS, INTERVALS, PHONES, SITES, STATUS
+from starface_nb.analysis.renewals import tell
+from starface_nb.analysis.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
 from starface_nb.analysis.settings import Settings
 from starface_nb.analysis.sites import UNKNOWN, Addresses, find_addresses, place
-from starface_nb.analysis.story import tell
 from starface_nb.analysis.surroundings import survey
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
@@ -64,7 +64,8 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
-    found = find_findings(log, settings, intervals, phones, eras, sites)
+    only = next(iter(addresses.members)) if len(addresses.members) == 1 else None
+    found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only))
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found)
 
 
@@ -78,26 +79,19 @@ def phone_homes(peers: pl.DataFrame, addresses: Addresses) -> list[str]:
     return [addresses.site(last[peer]) if peer in last else only for peer in peers["peer"]]
 
 
-def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[SiteView]:  # type: ignore[type-arg]
+def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[SiteView]:
     """Return one view per site, trunks left out, sorted by name."""
     losses, cycles = context.story.losses, context.cycles
     by_start = np.argsort(losses.start, kind="stable")
     home = np.array(homes, dtype=object)
-    views = []
     names = sorted({h for h, t in zip(homes, trunk, strict=True) if not t})
     code = {name: i for i, name in enumerate(names)}
     codes = np.array([-1 if t else code[h] for h, t in zip(home, trunk, strict=True)], dtype=np.int64)
     of_loss, of_cycle = codes[losses.phone[by_start]], codes[cycles.phone]
-    for name in names:
-        views.append(
-            SiteView(
-                name,
-                np.flatnonzero(codes == code[name]),
-                by_start[of_loss == code[name]],
-                np.flatnonzero(of_cycle == code[name]),
-            )
-        )
-    return views
+    return [
+        SiteView(name, np.flatnonzero(codes == i), by_start[of_loss == i], np.flatnonzero(of_cycle == i))
+        for name, i in code.items()
+    ]
 
 
 def intervals_frame(
@@ -131,9 +125,9 @@ def phones_frame(
     end = pl.lit(log.last or datetime.fromtimestamp(0, UTC), dtype=UTC_TIME)
     lost = intervals.group_by("peer").agg(
         pl.len().cast(pl.Int64).alias("losses"),
-        ((pl.col("end").fill_null(end) - pl.col("start")).dt.total_microseconds().clip(lower_bound=0).sum() / 1e6).alias(
-            "unreachable_s"
-        ),
+        (
+            (pl.col("end").fill_null(end) - pl.col("start")).dt.total_microseconds().clip(lower_bound=0).sum() / 1e6
+        ).alias("unreachable_s"),
     )
     frame = peers.join(lost, on="peer", how="left", maintain_order="left").with_columns(
         pl.col("losses").fill_null(0),
@@ -146,11 +140,3 @@ def phones_frame(
         pl.col("site").fill_null(UNKNOWN)
     )
     return PHONES.check(frame.sort("peer"))
-
-
-def moment(context: Context, second: float) -> datetime:
-    """Return a story's second as aware time."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=context.story.origin_us + round(second * 1e6))
-
-
-__all__ = ["CYCLES", "ERAS", "SITES", "diagnose"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,6 +13,9 @@ from starface_nb.analysis.settings import Settings
 
 if TYPE_CHECKING:
     from starface_nb.reading.log import Log
+
+
+MOST_SITES = 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Finding:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """Everything known about one log; every frame has its schema in `starface_nb.analysis.schemas`."""
 
@@ -48,3 +52,33 @@ class Diagnosis:
     eras: pl.DataFrame
     sites: pl.DataFrame
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        """Return one line: what was found, in numbers."""
+        verdicts = ", ".join(f"{_visible(site)}: {verdict}" for site, verdict in self._verdicts()[:MOST_SITES])
+        more = ", ..." if self.sites.height > MOST_SITES else ""
+        phones = self.phones.filter(~pl.col("trunk")).height
+        return f"Diagnosis({phones} phones, {self.intervals.height} unreachable intervals; {verdicts}{more})"
+
+    def _repr_html_(self) -> str:
+        """Return the sites with their brackets as a small table, everything from the log escaped."""
+        head = "<tr><th>site</th><th>phones</th><th>verdict</th><th>NAT timeout</th><th>losses</th></tr>"
+        losses = dict(self.intervals.group_by("site").len().iter_rows())
+        rows = "".join(
+            f"<tr><td>{escape(_visible(row['site']))}</td><td>{row['phones']}</td><td>{escape(row['verdict'])}</td>"
+            f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{losses.get(row['site'], 0)}</td></tr>"
+            for row in self.sites.head(MOST_SITES).iter_rows(named=True)
+        )
+        return f"<table>{head}{rows}</table>"
+
+    def _verdicts(self) -> list[tuple[str, str]]:
+        return list(self.sites.select("site", pl.col("verdict").cast(pl.String)).iter_rows())
+
+
+def _bracket(low: float | None, high: float | None) -> str:
+    return f"{low or 0:.0f} to {high:.0f} s" if high is not None else f"more than {low or 0:.0f} s"
+
+
+def _visible(text: str) -> str:
+    """Return text with control characters shown as their codes."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -73,7 +73,7 @@ def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: f
     np.add.at(table, (rows, np.maximum(past, first)), -MATCH)
     outlived = np.clip(np.ceil(evidence.s_idle / STEP_S - 0.5), 0, columns).astype(np.int64)
     weight = CONTRADICTION * evidence.s_count
-    np.add.at(table, (s_rows, 0), weight)
+    np.add.at(table, (s_rows, np.zeros_like(s_rows)), weight)
     np.add.at(table, (s_rows, outlived), -weight)
     table = np.cumsum(table[:, :-1], axis=1)
     table[:, columns] = 0.0
@@ -112,7 +112,7 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
     sums = np.vstack([np.zeros(int(horizon / STEP_S) + 1), np.cumsum(
         score_table(part, rows, s_rows, len(edges), horizon), axis=0)])  # fmt: skip
     cuts = sorted(_cut(sums, 0, len(edges)))
-    return [_moment(part, edges, sums, cut, cuts) for cut in cuts]
+    return [_moment(edges, sums, cut, cuts) for cut in cuts]
 
 
 def _cut(sums: Floats, i: int, j: int) -> list[int]:
@@ -129,7 +129,7 @@ def _cut(sums: Floats, i: int, j: int) -> list[int]:
     return [*_cut(sums, i, cut), cut, *_cut(sums, cut, j)]
 
 
-def _moment(part: Evidence, edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[float, float]:
+def _moment(edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[float, float]:
     """Return the last beginning of a cycle under the old timeout and the first under the new one."""
     at = cuts.index(cut)
     start = cuts[at - 1] if at else 0

@@ -148,8 +148,10 @@ def estimate_timeout(
     )
 
 
-def _posterior_pieces(low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float) -> tuple[Floats, Floats, Floats, float]:
-    """Return piece edges, log-likelihood per contamination and piece, that for the place alone, and beyond the horizon."""
+def _posterior_pieces(
+    low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float
+) -> tuple[Floats, Floats, Floats, float]:
+    """Return piece edges, log-likelihood per contamination and piece, for the place alone, and beyond the horizon."""
     survived = low[~expired]
     edges = np.unique(np.concatenate([[0.0, SHORTEST_S, horizon], low[low < horizon], high[expired]]))
     edges = edges[(edges == 0) | (edges >= SHORTEST_S)] if len(edges) > 2 else edges

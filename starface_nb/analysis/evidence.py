@@ -11,9 +11,13 @@ from starface_nb.analysis.reasoning import Context, SiteView
 
 def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> list[str]:
     """Return JSON texts in the order of the raw intervals."""
-    texts = pl.select(
-        pl.struct(pl.struct(line=raw["line"], end_line=raw["end_line"]).alias("lines")).struct.json_encode()
-    ).to_series() if raw.height else pl.Series([], dtype=pl.String)
+    texts = (
+        pl.select(
+            pl.struct(pl.struct(line=raw["line"], end_line=raw["end_line"]).alias("lines")).struct.json_encode()
+        ).to_series()
+        if raw.height
+        else pl.Series([], dtype=pl.String)
+    )
     out = np.array(texts.to_list(), dtype=object)
     for view in views:
         facts = view.facts

@@ -2,38 +2,191 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.settings import Settings
+from starface_nb.analysis.sites import UNKNOWN
 from starface_nb.reading.log import Log
 
+SEVERITIES = ("action", "warning", "info")
+FEW_EVENTS = ("unreachable", "reachable", "lagged")
+MOSTLY_ONE, OFTEN = 0.7, 4
+ENOUGH_CYCLES = 6
+CURED = "nat_expiry"
 
-def find_findings(
-    log: Log,
-    settings: Settings,
-    intervals: pl.DataFrame,
-    phones: pl.DataFrame,
-    eras: pl.DataFrame,
-    sites: pl.DataFrame,
-) -> tuple[Finding, ...]:
+
+@dataclass(frozen=True)
+class Results:
+    """What the findings are drawn from."""
+
+    log: Log
+    settings: Settings
+    intervals: pl.DataFrame
+    phones: pl.DataFrame
+    cycles: pl.DataFrame
+    eras: pl.DataFrame
+    sites: pl.DataFrame
+    attached_to: str | None
+
+
+def find_findings(results: Results) -> tuple[Finding, ...]:
     """Return the findings, the most urgent first."""
-    found: list[Finding] = []
-    for site in sites.iter_rows(named=True):
-        if site["verdict"] == "too_short":
-            found.append(
-                Finding(
-                    "nat_too_short",
-                    "action",
-                    site["site"],
-                    {
-                        "site": site["site"],
-                        "low_s": site["low_s"],
-                        "high_s": site["high_s"],
-                        "probability": site["probability_too_short"],
-                        "set_s": settings.recommended_timeout_s,
-                    },
-                )
-            )
-    _ = log, intervals, phones, eras
-    return tuple(found)
+    found = [
+        *_about_the_log(results),
+        *(finding for site in _main_sites(results) for finding in _about_a_site(results, site)),
+        *_about_trunks(results),
+        *_about_absent_phones(results),
+    ]
+    return tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
+
+
+def _main_sites(results: Results) -> list[dict[str, object]]:
+    """Return the sites once each: attached phones have a row, but no findings of their own."""
+    rows = list(results.sites.iter_rows(named=True))
+    return [row for row in rows if results.attached_to is None or row["site"] != UNKNOWN]
+
+
+def _losses(results: Results, site: dict[str, object]) -> pl.DataFrame:
+    addresses = [site["site"], *list(site["addresses"])]  # type: ignore[call-overload]
+    if results.attached_to == site["site"]:
+        addresses.append(UNKNOWN)
+    return results.intervals.filter(~pl.col("trunk") & pl.col("site").is_in(addresses))
+
+
+# -- the log itself ----------------------------------------------------------------------------------------------------
+
+
+def _about_the_log(results: Results) -> Iterator[Finding]:
+    log = results.log
+    kinds = set(log.events["kind"].cast(pl.String).unique().to_list())
+    if not kinds & set(FEW_EVENTS):
+        yield Finding("no_reachability", "warning", None, {"lines": log.lines})
+    elif "registered" not in kinds:
+        yield Finding("no_registrations", "warning")
+    if results.attached_to is not None:
+        attached = results.phones.filter((pl.col("site") == UNKNOWN) & ~pl.col("trunk")).height
+        if attached:
+            yield Finding("attached", "info", results.attached_to, {"phones": attached, "site": results.attached_to})
+    if log.unparsed.height:
+        yield Finding("unparsed", "warning", None, {"lines": log.unparsed.height})
+    for note in log.notes:
+        yield Finding("note", "info", None, {"note": note})
+
+
+# -- a site ------------------------------------------------------------------------------------------------------------
+
+
+def _about_a_site(results: Results, site: dict[str, object]) -> Iterator[Finding]:
+    losses = _losses(results, site)
+    yield from _timeout(results, site, losses)
+    yield from _changes(results, site)
+    yield from _blocked(site, losses)
+    bad = _bad_phone(results, losses)
+    if bad is not None:
+        yield Finding("one_bad_phone", "action", str(site["site"]), bad)
+    other = losses.filter(~pl.col("cause").cast(pl.String).is_in([CURED, "unknown"]))
+    if other.height and site["verdict"] == "too_short":
+        yield Finding("not_cured", "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
+    elif other.height:
+        yield Finding("other_causes", "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
+    unknown = losses.filter(pl.col("cause") == "unknown").height
+    if unknown:
+        yield Finding("undecided", "info", str(site["site"]), {"site": site["site"], "losses": unknown})
+
+
+def _timeout(results: Results, site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]:
+    name, settings = str(site["site"]), results.settings
+    values: dict[str, object] = {
+        "site": name,
+        "low_s": site["low_s"],
+        "high_s": site["high_s"],
+        "probability": site["probability_too_short"],
+        "set_s": site["recommended_timeout_s"],
+        "keepalive_s": settings.keepalive_s,
+        "probe_s": settings.probe_interval_s,
+        "losses": losses.filter(pl.col("cause") == CURED).height,
+        "all_losses": losses.height,
+        "phones": site["phones"],
+    }
+    if site["verdict"] == "too_short":
+        short = float(site["high_s"] or 0) <= settings.probe_interval_s + 1  # type: ignore[arg-type]
+        yield Finding("nat_below_probe" if short else "nat_too_short", "action", name, values)
+    elif site["verdict"] == "undetermined":
+        have = int(site["cycles_survived"]) + int(site["cycles_expired"])  # type: ignore[call-overload]
+        missing = max(ENOUGH_CYCLES - have, 1)
+        hours = missing * settings.keepalive_s / 3600 / max(int(site["phones"]), 1)  # type: ignore[call-overload]
+        values |= {"more_s": max(round(hours * 3600), 1800), "cycles": have}
+        yield Finding("cannot_tell", "warning" if losses.height else "info", name, values)
+    elif site["renewed_by"] == "any_packet":
+        yield Finding("any_packet", "info", name, values)
+    elif site["eras"] == 1:
+        yield Finding("no_expiry_seen", "info", name, {**values, "outlived_s": _outlived(results, name)})
+
+
+def _outlived(results: Results, site: str) -> float:
+    """Return the silence that at least two bindings outlived, if only a REGISTER renews them."""
+    survived = results.cycles.filter((pl.col("site") == site) & (pl.col("outcome") == "survived"))["lower_s"]
+    return float(survived.top_k(2).min() or 0.0) if len(survived) > 1 else 0.0  # type: ignore[arg-type]
+
+
+def _changes(results: Results, site: dict[str, object]) -> Iterator[Finding]:
+    eras = results.eras.filter(pl.col("site") == site["site"]).sort("era").to_dicts()
+    for before, after in pairwise(eras):
+        fixed = before["verdict"] == "too_short" and after["verdict"] == "no_expiry_seen"
+        yield Finding(
+            "timeout_fixed" if fixed else "timeout_changed",
+            "info",
+            str(site["site"]),
+            {
+                "site": site["site"],
+                "changed_at": after["start"],
+                "before": {"low_s": before["low_s"], "high_s": before["high_s"]},
+                "after": {"low_s": after["low_s"], "high_s": after["high_s"]},
+                "low_s": before["low_s"],
+                "high_s": before["high_s"],
+            },
+        )
+
+
+def _blocked(site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]:
+    blocked = losses.filter(pl.col("cause") == "blacklisted")
+    if blocked.height:
+        values = {"site": site["site"], "phones": blocked["peer"].n_unique(), "since_at": blocked["start"].min()}
+        yield Finding("blacklisted", "action", str(site["site"]), values)
+
+
+def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | None:
+    """Return the phone that has most of the site's losses by its own fault, if there is one."""
+    own = losses.filter(pl.col("cause").cast(pl.String).is_in(["phone_restart", "phone_offline"]))
+    if own.height < OFTEN or losses["peer"].n_unique() < 1:
+        return None
+    worst = own.group_by("peer").len().sort("len", "peer", descending=[True, False]).row(0)
+    if worst[1] < max(OFTEN, MOSTLY_ONE * own.height):
+        return None
+    lost = results.phones.filter(pl.col("peer") == worst[0])["unreachable_s"].item()
+    return {"peer": worst[0], "losses": worst[1], "unreachable_s": lost}
+
+
+def _tally(losses: pl.DataFrame) -> dict[str, object]:
+    counts = losses["cause"].cast(pl.String).value_counts().sort("count", "cause", descending=[True, False])
+    return {"losses": losses.height, "causes": dict(counts.iter_rows())}
+
+
+# -- single peers ------------------------------------------------------------------------------------------------------
+
+
+def _about_trunks(results: Results) -> Iterator[Finding]:
+    for row in results.phones.filter(pl.col("trunk") & (pl.col("losses") > 0)).iter_rows(named=True):
+        values = {"peer": row["peer"], "losses": row["losses"], "unreachable_s": row["unreachable_s"]}
+        yield Finding("trunk_down", "warning", None, values)
+
+
+def _about_absent_phones(results: Results) -> Iterator[Finding]:
+    absent = results.phones.filter((pl.col("status") == "unreachable") & ~pl.col("trunk"))["peer"].to_list()
+    if absent:
+        yield Finding("still_unreachable", "info", None, {"phones": len(absent), "peers": absent})

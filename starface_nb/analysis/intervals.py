@@ -78,7 +78,9 @@ def with_states(events: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         frame.join(states, on="row", how="left", maintain_order="left")
-        .with_columns(pl.when(pl.col("tech") == "PJSIP").then(pl.col("pjsip")).otherwise(pl.col("state")).alias("state"))
+        .with_columns(
+            pl.when(pl.col("tech") == "PJSIP").then(pl.col("pjsip")).otherwise(pl.col("state")).alias("state")
+        )
         .drop("pjsip")
     )
 
@@ -167,7 +169,9 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     first = (~same | (down != down.shift(1))).fill_null(value=True)
     started = pl.when(first).then(pl.col("time")).forward_fill()
     late = (pl.col("time") - started).dt.total_microseconds() > REPEAT_AFTER_S * 1e6
-    rows = rows.with_columns(pl.when(pl.col("tech") == "PJSIP").then(late.cast(pl.Int32)).otherwise(1).cum_sum().alias("n"))
+    rows = rows.with_columns(
+        pl.when(pl.col("tech") == "PJSIP").then(late.cast(pl.Int32)).otherwise(1).cum_sum().alias("n")
+    )
     runs = rows.filter(first)
     ends = pl.concat([runs["at"][1:] - 1, pl.Series([rows.height - 1], dtype=runs["at"].dtype)])
     runs = runs.with_columns(

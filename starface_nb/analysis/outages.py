@@ -75,9 +75,7 @@ class Weights:
     box: float
 
 
-def explain_site(
-    events: list[tuple[Event, Members]], log_end: float, pbx: tuple[float, float]
-) -> list[Verdict]:
+def explain_site(events: list[tuple[Event, Members]], log_end: float, pbx: tuple[float, float]) -> list[Verdict]:
     """Tell line outages from router restarts, over all events of a site.
 
     How long a silence bindings outlive is one number of the router, and what strikes a site again is mostly the same
@@ -143,7 +141,7 @@ def _back_together(end: Floats, soft: Bools, n: int) -> bool:
     if not len(times):
         return False
     together = int((np.searchsorted(times, times + BACK_S, side="right") - np.arange(len(times))).max())
-    return together >= 2 and together >= 0.3 * n or (n <= 2 and together >= 1)
+    return (together >= 2 and together >= 0.3 * n) or (n <= 2 and together >= 1)
 
 
 def _lengths(event: Event) -> tuple[Floats, Floats]:
@@ -193,7 +191,7 @@ def _dead(down: Floats) -> Floats:
     """
     with np.errstate(invalid="ignore"):
         share = (down[None, :] + 30.0 - SILENCES[:, None]) / 60.0 + 0.5
-    return np.clip(share, 0.003, 0.997)
+    return np.asarray(np.clip(share, 0.003, 0.997), float)
 
 
 def _log_sum(weights: Floats) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
         moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
         site.eras = [
             judge(context, evidence.between(start, end), phones, max(start, 0.0), min(end, context.story.end), shares)
-            for start, end in zip(moments[:-1], moments[1:], strict=True)
+            for start, end in pairwise(moments)
         ]
         same = [i for i in range(len(site.changes)) if _alike(site.eras[i], site.eras[i + 1])]
         if not same:
@@ -165,6 +166,8 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         np.concatenate([part.upper[mine], np.full(int(survived.sum()), np.inf)]),
         **options,
     )
+    if estimate.low < 1.0 and estimate.high <= settings.probe_interval_s + story.slop + 1.0:
+        estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
     inside = (part.lower < estimate.high) & (part.upper > estimate.low)
     outlived = int(part.s_count.sum())
     if np.isfinite(estimate.high) and inside.any():
@@ -181,12 +184,21 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         verdict = "undetermined"
     if probability < 0.5:
         estimate = TimeoutEstimate(
-            known_floor(context, part), np.inf, settings.level, short, settings.keepalive_s, 0, int(mine.sum()), outlived
+            known_floor(context, part),
+            np.inf,
+            settings.level,
+            short,
+            settings.keepalive_s,
+            0,
+            int(mine.sum()),
+            outlived,
         )
     renewed_by = "undetermined"
     if verdict == "too_short" and estimate.low > settings.probe_interval_s:
         renewed_by = "registration"
-    return Era(start, end, estimate, short, verdict, renewed_by, int(inside.sum()) if probability >= 0.5 else 0, outlived)
+    return Era(
+        start, end, estimate, short, verdict, renewed_by, int(inside.sum()) if probability >= 0.5 else 0, outlived
+    )
 
 
 def known_floor(context: Context, part: Evidence) -> float:

@@ -69,7 +69,7 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
         groups[_root(parents, address)].append((address, last))
     members: dict[str, list[str]] = {}
     for group in groups.values():
-        newest = max(group, key=lambda pair: (pair[1], pair[0]))[0]  # type: ignore[operator,arg-type]
+        newest = max(group, key=lambda pair: (pair[1], pair[0]))[0]
         members[newest] = [address for address, _ in group]
     site_of = {address: site for site, group in members.items() for address in group}
     return Addresses(seen, site_of, members)
@@ -106,6 +106,8 @@ def place(frame: pl.DataFrame, addresses: Addresses, time: str) -> pl.DataFrame:
     placed = order.join_asof(seen, left_on=time, right_on="seen_at", by="peer", check_sortedness=False)
     placed = placed.join(first, on="peer", how="left", maintain_order="left").sort("_order")
     site = pl.coalesce("address", "first_address").fill_null(UNKNOWN)
-    return placed.with_columns(site.alias("site")).with_columns(
-        pl.col("site").replace(addresses.site_of).alias("home")
-    ).drop("_order", "seen_at", "first_address")
+    return (
+        placed.with_columns(site.alias("site"))
+        .with_columns(pl.col("site").replace(addresses.site_of).alias("home"))
+        .drop("_order", "seen_at", "first_address")
+    )

@@ -26,14 +26,8 @@ BIG = 1e9
 SAME_MOMENT_S = 3.0
 """Lines of one registration (Registered, Saved useragent, Reachable) stand within this time."""
 
-REGISTERED_S = 30.0
-"""A registration whose first probe was lost is answered at one of the next repeated probes."""
-
 NEAR_S = 130.0
 """Late answers within this time belong to a loss."""
-
-SHAKEN_S = 1800.0
-"""Losses shorter than this may end at a probe that late answers have shifted."""
 
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
@@ -141,60 +135,8 @@ def seconds(times: pl.Series, origin_us: int) -> Floats:
     return ((micro - origin_us) / 1e6).fill_null(float("inf")).to_numpy()
 
 
-def tell(
-    states: pl.DataFrame,
-    rows: pl.DataFrame,
-    raw: pl.DataFrame,
-    peers: pl.DataFrame,
-    settings: Settings,
-    homes: dict[str, str],
-    last: datetime | None = None,
-) -> Story:
-    """Build the story from the events with states, the same by peer, the raw intervals and the peers."""
-    names = peers["peer"].to_list()
-    index = pl.DataFrame({"peer": names, "phone": range(len(names))}, schema={"peer": pl.String, "phone": pl.Int64})
-    origin = int(states["time"].dt.epoch("us").min() or 0) if states.height else 0  # type: ignore[arg-type]
-    ends = seconds(states["time"], origin)
-    moments = states["time"].dt.microsecond() != 0
-    resolution = 1.0 if not moments.any() else 0.01
-    starts, stops = pbx_starts_and_stops(states, origin)
-    registered = of_kind(states, "registered").join(index, on="peer", how="inner", maintain_order="left")
-    reg_phone, reg_time = registered["phone"].to_numpy(), seconds(registered["time"], origin)
-    order = np.lexsort((reg_time, reg_phone))
-    seen = Renewals(
-        reg_phone[order], reg_time[order], np.ones(len(order), bool), registered["line"].to_numpy()[order]
-    )
-    ups = of_kind(rows, "reachable", "lagged")
-    losses = _losses(raw, origin, settings, starts, resolution)
-    _last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
-    losses.late_near = _late_near(losses, ups, homes, names, origin)
-    _endings(losses, seen, [t == "PJSIP" for t in peers["tech"].cast(pl.String).to_list()], resolution)
-    story = Story(
-        settings,
-        names,
-        [t or "SIP" for t in peers["tech"].cast(pl.String).to_list()],
-        origin,
-        max(float(ends.max(initial=0.0)), _after(last, origin)),
-        resolution,
-        losses,
-        seen,
-        starts,
-        stops,
-        homes,
-        peers["trunk"].to_list(),
-    )
-    story.shares_ports = _shares_ports(story, registered)
-    story.shows_ports = _shows_ports(story) & ~story.shares_ports
-    _lead(story)
-    losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
-    story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
-    story.periods = find_periods(story)
-    if _rhythmic(story):
-        story.renewals = merge_renewals(story, seen, raw["end_line"].fill_null(0).to_numpy())
-    return story
-
-
-def _after(last: datetime | None, origin: int) -> float:
+def after(last: datetime | None, origin: int) -> float:
+    """Return the seconds from the origin to the log's last line; 0 where it has none."""
     return 0.0 if last is None else last.timestamp() - origin / 1e6
 
 
@@ -209,9 +151,8 @@ def pbx_starts_and_stops(states: pl.DataFrame, origin: int) -> tuple[Floats, Flo
     return starts, np.where(last > previous, last, starts)
 
 
-def _losses(
-    raw: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float
-) -> Losses:
+def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float) -> Losses:
+    """Return the losses of the raw intervals, sorted by phone and start."""
     rows = raw.with_row_index("i").sort("phone", "start", "i")
     start, end = seconds(rows["start"], origin), seconds(rows["end"], origin)
     pjsip = (rows["tech"] == "PJSIP").fill_null(value=False).to_numpy()
@@ -245,7 +186,7 @@ def _losses(
     )
 
 
-def _last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None:
+def last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None:
     """Move the last answered probe up to the last line (sorted by phone) that shows the phone answering."""
     key = phone * BIG + time
     if not len(key):
@@ -258,7 +199,7 @@ def _last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> Non
     losses.answered = np.minimum(losses.answered, losses.failed)
 
 
-def _late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:
+def late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:
     """Count the late answers at each loss's site from two minutes before it to its first two minutes."""
     lagged = of_kind(ups, "lagged")
     home = np.array([homes.get(peer, "") for peer in names], dtype=object)
@@ -270,131 +211,3 @@ def _late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: 
         until = np.minimum(losses.end[use] + 15.0, start + NEAR_S)
         counts[use] = np.searchsorted(mine, until, "right") - np.searchsorted(mine, start - NEAR_S)
     return counts
-
-
-def _endings(losses: Losses, seen: Renewals, pjsip: list[bool], resolution: float) -> None:
-    """Decide at which losses' end the phone sent a REGISTER."""
-    closed = np.isfinite(losses.end)
-    end = np.where(closed, losses.end, 0.0)
-    at = seen.before(losses.phone, end + 1.0)
-    near = np.where(at >= 0, end - seen.time[np.maximum(at, 0)] if len(seen.time) else np.inf, np.inf)
-    losses.registered = closed & (near <= np.minimum(REGISTERED_S, np.maximum(losses.end - losses.start, SAME_MOMENT_S)))
-    is_pjsip = np.array(pjsip, bool)[losses.phone] if len(losses.phone) else np.empty(0, bool)
-    # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
-    shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
-    by_itself = closed & ~shaken & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~is_pjsip
-    losses.renewed = losses.registered | by_itself
-
-
-def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
-    """Say for each phone whether phones of its site take over each other's external ports.
-
-    Shown by one external port that several phones registered from again and again; by chance ports hardly meet.
-    """
-    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object).astype(str)
-    rows = registered.filter(pl.col("port").is_not_null()).select("address", "port", "phone")
-    rows = rows.with_columns(pl.Series("home", home[rows["phone"].to_numpy()], dtype=pl.String))
-    spots = (
-        rows.with_columns(pl.len().over("home").alias("all"))
-        .group_by("home", "address", "port")
-        .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("all"))
-        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3) & (pl.col("lines") >= 0.02 * pl.col("all")))
-    )
-    return np.isin(home, spots["home"].unique().to_numpy().astype(str))
-
-
-def _lead(story: Story) -> None:
-    """Where ports are shared, the first of several phones that come back together is the one that sent a REGISTER."""
-    losses = story.losses
-    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object).astype(str)[losses.phone]
-    closed = np.isfinite(losses.end) & story.shares_ports[losses.phone] & ~losses.restart_inside
-    for name in np.unique(home[closed]):
-        mine = np.flatnonzero(closed & (home == name))
-        order = mine[np.argsort(losses.end[mine], kind="stable")]
-        gap = np.diff(losses.end[order], prepend=-np.inf)
-        nxt = np.diff(losses.end[order], append=np.inf)
-        losses.renewed[order[(gap > 17.0) & (nxt <= 17.0)]] = True
-
-
-def _shows_ports(story: Story) -> Bools:
-    """Say for each phone whether its router gives every new binding a new port, so that each recovery shows one.
-
-    Long losses that end off the probing rhythm end with a REGISTER; where nearly all of them stand beside a
-    Registered line, a recovery without one is no renewal.
-    """
-    losses = story.losses
-    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=object)
-    sure = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 70.0)
-    shows = np.zeros(len(home), bool)
-    for name in np.unique(home.astype(str)):
-        mine = home == name
-        here = sure & mine[losses.phone]
-        shows[mine] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
-    return shows
-
-
-def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
-    """Join the Registered lines with the recoveries that were renewals, each moment once."""
-    losses = story.losses
-    own = losses.renewed & ~losses.registered
-    phone = np.concatenate([seen.phone, losses.phone[own]])
-    time = np.concatenate([seen.time, losses.end[own] - losses.rtt[own]])
-    shown = np.concatenate([np.ones(len(seen.phone), bool), np.zeros(int(own.sum()), bool)])
-    line = np.concatenate([seen.line, end_lines[losses.row[own]]])
-    order = np.lexsort((time, phone))
-    phone, time, shown, line = phone[order], time[order], shown[order], line[order]
-    fresh = np.ones(len(time), bool)
-    fresh[1:] = (np.diff(time) > SAME_MOMENT_S) | (np.diff(phone) != 0)
-    return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh])
-
-
-def find_periods(story: Story) -> Floats:
-    """Return each phone's re-REGISTER period, from the most usual spacing of its renewals; NaN where none is usual."""
-    renewals = story.renewals
-    periods = np.full(len(story.peers), np.nan)
-    gaps = np.diff(renewals.time)
-    same = np.diff(renewals.phone) == 0
-    usable = same & (gaps > 2 * SAME_MOMENT_S) & (gaps < 2.2 * max(story.settings.keepalive_s, 3600.0))
-    who = renewals.phone[1:]
-    for phone in np.unique(who[usable]):
-        mine = np.sort(gaps[usable & (who == phone)]) if len(who) < 4096 else np.sort(gaps[_slice(who, phone)][usable[_slice(who, phone)]])
-        periods[phone] = usual_gap(mine)
-    return periods
-
-
-def _slice(sorted_values: Ints, value: int) -> slice:
-    return slice(*np.searchsorted(sorted_values, [value, value + 1]))
-
-
-def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
-    """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN.
-
-    Periods are set in whole minutes or halves and tenths of an hour; one next to a whole minute is taken for it.
-    """
-    if len(gaps) < 2:
-        return float("nan")
-    reach = np.searchsorted(gaps, gaps * (1 + 2 * tolerance), side="right") - np.arange(len(gaps))
-    best = int(np.argmax(reach))
-    if reach[best] < max(2, 0.3 * len(gaps)):
-        return float("nan")
-    usual = float(np.median(gaps[best : best + reach[best]]))
-    whole = round(usual / 60.0) * 60.0
-    return whole if abs(usual - whole) <= 0.01 * usual else usual
-
-
-def _rhythmic(story: Story) -> bool:
-    """Count a recovery on the probing grid as a renewal where it comes just one period after the last one."""
-    losses, renewals = story.losses, story.renewals
-    open_question = np.isfinite(losses.end) & ~losses.renewed & ~losses.unregistered_end
-    before = renewals.before(losses.phone, losses.start)
-    period = story.periods[losses.phone]
-    gap = losses.end - renewals.time[np.maximum(before, 0)] if len(renewals.time) else np.full(len(losses), np.inf)
-    tolerance = np.where(losses.on_grid, 0.012, 0.02)
-    with np.errstate(invalid="ignore"):
-        fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance * period + 60.0 * _is_pjsip(story))
-    losses.renewed |= fits
-    return bool(fits.any())
-
-
-def _is_pjsip(story: Story) -> Bools:
-    return np.array([t == "PJSIP" for t in story.techs], bool)[story.losses.phone]

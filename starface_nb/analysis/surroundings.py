@@ -1,4 +1,4 @@
-"""What happened around each loss: late answers at the site, refused registrations, a new public address, shared ports."""
+"""What happened around each loss: who answered, refused registrations, a new public address, shared ports."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from starface_nb.analysis.cycles import Exposure, find_cycles, exposures, measure
+from starface_nb.analysis.cycles import Exposure, exposures, find_cycles, measure
 from starface_nb.analysis.intervals import UP, of_kind
 from starface_nb.analysis.reasoning import Context
 from starface_nb.analysis.sites import UNKNOWN, Addresses, place
-
 from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 from starface_nb.analysis.together import Surface
+from starface_nb.frames import UTC_TIME
 
 Names = npt.NDArray[np.object_]
 
@@ -22,9 +22,7 @@ REFUSED_S = 900.0
 """Refused registrations block an address at once, if they do."""
 
 
-def survey(
-    story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataFrame, addresses: Addresses
-) -> Context:
+def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataFrame, addresses: Addresses) -> Context:
     """Build what all sites share."""
     losses = story.losses
     exposure = exposures(story)
@@ -133,12 +131,8 @@ def _shared_ports(
     seen = addresses.seen.filter(pl.col("port").is_not_null())
     if not story.shares_ports.any() or seen.is_empty() or not n or not len(renewals.time):
         return np.zeros(n, bool), nothing, np.zeros(n, np.int64), np.zeros(n, np.int64)
-    names = pl.Series(story.peers)
-    at = pl.DataFrame({
-        "peer": names[renewals.phone], "i": np.arange(len(renewals.time)),
-        "start": pl.Series(((renewals.time + 1.0) * 1e6 + story.origin_us).astype(np.int64)).cast(seen.schema["time"].__class__("us", "UTC")),
-    })  # fmt: skip
-    at = place(at, addresses, "start")
+    when = pl.Series(((renewals.time + 1.0) * 1e6 + story.origin_us).astype(np.int64)).cast(UTC_TIME)
+    at = place(pl.DataFrame({"peer": pl.Series(story.peers)[renewals.phone], "start": when}), addresses, "start")
     spots = pl.concat([at.select("site", "port"), placed.select("site", "port")]).select(
         pl.when(pl.col("port").is_not_null()).then(pl.struct("site", "port").rank("dense")).otherwise(0).cast(pl.Int64)
     ).to_series().to_numpy()  # fmt: skip

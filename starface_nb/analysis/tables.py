@@ -15,7 +15,6 @@ from starface_nb.analysis.story import Bools, Floats, Ints
 from starface_nb.frames import UTC_TIME
 from starface_nb.reading.log import Log
 
-
 OUTCOMES = (
     ("expired", "the loss fits the timeout"),
     ("survived", "answered until the phone's own next renewal was due"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -34,7 +35,9 @@ def summary(diagnosis: Diagnosis, language: str = "en") -> str:
 def _log_lines(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     log = diagnosis.log
     files = ", ".join(visible(file.name) for file in log.files[:3]) + (" ..." if len(log.files) > 3 else "")
-    span = f"{tr.time(log.first)} – {tr.time(log.last)} ({log.time_zone})" if log.first and log.last else tr("no times")
+    span = (
+        f"{tr.time(log.first)} to {tr.time(log.last)} ({log.time_zone})" if log.first and log.last else tr("no times")
+    )
     phones = diagnosis.phones.filter(~pl.col("trunk")).height
     counts = [
         tr.count("{n} line", "{n} lines", log.lines),
@@ -79,7 +82,7 @@ def _phone_lines(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     return [*lines, tr.count("and {n} more phone", "and {n} more phones", more)] if more > 0 else lines
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as aligned lines under their heads; nothing for no rows."""
     if not rows:
         return []

@@ -1,0 +1,238 @@
+"""Which recoveries were renewals, in what rhythm phones renew, and what their router does with ports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from starface_nb.analysis.intervals import of_kind
+from starface_nb.analysis.settings import Settings
+from starface_nb.analysis.story import (
+    SAME_MOMENT_S,
+    Bools,
+    Floats,
+    Ints,
+    Losses,
+    Renewals,
+    Story,
+    after,
+    find_losses,
+    last_answers,
+    late_near,
+    pbx_starts_and_stops,
+    seconds,
+)
+
+REGISTERED_S = 30.0
+"""A registration whose first probe was lost is answered at one of the next repeated probes."""
+
+SHAKEN_S = 1800.0
+"""Losses shorter than this may end at a probe that late answers have shifted."""
+
+TOGETHER_S = 17.0
+"""Phones that one binding brings back are found within one repeated probe: 14 s and a round trip."""
+
+
+def homes_of(story: Story) -> npt.NDArray[np.str_]:
+    """Return each phone's linked site."""
+    return np.array([story.homes.get(peer, "") for peer in story.peers], dtype=str)
+
+
+def tell(
+    states: pl.DataFrame,
+    rows: pl.DataFrame,
+    raw: pl.DataFrame,
+    peers: pl.DataFrame,
+    settings: Settings,
+    homes: dict[str, str],
+    last: datetime | None = None,
+) -> Story:
+    """Build the story of a log.
+
+    Parameters
+    ----------
+    states, rows : polars.DataFrame
+        Events with states in the log's order, and the same by peer (`intervals.with_states`, `intervals.by_peer`).
+    raw : polars.DataFrame
+        From `intervals.unreachable_intervals`.
+    peers : polars.DataFrame
+        From `phones.find_peers`, sorted by peer.
+    settings : Settings
+    homes : dict
+        Peer to its linked site.
+    last : datetime, optional
+        Time of the log's last line, aware.
+    """
+    names = peers["peer"].to_list()
+    techs = [tech or "SIP" for tech in peers["tech"].cast(pl.String).to_list()]
+    origin = int(states["time"].dt.epoch("us").min() or 0) if states.height else 0  # type: ignore[arg-type]
+    resolution = 0.01 if (states["time"].dt.microsecond() != 0).any() else 1.0
+    starts, stops = pbx_starts_and_stops(states, origin)
+    seen, registered = _seen_renewals(states, names, origin)
+    losses = find_losses(raw, origin, settings, starts, resolution)
+    ups = of_kind(rows, "reachable", "lagged")
+    last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
+    losses.late_near = late_near(losses, ups, homes, names, origin)
+    _endings(losses, seen, np.array([tech == "PJSIP" for tech in techs], bool))
+    end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
+    story = Story(
+        settings, names, techs, origin, end, resolution, losses, seen, starts, stops, homes, peers["trunk"].to_list()
+    )
+    story.shares_ports = _shares_ports(story, registered)
+    story.shows_ports = _shows_ports(story) & ~story.shares_ports
+    _lead(story)
+    losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
+    lines = raw["end_line"].fill_null(0).to_numpy()
+    story.renewals = merge_renewals(story, seen, lines)
+    story.periods = find_periods(story)
+    if _rhythmic(story):
+        story.renewals = merge_renewals(story, seen, lines)
+    return story
+
+
+def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple[Renewals, pl.DataFrame]:
+    """Return the renewals that Registered lines show, and those lines with the phones' indices."""
+    index = pl.DataFrame({"peer": names, "phone": range(len(names))}, schema={"peer": pl.String, "phone": pl.Int64})
+    lines = of_kind(states, "registered").join(index, on="peer", how="inner", maintain_order="left")
+    phone, time = lines["phone"].to_numpy(), seconds(lines["time"], origin)
+    order = np.lexsort((time, phone))
+    shown = np.ones(len(order), bool)
+    return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order]), lines
+
+
+def _endings(losses: Losses, seen: Renewals, pjsip: Bools) -> None:
+    """Decide at which losses' end the phone sent a REGISTER."""
+    closed = np.isfinite(losses.end)
+    end = np.where(closed, losses.end, 0.0)
+    at = seen.before(losses.phone, end + 1.0)
+    near = np.where(at >= 0, end - seen.time[np.maximum(at, 0)] if len(seen.time) else np.inf, np.inf)
+    losses.registered = closed & (
+        near <= np.minimum(REGISTERED_S, np.maximum(losses.end - losses.start, SAME_MOMENT_S))
+    )
+    # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
+    shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
+    by_itself = (
+        closed & ~shaken & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~pjsip[losses.phone]
+    )
+    losses.renewed = losses.registered | (closed & ~blind)
+
+
+def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
+    """Say for each phone whether phones of its site take over each other's external ports.
+
+    Shown by one external port that several phones registered from again and again; by chance ports hardly meet.
+    """
+    home = homes_of(story)
+    rows = registered.filter(pl.col("port").is_not_null()).select("address", "port", "phone")
+    rows = rows.with_columns(pl.Series("home", home[rows["phone"].to_numpy()], dtype=pl.String))
+    spots = (
+        rows.with_columns(pl.len().over("home").alias("all"))
+        .group_by("home", "address", "port")
+        .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("all"))
+        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3) & (pl.col("lines") >= 0.02 * pl.col("all")))
+    )
+    return np.isin(home, spots["home"].unique().to_numpy().astype(str))
+
+
+def _lead(story: Story) -> None:
+    """Where ports are shared, the first of several phones that come back together is the one that sent a REGISTER."""
+    losses = story.losses
+    home = homes_of(story)[losses.phone]
+    closed = np.isfinite(losses.end) & story.shares_ports[losses.phone] & ~losses.restart_inside
+    for name in np.unique(home[closed]):
+        mine = np.flatnonzero(closed & (home == name))
+        order = mine[np.argsort(losses.end[mine], kind="stable")]
+        gap = np.diff(losses.end[order], prepend=-np.inf)
+        nxt = np.diff(losses.end[order], append=np.inf)
+        losses.renewed[order[(gap > TOGETHER_S) & (nxt <= TOGETHER_S)]] = True
+
+
+def _shows_ports(story: Story) -> Bools:
+    """Say for each phone whether its router gives every new binding a new port, so that each recovery shows one.
+
+    Long losses that end off the probing rhythm end with a REGISTER; where nearly all of them stand beside a
+    Registered line, a recovery without one is no renewal.
+    """
+    losses = story.losses
+    home = homes_of(story)
+    sure = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 70.0)
+    shows = np.zeros(len(home), bool)
+    for name in np.unique(home):
+        mine = home == name
+        here = sure & mine[losses.phone]
+        shows[mine] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
+    return shows
+
+
+def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
+    """Join the Registered lines with the recoveries that were renewals, each moment once."""
+    losses = story.losses
+    own = losses.renewed & ~losses.registered
+    phone = np.concatenate([seen.phone, losses.phone[own]])
+    time = np.concatenate([seen.time, losses.end[own] - losses.rtt[own]])
+    shown = np.concatenate([np.ones(len(seen.phone), bool), np.zeros(int(own.sum()), bool)])
+    line = np.concatenate([seen.line, end_lines[losses.row[own]]])
+    order = np.lexsort((time, phone))
+    phone, time, shown, line = phone[order], time[order], shown[order], line[order]
+    fresh = np.ones(len(time), bool)
+    fresh[1:] = (np.diff(time) > SAME_MOMENT_S) | (np.diff(phone) != 0)
+    return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh])
+
+
+def find_periods(story: Story) -> Floats:
+    """Return each phone's re-REGISTER period, from the most usual spacing of its renewals; NaN where none is usual."""
+    renewals = story.renewals
+    periods = np.full(len(story.peers), np.nan)
+    gaps = np.diff(renewals.time)
+    same = np.diff(renewals.phone) == 0
+    usable = same & (gaps > 2 * SAME_MOMENT_S) & (gaps < 2.2 * max(story.settings.keepalive_s, 3600.0))
+    who = renewals.phone[1:]
+    for phone in np.unique(who[usable]):
+        mine = (
+            np.sort(gaps[usable & (who == phone)])
+            if len(who) < 4096
+            else np.sort(gaps[_slice(who, phone)][usable[_slice(who, phone)]])
+        )
+        periods[phone] = usual_gap(mine)
+    return periods
+
+
+def _slice(sorted_values: Ints, value: int) -> slice:
+    return slice(*np.searchsorted(sorted_values, [value, value + 1]))
+
+
+def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
+    """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN.
+
+    Periods are set in whole minutes or halves and tenths of an hour; one next to a whole minute is taken for it.
+    """
+    if len(gaps) < 2:
+        return float("nan")
+    reach = np.searchsorted(gaps, gaps * (1 + 2 * tolerance), side="right") - np.arange(len(gaps))
+    best = int(np.argmax(reach))
+    if reach[best] < max(2, 0.3 * len(gaps)):
+        return float("nan")
+    usual = float(np.median(gaps[best : best + reach[best]]))
+    whole = round(usual / 60.0) * 60.0
+    return whole if abs(usual - whole) <= 0.01 * usual else usual
+
+
+def _rhythmic(story: Story) -> bool:
+    """Count a recovery on the probing grid as a renewal where it comes just one period after the last one."""
+    losses, renewals = story.losses, story.renewals
+    open_question = np.isfinite(losses.end) & ~losses.renewed & ~losses.unregistered_end
+    before = renewals.before(losses.phone, losses.start)
+    period = story.periods[losses.phone]
+    gap = losses.end - renewals.time[np.maximum(before, 0)] if len(renewals.time) else np.full(len(losses), np.inf)
+    tolerance = np.where(losses.on_grid, 0.012, 0.02)
+    with np.errstate(invalid="ignore"):
+        fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance * period + 60.0 * _is_pjsip(story))
+    losses.renewed |= fits
+    return bool(fits.any())
+
+
+def _is_pjsip(story: Story) -> Bools:
+    return np.array([t == "PJSIP" for t in story.techs], bool)[story.losses.phone]
