@@ -114,9 +114,7 @@ def _endings(losses: Losses, seen: Renewals, pjsip: Bools) -> None:
     )
     # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
     shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
-    by_itself = (
-        closed & ~shaken & ~losses.on_grid & ~losses.restart_inside & ~losses.unregistered_end & ~pjsip[losses.phone]
-    )
+    blind = shaken | losses.on_grid | losses.restart_inside | losses.unregistered_end | pjsip[losses.phone]
     losses.renewed = losses.registered | (closed & ~blind)
 
 
