@@ -120,7 +120,7 @@ class Case:
             found: pl.DataFrame = getattr(home, frame)
         else:
             found = frame
-        return readable(found.select(columns or pl.all()), self.log.time_zone, rows)
+        return readable(found.select(columns or pl.all()), translator(self.language, self.log.time_zone), rows)
 
     @property
     def known_defaults(self) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Frames as tables for people: the log's own time, minutes instead of seconds, short file names, nothing cut off."""
+"""Frames as tables for people: the log's own time, durations in words, short file names, nothing cut off."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from html import escape
 import polars as pl
 
 from starface_nb.charts.scene import harmless, plain
+from starface_nb.guide import Translator
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 
@@ -78,39 +79,39 @@ class Text:
         return "".join(f"<p{indent}>{escape(harmless(line.strip()))}</p>" for line, indent in told)
 
 
-def readable(frame: pl.DataFrame, time_zone: str, rows: int = 12) -> Table:
+def readable(frame: pl.DataFrame, tr: Translator, rows: int = 12) -> Table:
     """Return the first rows of a public frame as a table.
 
     Parameters
     ----------
     frame : polars.DataFrame
         Times in UTC, durations in seconds in columns that end in `_s`.
-    time_zone : str
-        The zone that times are shown in: the log's.
+    tr : Translator
+        Speaks the case's language, in the log's time zone.
     rows : int
         At most so many are shown.
     """
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
     names = {name: _label(name) for name in shown.columns}
-    text = shown.select(_text(name, dtype, time_zone) for name, dtype in shown.schema.items()).fill_null("")
+    text = shown.select(_text(name, dtype, tr) for name, dtype in shown.schema.items()).fill_null("")
     numbers = frozenset(names[name] for name, dtype in shown.schema.items() if dtype.is_numeric())
     return Table(text.select(plain(name).alias(label) for name, label in names.items()), frame.height, numbers)
 
 
 def _label(name: str) -> str:
     if name == "seconds":
-        return "minutes"
-    return (f"{name[:-2]} (min)" if name.endswith("_s") else name).replace("_", " ")
+        return "duration"
+    return name.removesuffix("_s").replace("_", " ")
 
 
-def _text(name: str, dtype: pl.DataType, time_zone: str) -> pl.Expr:
+def _text(name: str, dtype: pl.DataType, tr: Translator) -> pl.Expr:
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
-        return column.dt.convert_time_zone(time_zone).dt.strftime("%Y-%m-%d %H:%M:%S")
+        return column.dt.convert_time_zone(tr.time_zone).dt.strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(dtype, pl.List):
         return column.list.join(", ")
     if name == "seconds" or name.endswith("_s"):
-        return (column / 60).map_elements(_minutes, return_dtype=pl.String)
+        return column.map_elements(tr.duration, return_dtype=pl.String)
     if dtype == pl.Boolean:
         return pl.when(column).then(pl.lit("yes")).when(~column).then(pl.lit("no")).alias(name)
     if isinstance(dtype, pl.Enum):
@@ -121,10 +122,6 @@ def _text(name: str, dtype: pl.DataType, time_zone: str) -> pl.Expr:
     if name in ("file", "end_file"):
         return column.str.extract(r"([^/\\]*)$")
     return column.cast(pl.String)
-
-
-def _minutes(value: float) -> str:
-    return f"{value:.1f}"
 
 
 def _number(value: float) -> str:

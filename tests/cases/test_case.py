@@ -187,5 +187,5 @@ def test_tables_show_the_logs_own_time_and_nothing_as_markup(tmp_path: Path) -> 
     case = open_case(hostile, root=None)
     table = case.table("phones", "peer", "unreachable_s", "first", rows=3)
     assert "<b onload" not in table._repr_html_()
-    assert table.frame.columns == ["peer", "unreachable (min)", "first"]
+    assert table.frame.columns == ["peer", "unreachable", "first"]
     assert repr(table).endswith(f"and {case.diagnosis.phones.height - 3} more of {case.diagnosis.phones.height}")
