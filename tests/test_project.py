@@ -69,7 +69,7 @@ def test_constraints_name_an_exact_version_of_every_requirement_and_no_index():
 def test_readme_has_its_two_commands_on_its_first_screen_for_every_system():
     commands = readme_commands()
     assert set(commands) == {"check", "test"}
-    assert "starface-nb check" in commands["check"]
+    assert "starface-nb check --exit-zero" in commands["check"]
     assert "-m pytest" in commands["test"]
     assert "--nbval" in commands["test"]
     text = (ROOT / "README.md").read_text("utf-8")
@@ -142,6 +142,18 @@ def test_help_and_version_answer(capsys):
         assert stop.value.code == 0
         shown = capsys.readouterr().out
         assert all(word in shown for word in expected)
+
+
+def test_the_first_command_finds_something_in_the_sample_and_can_still_end_with_zero(capsys):
+    from starface_nb.cli import main
+
+    sample = str(ROOT / "data/sample/debuginfo-sample.zip")
+    assert sample.endswith(readme_commands()["check"].split()[-1])
+    assert main(["check", sample]) == 1
+    said = capsys.readouterr().out
+    assert "too short" in said
+    assert main(["check", "--exit-zero", sample]) == 0
+    assert capsys.readouterr().out == said
 
 
 def test_changelog_names_the_current_version():

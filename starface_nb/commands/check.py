@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_log_arguments(parser)
     add_keepalive_argument(parser)
     parser.add_argument("--json", action="store_true", help="the whole result as JSON on standard output")
+    parser.add_argument("--exit-zero", action="store_true", help="exit with status 0 even where something was found")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,4 +33,5 @@ def run(options: argparse.Namespace) -> int:
 
         text = summary(case)
     sys.stdout.write(text)
-    return FOUND_SOMETHING if any(f.severity == "action" for f in case.findings) else FOUND_NOTHING
+    found = any(finding.severity == "action" for finding in case.findings)
+    return FOUND_SOMETHING if found and not options.exit_zero else FOUND_NOTHING

@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["starface_nb.reading"]):
     import starface_nb.reading
     from starface_nb.reading import catalogue, layouts
 
-import zstandard
+from backports import zstd
 
 from starface_nb.errors import StarfaceError
 from starface_nb.reading.schemas import EVENTS, UNPARSED
@@ -63,7 +63,7 @@ FORMS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("full.1.gz", gzip.compress),
     ("full.2.bz2", bz2.compress),
     ("full.3.xz", lzma.compress),
-    ("full.4.zst", zstandard.ZstdCompressor().compress),
+    ("full.4.zst", zstd.compress),
     ("debuginfo-1.zip", zipped),
     ("logs.tar.gz", tarred),
     ("raw.gz", bytes),
