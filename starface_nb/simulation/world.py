@@ -192,14 +192,20 @@ class SiteState:
         return mapping
 
     def _port(self, phone: PhoneState, t: float) -> int:
-        if self.router.ports != "new":
-            holder = self.table.get(phone.inner_port)
-            if holder is None or not holder.alive(t) or holder.owner is phone:
-                return phone.inner_port
+        if self.router.ports != "new" and self._free(phone.inner_port, phone, t):
+            return phone.inner_port
         while True:
             port = int(self.rng.integers(1024, 65536))
-            if port not in self.table or not self.table[port].alive(t):
+            if self._free(port, phone, t):
                 return port
+
+    def _free(self, port: int, phone: PhoneState, t: float) -> bool:
+        holder = self.table.get(port)
+        if holder is None or holder.owner is phone or holder.killed is not None:
+            return True
+        # Probes of other phones may have renewed their mappings without that being worked out yet.
+        lagging = self.router.renewal == "any_packet" and self.router.ports != "kernel"
+        return not holder.alive(t) and not (lagging and holder.owner.mapping is holder)
 
     def forget(self, t: float, cause: str, since: float) -> None:
         """Drop every mapping."""

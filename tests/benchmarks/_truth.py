@@ -182,11 +182,12 @@ def hold_against(truth: Truth, case: object) -> Score:
     """Score a `Diagnosis`."""
     pairs, strict, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
     # Of several sites, one whose address no line shows cannot be told apart; a single one is then "unknown".
-    shown = set(case.log.events["address"].drop_nulls().to_list())  # type: ignore[attr-defined]
+    registered = case.log.events.filter(pl.col("kind") == "registered")  # type: ignore[attr-defined]
+    shown = set(registered["address"].drop_nulls().to_list())
     scores = [
         _era_score(truth, site, i, case.sites, case.eras)  # type: ignore[attr-defined]
         for site in truth.sites
-        if len(truth.sites) == 1 or site.addresses & shown
+        if site.addresses & shown or (len(truth.sites) == 1 and case.phones.height)  # type: ignore[attr-defined]
         for i in range(len(site.eras))
     ]
     return Score(truth.name, truth.family, scores, pairs, strict, missing, extra, confusions)
