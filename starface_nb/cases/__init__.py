@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from starface_nb.cases.opening import open_case
     from starface_nb.cases.record import CaseError
     from starface_nb.cases.runner import run_notebooks
+    from starface_nb.cases.tables import readable
 
 _HOMES = {
     "AnswerConflictError": "answers",
@@ -20,6 +21,7 @@ _HOMES = {
     "CaseError": "record",
     "copy_notebooks": "copies",
     "open_case": "opening",
+    "readable": "tables",
     "run_notebooks": "runner",
 }
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "CaseError",
     "copy_notebooks",
     "open_case",
+    "readable",
     "run_notebooks",
 ]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 
 import polars as pl
 
 from starface_nb.charts.scene import harmless, plain
-from starface_nb.guide import Translator
+from starface_nb.guide import Translator, translator
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 
@@ -74,23 +75,24 @@ class Text:
         return "\n".join(map(harmless, self.lines))
 
     def _repr_html_(self) -> str:
-        style = ' style="margin-left:2em"'
-        told = ((line, style if line.startswith(" ") else "") for line in self.lines if line.strip())
-        return "".join(f"<p{indent}>{escape(harmless(line.strip()))}</p>" for line, indent in told)
+        shown = ((line.startswith(" "), escape(harmless(line.strip()))) for line in self.lines if line.strip())
+        told = "".join(f"<li>{text}</li>" if detail else f"<p>{text}</p>" for detail, text in shown)
+        return re.sub(r"(?:<li>.*?</li>)+", r"<ul>\g<0></ul>", told)
 
 
-def readable(frame: pl.DataFrame, tr: Translator, rows: int = 12) -> Table:
+def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) -> Table:
     """Return the first rows of a public frame as a table.
 
     Parameters
     ----------
     frame : polars.DataFrame
         Times in UTC, durations in seconds in columns that end in `_s`.
-    tr : Translator
-        Speaks the case's language, in the log's time zone.
+    tr : Translator, optional
+        Speaks the case's language, in the log's time zone; default English, Europe/Berlin.
     rows : int
         At most so many are shown.
     """
+    tr = tr or translator()
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
     names = {name: _label(name) for name in shown.columns}
     text = shown.select(_text(name, dtype, tr) for name, dtype in shown.schema.items()).fill_null("")
