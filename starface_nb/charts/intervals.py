@@ -277,7 +277,7 @@ def durations(
         {
             "low": [settings.probe_retry_s, settings.probe_interval_s + settings.probe_timeout_s, settings.keepalive_s],
             "text": [
-                tr("next probe: one lost packet"),
+                tr("one lost packet"),
                 tr("one probe interval"),
                 tr("keepalive"),
             ],

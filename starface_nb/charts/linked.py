@@ -123,4 +123,4 @@ def _table(s: Scene, chosen: alt.Chart) -> Any:
     more = s.tr("intervals in the chosen time, the first {n} below:", n=_LINES)
     head = counted.transform_filter("datum.line == 1").transform_calculate(text=f"datum.all + ' ' + {more!r}")
     title = head.mark_text(**TEXT, align="left", x=0, y=-8, fontWeight="bold").encode(text="text:N")
-    return alt.layer(*texts, title).properties(width=WIDTH - 60, height=alt.Step(17), view=alt.ViewConfig(stroke=None))
+    return alt.layer(*texts, title).properties(width=WIDTH - 150, height=alt.Step(17), view=alt.ViewConfig(stroke=None))

@@ -11,7 +11,7 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.overview import bracket, verdict
 from starface_nb.charts.scene import Scene, Window, plain, scene, table
-from starface_nb.charts.theme import ACCENT, COLOURS, INK, SMALL, TEXT, WIDTH, Picture, dressed
+from starface_nb.charts.theme import ACCENT, COLOURS, HALO, INK, SMALL, TEXT, WIDTH, Picture, dressed
 from starface_nb.guide.routers import routers
 
 _MOST_CYCLES = 1500
@@ -184,7 +184,10 @@ def _defaults(s: Scene, top: float) -> list[Any]:
     base = alt.Chart(table(data)).encode(x="low:Q", tooltip=tip)
     return [
         base.mark_rule(color=INK, strokeDash=[3, 3]),
-        base.mark_text(**SMALL, angle=270, align="left", baseline="bottom", dx=6, dy=-2, limit=140).encode(
-            text="name:N", y=alt.value("height")
+        *(
+            base.mark_text(**SMALL, **edge, angle=270, align="left", baseline="bottom", dx=6, dy=-2, limit=140).encode(
+                text="name:N", y=alt.value("height")
+            )
+            for edge in (HALO, {})
         ),
     ]

@@ -101,8 +101,9 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 4) ->
     ]
     kinds = [cause_name("nat_expiry", tr), tr("other causes")]
     data = _bins(shown.with_columns(pl.Series("name", names, dtype=pl.String)), kinds)
-    x = alt.X("bin:Q", axis=None)
-    y = alt.Y("from:Q", axis=alt.Axis(title=None, tickCount=2, format="d", tickMinStep=1, grid=False))
+    parts = max((len(counts) for counts in shown["nat_by_bin"].to_list()), default=1)
+    x = alt.X("bin:Q", axis=None, scale=alt.Scale(domain=[0, parts], nice=False))
+    y = alt.Y("from:Q", axis=alt.Axis(title=None, tickCount=2, format="d", tickMinStep=1, grid=False, minExtent=24))
     tip = [
         alt.Tooltip("customer:N", title=tr("customer")),
         alt.Tooltip("kind:N", title=tr("cause")),

@@ -24,6 +24,7 @@ _MARKER = "#010203"
 _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
 TEXT: dict[str, Any] = {"color": alt.ExprRef(_READABLE), "fontSize": 11}
 SMALL = {**TEXT, "fontSize": 10}
+HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
 """How words inside a picture look: as readable as the axes on whatever background the theme gives."""
 
 # Okabe and Ito's palette (Color Universal Design, 2008), grey for what is not decided.
