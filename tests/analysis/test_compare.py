@@ -14,9 +14,10 @@ import starface_nb as sf
 from starface_nb.analysis.compare import Comparison, compare, compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.cli import main
+from starface_nb.errors import SettingError
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
-from starface_nb.simulation import Phone, Router, Scenario, Site, simulate
+from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 FIXED = RECORDED / "fixed-router" / "pbx.log"
@@ -180,3 +181,33 @@ def test_words_in_every_language(language: str) -> None:
         text = "\n".join(comparison_text(one, translator(language)))
         assert "{" not in text
         assert one.sites[0].site in text
+
+
+def test_phones_without_an_address_belong_to_the_only_site() -> None:
+    before = case(1200.0, 10.0)
+    events = before.log.events
+    hidden = events.filter(~((pl.col("kind") == "registered") & pl.col("peer").is_in(["200.snomd345", "201.snomd345"])))
+    partly = sf.diagnose(replace(before.log, events=hidden))
+    assert set(partly.sites["site"]) == {"203.0.113.7", "unknown"}
+    found = compare(partly, case(1200.0, 10.0, 2.0))
+    assert [s.site for s in found.sites] == ["203.0.113.7"]
+    assert found.verdict == "unchanged"
+
+
+def test_a_cure_inside_the_second_log_is_found_there() -> None:
+    where = Site("a", "203.0.113.7", PHONES, Router(1200.0))
+    at = 8 * 3600.0
+    fix = Fault("router_change", at, at, "a", values={"router": Router(3700.0), "keep": True})
+    scenario = Scenario((where,), 20.0, faults=(fix,), start=START + timedelta(days=2))
+    found = compare(case(1200.0, 10.0), sf.diagnose(simulate(scenario, 4).log))
+    assert found.verdict == "fixed"
+    assert found.changed_at is not None
+    assert abs(found.changed_at - scenario.at(at)) <= timedelta(hours=1)
+
+
+def test_a_moment_outside_the_log_is_refused() -> None:
+    whole = sf.diagnose(sf.read_log(FIXED))
+    with pytest.raises(SettingError, match="outside"):
+        compare_at(whole, TRUE_CHANGE + timedelta(days=9))
+    with pytest.raises(SettingError, match="no time zone"):
+        compare_at(whole, TRUE_CHANGE.replace(tzinfo=None))
