@@ -36,7 +36,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"starface-nb {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        sentence = summary[0].upper() + summary[1:] + ("" if summary.endswith("?") else ".")
+        sub = commands.add_parser(name, help=summary, description=sentence)
         if name == command:
             import_module(f"starface_nb.commands.{name}").add_arguments(sub)
     return parser

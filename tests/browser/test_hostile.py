@@ -127,7 +127,7 @@ def test_the_check_itself_notices_an_attack(page: Page, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", ["en", "de", "fr"])
 def test_report(case: sf.analysis.diagnosis.Diagnosis, page: Page, tmp_path: Path, language: str) -> None:
-    show(page, tmp_path, "report", sf.report.render(case, language))
+    show(page, tmp_path, "report", sf.report.render(case, language=language))
 
 
 def test_fleet_page(log: Path, page: Page, tmp_path: Path) -> None:
