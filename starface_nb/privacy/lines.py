@@ -26,7 +26,7 @@ def understood(parsed: Parsed) -> pl.DataFrame:
         null for a user agent's line), `layout`, `stamp`, `message` and `bare` (the message without its mark).
     """
     hits = parsed.hits
-    rows = pl.DataFrame({"offset": hits.offset, "text": decode(hits.lines)})
+    rows = pl.DataFrame({"offset": hits.offset, "text": layouts.without_prefix(decode(hits.lines), parsed.prefix)})
     rows = pl.concat([rows, _swallowed(parsed.events["offset"], rows)]).sort("offset")
     rows = _with_parts(rows)
     found = catalogue.match(rows["bare"], rows["module"]).select("row", "entry", "kind")
@@ -50,8 +50,9 @@ def edges(parsed: Parsed) -> pl.DataFrame:
         lines = text.split(b"\n")[:-1]  # a line without its end says nothing yet
         start = 0 if take == "head" else hits.bytes - len(text)
         offsets = start + np.cumsum([0, *(len(line) + 1 for line in lines)])[:-1]
-        rows = _with_parts(pl.DataFrame({"offset": offsets.astype(np.int64), "text": decode(lines)}))
-        rows = rows.filter((pl.col("stamp") != "") & (pl.col("layout") != "prefixed"))
+        bodies = layouts.without_prefix(decode(lines), parsed.prefix)
+        rows = _with_parts(pl.DataFrame({"offset": offsets.astype(np.int64), "text": bodies}))
+        rows = rows.filter(pl.col("stamp") != "")
         ends.append(rows.head(1) if take == "head" else rows.tail(1))
     return pl.concat(ends).unique("offset").sort("offset")
 
