@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -32,10 +32,13 @@ class Habits:
         Every entry has a header, so that a line without one continues the entry before.
     console : bool
         Some entries have a console's header, so that its header-less verbose lines carry a verbosity mark.
+    prefix : str or None
+        Regex of what grep, a container or the like put before every line.
     """
 
     headed: bool
     console: bool
+    prefix: str | None = None
 
 
 def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
@@ -55,11 +58,10 @@ def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
     Habits
     """
     prefix = layouts.usual_prefix(rows.filter("edge")["text"].to_list())
-    body = pl.col("text").str.replace(prefix, "") if prefix else pl.col("text")
-    rows = rows.with_columns(body.alias("body"))
+    rows = rows.with_columns(layouts.without_prefix(rows["text"], prefix).alias("body"))
     rows = rows.with_columns(pl.Series("dumped", in_dump(rows, hits.name)))
     rows = pl.concat([rows, layouts.read_headers(rows["body"])], how="horizontal")
-    habit = habits(rows.filter(~pl.col("dumped")))
+    habit = replace(habits(rows.filter(~pl.col("dumped"))), prefix=prefix)
     return with_swallowed(rows, hits, habit), habit
 
 

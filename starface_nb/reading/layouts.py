@@ -161,6 +161,11 @@ def usual_prefix(lines: list[str]) -> str | None:
     return pattern if 2 * sum(bool(re.match(pattern, line)) for line in lines) > len(lines) else None
 
 
+def without_prefix(text: pl.Series, prefix: str | None) -> pl.Series:
+    """Return lines without the usual prefix, if there is one."""
+    return text.str.replace(prefix, "") if prefix else text
+
+
 def begins_with_header(text: str) -> bool:
     """Say whether a line begins with a complete header in brackets."""
     return re.match(HEADER, text) is not None

@@ -34,6 +34,8 @@ class Parsed:
     first, last : datetime or None
         Time of its first and last line that has one, aware, UTC.
     notes : tuple of str
+    prefix : str or None
+        Regex of what stands before every line's header (see `layouts.usual_prefix`).
     """
 
     hits: Hits
@@ -42,6 +44,7 @@ class Parsed:
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...]
+    prefix: str | None = None
 
 
 def decode(lines: list[bytes]) -> pl.Series:
@@ -108,7 +111,7 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     events, unparsed = _split(found, rows, hits)
     known = rows["time"].drop_nulls()
     first, last = (known[0], known[-1]) if known.len() else (None, None)
-    return Parsed(hits, events, unparsed, first, last, tuple(notes))
+    return Parsed(hits, events, unparsed, first, last, tuple(notes), habit.prefix)
 
 
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
