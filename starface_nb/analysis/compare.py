@@ -36,6 +36,8 @@ STRAY = 0.02
 """Probability per period of a loss that only looks like the NAT timeout's."""
 RARE = 0.01
 """A count of losses less probable than this under the old rate counts as a change."""
+LEAST_LOSSES = 3
+"""Losses after the change that it takes to call the timeout another one."""
 LEAST_PERIODS = 2
 """Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
 SLOP_S, CLEARLY_S = 1.5, 30.0
@@ -229,7 +231,7 @@ def _verdict(
         return "fixed", cured, "no_losses" if not lost else "stray_losses"
     if 1.0 - cured < SURE or not lost:
         return "cannot_tell", cured, "too_little_exposure" if periods else "too_short_log"
-    moved = _moved(before, after)
+    moved = _moved(before, after) if lost >= LEAST_LOSSES else 0
     if moved:
         return ("improved", 1.0 - cured, "longer_timeout") if moved > 0 else ("worse", 1.0 - cured, "shorter_timeout")
     rate = (0.5 + sum(old.losses.values())) / (1.0 + sum(old.periods.values()))

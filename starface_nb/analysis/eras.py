@@ -40,7 +40,8 @@ class Evidence:
 
     Attributes
     ----------
-    phone, born, lower, upper : per candidate loss: phone, start of its cycle, bracket in seconds
+    phone, born, lower, upper, weight : per candidate loss: phone, start of its cycle, bracket in seconds, its share in
+        the evidence of one moment
     s_phone, s_born, s_idle, s_count : per cycle: phone, start, outlived seconds, number of cycles like it
     """
 
@@ -48,6 +49,7 @@ class Evidence:
     born: Floats
     lower: Floats
     upper: Floats
+    weight: Floats
     s_phone: Ints
     s_born: Floats
     s_idle: Floats
@@ -58,7 +60,7 @@ class Evidence:
         a = (self.born >= start) & (self.born < end)
         b = (self.s_born >= start) & (self.s_born < end)
         return Evidence(
-            self.phone[a], self.born[a], self.lower[a], self.upper[a],
+            self.phone[a], self.born[a], self.lower[a], self.upper[a], self.weight[a],
             self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b],
         )  # fmt: skip
 
@@ -105,6 +107,7 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
     edges = moments if len(moments) <= MOST_BINS else np.quantile(moments, np.linspace(0, 1, MOST_BINS))
     part = Evidence(
         evidence.phone[mine], evidence.born[mine], evidence.lower[mine], evidence.upper[mine],
+        evidence.weight[mine],
         evidence.s_phone[survived], evidence.s_born[survived], evidence.s_idle[survived], evidence.s_count[survived],
     )  # fmt: skip
     rows = np.searchsorted(edges, part.born, side="right") - 1
@@ -151,7 +154,7 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     phone among many that show nothing proves no timeout of the router.
     """
     inside = (evidence.lower < high) & (evidence.upper > low)
-    matches = np.bincount(evidence.phone[inside], minlength=phones)
+    matches = np.bincount(evidence.phone[inside], evidence.weight[inside], minlength=phones)
     outlived = evidence.s_idle >= high
     against = np.bincount(evidence.s_phone[outlived], evidence.s_count[outlived], minlength=phones)
     ratio = np.logaddexp(np.log1p(-IMMUNE) + MATCH * matches + CONTRADICTION * against, np.log(IMMUNE))

@@ -25,6 +25,9 @@ UNSEEN_RENEWAL = 0.02
 LONE_GAIN = np.log(3.0)
 """What one cycle may weigh in *where* the timeout lies, so that a bracket never hangs on a single accident."""
 
+ROGUE_ONE_IN = 150.0
+"""Among so many agreeing cycles one with a bound too tight counts as much as a lone one among few."""
+
 FULL_GAIN = 6.0
 """What each cycle weighs beyond that where fewer than half of the agreeing cycles would be left."""
 
@@ -165,8 +168,9 @@ def _posterior_pieces(
     against = np.bincount(contradicted, minlength=n)[::-1].cumsum()[::-1]
     rows = []
     depth = np.cumsum(np.bincount(opens, minlength=n) - np.bincount(closes, minlength=n))[:-1]
-    missing = depth.max(initial=0) - depth
-    place = -LONE_GAIN * missing - FULL_GAIN * np.maximum(missing - depth.max(initial=0) / 2, 0)
+    most = depth.max(initial=0)
+    missing = (most - depth) / max(1.0, most / ROGUE_ONE_IN)
+    place = -LONE_GAIN * missing - FULL_GAIN * np.maximum(most / 2 - depth, 0)
     place = place - SURVIVED_GAIN * against[1:]
     for share in CONTAMINATION:
         other = np.log(share * chance)

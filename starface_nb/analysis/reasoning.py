@@ -18,6 +18,12 @@ PRIOR_EXPIRING = 0.3
 SURE = 0.95
 ENOUGH_SURVIVED = 3
 
+WHOLE_SITE = 0.6
+"""Share of the answering phones that must go within one probing interval to count as one event."""
+
+ENOUGH_TO_CHANGE = 6
+"""Losses that must agree before an era of its own is believed where its verdict is open."""
+
 MOST_TURNS = 12
 """After more silent renewals than this nobody knows when the next is due."""
 
@@ -114,7 +120,8 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
 def _alike(one: Era, other: Era) -> bool:
     """Say whether two eras may have the same timeout after all."""
     if one.expires != other.expires:
-        return not (one.verdict == "too_short" or other.verdict == "too_short")
+        sure = one if one.expires else other
+        return sure.verdict != "too_short" and sure.estimate.supported < ENOUGH_TO_CHANGE
     a, b = one.estimate, other.estimate
     return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
 
@@ -135,11 +142,24 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         exposure.anchor[good],
         exposure.lower[good],
         exposure.upper[good],
+        1.0 / _alongside(story, context.at_risk, use)[good],
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
         cycles.idle[mine],
         np.minimum(count, 1000),
     )
+
+
+def _alongside(story: Story, at_risk: Ints, use: Ints) -> Ints:
+    """Return for each loss how many phones went with it if nearly all that answered did, else 1.
+
+    Losses of one moment are one piece of evidence, not as many as there are phones.
+    """
+    start = story.losses.start[use]
+    window = story.settings.probe_interval_s + story.settings.probe_timeout_s
+    first, past = np.searchsorted(start, start - window), np.searchsorted(start, start + window, side="right")
+    size = past - first
+    return np.where((size >= 2) & (size >= WHOLE_SITE * at_risk[use[first]]) if len(use) else size >= 2, size, 1)
 
 
 def pick(context: Context, use: Ints) -> Exposure:
