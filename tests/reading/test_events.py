@@ -358,3 +358,36 @@ def test_the_same_log_gives_the_same_frames_twice_and_in_any_container(tmp_path)
     for other in ("full", "full.gz", "logs.zip"):
         again = sf.read_log(tmp_path / other, progress=False)
         assert again.events.drop("file").equals(plain.events.drop("file"))
+
+
+@pytest.mark.parametrize(
+    ("before", "console"),
+    [
+        ("full.1:", False), ("/var/log/asterisk/full:17:", False), ("asterisk-1  | ", True), ("> ", False),
+        ("2026-03-04T09:00:00.123456789Z stdout F ", True), ("Mar 04 10:00:00 pbx asterisk[812]: ", True),
+    ],
+)  # fmt: skip
+def test_what_stands_before_every_line_is_taken_off(tmp_path, before, console):
+    head = (
+        "[2026-03-04 10:00:00] NOTICE[1]: chan_sip.c:1 f: "
+        if console
+        else "[2026-03-04 10:00:00] NOTICE[1] chan_sip.c: "
+    )
+    mark = "    -- " if console else "[2026-03-04 10:00:01] VERBOSE[1] chan_sip.c: "
+    lines = [
+        head + DOWN,
+        mark + "Unregistered SIP '12'",
+        head + "<--- SIP read from UDP:1.2.3.4:5 --->",
+        head + DOWN,
+        "<------------->",
+    ]
+    log = read(tmp_path, *(before + line for line in lines))
+    assert found(log) == [(1, "unreachable"), (2, "unregistered")]
+    assert log.events["peer"].to_list() == ["12", "12"]
+
+
+def test_a_header_without_a_date_is_a_header(tmp_path):
+    head = "NOTICE[17903]: chan_sip.c:30555 in sip_poke_noanswer: "
+    log = read(tmp_path, head + DOWN, DOWN)
+    assert found(log) == [(1, "unreachable")]
+    assert log.events["time"].to_list() == [None]
