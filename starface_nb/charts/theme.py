@@ -82,7 +82,7 @@ _CONFIG: dict[str, Any] = {
         "tickColor": INK,
         "labelOverlap": "greedy",
     },
-    "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 260, "offset": 16},
+    "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 260, "offset": 20},
     "header": {"labelFontSize": 11, "titleFontSize": 11},
     "view": {"stroke": INK, "strokeOpacity": 0.35, "continuousWidth": WIDTH},
     "bar": {"discreteBandSize": {"band": 0.8}},

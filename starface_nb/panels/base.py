@@ -48,7 +48,7 @@ class Panel:
         self.widget.children = (widgets.HTML(_STYLE, layout=widgets.Layout(display="none")), *children)
 
     def __repr__(self) -> str:
-        return f"starface_nb {self.name}"
+        return f"starface_nb {self.name}: run the notebook to use it"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
