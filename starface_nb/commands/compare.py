@@ -7,6 +7,7 @@ import json
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
+from unicodedata import category
 from zoneinfo import ZoneInfo
 
 from starface_nb.commands._shared import add_keepalive_argument, duration
@@ -93,5 +94,5 @@ def moment(text: str, zone: str) -> datetime:
 
 
 def printable(line: str) -> str:
-    """Return a line with control characters made visible: names come from the log."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    """Return a line with control characters made visible: names come from the log; a number's blanks may stay."""
+    return "".join(c if c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in line)
