@@ -40,7 +40,10 @@ def exposures(story: Story) -> Exposure:
     losses, renewals = story.losses, story.renewals
     at = renewals.before(losses.phone, losses.failed + 1e-6)
     anchor = np.where(at >= 0, renewals.time[np.maximum(at, 0)] if len(renewals.time) else np.nan, np.nan)
-    return measure(story, anchor, at)
+    found = measure(story, anchor, at)
+    if len(renewals.time):
+        found.upper = found.upper + np.where(at >= 0, renewals.early[np.maximum(at, 0)], 0.0)
+    return found
 
 
 def measure(story: Story, anchor: Floats, renewal: Ints) -> Exposure:

@@ -189,7 +189,7 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
         runs.filter(pl.col("state") == DOWN)
         .with_columns(pl.col("tech").cast(pl.String), pl.max_horizontal("start", "end").alias("later"))
         .with_columns(pl.when(pl.col("end").is_not_null()).then(pl.col("later")).alias("end"))
-        .sort("start", "row")
+        .sort("start", "peer", "line")
         .select(*RAW_COLUMNS.keys(), "phone")
     )
 

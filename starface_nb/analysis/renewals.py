@@ -85,6 +85,7 @@ def tell(
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
     _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
+    _on_own_grid(story)
     lines = raw["end_line"].fill_null(0).to_numpy()
     story.renewals = merge_renewals(story, seen, lines)
     story.periods = find_periods(story)
@@ -100,7 +101,7 @@ def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple
     phone, time = lines["phone"].to_numpy(), seconds(lines["time"], origin)
     order = np.lexsort((time, phone))
     shown = np.ones(len(order), bool)
-    return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order]), lines
+    return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order], np.zeros(len(order))), lines
 
 
 def _endings(losses: Losses, seen: Renewals, pjsip: Bools) -> None:
@@ -165,6 +166,23 @@ def _shows_ports(story: Story) -> Bools:
     return shows
 
 
+def _on_own_grid(story: Story) -> None:
+    """Take a PJSIP recovery after a longer loss for a renewal, unless others of the site come back with it.
+
+    A REGISTER that changes nothing triggers no probe there, so the recovery stands on the peer's own probing grid.
+    """
+    losses, step = story.losses, story.settings.probe_interval_s
+    longer = (
+        _is_pjsip(story) & np.isfinite(losses.end) & (losses.end - losses.start > step + 10) & ~losses.restart_inside
+    )
+    home = homes_of(story)[losses.phone]
+    for name in np.unique(home[longer]):
+        mine = np.flatnonzero(longer & (home == name))
+        end = np.sort(losses.end[mine])
+        near = np.searchsorted(end, losses.end[mine] + step, "right") - np.searchsorted(end, losses.end[mine] - step)
+        losses.renewed[mine[near <= 2]] = True
+
+
 def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
     """Join the Registered lines with the recoveries that were renewals, each moment once."""
     losses = story.losses
@@ -173,11 +191,14 @@ def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
     time = np.concatenate([seen.time, losses.end[own] - losses.rtt[own]])
     shown = np.concatenate([np.ones(len(seen.phone), bool), np.zeros(int(own.sum()), bool)])
     line = np.concatenate([seen.line, end_lines[losses.row[own]]])
+    early = np.concatenate(
+        [np.zeros(len(seen.phone)), np.where(_is_pjsip(story)[own], story.settings.probe_interval_s, 0)]
+    )
     order = np.lexsort((time, phone))
-    phone, time, shown, line = phone[order], time[order], shown[order], line[order]
+    phone, time, shown, line, early = phone[order], time[order], shown[order], line[order], early[order]
     fresh = np.ones(len(time), bool)
     fresh[1:] = (np.diff(time) > SAME_MOMENT_S) | (np.diff(phone) != 0)
-    return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh])
+    return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh], early[fresh])
 
 
 def find_periods(story: Story) -> Floats:

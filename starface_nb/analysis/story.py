@@ -74,12 +74,16 @@ class Losses:
 
 @dataclass
 class Renewals:
-    """Known renewals, sorted by phone and time: `seen` where a Registered line shows them, else a recovery does."""
+    """Known renewals, sorted by phone and time.
+
+    `seen` where a Registered line shows it, else a recovery does; it may have been `early` seconds before its time.
+    """
 
     phone: Ints
     time: Floats
     seen: Bools
     line: Ints
+    early: Floats
 
     @property
     def key(self) -> Floats:

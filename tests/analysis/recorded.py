@@ -68,14 +68,18 @@ class Writer:
 
     def pbx_start(self, second: float) -> None:
         time = self.start + timedelta(seconds=second)
-        self.lines.append(f"[{time:%Y-%m-%d %H:%M:%S}] Asterisk 16.30.0 built by root @ pbx on a x86_64 running Linux on x")
+        self.lines.append(
+            f"[{time:%Y-%m-%d %H:%M:%S}] Asterisk 16.30.0 built by root @ pbx on a x86_64 running Linux on x"
+        )
         self.at(second, "Asterisk PBX Core Initializing", "VERBOSE", "pbx.c")
         self.at(second, "26 modules will be loaded.", "NOTICE", "loader.c")
 
     def pbx_stop(self, second: float) -> None:
         self.at(second, "Asterisk cleanly ending (0).", "VERBOSE", "asterisk.c")
 
-    def nat(self, peer: str, first: float, timeout: float, cycles: int, period: float = 3600.0, port: int = 20000) -> None:
+    def nat(
+        self, peer: str, first: float, timeout: float, cycles: int, period: float = 3600.0, port: int = 20000
+    ) -> None:
         """Let a phone behind a router that renews on REGISTER only run through so many cycles."""
         for i in range(cycles):
             begin = first + i * period
