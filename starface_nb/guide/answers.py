@@ -91,7 +91,9 @@ def _scope(phones: pl.DataFrame, losses: pl.DataFrame, tr: Translator) -> LogAns
 
 def _status(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
     counts = Counter(phones["status"].to_list())
-    said = [f"{word('status', status, tr)}: {tr.number(n)}" for status, n in counts.most_common()]
+    said = [
+        tr("{name}: {text}", name=word("status", status, tr), text=tr.number(n)) for status, n in counts.most_common()
+    ]
     text = tr("Last state at the end of the log: {states}.", states=", ".join(said) or tr("no phone"))
     down = phones.filter(pl.col("status") == "unreachable").sort("peer")["peer"].to_list()
     if down:

@@ -155,7 +155,7 @@ def _from_answers(
     for step in checklist(tr):
         chosen = step.answer(given(answers, step.id).answer)
         if chosen and not step.from_log:
-            reasons.append(f"{step.title}: {chosen.label}. {chosen.meaning}")
+            reasons.append(tr("{name}: {text}", name=step.title, text=f"{chosen.label}. {chosen.meaning}"))
     closed = [p for p in port_checklist(tr) if given(answers, "ports").ports.get(p.id) == "closed"]
     if closed:
         named = ", ".join(f"{p.port}/{p.protocol}" for p in closed)
@@ -207,7 +207,9 @@ def _from_other_causes(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str],
         others.height,
         causes=", ".join(named),
     )
-    return [reason], [f"{cause_name(cause, tr)}: {cause_advice(cause, tr)}" for cause in counts["cause"]]
+    return [reason], [
+        tr("{name}: {text}", name=cause_name(cause, tr), text=cause_advice(cause, tr)) for cause in counts["cause"]
+    ]
 
 
 def how_to_verify(diagnosis: Diagnosis, tr: Translator) -> tuple[str, ...]:

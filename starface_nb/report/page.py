@@ -30,6 +30,16 @@ from starface_nb.report.pictures import proofs, timeline
 
 Context = dict[str, Any]
 _MOST_HINTS, _MOST_FINDINGS = 8, 6
+# Findings that stand in the table of sites, among the other causes, or among what the log cannot show.
+_SHOWN_ELSEWHERE = {
+    "nat_too_short",
+    "nat_below_probe",
+    "timeout_fixed",
+    "not_cured",
+    "other_causes",
+    "unparsed",
+    "note",
+}
 
 
 def context(
@@ -77,7 +87,7 @@ def context(
         "blind_spots": blind_spots(shown, tr),
         "evidence": evidence(shown, found, tr),
         "settings": tables.settings_rows(shown, _versions(), tr),
-        "notes": shown.log.notes,
+        "notes": _notes(shown, tr),
         "masked": found is not None,
     }
 
@@ -107,16 +117,18 @@ def _summary(shown: Diagnosis, tr: Translator) -> str:
 
 
 def _findings(shown: Diagnosis, tr: Translator) -> list[Context]:
-    """What else the analysis noticed; the verdict itself stands in the table of sites already."""
-    others = [finding for finding in shown.findings if finding.id != "nat_too_short"]
+    """What else calls for action or attention, besides what has its own place in the report."""
     return [
-        {
-            "severity": word("severity", finding.severity, tr),
-            "tone": finding.severity,
-            "text": finding_text(finding, tr),
-        }
-        for finding in others[:_MOST_FINDINGS]
-    ]
+        {"severity": word("severity", finding.severity, tr), "text": finding_text(finding, tr)}
+        for finding in shown.findings
+        if finding.id not in _SHOWN_ELSEWHERE and finding.severity != "info"
+    ][:_MOST_FINDINGS]
+
+
+def _notes(shown: Diagnosis, tr: Translator) -> list[str]:
+    """What is worth knowing about this log, for information only."""
+    said = [f for f in shown.findings if f.severity == "info" and f.id not in _SHOWN_ELSEWHERE]
+    return [*(finding_text(finding, tr) for finding in said), *shown.log.notes]
 
 
 def _basis(shown: Diagnosis, tr: Translator) -> str:
@@ -184,7 +196,7 @@ def _given(step: Step, kept: Given, tr: Translator) -> str:
     if step.kind == "ports" and kept.ports:
         labels = {a.id: a.label for a in step.answers}
         counts = [(labels[i], sum(v == i for v in kept.ports.values())) for i in labels]
-        return ", ".join(f"{label}: {tr.number(n)}" for label, n in counts if n)
+        return ", ".join(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n)
     chosen = step.answer(kept.answer)
     parts = [chosen.label if chosen else "", kept.day.isoformat() if kept.day else "", kept.router or ""]
     parts.append(tr.duration(kept.seconds) if kept.seconds else "")
