@@ -163,15 +163,17 @@ class Scanner:
         """Find the candidates among the whole lines in `buffer[begin:end]`."""
         bits, counts = self._newlines(begin, end)
         found, spans = self.found, self._needles.spans(self._buffer, self._view, begin, end)
-        if spans:
-            starts = np.array([first for first, _ in spans])
-            word, bit = starts >> 6, (starts & 63).astype(np.uint64)
-            before = np.cumsum(counts, dtype=np.int64)[word] - counts[word]
-            before += np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
-            found.line += (before + found.lines_total + 1).tolist()
-            found.offset += (starts + self._base).tolist()
-            self._copy(spans)
-        found.lines_total += int(counts.sum(dtype=np.int64))
+        if not spans:
+            found.lines_total += int(counts.sum(dtype=np.int32))
+            return
+        starts = np.array([first for first, _ in spans])
+        word, bit = starts >> 6, (starts & 63).astype(np.uint64)
+        up_to = np.cumsum(counts, dtype=np.int32)
+        before = up_to[word] - counts[word] + np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
+        found.line += (before + (found.lines_total + 1)).tolist()
+        found.offset += (starts + self._base).tolist()
+        found.lines += self._copied(spans)
+        found.lines_total += int(up_to[-1])
 
     def _newlines(self, begin: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         """Return one bit per byte, set where a newline is, in words of 64, and the number of bits set in each."""
@@ -181,12 +183,14 @@ class Scanner:
         bits = np.packbits(newline, bitorder="little").view("<u8")
         return bits, np.bitwise_count(bits)
 
-    def _copy(self, spans: list[tuple[int, int]]) -> None:
+    def _copied(self, spans: list[tuple[int, int]]) -> list[bytes]:
         keep, view = self._keep, self._view
-        self.found.cut += sum(last - first > keep for first, last in spans)
-        lines = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
-        self.found.lines += lines
-        self._account.keep(sum(map(len, lines)) + _WEIGHT * len(lines), self._place)
+        lengths = [last - first for first, last in spans]
+        if max(lengths) > keep:
+            self.found.cut += sum(length > keep for length in lengths)
+            spans = [(first, min(last, first + keep)) for first, last in spans]
+        self._account.keep(sum(lengths) + _WEIGHT * len(lengths), self._place)
+        return [bytes(view[first:last]) for first, last in spans]
 
     def _follow_long(self) -> None:
         """Let go of a line that fills the buffer, except for its beginning and what a needle may straddle."""
