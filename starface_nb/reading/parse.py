@@ -76,7 +76,7 @@ def _edge(hits: Hits) -> tuple[list[bytes], list[int]]:
     return lines, offsets
 
 
-def _rows(hits: Hits) -> pl.DataFrame:
+def rows_of(hits: Hits) -> pl.DataFrame:
     """Return the lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
     extra, offsets = _edge(hits)
     own = pl.DataFrame({"offset": hits.offset, "line": hits.line, "text": decode(hits.lines)})
@@ -99,7 +99,7 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     year : int, optional
         Year of the file's first line, for stamps that have none.
     """
-    rows, habit = belief.with_headers(_rows(hits), hits)
+    rows, habit = belief.with_headers(rows_of(hits), hits)
     rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
     found = catalogue.match(rows["bare"], rows["module"])
     rows = belief.judged(rows, habit)
