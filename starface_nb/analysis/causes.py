@@ -52,6 +52,7 @@ REASONS = (
     "the line was down; the binding had died meanwhile",
     "no other phone of the site could show whether the line was down",
     "the site's phones went together; line outage and router restart explain the returns equally well",
+    "no renewal was seen before it; bindings of this site expire most of the time",
 )
 
 
@@ -251,6 +252,8 @@ def _singles(facts: Facts, single: Bools) -> None:
     _set(facts, single & closed & ~blip & hard & (length > BOOT_S), "phone_offline", 0.8, 11)
     _set(facts, single & closed & ~blip & hard & (length <= BOOT_S), "phone_restart", 0.85, 10)
     _set(facts, single & ~closed, "phone_offline", 0.6, 12)
+    unseen = single & ~facts.anchored & facts.expires & ((length > BLIP_S) | ~closed)
+    _set(facts, unseen, "nat_expiry", 0.7, 17)
     _set(facts, blip, "packet_loss", 0.9, 9)
     _set(facts, blip & late, "latency", 0.8, 8)
-    _set(facts, stayed & (facts.lagged_near > 1) & (length <= 1800), "latency", 0.8, 8)
+    _set(facts, stayed & ((facts.lagged_near > 1) | (late & (length <= 900))) & (length <= 1800), "latency", 0.8, 8)

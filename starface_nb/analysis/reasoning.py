@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.analysis.causes import CODE, SLOW_S, Facts, name_causes
+from starface_nb.analysis.causes import BLIP_S, CODE, SLOW_S, Facts, name_causes
 from starface_nb.analysis.cycles import Cycles, Exposure
 from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
 from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout
@@ -289,16 +289,20 @@ def fitting(context: Context, use: Ints, low: Floats, high: Floats, expires: Boo
     """Say which losses fall into the timeout's cell, from any anchor that may be the last renewal."""
     story, losses = context.story, context.story.losses
     fits = np.zeros(len(use), bool)
+    known = np.isfinite(story.periods[losses.phone[use]])
+    end = losses.end[use] - losses.rtt[use]
     with np.errstate(invalid="ignore"):
+        # Slow answers, which leave no line, shift the probes; a return at the phone's own next renewal makes up for it.
+        on_time = known & np.isfinite(end) & (np.abs(end - context.exposure.anchor[use] - period) <= 0.02 * period)
         for exposure in (context.exposure, context.soft, context.shared):
             near = (exposure.lower[use] < high + story.slop) & (exposure.upper[use] > low - story.slop)
-            fits |= exposure.locked[use] & expires & near
-        renewed = losses.renewed[use] & np.isfinite(losses.end[use])
+            fits |= near & (exposure.locked[use] | (on_time & np.isfinite(exposure.anchor[use])))
+        longer = np.isfinite(end) & (losses.renewed[use] | (losses.end[use] - losses.start[use] > BLIP_S))
         blind = ~np.isfinite(context.exposure.anchor[use]) | (context.exposure.upper[use] > 1.06 * period)
-        upper = losses.failed[use] - (losses.end[use] - losses.rtt[use] - period)
+        upper = losses.failed[use] - (end - period)
         spread = 0.012 * period + story.slop
-        back = renewed & blind & (upper - 60.0 < high + spread) & (upper > low - spread) & (upper < period)
-    return fits | (back & expires & np.isfinite(story.periods[losses.phone[use]]))
+        fits |= known & longer & blind & (upper - 60.0 < high + spread) & (upper > low - spread) & (upper < period)
+    return fits & expires
 
 
 def pbx_silence(story: Story, lost: Floats, surface: Surface) -> tuple[float, float]:
