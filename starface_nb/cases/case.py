@@ -209,9 +209,11 @@ class Case:
         return f"Case({self.name!r}, {self.log.events.height} events, {len(self.answers.all())} answers)"
 
     def _repr_html_(self) -> str:
+        tr = translator(self.language)
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        kept = f"kept in {escape(self.folder.name)}" if self.folder else "not kept on disk"
-        return f"<p><b>Case {escape(self.name)}</b>, {kept}</p>" + (f"<ul>{notes}</ul>" if notes else "")
+        kept = tr("kept in the folder {name}", name=self.folder.name) if self.folder else tr("not kept on disk")
+        told = f"<p><b>{escape(tr('Case {name}', name=self.name))}</b>, {escape(kept)}</p>"
+        return told + (f"<ul>{notes}</ul>" if notes else "")
 
 
 def fingerprint(log: Log) -> str:

@@ -9,9 +9,74 @@ from html import escape
 import polars as pl
 
 from starface_nb.charts.scene import harmless, plain
-from starface_nb.guide import Translator, translator
+from starface_nb.guide import Translator, cause_name, translator, word
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
+_SPOKEN = ("verdict", "renewed_by", "status", "ended_by")
+_LABELS = {
+    "site": "site",
+    "phones": "phones",
+    "addresses": "addresses",
+    "eras": "eras",
+    "changed_at": "changed at",
+    "low_s": "more than",
+    "high_s": "at most",
+    "estimate_s": "estimate",
+    "level": "level",
+    "verdict": "verdict",
+    "probability_too_short": "probability too short",
+    "renewed_by": "renewed by",
+    "cycles_expired": "cycles expired",
+    "cycles_survived": "cycles survived",
+    "cycles_excluded": "cycles excluded",
+    "recommended_timeout_s": "recommended timeout",
+    "peer": "peer",
+    "tech": "tech",
+    "trunk": "trunk",
+    "status": "status",
+    "ever_registered": "ever registered",
+    "losses": "losses",
+    "unreachable_s": "unreachable",
+    "period_s": "period",
+    "first": "first",
+    "last": "last",
+    "start": "start",
+    "end": "end",
+    "seconds": "duration",
+    "ended_by": "ended by",
+    "repeats": "repeats",
+    "cause": "cause",
+    "confidence": "confidence",
+    "file": "file",
+    "line": "line",
+    "end_file": "end file",
+    "end_line": "end line",
+    "renewal": "renewal",
+    "outcome": "outcome",
+    "reason": "reason",
+    "lower_s": "more than",
+    "upper_s": "at most",
+    "era": "era",
+    "intervals": "intervals",
+    "cycles": "cycles",
+    "reading": "reading",
+    "product": "product",
+    "state": "state",
+    "source": "source",
+    "port": "port",
+    "protocol": "protocol",
+    "direction": "direction",
+    "purpose": "purpose",
+    "scope": "scope",
+}
+_WORDS = {
+    "expired": "expired",
+    "survived": "survived",
+    "excluded": "excluded",
+    "registered": "registered",
+    "recovery": "recovery",
+    "routine": "routine",
+}
 
 
 @dataclass(frozen=True)
@@ -26,22 +91,18 @@ class Table:
         Rows of the whole frame.
     numbers : frozenset of str
         Columns that hold numbers: they stand to the right.
+    rest : str
+        What is not shown, in words.
     """
 
     frame: pl.DataFrame
     rows: int
     numbers: frozenset[str] = frozenset()
-
-    @property
-    def _rest(self) -> str:
-        if self.frame.is_empty():
-            return "There is none."
-        more = self.rows - self.frame.height
-        return f"and {more} more of {self.rows}" if more else ""
+    rest: str = ""
 
     def __repr__(self) -> str:
         if self.frame.is_empty():
-            return self._rest
+            return self.rest
         with pl.Config(
             fmt_str_lengths=200,
             tbl_cols=-1,
@@ -50,10 +111,10 @@ class Table:
             tbl_hide_dataframe_shape=True,
             tbl_hide_column_data_types=True,
         ):
-            return f"{self.frame}\n{self._rest}".rstrip()
+            return f"{self.frame}\n{self.rest}".rstrip()
 
     def _repr_html_(self) -> str:
-        rest = f"<p>{escape(self._rest)}</p>" if self._rest else ""
+        rest = f"<p>{escape(self.rest)}</p>" if self.rest else ""
         if self.frame.is_empty():
             return rest
         sides = [f'style="text-align:{"right" if n in self.numbers else "left"}"' for n in self.frame.columns]
@@ -94,16 +155,22 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     """
     tr = tr or translator()
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
-    names = {name: _label(name) for name in shown.columns}
+    names = {name: _label(name, tr) for name in shown.columns}
     text = shown.select(_text(name, dtype, tr) for name, dtype in shown.schema.items()).fill_null("")
     numbers = frozenset(names[name] for name, dtype in shown.schema.items() if dtype.is_numeric())
-    return Table(text.select(plain(name).alias(label) for name, label in names.items()), frame.height, numbers)
+    more = frame.height - shown.height
+    rest = (
+        tr.count("and {n} more row", "and {n} more rows", more)
+        if more
+        else ""
+        if shown.height
+        else tr("There is none.")
+    )
+    return Table(text.select(plain(name).alias(label) for name, label in names.items()), frame.height, numbers, rest)
 
 
-def _label(name: str) -> str:
-    if name == "seconds":
-        return "duration"
-    return name.removesuffix("_s").replace("_", " ")
+def _label(name: str, tr: Translator) -> str:
+    return tr(_LABELS[name]) if name in _LABELS else name.removesuffix("_s").replace("_", " ")
 
 
 def _text(name: str, dtype: pl.DataType, tr: Translator) -> pl.Expr:
@@ -115,15 +182,23 @@ def _text(name: str, dtype: pl.DataType, tr: Translator) -> pl.Expr:
     if name == "seconds" or name.endswith("_s"):
         return column.map_elements(tr.duration, return_dtype=pl.String)
     if dtype == pl.Boolean:
-        return pl.when(column).then(pl.lit("yes")).when(~column).then(pl.lit("no")).alias(name)
+        return pl.when(column).then(pl.lit(tr("yes"))).when(~column).then(pl.lit(tr("no"))).alias(name)
     if isinstance(dtype, pl.Enum):
-        return column.cast(pl.String).str.replace_all("_", " ")
+        return column.cast(pl.String).map_elements(lambda value: _word(name, value, tr), return_dtype=pl.String)
     if dtype.is_float():
         share = name.startswith("probability") or name in ("confidence", "level")
         return column.map_elements(_share if share else _number, return_dtype=pl.String)
     if name in ("file", "end_file"):
         return column.str.extract(r"([^/\\]*)$")
     return column.cast(pl.String)
+
+
+def _word(name: str, value: str, tr: Translator) -> str:
+    if name == "cause":
+        return cause_name(value, tr)
+    if name in _SPOKEN:
+        return word(name, value, tr)
+    return tr(_WORDS[value]) if value in _WORDS else value.replace("_", " ")
 
 
 def _number(value: float) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -188,4 +189,6 @@ def test_tables_show_the_logs_own_time_and_nothing_as_markup(tmp_path: Path) -> 
     table = case.table("phones", "peer", "unreachable_s", "first", rows=3)
     assert "<b onload" not in table._repr_html_()
     assert table.frame.columns == ["peer", "unreachable", "first"]
-    assert repr(table).endswith(f"and {case.diagnosis.phones.height - 3} more of {case.diagnosis.phones.height}")
+    german = replace(case, language="de").table("phones", "peer", "status", rows=1)
+    assert german.frame.columns == ["Telefon", "Status"]
+    assert repr(table).endswith(f"and {case.diagnosis.phones.height - 3} more rows")
