@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -66,13 +66,17 @@ class Diagnosis:
         losses = dict(self.intervals.group_by("site").len().iter_rows())
         rows = "".join(
             f"<tr><td>{escape(_visible(row['site']))}</td><td>{row['phones']}</td><td>{escape(row['verdict'])}</td>"
-            f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{losses.get(row['site'], 0)}</td></tr>"
+            f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{_lost(row, losses)}</td></tr>"
             for row in self.sites.head(MOST_SITES).iter_rows(named=True)
         )
         return f"<table>{head}{rows}</table>"
 
     def _verdicts(self) -> list[tuple[str, str]]:
         return list(self.sites.select("site", pl.col("verdict").cast(pl.String)).iter_rows())
+
+
+def _lost(site: Mapping[str, Any], losses: Mapping[str, int]) -> int:
+    return sum(losses.get(address, 0) for address in {site["site"], *site["addresses"]})
 
 
 def _bracket(low: float | None, high: float | None) -> str:
