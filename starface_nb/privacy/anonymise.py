@@ -15,7 +15,7 @@ import polars as pl
 
 from starface_nb.cases.record import write_atomically
 from starface_nb.errors import InputError, SettingError
-from starface_nb.privacy.lines import edges, identities, understood
+from starface_nb.privacy.lines import identities, understood
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter, kept
 from starface_nb.privacy.shift import shifted
@@ -115,14 +115,14 @@ def anonymise(
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
     lines = [understood(one) for one in parsed]
-    names, addresses = _everybody(parsed, lines)
+    names, addresses = _everybody(parsed, [rows for rows, _ in lines])
     pseudonyms = Pseudonyms(key or secrets.token_bytes(_KEY_BYTES), [*names, *addresses])
     for name in names:
         pseudonyms.name(name)
     for address in addresses:
         pseudonyms.address(address)
     move = _Move(shift_weeks, zone)
-    written = [_rewrite(one, rows, Rewriter(pseudonyms), move) for one, rows in zip(parsed, lines, strict=True)]
+    written = [_rewrite(one, *some, Rewriter(pseudonyms), move) for one, some in zip(parsed, lines, strict=True)]
     _write(path, written)
     total, good = sum(one.hits.lines_total for one in parsed), sum(one.kept for one in written)
     refused = sum(one.refused for one in written)
@@ -150,7 +150,7 @@ class _Move:
         return time + timedelta(weeks=self.weeks)
 
 
-def _rewrite(parsed: Parsed, rows: pl.DataFrame, rewriter: Rewriter, move: _Move) -> _Written:
+def _rewrite(parsed: Parsed, rows: pl.DataFrame, ends: pl.DataFrame, rewriter: Rewriter, move: _Move) -> _Written:
     entries = catalogue.entries()
     agent = kept()["useragent"]["pattern"]
     first, last = parsed.first, parsed.last
@@ -162,16 +162,17 @@ def _rewrite(parsed: Parsed, rows: pl.DataFrame, rewriter: Rewriter, move: _Move
         if body is None or stamp is None:
             continue
         message = _mark(row["message"], row["bare"]) + body
-        text = rewriter.line(row["text"], _was(row), stamp, message)
+        text = rewriter.line(row["body"], _was(row), stamp, message)
         if text is not None:
             done.append((row["offset"], text, row["entry"]))
     sure = _sure(done)
     good = len(sure)
-    ends = edges(parsed).filter(~pl.col("offset").is_in(rows["offset"].implode()))
-    for row in ends.iter_rows(named=True):
-        time = first if row["offset"] < parsed.hits.bytes // 2 else last
+    there = {offset for offset, _ in sure}
+    for row, time in zip(ends.iter_rows(named=True), (first, last), strict=False):
+        if row["offset"] in there:
+            continue
         stamp = move.stamp(row["stamp"], time)
-        text = rewriter.line(row["text"], _was(row), stamp, LEFT_OUT) if stamp else None
+        text = rewriter.line(row["body"], _was(row), stamp, LEFT_OUT) if stamp else None
         if text is not None:
             sure.append((row["offset"], text))
     if move.weeks and rows.height and not done:
