@@ -43,7 +43,7 @@ BAD = """() => ({
     runs: window.pwned || 0,
     foreign: document.querySelectorAll('.pwned, pwned, [onerror], [onload], [onmouseover], [href^="javascript:"]').length,
 })"""
-NOTEBOOKS = "00,01,02,03,04"
+NOTEBOOKS = "00,02,03"
 
 
 def hostile_lines() -> list[str]:
@@ -168,7 +168,7 @@ def test_executed_notebooks_as_pages(executed: Path, page: Page, tmp_path: Path)
         show(page, tmp_path, path.stem, "<!doctype html><meta charset=utf-8>" + "\n".join(parts))
 
 
-@pytest.mark.parametrize("name", ["00_start_here", "01_checklist", "02_unreachable_intervals", "03_nat_timeout"])
+@pytest.mark.parametrize("name", ["00_start_here", "02_unreachable_intervals"])
 def test_in_jupyterlab(
     name: str, executed: Path, lab: Lab, page: Page, open_notebook: Callable[[str], Notebook]
 ) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_logs import folder, slow
 
@@ -37,17 +37,22 @@ def test_same_bytes_again_on_any_number_of_cores(name):
 @settings(slow, max_examples=25)
 @given(st.sampled_from(["clean/pbx.log", "mixed/pbx_shortdate.log", "pjsip-clean/pbx.log"]), st.data())
 def test_a_log_that_is_being_written_counts_up_to_its_last_whole_line(name, data):
+    """The answer is that of the whole lines; of the last one too where it says enough already.
+
+    A number cut in two cannot be told from a whole one: such ends are left out.
+    """
     content = (RECORDED / name).read_bytes()
-    end = data.draw(st.integers(content.index(b"\n") + 1, len(content) - 1))
-    whole = content[: content.rindex(b"\n", 0, end) + 1]
     stamp = (RECORDED / name).stat()
+    end = data.draw(st.integers(content.index(b"\n") + 1, len(content) - 1))
+    assume(not content[end - 1 : end + 1].isdigit())
+    whole = content[: content.rindex(b"\n", 0, end) + 1]
+    with_next = content[: content.index(b"\n", end) + 1]
     with folder() as path:
-        cases = []
-        for number, part in enumerate((content[:end], whole)):
-            (path / f"full{number}").write_bytes(part)
-            os.utime(path / f"full{number}", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-            cases.append(sf.diagnose(sf.read_log(path / f"full{number}", progress=False)))
-    grown, settled = cases
-    where = ["file", "end_file"]
-    assert grown.log.events.drop("file").equals(settled.log.events.drop("file"))
-    assert grown.intervals.drop(where).equals(settled.intervals.drop(where))
+
+        def told(part):
+            (path / "full").write_bytes(part)
+            os.utime(path / "full", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+            case = sf.diagnose(sf.read_log(path / "full", progress=False))
+            return [frame.to_dicts() for frame in (case.log.events, case.intervals, case.sites)]
+
+        assert told(content[:end]) in (told(whole), told(with_next))
