@@ -28,6 +28,9 @@ IMMUNE = 0.25
 LOCKSTEP = 0.002
 """Share of faulty phones that by themselves fail at the same age of their registration again and again."""
 
+UNSTEADY = 2.0
+"""What a phone may weigh at most whose renewals keep no rhythm: it boots rather than renews."""
+
 CHANGE_PENALTY = 14.0
 """What a change must gain in log-likelihood, for its two ends and its moment."""
 
@@ -42,7 +45,8 @@ class Evidence:
     ----------
     phone, born, lower, upper, weight : per candidate loss: phone, start of its cycle, bracket in seconds, its share in
         the evidence of one moment
-    s_phone, s_born, s_idle, s_count : per cycle: phone, start, outlived seconds, number of cycles like it
+    s_phone, s_born, s_idle, s_count, s_reach : per cycle: phone, start, surely outlived seconds, number of cycles like
+        it, seconds outlived if the phone kept to its period
     """
 
     phone: Ints
@@ -54,6 +58,7 @@ class Evidence:
     s_born: Floats
     s_idle: Floats
     s_count: Ints
+    s_reach: Floats
 
     def between(self, start: float, end: float) -> Evidence:
         """Return the evidence of cycles that began in [start, end)."""
@@ -61,7 +66,7 @@ class Evidence:
         b = (self.s_born >= start) & (self.s_born < end)
         return Evidence(
             self.phone[a], self.born[a], self.lower[a], self.upper[a], self.weight[a],
-            self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b],
+            self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b], self.s_reach[b],
         )  # fmt: skip
 
 
@@ -109,6 +114,7 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
         evidence.phone[mine], evidence.born[mine], evidence.lower[mine], evidence.upper[mine],
         evidence.weight[mine],
         evidence.s_phone[survived], evidence.s_born[survived], evidence.s_idle[survived], evidence.s_count[survived],
+        evidence.s_reach[survived],
     )  # fmt: skip
     rows = np.searchsorted(edges, part.born, side="right") - 1
     s_rows = np.searchsorted(edges, part.s_born, side="right") - 1
@@ -147,18 +153,22 @@ def _moment(edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[flo
     return float(low), float(high)
 
 
-def probability_expiring(evidence: Evidence, phones: int, low: float, high: float, prior: float) -> float:
+def probability_expiring(
+    evidence: Evidence, phones: int, low: float, high: float, prior: float, steady: Bools, shares: bool
+) -> float:
     """Return the probability that bindings of this site expire inside the bracket, phones weighed one by one.
 
     A phone may be untouched by a short timeout, and one phone may fail in lockstep by itself; so a single regular
-    phone among many that show nothing proves no timeout of the router.
+    phone among many that show nothing proves no timeout of the router, and a phone that is not `steady` in its renewals
+    proves little. Where ports are shared, phones answer over others' bindings and contradict nothing.
     """
     inside = (evidence.lower < high) & (evidence.upper > low)
     matches = np.bincount(evidence.phone[inside], evidence.weight[inside], minlength=phones)
-    outlived = evidence.s_idle >= high
+    outlived = evidence.s_reach >= high
     against = np.bincount(evidence.s_phone[outlived], evidence.s_count[outlived], minlength=phones)
+    against = np.where(shares & (matches > 0), 0, against)
     ratio = np.logaddexp(np.log1p(-IMMUNE) + MATCH * matches + CONTRADICTION * against, np.log(IMMUNE))
     cells = 60.0
-    ratio = np.minimum(ratio, np.log(cells / LOCKSTEP))
+    ratio = np.minimum(ratio, np.where(steady | shares, np.log(cells / LOCKSTEP), UNSTEADY))
     odds = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
     return float(1 / (1 + np.exp(-np.clip(odds, -700, 700))))

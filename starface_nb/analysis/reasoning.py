@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from starface_nb.analysis.causes import BLIP_S, CODE, SLOW_S, Facts, name_causes
-from starface_nb.analysis.cycles import Cycles, Exposure
+from starface_nb.analysis.cycles import SHORTEST_TURN, Cycles, Exposure
 from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
 from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout
 from starface_nb.analysis.story import Bools, Floats, Ints, Story
@@ -105,10 +105,19 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
     phones = len(site.phones)
     site.changes = find_changes(evidence, phones, context.horizon)
     shares = bool(context.story.shares_ports[site.phones].any())
+    steady = context.story.steady[site.phones]
     while True:
         moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
         site.eras = [
-            judge(context, evidence.between(start, end), phones, max(start, 0.0), min(end, context.story.end), shares)
+            judge(
+                context,
+                evidence.between(start, end),
+                phones,
+                max(start, 0.0),
+                min(end, context.story.end),
+                shares,
+                steady,
+            )
             for start, end in pairwise(moments)
         ]
         same = [i for i in range(len(site.changes)) if _alike(site.eras[i], site.eras[i + 1])]
@@ -135,6 +144,8 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
     good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
+    shares = bool(story.shares_ports[site.phones].any())
+    alongside = np.ones(len(use)) if shares else _alongside(story, context.at_risk, use)
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
     count = np.maximum(cycles.routine[mine], 1)
     return Evidence(
@@ -142,12 +153,21 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         exposure.anchor[good],
         exposure.lower[good],
         exposure.upper[good],
-        1.0 / _alongside(story, context.at_risk, use)[good],
+        1.0 / alongside[good],
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
         cycles.idle[mine],
         np.minimum(count, 1000),
+        _reach(context, mine),
     )
+
+
+def _reach(context: Context, mine: Ints) -> Floats:
+    """Return what cycles without a loss outlived if the phone kept to its period, up to the probe after it."""
+    cycles = context.cycles
+    whole = (cycles.loss[mine] < 0) & (cycles.idle[mine] >= 0.95 * SHORTEST_TURN * cycles.period[mine])
+    step = context.story.settings.probe_interval_s
+    return np.where(whole, cycles.idle[mine] / SHORTEST_TURN + step, cycles.idle[mine])
 
 
 def _alongside(story: Story, at_risk: Ints, use: Ints) -> Ints:
@@ -170,7 +190,7 @@ def pick(context: Context, use: Ints) -> Exposure:
                       ("renewal", "anchor", "lower", "upper", "locked")])  # fmt: skip
 
 
-def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
+def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool, steady: Bools) -> Era:
     """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
     settings, story = context.story.settings, context.story
     touched = touched_phones(part, phones, context.horizon)
@@ -191,7 +211,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     inside = (part.lower < estimate.high) & (part.upper > estimate.low)
     outlived = int(part.s_count.sum())
     if np.isfinite(estimate.high) and inside.any():
-        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING)
+        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, steady, shares)
     else:
         probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
     below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61

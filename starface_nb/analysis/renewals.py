@@ -32,6 +32,10 @@ REGISTERED_S = 30.0
 SHAKEN_S = 1800.0
 """Losses shorter than this may end at a probe that late answers have shifted."""
 
+ENOUGH_GAPS = 8
+STEADY = 0.017
+"""Middle half of the spacings of a phone that re-REGISTERs by its clock, as a share of the period."""
+
 TOGETHER_S = 17.0
 """Phones that one binding brings back are found within one repeated probe: 14 s and a round trip."""
 
@@ -88,7 +92,7 @@ def tell(
     _on_own_grid(story)
     lines = raw["end_line"].fill_null(0).to_numpy()
     story.renewals = merge_renewals(story, seen, lines)
-    story.periods = find_periods(story)
+    story.periods, story.steady = find_periods(story)
     if _rhythmic(story):
         story.renewals = merge_renewals(story, seen, lines)
     return story
@@ -201,10 +205,13 @@ def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
     return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh], early[fresh])
 
 
-def find_periods(story: Story) -> Floats:
-    """Return each phone's re-REGISTER period, from the most usual spacing of its renewals; NaN where none is usual."""
+def find_periods(story: Story) -> tuple[Floats, Bools]:
+    """Return each phone's re-REGISTER period from the most usual spacing of its renewals, and whether it is kept well.
+
+    The period is NaN where no spacing is usual; phones with too few renewals to tell count as steady.
+    """
     renewals = story.renewals
-    periods = np.full(len(story.peers), np.nan)
+    periods, steady = np.full(len(story.peers), np.nan), np.ones(len(story.peers), bool)
     gaps = np.diff(renewals.time)
     same = np.diff(renewals.phone) == 0
     usable = same & (gaps > 2 * SAME_MOMENT_S) & (gaps < 2.2 * max(story.settings.keepalive_s, 3600.0))
@@ -216,7 +223,8 @@ def find_periods(story: Story) -> Floats:
             else np.sort(gaps[_slice(who, phone)][usable[_slice(who, phone)]])
         )
         periods[phone] = usual_gap(mine)
-    return periods
+        steady[phone] = keeps_time(mine, periods[phone])
+    return periods, steady
 
 
 def _slice(sorted_values: Ints, value: int) -> slice:
@@ -237,6 +245,15 @@ def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
     usual = float(np.median(gaps[best : best + reach[best]]))
     whole = round(usual / 60.0) * 60.0
     return whole if abs(usual - whole) <= 0.01 * usual else usual
+
+
+def keeps_time(gaps: Floats, period: float) -> bool:
+    """Say whether the spacings next to the period scatter as little as re-REGISTERs do (about one per cent)."""
+    near = gaps[np.abs(gaps - period) <= 0.04 * period]
+    if len(near) < ENOUGH_GAPS:
+        return True
+    low, high = np.quantile(near, [0.25, 0.75])
+    return bool(high - low <= STEADY * period)
 
 
 def _rhythmic(story: Story) -> bool:
