@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import lzma
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -15,6 +16,7 @@ from isal import igzip_lib
 from starface_nb.reading.limits import Account, DamagedError
 
 BLOCK = 1 << 20
+_AHEAD = 3  # blocks
 ISAL_ERROR = cast(type[Exception], igzip_lib.IsalError)
 _XZ_MEMORY = 256 << 20  # a hostile header may ask for gigabytes; xz -9 needs 65 MiB
 
@@ -148,9 +150,9 @@ def _recoded(codec: str, blocks: Blocks) -> Blocks:
 
 
 def ahead(blocks: Blocks) -> Blocks:
-    """Yield the blocks, the next one being made in another thread meanwhile, so that both cores work."""
+    """Yield the blocks, the next ones being made in another thread meanwhile, so that both cores work."""
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        pending = pool.submit(next, blocks, b"")
-        while block := pending.result():
-            pending = pool.submit(next, blocks, b"")
+        pending = deque(pool.submit(next, blocks, b"") for _ in range(_AHEAD))
+        while block := pending.popleft().result():
+            pending.append(pool.submit(next, blocks, b""))
             yield block

@@ -104,28 +104,36 @@ class Scanner:
         self._view = memoryview(self._buffer)
         self._bytes = np.frombuffer(self._buffer, np.uint8)
         self._newline = np.empty(len(self._buffer) + 64, np.bool_)
-        self._filled, self._base = 0, start
+        self._filled, self._fed, self._base = 0, 0, start
         self._skip = inside
         self._long: tuple[int, bytes, bool] | None = None  # offset, first bytes, whether a needle was in it
 
     @property
     def inside(self) -> bool:
         """Whether the bytes so far end in the middle of a line that began in them."""
+        self._flush()
         return not self._skip and (self._filled > 0 or self._long is not None)
 
     def room(self) -> memoryview:
         """Return where the next bytes may be written (never empty)."""
+        self._flush()
         return self._view[self._filled : self._filled + ROOM]
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take a copy of `data` in."""
+        """Take a copy of `data` in; small pieces are gathered first."""
         at = 0
         while at < len(data):
-            room = self.room()
-            count = min(len(room), len(data) - at)
-            room[:count] = data[at : at + count]
+            count = min(ROOM - self._fed, len(data) - at)
+            begin = self._filled + self._fed
+            self._view[begin : begin + count] = data[at : at + count]
+            at, self._fed = at + count, self._fed + count
+            if self._fed == ROOM:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._fed:
+            count, self._fed = self._fed, 0
             self.advance(count)
-            at += count
 
     def advance(self, count: int) -> None:
         """Take in the `count` bytes that were written into `room()`."""
