@@ -41,7 +41,7 @@ PAYLOADS = (
 FILE = f"<img class=pwned src=x onerror={RUN.replace('/', '')}>.log"
 BAD = """() => ({
     runs: window.pwned || 0,
-    foreign: document.querySelectorAll('.pwned, pwned, [onerror], [onload], [onmouseover], [href^="javascript"]').length,
+    foreign: document.querySelectorAll('.pwned, pwned, [onerror], [onload], [onmouseover], [href^=javascript]').length,
 })"""
 NOTEBOOKS = "00,02,03"
 
