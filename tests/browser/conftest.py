@@ -102,6 +102,8 @@ def page(browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
+    if page.evaluate("() => Boolean(window.jupyterapp)"):  # kernels that stay would slow the others down
+        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     context.close()
     assert outside == []
 
