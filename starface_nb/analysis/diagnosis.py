@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from starface_nb.analysis.settings import Settings
+from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.reading.log import Log
@@ -55,7 +56,7 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""
-        verdicts = ", ".join(f"{_visible(site)}: {verdict}" for site, verdict in self._verdicts()[:MOST_SITES])
+        verdicts = ", ".join(f"{visible(site)}: {verdict}" for site, verdict in self._verdicts()[:MOST_SITES])
         more = ", ..." if self.sites.height > MOST_SITES else ""
         phones = self.phones.filter(~pl.col("trunk")).height
         return f"Diagnosis({phones} phones, {self.intervals.height} unreachable intervals; {verdicts}{more})"
@@ -65,7 +66,7 @@ class Diagnosis:
         head = "<tr><th>site</th><th>phones</th><th>verdict</th><th>NAT timeout</th><th>losses</th></tr>"
         losses = dict(self.intervals.group_by("site").len().iter_rows())
         rows = "".join(
-            f"<tr><td>{escape(_visible(row['site']))}</td><td>{row['phones']}</td><td>{escape(row['verdict'])}</td>"
+            f"<tr><td>{escape(visible(row['site']))}</td><td>{row['phones']}</td><td>{escape(row['verdict'])}</td>"
             f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{_lost(row, losses)}</td></tr>"
             for row in self.sites.head(MOST_SITES).iter_rows(named=True)
         )
@@ -81,8 +82,3 @@ def _lost(site: Mapping[str, Any], losses: Mapping[str, int]) -> int:
 
 def _bracket(low: float | None, high: float | None) -> str:
     return f"{low or 0:.0f} to {high:.0f} s" if high is not None else f"more than {low or 0:.0f} s"
-
-
-def _visible(text: str) -> str:
-    """Return text with control characters shown as their codes."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

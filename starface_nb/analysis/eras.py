@@ -44,7 +44,7 @@ class Evidence:
     Attributes
     ----------
     phone, born, lower, upper, weight : per candidate loss: phone, start of its cycle, bracket in seconds, its share in
-        the evidence of one moment
+        the evidence of one moment, trust in its beginning
     s_phone, s_born, s_idle, s_count, s_reach : per cycle: phone, start, surely outlived seconds, number of cycles like
         it, seconds outlived if the phone kept to its period
     """
@@ -54,6 +54,7 @@ class Evidence:
     lower: Floats
     upper: Floats
     weight: Floats
+    trust: Floats
     s_phone: Ints
     s_born: Floats
     s_idle: Floats
@@ -65,7 +66,7 @@ class Evidence:
         a = (self.born >= start) & (self.born < end)
         b = (self.s_born >= start) & (self.s_born < end)
         return Evidence(
-            self.phone[a], self.born[a], self.lower[a], self.upper[a], self.weight[a],
+            self.phone[a], self.born[a], self.lower[a], self.upper[a], self.weight[a], self.trust[a],
             self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b], self.s_reach[b],
         )  # fmt: skip
 
@@ -112,7 +113,7 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
     edges = moments if len(moments) <= MOST_BINS else np.quantile(moments, np.linspace(0, 1, MOST_BINS))
     part = Evidence(
         evidence.phone[mine], evidence.born[mine], evidence.lower[mine], evidence.upper[mine],
-        evidence.weight[mine],
+        evidence.weight[mine], evidence.trust[mine],
         evidence.s_phone[survived], evidence.s_born[survived], evidence.s_idle[survived], evidence.s_count[survived],
         evidence.s_reach[survived],
     )  # fmt: skip

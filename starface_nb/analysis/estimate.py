@@ -22,10 +22,10 @@ CONTAMINATION = np.array([0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])
 UNSEEN_RENEWAL = 0.02
 """Probability that a cycle seems to have survived although a renewal nobody saw cut it in two."""
 
-LONE_GAIN = np.log(3.0)
+LONE_GAIN = np.log(4.0)
 """What one cycle may weigh in *where* the timeout lies, so that a bracket never hangs on a single accident."""
 
-ROGUE_ONE_IN = 150.0
+ROGUE_ONE_IN = 600.0
 """Among so many agreeing cycles one with a bound too tight counts as much as a lone one among few."""
 
 FULL_GAIN = 6.0
@@ -89,6 +89,7 @@ def estimate_timeout(
     lower: npt.ArrayLike,
     upper: npt.ArrayLike,
     *,
+    trust: npt.ArrayLike | None = None,
     threshold: float = 3600.0,
     horizon: float = 7200.0,
     slop: float = 1.0,
@@ -101,6 +102,8 @@ def estimate_timeout(
     ----------
     lower, upper : array_like, shape (n,)
         Seconds; ``lower < T <= upper`` for a cycle that ended with a loss, `upper` infinite for one that survived.
+    trust : array_like, shape (n,), optional
+        How much each expired cycle counts in where the timeout lies, 0 to 1; 1 where not given.
     threshold : float
         The keepalive in seconds; `probability_below` refers to it.
     horizon : float
@@ -127,7 +130,9 @@ def estimate_timeout(
     expired = np.isfinite(high) & (low < horizon)
     soft_low = np.floor(np.maximum(low - slop, 0.0) / GRAIN_S) * GRAIN_S
     soft_high = np.minimum(np.ceil((high + slop) / GRAIN_S) * GRAIN_S, horizon)
-    edges, loglik, place, null = _posterior_pieces(soft_low, soft_high, expired, horizon)
+    edges, loglik, place, null = _posterior_pieces(
+        soft_low, soft_high, expired, horizon, np.ones(len(low)) if trust is None else np.asarray(trust, float).ravel()
+    )
     logprior = np.log(np.diff(np.log(np.maximum(edges, SHORTEST_S)))) - np.log(np.log(horizon / SHORTEST_S))
     weight = loglik + logprior[None, :] + np.log(prior_expiring / len(CONTAMINATION))
     beyond = null + np.log1p(-prior_expiring)
@@ -152,7 +157,7 @@ def estimate_timeout(
 
 
 def _posterior_pieces(
-    low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float
+    low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float, trust: Floats
 ) -> tuple[Floats, Floats, Floats, float]:
     """Return piece edges, log-likelihood per contamination and piece, for the place alone, and beyond the horizon."""
     survived = low[~expired]
@@ -167,7 +172,7 @@ def _posterior_pieces(
     n = len(edges)
     against = np.bincount(contradicted, minlength=n)[::-1].cumsum()[::-1]
     rows = []
-    depth = np.cumsum(np.bincount(opens, minlength=n) - np.bincount(closes, minlength=n))[:-1]
+    depth = np.cumsum(np.bincount(opens, trust[expired], n) - np.bincount(closes, trust[expired], n))[:-1]
     most = depth.max(initial=0)
     missing = (most - depth) / max(1.0, most / ROGUE_ONE_IN)
     place = -LONE_GAIN * missing - FULL_GAIN * np.maximum(most / 2 - depth, 0)

@@ -24,6 +24,9 @@ WHOLE_SITE = 0.6
 ENOUGH_TO_CHANGE = 6
 """Losses that must agree before an era of its own is believed where its verdict is open."""
 
+DOUBTFUL = 0.2
+"""What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
+
 MOST_TURNS = 12
 """After more silent renewals than this nobody knows when the next is due."""
 
@@ -154,12 +157,22 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         exposure.lower[good],
         exposure.upper[good],
         1.0 / alongside[good],
+        np.where(_on_time(context, use, exposure.anchor)[good], 1.0, DOUBTFUL),
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
         cycles.idle[mine],
         np.minimum(count, 1000),
         _reach(context, mine),
     )
+
+
+def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
+    """Say which losses ended just one period after the renewal counted from, which proves that renewal."""
+    losses, periods = context.story.losses, context.story.periods
+    period = periods[losses.phone[use]]
+    with np.errstate(invalid="ignore"):
+        back = losses.end[use] - losses.rtt[use] - anchor
+        return np.asarray(losses.renewed[use] & (np.abs(back - period) <= 0.02 * period), bool)
 
 
 def _reach(context: Context, mine: Ints) -> Floats:
@@ -204,6 +217,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     estimate = estimate_timeout(
         np.concatenate([part.lower[mine], part.s_idle[survived]]),
         np.concatenate([part.upper[mine], np.full(int(survived.sum()), np.inf)]),
+        trust=np.concatenate([part.trust[mine], np.ones(int(survived.sum()))]),
         **options,
     )
     if estimate.low < 1.0 and estimate.high <= settings.probe_interval_s + story.slop + 1.0:

@@ -131,7 +131,7 @@ class Story:
     @property
     def slop(self) -> float:
         """How far a time may be off: the lines' resolution plus the way through the net."""
-        return self.resolution + 0.5
+        return self.resolution + 0.3
 
 
 def seconds(times: pl.Series, origin_us: int) -> Floats:
