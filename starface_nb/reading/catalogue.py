@@ -201,37 +201,3 @@ def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> p
 
 def _group_names(pattern: str) -> list[str]:
     return re.findall(r"\(\?P<(\w+)>", pattern)
-
-
-def validate() -> list[str]:
-    """Return what is wrong with the samples of the catalogue; nothing is, if it is in order.
-
-    Every sample must be read by its own entry with the values beside it, by no other entry of the same rank (fallbacks
-    are tried after all others), and hold one of the needles.
-    """
-    from starface_nb.reading.fields import typed
-
-    wrong = []
-    samples = [(entry, text, expected) for entry in entries() for text, expected in entry.samples]
-    for entry, text, expected in samples:
-        if (entry.kind or entry.kinds or entry.role) and not any(needle in text.encode() for needle in NEEDLES):
-            wrong.append(f"{entry.id}: no needle finds {text!r}")
-        readers = [
-            other.id
-            for other in entries()
-            if other.fallback == entry.fallback and re.search(_python(other.pattern), text)
-        ]
-        if readers != [entry.id]:
-            wrong.append(f"{entry.id}: {text!r} is read by {readers}")
-        module = next((m for m in entry.modules if "*" not in m), "")
-        found = typed(match(pl.Series([text]), pl.Series([module])))
-        got = found.row(0, named=True) if found.height else {"entry": -1}
-        values = {"kind": entry.kind} | expected
-        differing = {key: got.get(key) for key, value in values.items() if (got.get(key) or "") != (value or "")}
-        if found.height != 1 or got["entry"] != entries().index(entry) or differing:
-            wrong.append(f"{entry.id}: {text!r} gives {differing or got}")
-    return wrong
-
-
-def _python(pattern: str) -> str:
-    return pattern.replace("(?i)^", "^(?i:", 1) + (")" if pattern.startswith("(?i)^") else "")

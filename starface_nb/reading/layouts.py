@@ -181,14 +181,3 @@ def inner_entry(text: str, behind: int) -> str | None:
 def verbose_prefix_off(message: pl.Expr) -> pl.Expr:
     """Strip the console's verbosity mark, and the date that 12 and older repeat before it, from a message."""
     return message.str.replace(_VERBOSE_PREFIX, "")
-
-
-def validate() -> list[str]:
-    """Return what is wrong with the samples of `layouts.toml`; nothing is, if it is in order."""
-    wrong = []
-    for layout in layouts():
-        for line, *expected in layout.samples:
-            got = read_headers(pl.Series([line])).row(0, named=True)
-            if [got["layout"], got["stamp"], got["module"], got["message"]] != [layout.name, *expected]:
-                wrong.append(f"{layout.name}: {line!r} reads as {got}")
-    return wrong

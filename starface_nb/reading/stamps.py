@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -208,17 +207,3 @@ def _local(names: set[str], number: Callable[[str, int], pl.Expr], fraction: pl.
     ).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
     days = number("j", 1) - 1 if "j" in names else pl.lit(0, pl.Int64)
     return text + pl.duration(microseconds=fraction) + pl.duration(days=days)
-
-
-def validate() -> list[str]:
-    """Return what is wrong with the samples of the date formats in `layouts.toml`; nothing is, if it is in order."""
-    with _DATA.open("rb") as file:
-        formats = tomllib.load(file)["stamp"]
-    wrong = []
-    for entry in formats:
-        for text, expected in entry["samples"]:
-            row = read_stamps(pl.Series([text])).row(0, named=True)
-            want = datetime.fromisoformat(expected.replace("0000-", f"{NO_YEAR}-"))
-            if row["utc" if want.tzinfo else "local"] != want:
-                wrong.append(f"{entry['name']}: {text!r} reads as {row}")
-    return wrong
