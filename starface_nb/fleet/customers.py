@@ -12,6 +12,7 @@ from pathlib import Path
 from starface_nb import __version__
 from starface_nb.analysis.settings import Settings
 from starface_nb.errors import InputError
+from starface_nb.text import visible
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,10 @@ def find_customers(sources: Sequence[str | os.PathLike[str]], *, leave_out: Path
 
 def _customer(path: Path, among: Sequence[Path]) -> Customer:
     alone = sum(other.name == path.name for other in among) == 1
-    name = printable(path.name if alone else str(path))
+    name = visible(path.name if alone else str(path))
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60]
     unique = hashlib.sha256(os.fsencode(path.name if alone else path)).hexdigest()[:8]
     return Customer(name, path, f"{plain or 'customer'}-{unique}")
-
-
-def printable(text: str) -> str:
-    """Return a file's name without anything that a terminal or a parquet file could stumble over."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _files(path: Path) -> Iterator[Path]:

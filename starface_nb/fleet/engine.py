@@ -103,6 +103,7 @@ def _local_cluster(workers: int) -> Iterator[Client]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: 8787 may be another cluster's
             local_directory=scratch,
             silence_logs=_SILENT,
         ) as cluster,

@@ -13,7 +13,7 @@ from starface_nb.fleet.schemas import BINS
 from starface_nb.guide.causes import cause_name, word
 from starface_nb.guide.i18n import Translator, translator
 from starface_nb.guide.words import bracket_text
-from starface_nb.report.evidence import visible
+from starface_nb.text import visible
 
 _STRIP_WIDTH, _STRIP_HEIGHT = 240, 34
 Row = dict[str, object]

@@ -13,10 +13,11 @@ import polars as pl
 
 from starface_nb.analysis.settings import Settings
 from starface_nb.cases.record import locked, private_folder, write_atomically
-from starface_nb.fleet.customers import Customer, find_customers, printable
+from starface_nb.fleet.customers import Customer, find_customers
 from starface_nb.fleet.engine import connected, examine_all
 from starface_nb.fleet.examine import Examined, Row, worst_first
 from starface_nb.fleet.schemas import FLEET
+from starface_nb.text import visible
 
 _KIND = "starface-nb/fleet-customer/1"
 _TIMES = ("first", "last")
@@ -94,7 +95,7 @@ def _summary(customers: dict[str, Customer], rows: dict[str, Row], prints: dict[
         {
             **rows[slug],
             "customer": customer.name,
-            "source": printable(str(customer.path)),
+            "source": visible(str(customer.path)),
             "fingerprint": prints[slug],
         }
         for slug, customer in customers.items()

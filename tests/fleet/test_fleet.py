@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -40,10 +42,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fleet(folder, tmp_path_factory):
-    """The fleet, examined by two workers of the command, with what it printed."""
+    """The fleet, examined by two workers of the command, with what it printed; another cluster's port is taken."""
     out = tmp_path_factory.mktemp("fleet") / "out"
     command = [sys.executable, "-m", "starface_nb", "fleet", str(folder), "-o", str(out), "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    with socket.socket() as other:
+        with suppress(OSError):  # taken already: just as well
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return out, done
 
 
@@ -101,14 +107,12 @@ def test_second_run_examines_nothing_and_says_the_same(folder, fleet, monkeypatc
 @pytest.fixture
 def worker_inside(monkeypatch):
     """A worker in this process, which starts at once."""
-    from contextlib import contextmanager
-
     from distributed import Client, LocalCluster
 
     @contextmanager
     def inside(scheduler, workers):
         with (
-            LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
