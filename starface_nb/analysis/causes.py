@@ -25,6 +25,9 @@ SLOW_S = 0.9
 REFUSED = 3
 """Refused registrations shortly before that make a block by the PBX possible."""
 
+STILL_BLOCKED_S = 900.0
+"""A loss still open when the log ends may be a block after this time."""
+
 MISFIT = 0.3
 """Share of an event's losses that must not fit the timeout for it to be an event of its own."""
 
@@ -170,10 +173,12 @@ def _after_pbx_start(facts: Facts) -> None:
 
 def _blocked(facts: Facts) -> None:
     """Losses after refused registrations from the site's address, with nobody from there heard until the block ends."""
-    for i in np.flatnonzero((facts.refused >= REFUSED) & (facts.end - facts.start > 3600.0)):
+    gone = np.minimum(facts.end, facts.log_end) - facts.start
+    enough = np.where(np.isfinite(facts.end), 3600.0, STILL_BLOCKED_S)
+    for i in np.flatnonzero((facts.refused >= REFUSED) & (gone > enough)):
         until = min(facts.end[i], facts.log_end, facts.start[i] + BLOCK_S - 900.0)
-        if facts.surface.heard(facts.start[i] + facts.window, until - 1.0) == 0 and until - facts.start[i] > 3600.0:
-            _set(facts, np.array([i]), "blacklisted", 0.9, 7)
+        if facts.surface.heard(facts.start[i] + facts.window, until - 1.0) == 0:
+            _set(facts, np.array([i]), "blacklisted", 0.9 if gone[i] > 3600.0 else 0.7, 7)
 
 
 def _events(facts: Facts, nat: Bools, free: Bools) -> None:

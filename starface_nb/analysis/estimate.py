@@ -22,7 +22,7 @@ CONTAMINATION = np.array([0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])
 UNSEEN_RENEWAL = 0.02
 """Probability that a cycle seems to have survived although a renewal nobody saw cut it in two."""
 
-LONE_GAIN = np.log(4.0)
+LONE_GAIN = np.log(3.0)
 """What one cycle may weigh in *where* the timeout lies, so that a bracket never hangs on a single accident."""
 
 ROGUE_ONE_IN = 600.0
