@@ -8,8 +8,9 @@ from html import escape
 
 import polars as pl
 
-from starface_nb.charts.scene import harmless, plain
+from starface_nb.charts.scene import plain
 from starface_nb.guide import Translator, cause_name, translator, word
+from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 _SPOKEN = ("verdict", "renewed_by", "status", "ended_by")
@@ -133,10 +134,10 @@ class Text:
     lines: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return "\n".join(map(harmless, self.lines))
+        return "\n".join(map(visible, self.lines))
 
     def _repr_html_(self) -> str:
-        shown = ((line.startswith(" "), escape(harmless(line.strip()))) for line in self.lines if line.strip())
+        shown = ((line.startswith(" "), escape(visible(line.strip()))) for line in self.lines if line.strip())
         told = "".join(f"<li>{text}</li>" if detail else f"<p>{text}</p>" for detail, text in shown)
         return re.sub(r"(?:<li>.*?</li>)+", r"<ul>\g<0></ul>", told)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import altair as alt
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.charts.scene import Scene, Window, scene, table
+from starface_nb.charts.scene import Scene, picture, table
 from starface_nb.charts.theme import ACCENT, COLOURS, INK, TEXT, WIDTH, Picture, dressed
 
 _MOST_POINTS = 3000
@@ -16,24 +13,9 @@ _MOST_ROWS = 80
 _LABEL = 150
 
 
-def addresses(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
-    """Draw when each phone registered from another port or address: a new port means that the old binding was gone.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
-    """
-    s = scene(case, language, site, peers, window)
+@picture
+def addresses(s: Scene) -> Picture:
+    """Draw when each phone registered from another port or address: a new port means that the old binding was gone."""
     tr = s.tr
     kinds = [tr("first seen"), tr("new port"), tr("new address"), tr("same address and port")]
     moves = _moves(s, kinds)
@@ -105,24 +87,9 @@ def _moves(s: Scene, kinds: list[str]) -> pl.DataFrame:
     )
 
 
-def rtt(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
-    """Draw the round-trip times that the log names, against the limit above which an answer counts as late.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
-    """
-    s = scene(case, language, site, peers, window)
+@picture
+def rtt(s: Scene) -> Picture:
+    """Draw the round-trip times that the log names, against the limit above which an answer counts as late."""
     tr = s.tr
     words = {"reachable": tr("in time"), "lagged": tr("late (Lagged)")}
     frame = s.case.log.events.filter(pl.col("rtt_ms").is_not_null(), pl.col("kind").is_in(list(words)))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts import overview
-from starface_nb.charts.scene import Scene, Window, scene, table
+from starface_nb.charts.scene import Scene, picture, table
 from starface_nb.charts.theme import INK, TEXT, THICKNESS, WIDTH, Picture, dressed
 
 _MOST_POINTS = 3000
@@ -21,27 +19,13 @@ _LABEL = 150
 _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
 
 
-def timeline(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
+@picture
+def timeline(s: Scene) -> Picture:
     """Draw every phone's unreachable intervals along time, coloured by cause, against its keepalive grid.
 
     Above 3,000 intervals or 80 phones the picture is an overview: per phone and time bin the share of the bin that the
     phone was unreachable and the cause that made up most of it.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
     """
-    s = scene(case, language, site, peers, window)
     if s.intervals.height > _MOST_POINTS or s.phones.height > overview.MOST_ROWS:
         return overview.timeline(s)
     rows, order = _rows(s)
@@ -56,7 +40,7 @@ def timeline(
             .mark_tick(thickness=1, color=INK, clip=True, height=step - 4)
             .encode(x=x, y=y, tooltip=[alt.Tooltip("begin:T", title=s.tr("renewal due"), format=s.moment)])
         )
-    keepalive = s.tr.duration(case.settings.keepalive_s)
+    keepalive = s.tr.duration(s.case.settings.keepalive_s)
     grid = s.tr("grey ticks: renewal due, every {keepalive} from the phone's last renewal", keepalive=keepalive)
     more = s.tr("(zoom in for the renewals due)") if ticks.height > _MOST_TICKS else grid if ticks.height else ""
     help_line = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
@@ -156,25 +140,10 @@ def _keepalives(s: Scene) -> pl.DataFrame:
     return s.seen(due).select("label", begin="at").unique().sort("label", "begin")
 
 
-def fold(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
-    """Draw every loss by how long after the phone's last renewal it came: a NAT timeout is an upright line.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
-    """
-    s = scene(case, language, site, peers, window)
-    keepalive = case.settings.keepalive_s / 60
+@picture
+def fold(s: Scene) -> Picture:
+    """Draw every loss by how long after the phone's last renewal it came: a NAT timeout is an upright line."""
+    keepalive = s.case.settings.keepalive_s / 60
     data = folded(s)
     unknown = s.intervals.height - data.height
     tr = s.tr
@@ -231,25 +200,10 @@ def folded(s: Scene) -> pl.DataFrame:
     )
 
 
-def durations(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
-    """Draw how long the intervals lasted, on a logarithmic scale, with marks at the times that mean something.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
-    """
-    s = scene(case, language, site, peers, window)
-    tr, settings = s.tr, case.settings
+@picture
+def durations(s: Scene) -> Picture:
+    """Draw how long the intervals lasted, on a logarithmic scale, with marks at the times that mean something."""
+    tr, settings = s.tr, s.case.settings
     counts = _histogram(s)
     highest = max(1.0, float(counts["to"].max() or 0))  # type: ignore[arg-type]
     scale, axis = duration_axis(s)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts import overview
 from starface_nb.charts.intervals import duration_axis, folded, phone_axis
-from starface_nb.charts.scene import Scene, Window, scene, table
+from starface_nb.charts.scene import Scene, picture, table
 from starface_nb.charts.theme import TEXT, THICKNESS, WIDTH, Picture, dressed
 
 _MOST = 2000
@@ -19,26 +17,12 @@ _LINES = 10
 _HALF = (WIDTH - 190) // 2
 
 
-def linked(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
+@picture
+def linked(s: Scene) -> Picture:
     """Draw the timeline with a brush: dragging over it narrows the fold, the durations and the table below.
 
     Above 2,000 intervals or 80 phones it is the timeline's overview, without a brush.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
     """
-    s = scene(case, language, site, peers, window)
     if s.intervals.height > _MOST or s.phones.height > overview.MOST_ROWS:
         return overview.timeline(s)
     tr = s.tr

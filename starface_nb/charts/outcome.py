@@ -9,10 +9,11 @@ import polars as pl
 
 from starface_nb.analysis.compare import Comparison, Side
 from starface_nb.charts.overview import bracket
-from starface_nb.charts.scene import harmless, plain, table
+from starface_nb.charts.scene import plain, table
 from starface_nb.charts.theme import COLOURS, TEXT, WIDTH, Picture, dressed
 from starface_nb.guide.causes import cause_name
 from starface_nb.guide.i18n import Translator, translator
+from starface_nb.text import visible
 
 _MOST_CUSTOMERS = 48
 _SIDE = {"site": pl.String, "when": pl.String, "share": pl.Float64, "text": pl.String, "hours": pl.Float64}
@@ -76,7 +77,7 @@ def _side(tr: Translator, site: str, when: str, side: Side) -> dict[str, object]
     if side.low_s is not None or side.high_s is not None:
         text += "; " + tr("NAT timeout {bracket}", bracket=bracket(tr, side.low_s, side.high_s))
     share = min(1.0, side.losses / side.periods) if side.periods else 0.0
-    return {"site": harmless(site), "when": when, "share": share, "text": text, "hours": side.hours}
+    return {"site": visible(site), "when": when, "share": share, "text": text, "hours": side.hours}
 
 
 def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 4) -> Picture:

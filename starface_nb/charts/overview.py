@@ -8,9 +8,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from starface_nb.charts.scene import Scene, harmless, table
+from starface_nb.charts.scene import Scene, table
 from starface_nb.charts.theme import INK, SMALL, WIDTH, Picture, dressed
 from starface_nb.guide.i18n import Translator
+from starface_nb.text import visible
 
 MOST_ROWS = 80
 _MOST_CELLS, _MOST_STEPS, _STRENGTHS = 6000, 250, 3
@@ -52,10 +53,10 @@ def bands(s: Scene, scale: alt.Scale) -> list[Any]:
     for r in known.iter_rows(named=True):
         room = r["high_s"] / 60 - last >= _LABEL_MIN * s.case.settings.keepalive_s / 3600
         last = r["high_s"] / 60 if room else last
-        text = harmless(r["site"]) if room and len(sites) > 1 else ""
+        text = visible(r["site"]) if room and len(sites) > 1 else ""
         told = bracket(s.tr, r["low_s"], r["high_s"])
         low = (r["low_s"] or 0) / 60
-        rows.append({"low": low, "high": r["high_s"] / 60, "text": text, "site": harmless(r["site"]), "bracket": told})
+        rows.append({"low": low, "high": r["high_s"] / 60, "text": text, "site": visible(r["site"]), "bracket": told})
     tip = [alt.Tooltip("site:N", title=s.tr("site")), alt.Tooltip("bracket:N", title=s.tr("NAT timeout"))]
     base = alt.Chart(table(pl.DataFrame(rows))).encode(x=alt.X("low:Q", scale=scale), tooltip=tip)
     return [

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 import altair as alt
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.charts.scene import Scene, Window, scene, table
+from starface_nb.charts.scene import Scene, picture, table
 from starface_nb.charts.theme import ACCENT, INK, WIDTH, Picture, dressed
 
 _MOST_SITES = 8
 _MOST_STEPS = 3000
 
 
-def simultaneity(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
-    """Draw how many phones of a site were unreachable at once: all together points at the line, one by one at NAT.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
-    """
-    s = scene(case, language, site, peers, window)
+@picture
+def simultaneity(s: Scene) -> Picture:
+    """Draw how many phones of a site were unreachable at once: all together points at the line, one by one at NAT."""
     tr = s.tr
     sizes = s.phones.group_by("site").agg(phones=pl.len(), losses=pl.col("losses").sum())
     shown = sizes.sort("losses", "site", descending=[True, False]).head(_MOST_SITES).sort("site")
@@ -103,24 +86,9 @@ def _steps(s: Scene, site: str, phones: int, most: int) -> pl.DataFrame:
     )
 
 
-def heatmap(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> Picture:
-    """Draw how many losses an hour of the week had, per hour that the log covers; hours without log stay empty.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site, peers, window
-        See `starface_nb.charts.scene.scene`.
-    """
-    s = scene(case, language, site, peers, window)
+@picture
+def heatmap(s: Scene) -> Picture:
+    """Draw how many losses an hour of the week had, per hour that the log covers; hours without log stay empty."""
     tr = s.tr
     days = [tr("Mon"), tr("Tue"), tr("Wed"), tr("Thu"), tr("Fri"), tr("Sat"), tr("Sun")]
     lost = (

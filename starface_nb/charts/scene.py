@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,24 +12,19 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.schemas import CAUSES
-from starface_nb.charts.theme import COLOURS, SHAPES, cause_names
+from starface_nb.charts.theme import COLOURS, SHAPES, Picture, cause_names
 from starface_nb.errors import SettingError
 from starface_nb.guide.i18n import Translator, translator
+from starface_nb.text import visible
 
 Window = tuple[datetime, datetime]
-_UNSEEN = "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 _DAY = {"en": "%-d %b", "de": "%-d.%-m.", "fr": "%d/%m"}
 _MOMENT = {"en": "%Y-%m-%d %H:%M:%S", "de": "%d.%m.%Y %H:%M:%S", "fr": "%d/%m/%Y %H:%M:%S"}
 
 
-def harmless(text: str) -> str:
-    """Return a text from a log with control and direction characters made visible."""
-    return re.sub(_UNSEEN, "\ufffd", text)
-
-
 def plain(column: str) -> pl.Expr:
     """Return a text column with control and direction characters made visible."""
-    return pl.col(column).str.replace_all(_UNSEEN, "\ufffd")
+    return pl.col(column).map_elements(visible, return_dtype=pl.String)
 
 
 @dataclass(frozen=True)
@@ -184,6 +178,44 @@ def scene(
     zone = ZoneInfo(tr.time_zone)
     begin, until = (t.astimezone(zone).replace(tzinfo=None) for t in span)
     return Scene(case, tr, phones, intervals, begin, max(until, begin + timedelta(seconds=1)), span, site)
+
+
+_PARAMETERS = """
+
+    Parameters
+    ----------
+    case : Diagnosis
+    language : str
+        `en`, `de` or `fr`: texts, dates and numbers; times are the log's local time.
+    site : str, optional
+        Only the phones of this site.
+    peers : iterable of str, optional
+        Only these phones.
+    window : tuple of aware datetime, optional
+        Only what overlaps this time; default is the whole log.
+
+    Raises
+    ------
+    SettingError
+        The window is empty or without a time zone, there is no such language, or nothing of that name is in the log.
+"""
+
+
+def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
+    """Make a picture of a scene one of a case: `draw` gets the part of the case that the caller chooses."""
+
+    def of_case(
+        case: Diagnosis,
+        language: str = "en",
+        site: str | None = None,
+        peers: Iterable[str] | None = None,
+        window: Window | None = None,
+    ) -> Picture:
+        return draw(scene(case, language, site, peers, window))
+
+    of_case.__name__, of_case.__qualname__, of_case.__module__ = draw.__name__, draw.__qualname__, draw.__module__
+    of_case.__doc__ = (draw.__doc__ or "").rstrip() + _PARAMETERS
+    return of_case
 
 
 def _numbered(column: str) -> pl.Expr:

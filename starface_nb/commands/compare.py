@@ -7,11 +7,11 @@ import json
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
-from unicodedata import category
 from zoneinfo import ZoneInfo
 
 from starface_nb.commands._shared import add_keepalive_argument, duration
 from starface_nb.errors import SettingError
+from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.analysis.compare import Comparison
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         from starface_nb.guide.i18n import translator
 
         lines = comparison_text(result, translator(options.language, result.time_zone))
-        sys.stdout.write("\n".join(map(printable, lines)) + "\n")
+        sys.stdout.write("\n".join(map(visible, lines)) + "\n")
     return DONE if result.settled else OPEN
 
 
@@ -91,8 +91,3 @@ def moment(text: str, zone: str) -> datetime:
             f"{text!r} is no time.", place="--at", next_step="Write for example 2026-03-13T11:45."
         ) from None
     return when if when.tzinfo else when.replace(tzinfo=ZoneInfo(zone))
-
-
-def printable(line: str) -> str:
-    """Return a line with control characters made visible: names come from the log; a number's blanks may stay."""
-    return "".join(c if c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in line)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from starface_nb.commands._shared import add_log_arguments
 from starface_nb.errors import SettingError
+from starface_nb.files import replacing
+from starface_nb.text import visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +29,6 @@ def run(options: argparse.Namespace) -> int:
     """Read the log and write its events."""
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write
-    from starface_nb.reading.log import visible
 
     chosen = options.format or _by_ending(options.output)
     if chosen == "parquet" and not options.output and sys.stdout.isatty():
@@ -53,17 +54,12 @@ def _by_ending(output: str | None) -> str:
 
 
 def _to_file(events: pl.DataFrame, path: Path, chosen: str, time_zone: str) -> None:
-    """Write beside the target first, so that a broken run leaves the old file."""
     from starface_nb.reading.export import write
 
-    partial = path.with_name(f".{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as file:
             write(events, file, chosen, time_zone)
-        partial.replace(path)
     except OSError as error:
         raise SettingError(
             f"cannot be written: {error.strerror}.", place=str(path), next_step="Choose another file."
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from starface_nb.commands._shared import add_keepalive_argument, add_log_arguments
+from starface_nb.files import replacing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +66,8 @@ def _write(path: Path, content: bytes) -> Path:
     from starface_nb.errors import SetupError
 
     try:
-        with NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as file:
+        with replacing(path) as file:
             file.write(content)
-        os.replace(file.name, path)  # noqa: PTH105  atomic, also over an existing file
     except OSError as error:
         raise SetupError(f"It cannot be written: {error.strerror}.", place=str(path)) from error
     return path

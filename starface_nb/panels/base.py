@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from starface_nb.charts import to_inline_svg
-from starface_nb.charts.scene import harmless
+from starface_nb.text import visible
 
 _STYLE = """<style>
 .sfnb{max-width:1100px}
@@ -57,7 +57,7 @@ class Panel:
 
 def safe(text: object) -> str:
     """Return text, from a log or not, for use inside HTML."""
-    return escape(harmless(str(text)))
+    return escape(visible(str(text)))
 
 
 def html(value: str = "", **layout: str) -> Any:

@@ -10,10 +10,10 @@ from zoneinfo import available_timezones
 import ipywidgets as widgets
 
 from starface_nb import samples
-from starface_nb.charts.scene import harmless
 from starface_nb.errors import StarfaceError
 from starface_nb.guide import LANGUAGES, headline, translator
 from starface_nb.panels.base import Panel, bad, box, html, labelled, listed, note, paragraph, rows, safe
+from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -154,12 +154,12 @@ class LogChooser(Panel):
         found = [(tr("bundled sample"), str(samples.path()))]
         if self._inbox.is_dir():
             entries = sorted(p for p in self._inbox.iterdir() if not p.name.startswith("."))
-            found += [(f"{harmless(p.name)} ({_size(p)})", str(p)) for p in entries]
+            found += [(f"{visible(p.name)} ({_size(p)})", str(p)) for p in entries]
         if self._cases is not None:
             kept = sorted(p.parent for p in Path(self._cases).glob("*/case.json"))
-            found += [(tr("customer {name}", name=harmless(p.name)), f"{_KEPT}{p}") for p in kept]
+            found += [(tr("customer {name}", name=visible(p.name)), f"{_KEPT}{p}") for p in kept]
         known = {value for _, value in found}
-        mine = [(harmless(Path(p).name), p) for p in self.paths if p not in known]
+        mine = [(visible(Path(p).name), p) for p in self.paths if p not in known]
         return [*mine, *found]
 
     def _look(self) -> None:

@@ -12,11 +12,11 @@ import polars as pl
 
 from starface_nb import charts
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.charts.scene import harmless
 from starface_nb.charts.theme import cause_names
 from starface_nb.errors import StarfaceError
 from starface_nb.guide import translator
 from starface_nb.panels.base import Panel, bad, html, labelled, note, picture, rows, safe, table
+from starface_nb.text import visible
 
 _STEPS = 240
 _MOST_LISTED = 400
@@ -71,7 +71,7 @@ class Explorer(Panel):
 
     def _build(self) -> None:
         tr, case = self._tr, self.case
-        sites = [(tr("all sites"), _ALL), *((harmless(s), s) for s in case.sites["site"])]
+        sites = [(tr("all sites"), _ALL), *((visible(s), s) for s in case.sites["site"])]
         self._site = labelled(widgets.Dropdown, tr("Site"), width="300px", options=sites)
         self._peers = labelled(widgets.SelectMultiple, tr("Phones"), width="400px", options=self._phones(), rows=6)
         present = case.intervals["cause"].cast(pl.String).unique().to_list()
@@ -131,7 +131,7 @@ class Explorer(Panel):
         ordered = phones.sort("losses", "peer", descending=[True, False])
         tr = self._tr
         return [
-            (f"{harmless(peer)} ({tr.count('{n} loss', '{n} losses', n)})", peer)
+            (f"{visible(peer)} ({tr.count('{n} loss', '{n} losses', n)})", peer)
             for peer, n in ordered.select("peer", "losses").iter_rows()
         ]
 
@@ -184,7 +184,7 @@ class Explorer(Panel):
         listed = []
         for row, r in enumerate(shown.select("start", "peer", "seconds", "cause").iter_rows(named=True)):
             lasted = tr("still open") if r["seconds"] is None else tr.duration(r["seconds"])
-            peer = harmless(r["peer"])[:wide].ljust(wide)
+            peer = visible(r["peer"])[:wide].ljust(wide)
             line = f"{tr.time(r['start'])}  {peer}  {lasted:>12}  {names[r['cause']]}"
             listed.append((line.replace(" ", "\u00a0"), row))
         return listed

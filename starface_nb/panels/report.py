@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from starface_nb.errors import StarfaceError
+from starface_nb.files import replacing
 from starface_nb.guide import LANGUAGES, given, products, translator
 from starface_nb.panels.base import Panel, bad, html, labelled, note, rows, safe
 from starface_nb.panels.explorer import diagnosis_of
@@ -98,7 +99,8 @@ class ReportPanel(Panel):
         path = self.folder / f"report-{self._language.value}.{ending}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(report.to_pdf(self.page) if ending == "pdf" else self.page.encode())
+            with replacing(path) as file:
+                file.write(report.to_pdf(self.page) if ending == "pdf" else self.page.encode())
         except (OSError, StarfaceError) as error:
             self._said.value = bad(self._tr("The report was not written: {reason}", reason=error))
             return

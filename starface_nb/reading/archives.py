@@ -17,6 +17,7 @@ from isal import igzip_lib, isal_zlib
 from starface_nb.errors import InputError
 from starface_nb.reading.decompress import BLOCK, ISAL_ERROR, Blocks
 from starface_nb.reading.limits import Account, DamagedError, RefusedError, raising
+from starface_nb.text import visible
 
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 ENCRYPTED = "it is encrypted"
@@ -54,11 +55,6 @@ class Member:
     size: int
     modified: datetime | None
     refused: str = ""
-
-
-def visible(name: str) -> str:
-    """Return a stored name with control characters, lone surrogates and the like escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def _outside(name: str) -> str:

@@ -11,13 +11,14 @@ import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isal import isal_zlib
+
+from starface_nb.files import replacing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,16 +62,8 @@ def save_frames(key: str, frames: Mapping[str, pl.DataFrame], folder: Path | Non
     lengths = {name: len(blob) for name, blob in blobs.items()}
     manifest = json.dumps({"key": key, "frames": lengths, "crc": isal_zlib.crc32(payload)}).encode() + b"\n"
     path = _path(key, folder)
-    handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(VERSION + manifest + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(VERSION + manifest + payload)
     _prune(folder)
     return path
 

@@ -12,15 +12,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.text import visible
+
 if TYPE_CHECKING:
     from starface_nb.reading.context import ContextLine
 
 _NOTES_SHOWN = 8
-
-
-def visible(text: str) -> str:
-    """Return text from a log with control and direction characters made visible: what a terminal or a page may show."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
 
 
 @dataclass(frozen=True)

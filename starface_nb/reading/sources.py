@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import cast
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, visible, zip_members
+from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, zip_members
 from starface_nb.reading.decompress import Blocks, peek
 from starface_nb.reading.limits import Account, RefusedError, raising
+from starface_nb.text import visible
 
 STDIN = "-"
 _RAW = 1 << 17

@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide.i18n import translator
-from starface_nb.report.evidence import visible
 from starface_nb.report.masking import mask as masked
 from starface_nb.report.page import context
+from starface_nb.text import visible
 
 __all__ = ["render", "to_pdf"]
 _HERE = Path(__file__).parent

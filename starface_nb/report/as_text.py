@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,16 +11,12 @@ from starface_nb.guide.causes import cause_name, word
 from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator, translator
 from starface_nb.guide.words import bracket_text
+from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
 MOST_PHONES = 12
-
-
-def visible(text: str) -> str:
-    """Return text with every control or direction-changing character shown as its code."""
-    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
 def summary(diagnosis: Diagnosis, language: str = "en") -> str:

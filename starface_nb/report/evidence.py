@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unicodedata import category
 
 import polars as pl
 
@@ -14,8 +13,8 @@ from starface_nb.guide.causes import cause_name
 from starface_nb.guide.i18n import Translator
 from starface_nb.reading.context import lines_around
 from starface_nb.report.masking import Mask
+from starface_nb.text import visible
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _PER_CAUSE, _MOST_LINES, _LONGEST = 2, 8, 300
 
 
@@ -58,9 +57,4 @@ def _text(event: dict[str, Any], found: Mask | None) -> dict[str, Any]:
     except (OSError, StarfaceError):  # the log was moved since it was read: its place is still worth saying
         text = "…"
     text = (found.line(text) if found else text).rstrip("\r\n")
-    return {"line": event["line"], "text": visible(text[:_LONGEST] + ("…" if len(text) > _LONGEST else ""))}
-
-
-def visible(text: str) -> str:
-    """Return the text with control and direction characters made visible."""
-    return "".join("\ufffd" if category(c) in _UNSEEN else c for c in text)
+    return {"line": event["line"], "text": visible(text, _LONGEST)}

@@ -14,11 +14,11 @@ import starface_nb as sf
 from starface_nb.analysis.compare import Comparison, compare, compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.cli import main
-from starface_nb.commands.compare import printable
 from starface_nb.errors import SettingError
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
+from starface_nb.text import visible
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 FIXED = RECORDED / "fixed-router" / "pbx.log"
@@ -185,7 +185,7 @@ def test_words_in_every_language(language: str) -> None:
 
 
 def test_control_characters_are_made_visible_and_blanks_are_kept() -> None:
-    assert printable("a\x1b[31m\u202eb 99\u00a0%") == "a\\x1b[31m\\u202eb 99\u00a0%"
+    assert visible("a\x1b[31m\u202eb 99\u00a0%") == "a\\x1b[31m\\u202eb 99\u00a0%"
 
 
 def test_phones_without_an_address_belong_to_the_only_site() -> None:

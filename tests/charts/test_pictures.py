@@ -23,10 +23,11 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts import overview
 from starface_nb.charts.intervals import _histogram, folded
 from starface_nb.charts.rhythm import _steps
-from starface_nb.charts.scene import harmless, scene
+from starface_nb.charts.scene import scene
 from starface_nb.charts.theme import specification
 from starface_nb.errors import SettingError
 from starface_nb.guide.i18n import LANGUAGES
+from starface_nb.text import visible
 
 PICTURES: list[Callable[..., Any]] = [
     charts.addresses,
@@ -139,13 +140,13 @@ def test_hostile_names_stay_text(case: Diagnosis) -> None:
     ]
     bars = [row for row in rows if "size" in row]
     assert len(bars) == case.intervals.height
-    mine = [row for row in bars if row["label"] == harmless(HOSTILE)]
+    mine = [row for row in bars if row["label"] == visible(HOSTILE)]
     assert len(mine) == case.intervals.filter(pl.col("peer") == "21104.snomd345").height
 
 
 def test_names_that_become_equal_keep_rows_of_their_own(case: Diagnosis) -> None:
-    bad = renamed(renamed(case, "21104.snomd345", "a\x01"), "21106.snomd735", "a\x02")
-    assert {"a\ufffd", "a\ufffd (2)"} < set(scene(bad).phones["label"])
+    bad = renamed(renamed(case, "21104.snomd345", "a\x01"), "21106.snomd735", "a\\x01")
+    assert {"a\\x01", "a\\x01 (2)"} < set(scene(bad).phones["label"])
 
 
 def test_inline_pictures_share_no_id(case: Diagnosis) -> None:
