@@ -159,13 +159,12 @@ class Engine:
     def _new_ip(self, site: SiteState, fault: Fault) -> None:
         self._settle(site)
         site.forget(self.now, "wan_outage", fault.start)
-        site.ip = str(fault.values["new_ip"])
+        site.ip = fault.values["new_ip"]
         site.addresses.append((self.now, site.ip))
 
     def _change_router(self, site: SiteState, fault: Fault) -> None:
         self._settle(site)
-        router = fault.values["router"]
-        assert isinstance(router, Router)  # noqa: S101
+        router: Router = fault.values["router"]
         site.router = router
         site.eras.append((self.now, router))
 

@@ -12,7 +12,7 @@ Row = tuple[float, int, str, str, object, object]
 class Journal:
     """Collects rows, unreachable intervals, lagged intervals and cycles; nothing before the log's start is shown."""
 
-    def __init__(self, pbx_down: Timeline, interval_s: float) -> None:
+    def __init__(self, pbx_down: Timeline[Fault], interval_s: float) -> None:
         self.rows: list[Row] = []
         self.episodes: list[Episode] = []
         self.lags: list[tuple[str, float, float]] = []
@@ -58,9 +58,9 @@ class Journal:
         if site is None:
             return [(t, "packet_loss")]
         found = site.obstacles(t)
-        span = phone.down.at(t)
-        if span:
-            found.append((span[0], str(span[1])))
+        off = phone.down.at(t)
+        if off:
+            found.append(off)
         if phone.holder(t) is None:
             found.append(self._death(phone))
         for timeline, cause in ((site.slow, "latency"), (site.lossy, "packet_loss")):
@@ -81,11 +81,13 @@ class Journal:
             down = self._pbx_down.at(mapping.dies - 1e-3)
             if down:
                 return down[0], "pbx_restart"
-            for timeline in (site.line, site.box, phone.down):
+            for timeline in (site.line, site.box):
                 span = timeline.at(mapping.dies - 1e-3)
                 if span:
-                    kind = span[1] if isinstance(span[1], str) else str(getattr(span[1], "kind", ""))
-                    return span[0], kind
+                    return span[0], span[1].kind
+            off = phone.down.at(mapping.dies - 1e-3)
+            if off:
+                return off
         return mapping.dies, "nat_expiry"
 
     def survive(self, mapping: Mapping | None) -> None:
@@ -127,6 +129,6 @@ def _twin(phone: PhoneState, cause: str, t: float) -> tuple[str, ...]:
     if cause == "router_restart":
         return ("wan_outage",)
     span = site.line.at(t)
-    if cause != "wan_outage" or span is None or not isinstance(span[1], Fault):
+    if cause != "wan_outage" or span is None:
         return ()
     return ("router_restart",) if span[1].end > mapping.dies and not span[1].values.get("new_ip") else ()

@@ -92,7 +92,7 @@ class Prober:
         span = site.lossy.at(t)
         if span is None:
             return False
-        rate = float(getattr(span[1], "values", {}).get("rate", 1.0))
+        rate: float = span[1].values.get("rate", 1.0)
         return self.chance.uniform() < 1.0 - (1.0 - rate) ** 2
 
     def _leap(self, phone: PhoneState, t: float, until: float) -> bool:
@@ -149,8 +149,8 @@ class Prober:
                 continue
             slow = site.slow.at(at) if site is not None else None
             if slow:
-                values = getattr(slow[1], "values", {})
-                low, high = float(values.get("low_ms", 1500)) / 2, float(values.get("high_ms", 5000)) / 2
+                values = slow[1].values
+                low, high = values.get("low_ms", 1500.0) / 2, values.get("high_ms", 5000.0) / 2
                 rtt = self.chance.uniform(low, high) + self.chance.uniform(low, high)  # one way and the other
             else:
                 rtt = self._round_trip(phone)

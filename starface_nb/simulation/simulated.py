@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from starface_nb.simulation.journal import Row
 from starface_nb.simulation.logtext import events_frame, text_lines, with_noise
 from starface_nb.simulation.spec import Router, Scenario
 from starface_nb.simulation.world import SiteState
+
+Local = Callable[[float | None], str | None]
 
 
 @dataclass(frozen=True)
@@ -150,20 +153,19 @@ def _truth(engine: Engine, seed: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _site_truth(engine: Engine, site: SiteState, local: object) -> dict[str, object]:
-    show = local if callable(local) else str
+def _site_truth(engine: Engine, site: SiteState, local: Local) -> dict[str, object]:
     first = site.eras[0][1]
     return {
         "site": site.spec.name, "public_ip": site.addresses[0][1], "addresses": [ip for _, ip in site.addresses],
         **_policy(first), "loss_rate": site.spec.loss_rate,
-        "changes": [{"at": show(t), "T_s": router.timeout_s} for t, router in site.eras[1:]]
-        + [{"at": show(t), "public_ip": ip} for t, ip in site.addresses[1:]],
+        "changes": [{"at": local(t), "T_s": router.timeout_s} for t, router in site.eras[1:]]
+        + [{"at": local(t), "public_ip": ip} for t, ip in site.addresses[1:]],
         "phones": [
             {"peer": p.spec.peer, "user_agent": p.spec.user_agent, "reregister_s": p.spec.reregister_s,
              "expires_s": p.spec.expires_s}
             for p in site.phones
         ],
-        "eras": [_era_truth(engine, site, i, show) for i in range(len(site.eras))],
+        "eras": [_era_truth(engine, site, i, local) for i in range(len(site.eras))],
     }  # fmt: skip
 
 
@@ -177,14 +179,13 @@ def _effective(router: Router) -> float:
     return router.timeout_s if router.unreplied_s is None else router.unreplied_s
 
 
-def _era_truth(engine: Engine, site: SiteState, i: int, local: object) -> dict[str, object]:
+def _era_truth(engine: Engine, site: SiteState, i: int, local: Local) -> dict[str, object]:
     start, router = site.eras[i]
-    show = local if callable(local) else str
     effective = _effective(router)
     mine = [(low, high) for s, timeout, low, high in engine.journal.cycles if s is site and timeout == effective]
     uppers = [high for _, high in mine if high is not None]
     return {
-        "start": show(start) if i else show(0.0), **_policy(router),
+        "start": local(start) if i else local(0.0), **_policy(router),
         "oracle_low_s": round(max((low for low, _ in mine), default=0.0), 1),
         "oracle_high_s": round(min(uppers), 1) if uppers else None,
         "cycles_expired": len(uppers), "cycles_survived": len(mine) - len(uppers),

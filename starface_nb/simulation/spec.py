@@ -4,22 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-FAULT_KINDS = (
-    "wan_outage",
-    "router_restart",
-    "router_change",
-    "power_cut",
-    "pbx_restart",
-    "phone_restart",
-    "phone_offline",
-    "latency",
-    "packet_loss",
-    "blacklisted",
-    "unregister",
-    "reload",
-)
 USER_AGENTS = {
     "snom720": "snom720/8.9.3.80",
     "snomd345": "snomD345/8.9.3.80",
@@ -73,6 +59,9 @@ class Router:
 class Fault:
     """Something that goes wrong between `start` and `end`.
 
+    `kind` is one of `wan_outage`, `router_restart`, `router_change`, `power_cut`, `pbx_restart`, `phone_restart`,
+    `phone_offline`, `latency`, `packet_loss`, `blacklisted`, `unregister`, `reload`.
+
     `site` names the site and `phone` the peer it strikes; a `pbx_restart` and a `reload` strike all. `values` holds
     what only some kinds need: `new_ip` (wan_outage), `low_ms`/`high_ms` (latency), `rate` (packet_loss, 1 = all),
     `router` (router_change: the new `Router`; `keep` true where only the setting was raised), `crash` (pbx_restart).
@@ -83,7 +72,7 @@ class Fault:
     end: float
     site: str | None = None
     phone: str | None = None
-    values: dict[str, object] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +138,6 @@ class Scenario:
         """Return the UTC time of a second of the log."""
         return self.start.astimezone(UTC) + timedelta(seconds=second)
 
-    def change(self, **values: object) -> Scenario:
+    def change(self, **values: Any) -> Scenario:
         """Return a copy with other values."""
-        return replace(self, **values)  # type: ignore[arg-type]
+        return replace(self, **values)

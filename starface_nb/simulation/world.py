@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -14,15 +15,18 @@ from starface_nb.simulation.spec import Fault, Phone, Router, Site
 COMMON_PORT = 5060
 
 
-class Timeline:
+Value = TypeVar("Value")
+
+
+class Timeline(Generic[Value]):
     """Spans of time with a value each; a later one wins where two overlap."""
 
-    def __init__(self, spans: Iterable[tuple[float, float, object]] = ()) -> None:
+    def __init__(self, spans: Iterable[tuple[float, float, Value]] = ()) -> None:
         self.spans = sorted(spans, key=lambda span: span[0])
         self.starts = [span[0] for span in self.spans]
         self.longest = max((end - start for start, end, _ in self.spans), default=0.0)
 
-    def at(self, t: float) -> tuple[float, object] | None:
+    def at(self, t: float) -> tuple[float, Value] | None:
         """Return start and value of the span that covers `t`."""
         i = bisect_right(self.starts, t) - 1
         while i >= 0 and self.starts[i] >= t - self.longest:
@@ -143,7 +147,7 @@ class SiteState:
         self.ip, self.router = spec.public_ip, spec.router
         mine = [f for f in faults if f.site == spec.name]
 
-        def timeline(*kinds: str) -> Timeline:
+        def timeline(*kinds: str) -> Timeline[Fault]:
             return Timeline((f.start, f.end, f) for f in mine if f.kind in kinds)
 
         self.line = timeline("wan_outage")
@@ -168,10 +172,10 @@ class SiteState:
         for timeline in (self.line, self.box, self.blocked):
             span = timeline.at(t)
             if span:
-                kind = str(getattr(span[1], "kind", ""))
-                found.append((span[0], "router_restart" if kind in ("router_change", "power_cut") else kind))
+                start, kind = span[0], span[1].kind
+                found.append((start, "router_restart" if kind in ("router_change", "power_cut") else kind))
                 if kind == "power_cut":
-                    found.append((span[0], "wan_outage"))
+                    found.append((start, "wan_outage"))
         return found
 
     def renew(self, mapping: Mapping, t: float) -> None:
