@@ -57,7 +57,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
 def _refused(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Names) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
-    where = rows["address"].replace(addresses.site_of).to_numpy()
+    where = rows["address"].replace_strict(addresses.site_of, default=UNKNOWN, return_dtype=pl.String).to_numpy()
     times, starts = seconds(rows["time"], story.origin_us), story.losses.start
     counts = np.zeros(len(homes), np.int64)
     here = set(pl.Series(homes, dtype=pl.String).unique().to_list())
