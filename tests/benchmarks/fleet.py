@@ -15,7 +15,7 @@ from pathlib import Path
 
 from starface_nb.fleet import run_fleet
 from starface_nb.simulation import FAMILIES, make, simulate
-from starface_nb.simulation.scenarios import Wish
+from starface_nb.simulation.drawing import Wish
 
 
 def customers(folder: Path, count: int, hours: float) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import starface_nb as sf
 from starface_nb.analysis.compare import Comparison, compare
 from starface_nb.simulation import Router, Scenario, simulate
-from starface_nb.simulation.scenarios import mixture, nat, site
+from starface_nb.simulation.drawing import mixture, nat, site
 
 REPORTING = 2_000_000
 KINDS = ("unfixed", "fixed", "longer")

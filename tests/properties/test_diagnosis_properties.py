@@ -10,7 +10,7 @@ from made_logs import diagnosed, events, log_lines, peer_names, slow, steady, to
 
 from starface_nb.analysis.schemas import CAUSES
 from starface_nb.simulation import FAMILIES, make, simulate
-from starface_nb.simulation.scenarios import Wish
+from starface_nb.simulation.drawing import Wish
 
 NOISE = [
     "",

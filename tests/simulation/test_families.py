@@ -12,7 +12,7 @@ from starface_nb.cli import main
 from starface_nb.commands import simulate as command
 from starface_nb.errors import SettingError
 from starface_nb.simulation import FAMILIES, make, simulate
-from starface_nb.simulation.scenarios import Wish
+from starface_nb.simulation.drawing import Wish
 
 CAUSES_OF = {
     "plain": {"nat_expiry"},
