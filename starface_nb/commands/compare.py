@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
-from starface_nb.commands._shared import add_keepalive_argument, duration
+from starface_nb.commands._shared import add_keepalive_argument, add_time_zone_argument, duration, moment
 from starface_nb.errors import SettingError
 from starface_nb.text import visible
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from starface_nb.analysis.compare import Comparison
 
 DONE, OPEN = 0, 1
-LANGUAGES = ("en", "de", "fr")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "log", metavar="LOG", nargs="+", help="the log before and the log after the change, or one log over both"
     )
     parser.add_argument("--at", metavar="TIME", help="local time of the change, such as 2026-03-13T11:45, for one log")
-    parser.add_argument(
-        "--time-zone", default="Europe/Berlin", metavar="ZONE", help="zone of the logs' times (default: %(default)s)"
-    )
+    add_time_zone_argument(parser)
     add_keepalive_argument(parser)
     parser.add_argument(
         "--keepalive-after",
@@ -37,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the phones' keepalive after the change, where that is what was changed, such as 30s",
     )
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
-    parser.add_argument(
-        "--language", choices=LANGUAGES, default="en", help="language of the text (default: %(default)s)"
-    )
+    parser.add_argument("--language", choices=("en", "de", "fr"), default="en", help="of the text (default: en)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +59,7 @@ def _result(options: argparse.Namespace) -> Comparison:
         )
     if options.at and len(options.log) == 2:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
-    at = moment(options.at, options.time_zone) if options.at else None
+    at = moment(options.at, options.time_zone, "--at") if options.at else None
     cases = [
         sf.diagnose(sf.read_log(log, time_zone=options.time_zone), keepalive_s=options.keepalive) for log in options.log
     ]
@@ -74,20 +67,3 @@ def _result(options: argparse.Namespace) -> Comparison:
     if len(cases) == 2:
         return compare(*cases, keepalive_after_s=after)
     return compare_at(cases[0], at, keepalive_after_s=after)
-
-
-def moment(text: str, zone: str) -> datetime:
-    """Return a time given on the command line, local unless it has an offset.
-
-    Raises
-    ------
-    SettingError
-        It is no time.
-    """
-    try:
-        when = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise SettingError(
-            f"{text!r} is no time.", place="--at", next_step="Write for example 2026-03-13T11:45."
-        ) from None
-    return when if when.tzinfo else when.replace(tzinfo=ZoneInfo(zone))

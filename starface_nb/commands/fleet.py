@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from starface_nb.commands._shared import add_keepalive_argument
+from starface_nb.commands._shared import add_keepalive_argument, add_time_zone_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder with one file or subfolder per customer, or several customers' files and folders",
     )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder of the results")
-    parser.add_argument(
-        "--time-zone",
-        default="Europe/Berlin",
-        metavar="ZONE",
-        help="zone of the logs' local times (default: %(default)s)",
-    )
+    add_time_zone_argument(parser)
     add_keepalive_argument(parser)
     parser.add_argument("--language", choices=("en", "de", "fr"), default="en", help="of the page (default: en)")
     engine = parser.add_mutually_exclusive_group()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from starface_nb.commands._shared import duration
-from starface_nb.errors import SettingError
+from starface_nb.commands._shared import duration, moment
 
 if TYPE_CHECKING:
     from starface_nb.simulation import Scenario
@@ -68,39 +65,16 @@ def scenario(options: argparse.Namespace) -> Scenario:
     """
     from dataclasses import replace
 
+    from starface_nb.reading.clock import zone
     from starface_nb.simulation import make
-    from starface_nb.simulation.scenarios import Wish
+    from starface_nb.simulation.drawing import Wish
 
     made = make(options.family, options.seed, Wish(options.phones, options.hours, options.timeout, options.renewal))
-    zone = zone_of(options.time_zone or made.time_zone)
+    time_zone = zone(options.time_zone or made.time_zone).key
     style = made.style
     if options.date_format:
         style = replace(style, date_format=options.date_format)
     if options.noise is not None:
         style = replace(style, noise=options.noise)
-    start = made.start
-    if options.start:
-        try:
-            start = datetime.fromisoformat(options.start)
-        except ValueError:
-            raise SettingError(
-                f"{options.start!r} is no time.", place="--start", next_step="Write for example 2026-10-24T12:00."
-            ) from None
-        start = start if start.tzinfo else start.replace(tzinfo=zone)
-    return made.change(style=style, start=start, time_zone=str(zone), tech=options.driver or made.tech)
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of a name.
-
-    Raises
-    ------
-    SettingError
-        There is no such zone.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingError(
-            f"There is no time zone {name!r}.", place="--time-zone", next_step="Write for example Europe/Berlin."
-        ) from None
+    start = moment(options.start, time_zone, "--start") if options.start else made.start
+    return made.change(style=style, start=start, time_zone=time_zone, tech=options.driver or made.tech)

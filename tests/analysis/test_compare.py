@@ -164,7 +164,13 @@ def test_the_command_compares_two_logs(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--at", "soon"], [str(FIXED), "--at", "2026-03-13T11:45"], [str(FIXED), str(FIXED)]]
+    "wrong",
+    [
+        ["--at", "soon"],
+        ["--at", "2026-03-13T11:45", "--time-zone", "Nowhere/Land"],
+        [str(FIXED), "--at", "2026-03-13T11:45"],
+        [str(FIXED), str(FIXED)],
+    ],
 )
 def test_wrong_use_gets_a_clear_message(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(FIXED), *wrong]) == 2
