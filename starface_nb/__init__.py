@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from starface_nb import analysis, cases, charts, fleet, guide, panels, report, samples, simulation
+    from starface_nb import analysis, cases, charts, fleet, guide, panels, privacy, report, samples, simulation
     from starface_nb.analysis import Settings, compare, diagnose
     from starface_nb.reading import read_log
 
@@ -28,6 +28,7 @@ __all__ = [
     "fleet",
     "guide",
     "panels",
+    "privacy",
     "read_log",
     "report",
     "samples",

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from starface_nb.analysis.settings import Settings
@@ -32,8 +33,9 @@ def examine_all(
     """
     from distributed import as_completed
 
+    run = token_hex(4)  # somebody else's fleet on the same cluster may have a customer of that name
     futures = {
-        client.submit(work, str(customer.path.resolve()), settings, time_zone, key=f"examine-{slug}", pure=False): slug
+        client.submit(work, str(customer.path.resolve()), settings, time_zone, key=f"examine-{slug}-{run}"): slug
         for slug, customer in customers.items()
     }
     done = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]

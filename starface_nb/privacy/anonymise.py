@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.cases.record import write_atomically
 from starface_nb.errors import InputError, SettingError
+from starface_nb.files import replacing
 from starface_nb.privacy.lines import identities, understood
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter, kept
@@ -227,19 +227,16 @@ def _write(path: Path, written: list[_Written]) -> None:
 
 
 def _write_file(path: Path, content: bytes, last: datetime | None) -> None:
-    write_atomically(path, content)
+    with replacing(path) as file:
+        file.write(content)
     if last:  # lines without a year are dated by the file's time
         os.utime(path, (last.timestamp() + 1,) * 2)
 
 
 def _write_zip(path: Path, files: list[tuple[str, bytes, datetime | None]]) -> None:
-    import io
-
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content, last in files:
             when = (last or datetime(1980, 1, 1, tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=2)
             info = zipfile.ZipInfo(f"{_INSIDE_ZIP}/{name}", when.timetuple()[:6])
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, content)
-    write_atomically(path, buffer.getvalue())
