@@ -145,7 +145,7 @@ def estimate_timeout(
     share = np.clip((threshold - left) / (right - left), 0.0, 1.0)
     below = float((mass * share).sum()) / total
     if outside >= 0.5 * total or mass.sum() <= 0:
-        bound = _lower_bound(low[~np.isfinite(high)], slop, level)
+        bound = longest_outlived(low[~np.isfinite(high)], slop, level)
         return TimeoutEstimate(bound, np.inf, level, below, threshold, 0, int(expired.sum()), int((~expired).sum()))
     first, last = _densest(where, right - left, level)
     bracket = float(left[first]) if first else 0.0, float(right[last])
@@ -192,7 +192,7 @@ def _densest(mass: Floats, width: Floats, level: float) -> tuple[int, int]:
     return int(order[:enough].min()), int(order[:enough].max())
 
 
-def _lower_bound(survived: Floats, slop: float, level: float) -> float:
+def longest_outlived(survived: Floats, slop: float, level: float) -> float:
     """Return a bound that is wrong only if several cycles had a renewal nobody saw."""
     if not len(survived):
         return 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from starface_nb.analysis.causes import BLIP_S, CODE, SLOW_S, Facts, name_causes
 from starface_nb.analysis.cycles import SHORTEST_TURN, Cycles, Exposure
 from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
-from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout
+from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout, longest_outlived
 from starface_nb.analysis.story import Bools, Floats, Ints, Story
 from starface_nb.analysis.together import Surface
 
@@ -125,8 +125,23 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
         ]
         same = [i for i in range(len(site.changes)) if _alike(site.eras[i], site.eras[i + 1])]
         if not same:
-            return
+            return _carry_rule(context, site, evidence)
         del site.changes[same[0]]
+
+
+def _carry_rule(context: Context, site: SiteView, evidence: Evidence) -> None:
+    """Let eras without expiry profit from the renewal rule that another era of the same router has proven.
+
+    Where only registrations renew, whole periods between them were outlived, not only the silence between two probes.
+    """
+    if not any(era.renewed_by == "registration" for era in site.eras):
+        return
+    for era in site.eras:
+        if era.verdict == "no_expiry_seen":
+            survived = evidence.between(era.start, era.end).s_idle
+            floor = longest_outlived(survived, context.story.slop, context.story.settings.level)
+            era.renewed_by = "registration"
+            era.estimate = replace(era.estimate, low=max(era.estimate.low, floor))
 
 
 def _alike(one: Era, other: Era) -> bool:

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if as_pdf or options.pdf:
         written.append(_write(target.with_suffix(".pdf"), to_pdf(page)))
     print(f"Report written: {', '.join(str(path) for path in written)}", file=sys.stderr)
-    return int(any(finding.severity in ("action", "warning") for finding in found.findings))
+    return int(any(finding.severity == "action" for finding in found.findings))
 
 
 def _check(target: Path) -> None:
