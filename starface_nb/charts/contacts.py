@@ -22,9 +22,7 @@ def addresses(s: Scene) -> Picture:
     counts = {k: moves.filter(pl.col("what") == k).height for k in kinds}
     most = moves.group_by("label").len().sort("len", "label", descending=[True, False])["label"].head(_MOST_ROWS)
     order = [label for label in s.phones["label"] if label in set(most)]
-    shown = moves.filter(pl.col("label").is_in(order)).sort("at", "label")
-    every = -(-shown.height // _MOST_POINTS)
-    shown = shown.gather_every(every) if every > 1 else shown
+    shown, some = s.thinned(moves.filter(pl.col("label").is_in(order)).sort("at", "label"), _MOST_POINTS)
     palette = [INK, COLOURS["nat_expiry"], COLOURS["wan_outage"], COLOURS["latency"]]
     used = [k for k in kinds if counts[k]]
     legend = alt.Legend(title=None, orient="top")
@@ -60,7 +58,6 @@ def addresses(s: Scene) -> Picture:
         if hidden
         else ""
     )
-    some = tr("one mark in {n} is drawn", n=tr.number(every)) if every > 1 else ""
     return dressed(chart, title, tr("a phone that registers from a new port had lost its NAT entry"), note, some)
 
 
@@ -101,9 +98,8 @@ def rtt(s: Scene) -> Picture:
         what=pl.col("kind").cast(pl.String).replace_strict(words, return_dtype=pl.String),
     )
     data = data.sort("at", "label")
-    every = max(1, -(-data.height // _MOST_POINTS))
     late = data.filter(pl.col("what") == words["lagged"]).height
-    shown = data.gather_every(every) if every > 1 else data
+    shown, some = s.thinned(data, _MOST_POINTS)
     scale = alt.Scale(domain=list(words.values()), range=[ACCENT, COLOURS["nat_expiry"]])
     legend = alt.Legend(title=None, orient="top")
     y = alt.Y(
@@ -142,5 +138,4 @@ def rtt(s: Scene) -> Picture:
     answers = tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height)
     title = answers + ", " + tr.count("{n} late", "{n} late", late)
     note = tr("the log names a round-trip time only when a phone changes its state")
-    some = tr("one mark in {n} is drawn", n=tr.number(every)) if every > 1 else ""
     return dressed(alt.layer(points, rule, text).properties(width=WIDTH - 60, height=260), title, note, some)

@@ -149,8 +149,7 @@ def fold(s: Scene) -> Picture:
     tr = s.tr
     scale = alt.Scale(domain=[0, max(keepalive, 0.1)], nice=False, clamp=True)
     x = alt.X("age:Q", scale=scale, axis=alt.Axis(title=tr("minutes since the phone's last renewal"), tickCount=13))
-    down = alt.Scale(domain=[s.begin.isoformat(), s.until.isoformat()], reverse=True, nice=False)
-    y = alt.Y("begin:T", scale=down, axis=s.time_axis())
+    y = s.y_time("begin")
     if data.height > _MOST_POINTS:
         marks = overview.folded(s, data, keepalive, x, y)
     else:

@@ -43,8 +43,7 @@ def cycles(case: Diagnosis, site: str | None = None, language: str = "en", windo
         scale=alt.Scale(type="sqrt", domain=[0, top], nice=False),
         axis=alt.Axis(title=tr("minutes since the renewal"), values=_MINUTES, format="~r"),
     )
-    down = alt.Scale(domain=[s.begin.isoformat(), s.until.isoformat()], reverse=True, nice=False)
-    y = alt.Y("at:T", scale=down, axis=s.time_axis())
+    y = s.y_time("at")
     words = [tr("expired: the timeout lies inside"), tr("survived: the timeout is longer")]
     colour = alt.Color(
         "what:N",
@@ -103,8 +102,8 @@ def _brackets(s: Scene) -> tuple[pl.DataFrame, int]:
         "end", "peer"
     )
     told = mine.filter(pl.col("outcome") != "excluded")
-    if told.height > _MOST_CYCLES:
-        told = told.gather_every(-(-told.height // _MOST_CYCLES))
+    left_out = mine.height - told.height
+    told, _ = s.thinned(told, _MOST_CYCLES)
     text = [bracket(s.tr, low, high) for low, high in told.select("lower_s", "upper_s").iter_rows()]
     data = told.select(
         plain("peer").alias("peer"),
@@ -115,7 +114,7 @@ def _brackets(s: Scene) -> tuple[pl.DataFrame, int]:
         what=pl.col("outcome").cast(pl.String),
         text=pl.Series(text, dtype=pl.String),
     )
-    return data, mine.height - mine.filter(pl.col("outcome") != "excluded").height
+    return data, left_out
 
 
 def _longest(s: Scene, data: pl.DataFrame) -> float:

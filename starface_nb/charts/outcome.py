@@ -10,7 +10,7 @@ import polars as pl
 from starface_nb.analysis.compare import Comparison, Side
 from starface_nb.charts.overview import bracket
 from starface_nb.charts.scene import plain, table
-from starface_nb.charts.theme import COLOURS, TEXT, WIDTH, Picture, dressed
+from starface_nb.charts.theme import COLOURS, HEADER, TEXT, WIDTH, Picture, dressed
 from starface_nb.guide.causes import cause_name
 from starface_nb.guide.i18n import Translator, translator
 from starface_nb.text import visible
@@ -55,9 +55,8 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
         long.mark_text(**words).encode(text="text:N"),
         data=table(pl.DataFrame(rows, schema=_SIDE, orient="row")),
     )
-    header = alt.Header(title=None, labelAnchor="start", labelOrient="top", labelFontWeight="bold", labelPadding=3)
     chart = chart.properties(width=WIDTH - 80, height=alt.Step(20))
-    chart = chart.facet(row=alt.Row("site:N", header=header), spacing=14)
+    chart = chart.facet(row=alt.Row("site:N", header=alt.Header(**HEADER)), spacing=14)
     named = {
         "fixed": tr("fixed"),
         "improved": tr("improved"),

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from starface_nb.charts.scene import Scene, picture, table
-from starface_nb.charts.theme import ACCENT, INK, WIDTH, Picture, dressed
+from starface_nb.charts.theme import ACCENT, HEADER, INK, WIDTH, Picture, dressed
 
 _MOST_SITES = 8
 _MOST_STEPS = 3000
@@ -35,9 +35,8 @@ def simultaneity(s: Scene) -> Picture:
         x2="until:T", y=alt.value(0), y2=alt.value("height"), tooltip=tip
     )
     most = alt.Chart().mark_rule(color=INK, strokeDash=[4, 3]).encode(y="max(phones):Q")
-    header = alt.Header(title=None, labelAnchor="start", labelOrient="top", labelFontWeight="bold", labelPadding=3)
     chart = alt.layer(area, hover, most, data=table(data)).properties(width=WIDTH - 60, height=64)
-    chart = chart.facet(row=alt.Row("name:N", header=header), spacing=12).resolve_scale(y="independent")
+    chart = chart.facet(row=alt.Row("name:N", header=alt.Header(**HEADER)), spacing=12).resolve_scale(y="independent")
     left = sizes.height - shown.height
     note = (
         tr.count("{n} site with fewer losses is not shown", "{n} sites with fewer losses are not shown", left)

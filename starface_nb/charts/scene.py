@@ -106,6 +106,18 @@ class Scene:
         scale = alt.Scale(domain=[_stamp(self.begin), _stamp(self.until)], nice=False)
         return alt.X(f"{field}:T", scale=scale, axis=self.time_axis())
 
+    def y_time(self, field: str) -> alt.Y:
+        """Return the y channel over the window, time running down."""
+        scale = alt.Scale(domain=[self.begin.isoformat(), self.until.isoformat()], reverse=True, nice=False)
+        return alt.Y(f"{field}:T", scale=scale, axis=self.time_axis())
+
+    def thinned(self, frame: pl.DataFrame, most: int) -> tuple[pl.DataFrame, str]:
+        """Return every n-th row so that at most `most` are left, and a note that says so where rows are left out."""
+        every = -(-frame.height // most)
+        if every <= 1:
+            return frame, ""
+        return frame.gather_every(every), self.tr("one mark in {n} is drawn", n=self.tr.number(every))
+
     @property
     def moment(self) -> str:
         """The language's format for a moment in a tooltip."""

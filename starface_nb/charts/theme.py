@@ -26,6 +26,9 @@ TEXT: dict[str, Any] = {"color": alt.ExprRef(_READABLE), "fontSize": 11}
 SMALL = {**TEXT, "fontSize": 10}
 HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
 """How words inside a picture look: as readable as the axes on whatever background the theme gives."""
+HEADER: dict[str, Any] = {
+    "title": None, "labelAnchor": "start", "labelOrient": "top", "labelFontWeight": "bold", "labelPadding": 3,
+}  # fmt: skip
 
 # Okabe and Ito's palette (Color Universal Design, 2008), grey for what is not decided.
 COLOURS = {
