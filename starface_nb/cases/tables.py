@@ -118,7 +118,8 @@ class Table:
         rest = f"<p>{escape(self.rest)}</p>" if self.rest else ""
         if self.frame.is_empty():
             return rest
-        sides = [f'style="text-align:{"right" if n in self.numbers else "left"}"' for n in self.frame.columns]
+        left, right = 'style="text-align:left"', 'style="text-align:right;white-space:nowrap"'
+        sides = [right if name in self.numbers else left for name in self.frame.columns]
         head = "".join(f"<th {side}>{escape(n)}</th>" for n, side in zip(self.frame.columns, sides, strict=True))
         body = "".join(
             "<tr>" + "".join(f"<td {side}>{escape(t)}</td>" for t, side in zip(row, sides, strict=True)) + "</tr>"

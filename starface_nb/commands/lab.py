@@ -22,8 +22,7 @@ SERVER = (
     "--ServerApp.answer_yes=True",
     "--ServerApp.log_level=ERROR",
     "--KernelManager.transport_encryption=auto",  # other users of the machine can see local TCP
-    "--LabApp.news_url=None",  # nothing is fetched from anywhere
-    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab_settings'}",  # neither news nor updates from anywhere
     *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # a container's only user
 )
 

@@ -53,6 +53,7 @@ def test_runs_all_and_draws(entry: dict[str, Any], copies: Path, open_notebook: 
     assert notebook.pictures() == []
     notebook.run_all()
     drawn(notebook, entry["pictures"])
+    assert notebook.page.get_by_text("Jupyter news").count() == 0
     assert notebook.page.locator(".jp-OutputArea .jupyter-widgets").count() >= entry["widgets"]
     counts = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()  # off screen, too
     assert [text.strip() for text in counts] == [f"[{n}]:" for n in range(1, len(counts) + 1)]
