@@ -126,7 +126,17 @@ def test_package_files_stay_short():
 
 @pytest.mark.parametrize("statement", ["import starface_nb", "import starface_nb.cli"])
 def test_importing_the_package_loads_nothing_heavy(statement):
-    heavy = ("altair", "babel", "distributed", "ipywidgets", "jinja2", "jupyterlab", "numpy", "polars", "ahocorasick_rs")
+    heavy = (
+        "altair",
+        "babel",
+        "distributed",
+        "ipywidgets",
+        "jinja2",
+        "jupyterlab",
+        "numpy",
+        "polars",
+        "ahocorasick_rs",
+    )
     code = f"{statement}\nimport sys\nprint([m for m in {heavy!r} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert answer.stdout.strip() == "[]"
