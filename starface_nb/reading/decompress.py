@@ -8,6 +8,7 @@ import lzma
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, cast
 
 from backports import zstd
@@ -15,8 +16,9 @@ from isal import igzip_lib
 
 from starface_nb.reading.limits import Account, DamagedError
 
-BLOCK = 1 << 20
-_AHEAD = 3  # blocks
+BLOCK = 1 << 18  # larger ones are given back to the system each time: a page fault per 4 KiB
+_BATCH = 4  # blocks
+_AHEAD = 2  # batches
 ISAL_ERROR = cast(type[Exception], igzip_lib.IsalError)
 _XZ_MEMORY = 256 << 20  # a hostile header may ask for gigabytes; xz -9 needs 65 MiB
 
@@ -73,7 +75,7 @@ def decompressed(kind: str, blocks: Blocks, place: str, account: Account, remark
     Yields
     ------
     bytes
-        At most 1 MiB each.
+        At most 256 KiB each.
 
     Raises
     ------
@@ -152,7 +154,22 @@ def _recoded(codec: str, blocks: Blocks) -> Blocks:
 def ahead(blocks: Blocks) -> Blocks:
     """Yield the blocks, the next ones being made in another thread meanwhile, so that both cores work."""
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        pending = deque(pool.submit(next, blocks, b"") for _ in range(_AHEAD))
-        while block := pending.popleft().result():
-            pending.append(pool.submit(next, blocks, b""))
-            yield block
+        pending = deque(pool.submit(_batch, blocks) for _ in range(_AHEAD))
+        while True:
+            batch, error = pending.popleft().result()
+            pending.append(pool.submit(_batch, blocks))
+            yield from batch
+            if error:
+                raise error
+            if not batch:
+                return
+
+
+def _batch(blocks: Blocks) -> tuple[list[bytes], BaseException | None]:
+    """Return a few blocks (a hand-over costs as much as scanning one), and the error that ended them early."""
+    batch: list[bytes] = []
+    try:
+        batch.extend(islice(blocks, _BATCH))
+    except BaseException as error:
+        return batch, error
+    return batch, None

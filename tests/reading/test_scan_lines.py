@@ -52,6 +52,20 @@ def test_stretches_of_a_plain_file_join_without_seam(tmp_path_factory, pieces: l
     assert (hits.bytes, hits.head, hits.tail) == (len(text), text, text)
 
 
+@given(st.lists(PIECES, max_size=60), st.integers(1, 90), st.integers(20, 60))
+def test_lines_longer_than_the_buffer(pieces: list[bytes], step: int, room: int) -> None:
+    text = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "ROOM", room)
+        scanner = Scanner(Needles(NEEDLES), Account(Limits(max_line=16)), "x")
+        for at in range(0, len(text), step):
+            scanner.feed(text[at : at + step])
+        found = scanner.finish()
+    wanted = [(at, number, line[:16]) for at, number, line in expected(text)]
+    assert list(zip(found.offset, found.line, found.lines, strict=True)) == wanted
+    assert found.lines_total == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
+
+
 def test_many_candidates_in_a_block_and_few_give_the_same_numbers(tmp_path: Path) -> None:
     for every in (1, 3, 5000):
         text = log(30_000, every=every)
@@ -64,7 +78,13 @@ def test_many_candidates_in_a_block_and_few_give_the_same_numbers(tmp_path: Path
 def test_giant_line_loses_no_other_line(tmp_path: Path, where: str) -> None:
     size = 10 << 20
     filler = bytearray(b"x" * size)
-    at = {"first": 0, "middle": size // 2, "end": size - 8, "straddling": 1_179_640, "none": None}[where]
+    at = {
+        "first": 0,
+        "middle": size // 2,
+        "end": size - 8,
+        "straddling": lines.ROOM + (2 << 16) - len(log(300)) - 4,
+        "none": None,
+    }[where]
     if at is not None:
         filler[at : at + 8] = b" is now "
     text = log(300) + bytes(filler) + b"\n" + log(300, seed=2)
