@@ -34,10 +34,14 @@ class Needles:
     def __init__(self, needles: Sequence[bytes]) -> None:
         if not needles or any(not n or b"\n" in n for n in needles):
             raise ValueError("needles must be non-empty and hold no newline")
+        split = [(needle[: (at := _rarest(needle))], needle[at:]) for needle in needles]
+        split.sort(
+            key=lambda parts: [byte & 15 for byte in parts[1][:_WINDOW]]
+        )  # the prefilter's buckets overlap least
         self.needles = tuple(needles)
         self.longest = max(len(n) for n in needles)
-        self._before = [needle[: _rarest(needle)] for needle in needles]
-        rest = [needle[len(before) :] for needle, before in zip(needles, self._before, strict=True)]
+        self._before = [before for before, _ in split]
+        rest = [rest for _, rest in split]
         self._find = BytesAhoCorasick(rest, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
     def spans(self, buffer: bytearray, view: memoryview, begin: int, end: int) -> list[tuple[int, int]]:
