@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 
+from starface_nb.analysis.adoption import adopt
 from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.evidence import evidence_json
@@ -53,19 +55,28 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     rows = by_peer(states, peers["peer"])
     raw = unreachable_intervals(rows)
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
+
+    def understand(homes: list[str]) -> tuple[Context, list[SiteView]]:
+        story = tell(states, rows, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)), log.last)
+        context = survey(story, states, rows, raw, addresses)
+        views = site_views(context, homes, peers["trunk"].to_numpy())
+        for view in views:
+            reason(context, view)
+        return context, views
+
     homes = phone_homes(peers, addresses)
-    story = tell(states, rows, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)), log.last)
-    context = survey(story, states, rows, raw, addresses)
-    views = site_views(context, homes, peers["trunk"].to_numpy())
-    for view in views:
-        reason(context, view)
+    context, views = understand(homes)
+    adopted = adopt(context, views, homes)
+    if adopted != homes:
+        context, views = understand(adopted)
     intervals = intervals_frame(context, views, raw, peers, addresses)
     phones = phones_frame(peers, addresses, intervals, context, log)
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
     only = next(iter(addresses.members)) if len(addresses.members) == 1 else None
-    found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only))
+    joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
+    found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only, joined))
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import polars as pl
@@ -32,6 +32,7 @@ class Results:
     eras: pl.DataFrame
     sites: pl.DataFrame
     attached_to: str | None
+    adopted: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_findings(results: Results) -> tuple[Finding, ...]:
@@ -48,7 +49,8 @@ def find_findings(results: Results) -> tuple[Finding, ...]:
 def _main_sites(results: Results) -> list[dict[str, object]]:
     """Return the sites once each: attached phones have a row, but no findings of their own."""
     rows = list(results.sites.iter_rows(named=True))
-    return [row for row in rows if results.attached_to is None or row["site"] != UNKNOWN]
+    elsewhere = results.attached_to is not None or not (set(results.eras["site"]) & {UNKNOWN})
+    return [row for row in rows if not elsewhere or row["site"] != UNKNOWN]
 
 
 def _losses(results: Results, site: dict[str, object]) -> pl.DataFrame:
@@ -72,6 +74,8 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
         attached = results.phones.filter((pl.col("site") == UNKNOWN) & ~pl.col("trunk")).height
         if attached:
             yield Finding("attached", "info", results.attached_to, {"phones": attached, "site": results.attached_to})
+    for site, phones in sorted(results.adopted.items()):
+        yield Finding("adopted", "info", site, {"phones": phones, "site": site})
     if log.unparsed.height:
         yield Finding("unparsed", "warning", None, {"lines": log.unparsed.height})
     for note in log.notes:

@@ -9,7 +9,7 @@ import polars as pl
 
 from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.reasoning import Context, Era, SiteView
-from starface_nb.analysis.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, SITES
+from starface_nb.analysis.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
 from starface_nb.analysis.sites import UNKNOWN, Addresses
 from starface_nb.analysis.story import Bools, Floats, Ints
 from starface_nb.frames import UTC_TIME
@@ -164,4 +164,25 @@ def sites_frame(context: Context, views: list[SiteView], addresses: Addresses) -
                     **_bracket(last),
                     "recommended_timeout_s": context.story.settings.recommended_timeout_s,
                 })  # fmt: skip
-    return SITES.frame(rows).sort("site")
+    return _one_row_each(SITES.frame(rows)).sort("site")
+
+
+def _one_row_each(sites: pl.DataFrame) -> pl.DataFrame:
+    """Join the rows of phones without an address that were attached to several sites, by what holds for all of them."""
+    if sites["site"].is_unique().all():
+        return sites
+    open_ended, agree = pl.col("high_s").is_null().any(), pl.col("verdict").n_unique() == 1
+    joined = sites.group_by("site", maintain_order=True).agg(
+        pl.col("phones", "cycles_expired", "cycles_survived", "cycles_excluded").sum(),
+        pl.col("addresses").first(),
+        pl.col("eras", "changed_at").max(),
+        pl.col("low_s", "level", "probability_too_short").min(),
+        pl.when(~open_ended).then(pl.col("high_s").max()).alias("high_s"),
+        pl.when(agree).then(pl.col("verdict").first()).otherwise(pl.lit("undetermined", VERDICT)).alias("verdict"),
+        pl.when(pl.col("renewed_by").n_unique() == 1)
+        .then(pl.col("renewed_by").first())
+        .otherwise(pl.lit("undetermined", RENEWER))
+        .alias("renewed_by"),
+        pl.col("recommended_timeout_s").first(),
+    )
+    return SITES.check(joined.with_columns(((pl.col("low_s") + pl.col("high_s")) / 2).alias("estimate_s")))

@@ -1,0 +1,47 @@
+"""Phones without any address line in a log of several sites: whose timeout do their losses fit?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from starface_nb.analysis.reasoning import Context, SiteView, era_bounds, pick
+from starface_nb.analysis.sites import UNKNOWN
+
+ENOUGH_FITS = 4
+"""Losses of a phone that must fall into a site's cell before the phone is judged with it."""
+
+FITTING = 0.6
+"""Share of the phone's measurable losses that must."""
+
+RIVAL = 0.5
+"""Share of those that may fit another site as well."""
+
+
+def adopt(context: Context, views: list[SiteView], homes: list[str]) -> list[str]:
+    """Return the homes with phones of unknown address given to the one site whose timeout their losses fit.
+
+    By chance a loss falls into a cell of one or two probing intervals about once in thirty times.
+    """
+    strangers = next((view for view in views if view.name == UNKNOWN), None)
+    hosts = [view for view in views if view.name != UNKNOWN and any(era.expires for era in view.eras)]
+    if strangers is None or not hosts:
+        return homes
+    story, use = context.story, strangers.losses
+    best, start, phone, slop = pick(context, use), story.losses.start[use], story.losses.phone[use], story.slop
+    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
+    # Longer than a period: a renewal between went unseen, so that the age says nothing.
+    measured = best.locked & (best.upper > best.lower) & (best.upper <= 1.06 * period + 60.0)
+    fits = []
+    for host in hosts:
+        low, high, expires = era_bounds(host, best, start)
+        fits.append(measured & expires & (best.lower < high + slop) & (best.upper > low - slop))
+    found = list(homes)
+    for stranger in strangers.phones:
+        mine = phone == stranger
+        counts = np.array([int(fit[mine].sum()) for fit in fits])
+        order = np.argsort(-counts, kind="stable")
+        first, second = counts[order[0]], counts[order[1]] if len(order) > 1 else 0
+        enough = first >= ENOUGH_FITS and first >= FITTING * int(measured[mine].sum())
+        if enough and second <= RIVAL * first:
+            found[stranger] = hosts[order[0]].name
+    return found
