@@ -110,8 +110,12 @@ def test_an_answer_survives_closing_and_reopening(lab: Lab, open_notebook: Open)
     notebook.page.get_by_label("Note").fill("asked by phone")
     notebook.page.get_by_label("Note").press("Tab")
     expect(notebook.page.locator(".sfnb").first).to_contain_text("Saved.")
-    kept = case.answers.reload().all()
-    assert "asked by phone" in [entry["note"] for entry in kept.values()]
+    for _ in range(80):
+        notes = [entry["note"] for entry in case.answers.reload().all().values()]
+        if "asked by phone" in notes:
+            break
+        time.sleep(0.25)
+    assert notes == ["asked by phone"]
     again = open_notebook("a customer/01_checklist.ipynb")
     again.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     again = open_notebook("a customer/01_checklist.ipynb")
