@@ -1,5 +1,6 @@
 """What holds for every log: intervals, and what must not change the diagnosis."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -28,10 +29,11 @@ NOISE = [
 
 @st.composite
 def simulated(draw):
-    """The lines of a simulated customer's log."""
+    """The lines of a simulated customer's log, dated with the year so that they can be moved."""
     family = draw(st.sampled_from(sorted(FAMILIES)))
     seed = draw(st.integers(0, 5000))
-    made = simulate(make(family, seed, Wish(hours=10.0)), seed)
+    scenario = make(family, seed, Wish(hours=10.0))
+    made = simulate(replace(scenario, style=replace(scenario.style, date_format="iso")), seed)
     return made.log_text.splitlines()
 
 
@@ -130,10 +132,9 @@ def test_a_simulated_customer_survives_noise_and_rotation(lines, data):
 @given(simulated(), st.integers(1, 500))
 def test_a_simulated_customer_is_the_same_in_other_weeks(lines, weeks):
     def moved(line):
-        try:
-            time = datetime.fromisoformat(line[1:20]) + timedelta(weeks=weeks)
-        except ValueError:
+        if not line.startswith("[2"):
             return line
+        time = datetime.fromisoformat(line[1:20]) + timedelta(weeks=weeks)
         return f"[{time:%Y-%m-%d %H:%M:%S}{line[20:]}"
 
     shift = timedelta(weeks=weeks).total_seconds()
