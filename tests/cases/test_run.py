@@ -51,7 +51,7 @@ def test_run_writes_executed_copies_and_the_report(
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_every_notebook_runs_on_another_log_in_time(tmp_path: Path, log: Path) -> None:
+def test_every_notebook_runs_on_another_log(tmp_path: Path, log: Path) -> None:
     from starface_nb.cases import copy_notebooks, open_case
 
     case = open_case(log, folder=tmp_path / "case", keepalive_minutes=30)
