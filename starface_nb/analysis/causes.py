@@ -92,7 +92,7 @@ class Facts:
     spread: Floats
     period: Floats
     outlives: Floats
-    shows_ports: bool
+    shows_ports: Bools
     window: float
     log_end: float
     at_risk: Ints
@@ -119,8 +119,7 @@ class Facts:
 def name_causes(facts: Facts) -> None:
     """Fill `cause`, `confidence`, `reason`, `together` and `event` of the facts."""
     ending = facts.renewed | facts.inherited | np.isinf(facts.end)
-    if not facts.shows_ports:
-        ending |= facts.end - facts.start > BLIP_S
+    ending |= ~facts.shows_ports & (facts.end - facts.start > BLIP_S)
     nat = facts.fits & ending & ~facts.after_pbx_start
     nat |= _shared_deaths(facts, nat) & ~facts.after_pbx_start
     free = ~nat & ~facts.after_pbx_start
@@ -249,7 +248,7 @@ def _singles(facts: Facts, single: Bools) -> None:
     length = np.minimum(facts.end, facts.log_end) - facts.start
     closed = np.isfinite(facts.end)
     late = (facts.lagged_near > 0) | (facts.rtt >= SLOW_S) | facts.slow_before
-    hard = facts.renewed & (facts.registered | (length > BLIP_S) | (not facts.shows_ports))
+    hard = facts.renewed & (facts.registered | (length > BLIP_S) | ~facts.shows_ports)
     blip = single & closed & ~facts.registered & (length <= BLIP_S)
     stayed = single & closed & ~hard & ~blip
     _set(facts, stayed, "wan_outage", 0.5, 15)

@@ -25,11 +25,11 @@ CONTRADICTION = -3.9
 IMMUNE = 0.25
 """Share of phones that a short timeout does not touch: re-REGISTER more often, or have a keepalive of their own."""
 
-LOCKSTEP = 0.002
+LOCKSTEP = 0.03
 """Share of faulty phones that by themselves fail at the same age of their registration again and again."""
 
-UNSTEADY = 2.0
-"""What a phone may weigh at most whose renewals keep no rhythm: it boots rather than renews."""
+RHYTHM = (-15.0, 3.0)
+"""What a phone's returns may weigh: at its own renewals as after an expiry, or whenever a fault is over."""
 
 CHANGE_PENALTY = 14.0
 """What a change must gain in log-likelihood, for its two ends and its moment."""
@@ -43,8 +43,8 @@ class Evidence:
 
     Attributes
     ----------
-    phone, born, lower, upper, weight : per candidate loss: phone, start of its cycle, bracket in seconds, its share in
-        the evidence of one moment, trust in its beginning
+    phone, born, lower, upper, weight, trust, rhythm : per candidate loss: phone, start of its cycle, bracket in
+        seconds, its share in the evidence of one moment, trust in its beginning, log-odds that a renewal ended it
     s_phone, s_born, s_idle, s_count, s_reach : per cycle: phone, start, surely outlived seconds, number of cycles like
         it, seconds outlived if the phone kept to its period
     """
@@ -55,6 +55,7 @@ class Evidence:
     upper: Floats
     weight: Floats
     trust: Floats
+    rhythm: Floats
     s_phone: Ints
     s_born: Floats
     s_idle: Floats
@@ -67,6 +68,7 @@ class Evidence:
         b = (self.s_born >= start) & (self.s_born < end)
         return Evidence(
             self.phone[a], self.born[a], self.lower[a], self.upper[a], self.weight[a], self.trust[a],
+            self.rhythm[a],
             self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b], self.s_reach[b],
         )  # fmt: skip
 
@@ -113,7 +115,7 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
     edges = moments if len(moments) <= MOST_BINS else np.quantile(moments, np.linspace(0, 1, MOST_BINS))
     part = Evidence(
         evidence.phone[mine], evidence.born[mine], evidence.lower[mine], evidence.upper[mine],
-        evidence.weight[mine], evidence.trust[mine],
+        evidence.weight[mine], evidence.trust[mine], evidence.rhythm[mine],
         evidence.s_phone[survived], evidence.s_born[survived], evidence.s_idle[survived], evidence.s_count[survived],
         evidence.s_reach[survived],
     )  # fmt: skip
@@ -155,21 +157,23 @@ def _moment(edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[flo
 
 
 def probability_expiring(
-    evidence: Evidence, phones: int, low: float, high: float, prior: float, steady: Bools, shares: bool
+    evidence: Evidence, phones: int, low: float, high: float, prior: float, shares: bool
 ) -> float:
     """Return the probability that bindings of this site expire inside the bracket, phones weighed one by one.
 
     A phone may be untouched by a short timeout, and one phone may fail in lockstep by itself; so a single regular
-    phone among many that show nothing proves no timeout of the router, and a phone that is not `steady` in its renewals
-    proves little. Where ports are shared, phones answer over others' bindings and contradict nothing.
+    phone among many that show nothing proves no timeout of the router, and one that returns when it likes, not at its
+    next renewal, proves little. Where ports are shared, phones answer over others' bindings and contradict nothing.
     """
     inside = (evidence.lower < high) & (evidence.upper > low)
     matches = np.bincount(evidence.phone[inside], evidence.weight[inside], minlength=phones)
     outlived = evidence.s_reach >= high
     against = np.bincount(evidence.s_phone[outlived], evidence.s_count[outlived], minlength=phones)
     against = np.where(shares & (matches > 0), 0, against)
-    ratio = np.logaddexp(np.log1p(-IMMUNE) + MATCH * matches + CONTRADICTION * against, np.log(IMMUNE))
+    rhythm = np.bincount(evidence.phone[inside], evidence.rhythm[inside], minlength=phones) * (not shares)
     cells = 60.0
-    ratio = np.minimum(ratio, np.where(steady | shares, np.log(cells / LOCKSTEP), UNSTEADY))
+    touched = np.minimum(MATCH * matches + CONTRADICTION * against, np.log(cells / LOCKSTEP))
+    touched += np.where(matches > 0, np.clip(rhythm, *RHYTHM), 0.0)
+    ratio = np.logaddexp(np.log1p(-IMMUNE) + touched, np.log(IMMUNE))
     odds = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
     return float(1 / (1 + np.exp(-np.clip(odds, -700, 700))))

@@ -73,6 +73,7 @@ class Context:
 
     story: Story
     exposure: Exposure
+    rhythm: Floats
     soft: Exposure
     shared: Exposure
     cycles: Cycles
@@ -108,7 +109,6 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
     phones = len(site.phones)
     site.changes = find_changes(evidence, phones, context.horizon)
     shares = bool(context.story.shares_ports[site.phones].any())
-    steady = context.story.steady[site.phones]
     while True:
         moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
         site.eras = [
@@ -119,7 +119,6 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
                 max(start, 0.0),
                 min(end, context.story.end),
                 shares,
-                steady,
             )
             for start, end in pairwise(moments)
         ]
@@ -173,6 +172,7 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         exposure.upper[good],
         1.0 / alongside[good],
         np.where(_on_time(context, use, exposure.anchor)[good], 1.0, DOUBTFUL),
+        context.rhythm[use][good],
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
         cycles.idle[mine],
@@ -218,7 +218,7 @@ def pick(context: Context, use: Ints) -> Exposure:
                       ("renewal", "anchor", "lower", "upper", "locked")])  # fmt: skip
 
 
-def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool, steady: Bools) -> Era:
+def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
     """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
     settings, story = context.story.settings, context.story
     touched = touched_phones(part, phones, context.horizon)
@@ -240,7 +240,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     inside = (part.lower < estimate.high) & (part.upper > estimate.low)
     outlived = int(part.s_count.sum())
     if np.isfinite(estimate.high) and inside.any():
-        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, steady, shares)
+        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
     else:
         probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
     below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
@@ -311,7 +311,7 @@ def gather(context: Context, site: SiteView) -> Facts:
         spread=spread,
         period=period,
         outlives=np.where(expires & np.isfinite(anchor), anchor + high, np.inf),
-        shows_ports=bool(story.shows_ports[site.phones].any()),
+        shows_ports=story.shows_ports[losses.phone[use]],
         window=story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0,
         log_end=story.end,
         at_risk=context.at_risk[use],

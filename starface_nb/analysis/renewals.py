@@ -26,15 +26,20 @@ from starface_nb.analysis.story import (
     seconds,
 )
 
-REGISTERED_S = 30.0
-"""A registration whose first probe was lost is answered at one of the next repeated probes."""
-
 SHAKEN_S = 1800.0
 """Losses shorter than this may end at a probe that late answers have shifted."""
 
-ENOUGH_GAPS = 8
-STEADY = 0.017
-"""Middle half of the spacings of a phone that re-REGISTERs by its clock, as a share of the period."""
+JITTER = 0.0065
+"""Spread of a re-REGISTER around the phone's period, as a share of it."""
+
+ON_TIME, ONE_LATER, STRAY = 0.8, 0.1, 0.1
+"""Shares of a phone's returns: at its next renewal, at the one after it, and off its rhythm for other reasons."""
+
+CHANCE = 0.7
+"""What a return near the rhythm is worth less because faults of about that length happen: log-odds each."""
+
+ENOUGH_RENEWALS = 4
+"""A phone with so many renewals and no usual spacing between them keeps no rhythm."""
 
 TOGETHER_S = 17.0
 """Phones that one binding brings back are found within one repeated probe: 14 s and a round trip."""
@@ -92,7 +97,7 @@ def tell(
     _on_own_grid(story)
     lines = raw["end_line"].fill_null(0).to_numpy()
     story.renewals = merge_renewals(story, seen, lines)
-    story.periods, story.steady = find_periods(story)
+    story.periods = find_periods(story)
     if _rhythmic(story):
         story.renewals = merge_renewals(story, seen, lines)
     return story
@@ -114,9 +119,7 @@ def _endings(losses: Losses, seen: Renewals, pjsip: Bools) -> None:
     end = np.where(closed, losses.end, 0.0)
     at = seen.before(losses.phone, end + 1.0)
     near = np.where(at >= 0, end - seen.time[np.maximum(at, 0)] if len(seen.time) else np.inf, np.inf)
-    losses.registered = closed & (
-        near <= np.minimum(REGISTERED_S, np.maximum(losses.end - losses.start, SAME_MOMENT_S))
-    )
+    losses.registered = closed & (near <= np.maximum(losses.end - losses.start - 1.0, SAME_MOMENT_S))
     # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
     shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
     blind = shaken | losses.on_grid | losses.restart_inside | losses.unregistered_end | pjsip[losses.phone]
@@ -157,17 +160,19 @@ def _shows_ports(story: Story) -> Bools:
     """Say for each phone whether its router gives every new binding a new port, so that each recovery shows one.
 
     Long losses that end off the probing rhythm end with a REGISTER; where nearly all of them stand beside a
-    Registered line, a recovery without one is no renewal.
+    Registered line, a recovery without one is no renewal. A router that keeps ports where it can spares one phone
+    the new ones, so that a phone whose own recoveries show none is left out.
     """
     losses = story.losses
     home = homes_of(story)
     sure = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 70.0)
+    all_ = np.bincount(losses.phone[sure], minlength=len(home))
+    lines = np.bincount(losses.phone[sure & losses.registered], minlength=len(home))
     shows = np.zeros(len(home), bool)
     for name in np.unique(home):
         mine = home == name
-        here = sure & mine[losses.phone]
-        shows[mine] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
-    return shows
+        shows[mine] = all_[mine].sum() >= 3 and lines[mine].sum() >= 0.9 * all_[mine].sum()
+    return shows & ~((all_ >= 3) & (lines <= 0.5 * all_))
 
 
 def _on_own_grid(story: Story) -> None:
@@ -205,36 +210,30 @@ def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
     return Renewals(phone[fresh], time[fresh], shown[fresh], line[fresh], early[fresh])
 
 
-def find_periods(story: Story) -> tuple[Floats, Bools]:
-    """Return each phone's re-REGISTER period from the most usual spacing of its renewals, and whether it is kept well.
-
-    The period is NaN where no spacing is usual; phones with too few renewals to tell count as steady.
-    """
+def find_periods(story: Story) -> Floats:
+    """Return each phone's re-REGISTER period from the most usual spacing of its renewals; NaN where none is usual."""
     renewals = story.renewals
-    periods, steady = np.full(len(story.peers), np.nan), np.ones(len(story.peers), bool)
+    periods = np.full(len(story.peers), np.nan)
     gaps = np.diff(renewals.time)
     same = np.diff(renewals.phone) == 0
-    usable = same & (gaps > 2 * SAME_MOMENT_S) & (gaps < 2.2 * max(story.settings.keepalive_s, 3600.0))
+    longest = max(story.settings.keepalive_s, 3600.0)
+    usable = same & (gaps > 2 * SAME_MOMENT_S) & (gaps < 2.2 * longest)
     who = renewals.phone[1:]
     for phone in np.unique(who[usable]):
-        mine = (
-            np.sort(gaps[usable & (who == phone)])
-            if len(who) < 4096
-            else np.sort(gaps[_slice(who, phone)][usable[_slice(who, phone)]])
-        )
-        periods[phone] = usual_gap(mine)
-        steady[phone] = keeps_time(mine, periods[phone])
-    return periods, steady
+        mine = _slice(who, phone)
+        periods[phone] = usual_gap(np.sort(gaps[mine][usable[mine]]), 1.5 * longest)
+    return periods
 
 
 def _slice(sorted_values: Ints, value: int) -> slice:
     return slice(*np.searchsorted(sorted_values, [value, value + 1]))
 
 
-def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
+def usual_gap(gaps: Floats, longest: float = np.inf, tolerance: float = 0.025) -> float:
     """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN.
 
     Periods are set in whole minutes or halves and tenths of an hour; one next to a whole minute is taken for it.
+    Where every other renewal goes unseen, the spacing is twice the period: one above `longest` is halved.
     """
     if len(gaps) < 2:
         return float("nan")
@@ -243,17 +242,30 @@ def usual_gap(gaps: Floats, tolerance: float = 0.025) -> float:
     if reach[best] < max(2, 0.3 * len(gaps)):
         return float("nan")
     usual = float(np.median(gaps[best : best + reach[best]]))
+    usual = usual / 2 if usual > longest else usual
     whole = round(usual / 60.0) * 60.0
     return whole if abs(usual - whole) <= 0.01 * usual else usual
 
 
-def keeps_time(gaps: Floats, period: float) -> bool:
-    """Say whether the spacings next to the period scatter as little as re-REGISTERs do (about one per cent)."""
-    near = gaps[np.abs(gaps - period) <= 0.04 * period]
-    if len(near) < ENOUGH_GAPS:
-        return True
-    low, high = np.quantile(near, [0.25, 0.75])
-    return bool(high - low <= STEADY * period)
+def rhythm_odds(story: Story, anchor: Floats) -> Floats:
+    """Weigh for each loss whether the phone's own renewal ended it or a fault that lasts as long as it likes.
+
+    Returns log-likelihood ratios: above 0 where the loss, counted from the renewal at `anchor`, ended when the next
+    one was due; 0 where no renewal ended it or too few are known.
+    """
+    losses = story.losses
+    period = story.periods[losses.phone]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        length = np.maximum(losses.end - losses.start, 10.0)
+        fault = 0.5 / 300.0 * (length <= 300.0) + 0.5 / (length * np.log(720.0))
+        spread = np.hypot(JITTER * period, np.where(_is_pjsip(story), story.settings.probe_interval_s / 3, 1.0))
+        gap = (losses.end - losses.rtt - anchor) / spread
+        turns = (period / spread)[:, None] * [1.0, 2.0]
+        due = np.exp(-0.5 * (gap[:, None] - turns) ** 2) @ [ON_TIME, ONE_LATER] / (spread * np.sqrt(2 * np.pi))
+        odds = np.log(np.nan_to_num(due) / fault + STRAY) - CHANCE
+    known = np.bincount(story.renewals.phone, minlength=len(story.peers))[losses.phone] >= ENOUGH_RENEWALS
+    counts = losses.renewed & np.isfinite(losses.end) & np.isfinite(anchor) & (np.isfinite(period) | known)
+    return np.where(counts, odds, 0.0)
 
 
 def _rhythmic(story: Story) -> bool:

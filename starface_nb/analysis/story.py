@@ -124,7 +124,6 @@ class Story:
     homes: dict[str, str] = field(default_factory=dict)
     trunks: list[bool] = field(default_factory=list)
     periods: Floats = field(default_factory=lambda: np.empty(0))
-    steady: Bools = field(default_factory=lambda: np.empty(0, bool))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
 

@@ -11,6 +11,7 @@ import polars as pl
 from starface_nb.analysis.cycles import Exposure, exposures, find_cycles, measure
 from starface_nb.analysis.intervals import UP, of_kind
 from starface_nb.analysis.reasoning import Context
+from starface_nb.analysis.renewals import rhythm_odds
 from starface_nb.analysis.sites import UNKNOWN, Addresses, place
 from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 from starface_nb.analysis.together import Surface
@@ -40,6 +41,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
     return Context(
         story=story,
         exposure=exposure,
+        rhythm=rhythm_odds(story, exposure.anchor),
         soft=measure(story, previous, none),
         shared=shared,
         cycles=find_cycles(story),
