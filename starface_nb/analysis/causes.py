@@ -31,6 +31,21 @@ STILL_BLOCKED_S = 900.0
 MISFIT = 0.3
 """Share of an event's losses that must not fit the timeout for it to be an event of its own."""
 
+IN_STEP = 0.6
+"""Share of the answering phones that go together where phones are in step, and of a site's losses that are such."""
+
+CLOCK_S = 1800.0
+"""What goes by the clock comes every half-hour, or every hour or two."""
+
+CLOCK_WINDOW_S = 90.0
+"""A line that goes at a fixed minute is noticed within the probing interval."""
+
+CLOCK_SHARE = 0.8
+"""Share of a site's longer losses that must start at that minute."""
+
+CLOCK_ENOUGH = 8
+"""Losses from which on a fixed minute is more than chance."""
+
 UNSURE = 0.58
 """Below this probability the cause stays unknown."""
 
@@ -56,6 +71,7 @@ REASONS = (
     "no other phone of the site could show whether the line was down",
     "the site's phones went together; line outage and router restart explain the returns equally well",
     "no renewal was seen before it; bindings of this site expire most of the time",
+    "the site's phones are lost at the same minutes of every hour, however old their bindings are",
 )
 
 
@@ -66,7 +82,9 @@ class Facts:
     `lower`/`upper`: idle time of the binding; `fits`: it lies in the cell of the site's timeout at that time (`low`,
     `high`); `due`: when the next REGISTER was expected; `outlives`: until when the binding would have lived;
     `spot`: the external port's number, `on_spot`: phones that answered over it just before (where ports are shared);
-    `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them.
+    `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them; `by_clock`: lost at
+    a fixed minute, known from before or found here; `elsewhere`: something that
+    struck the whole site explains it.
     """
 
     phone: Ints
@@ -101,11 +119,13 @@ class Facts:
     spot: Ints
     on_spot: Ints
     pbx_silence: tuple[float, float]
+    by_clock: Bools
     cause: Ints = field(init=False)
     confidence: Floats = field(init=False)
     reason: Ints = field(init=False)
     together: Ints = field(init=False)
     event: Ints = field(init=False)
+    elsewhere: Bools = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.start)
@@ -114,6 +134,7 @@ class Facts:
         self.reason = np.zeros(n, np.int64)
         self.together = np.ones(n, np.int64)
         self.event = np.full(n, -1)
+        self.elsewhere = np.zeros(n, bool)
 
 
 def name_causes(facts: Facts) -> None:
@@ -122,9 +143,13 @@ def name_causes(facts: Facts) -> None:
     ending |= ~facts.shows_ports & (facts.end - facts.start > BLIP_S)
     nat = facts.fits & ending & ~facts.after_pbx_start
     nat |= _shared_deaths(facts, nat) & ~facts.after_pbx_start
+    facts.by_clock |= _by_the_clock(facts, nat)
+    nat &= ~facts.by_clock
     free = ~nat & ~facts.after_pbx_start
     _set(facts, nat, "nat_expiry", 0.97, 1)
     _singles(facts, free)
+    _set(facts, facts.by_clock & (facts.cause != CODE["packet_loss"]), "wan_outage", 0.75, 18)
+    facts.elsewhere |= facts.by_clock
     _events(facts, nat, free)
     _after_pbx_start(facts)
     _blocked(facts)
@@ -190,6 +215,7 @@ def _events(facts: Facts, nat: Bools, free: Bools) -> None:
     found = explain_site([(e, _members(facts, e)) for e in events], facts.log_end, facts.pbx_silence)
     for number, (verdict, event) in enumerate(zip(found, events, strict=True)):
         facts.event[event.members] = number
+        facts.elsewhere[event.members] = True
         facts.together[event.members] = len(event.members)
         facts.at_risk[event.members] = event.at_risk
         _name_event(facts, event, verdict)
@@ -202,16 +228,45 @@ def _find(facts: Facts, which: Bools) -> list[Event]:
 def _everywhere(facts: Facts, nat: Bools, free: Bools) -> list[Event]:
     """Find events among all losses, those that fit the timeout included: some may fit by chance.
 
-    A timeout strikes phones together only where they are in step, and then all of them fit.
+    A timeout strikes phones together only where they are in step, and then all of them fit. A line that is down again
+    and again puts phones in step as well: then the whole site goes each time, whether the phones' ages fit or not.
     """
     if not nat.any():
         return []
-    kept = []
+    kept, in_step = [], []
     for event in _find(facts, free | nat):
         others = int((~nat[event.members]).sum())
         if others >= 2 and others >= MISFIT * len(event.members):
             kept.append(event)
+        elif len(event.members) >= max(3.0, IN_STEP * event.at_risk):
+            in_step.append(event)
+    fitting = sum(int(nat[event.members].sum()) for event in kept + in_step)
+    misfits = sum(int((~nat[event.members]).sum()) for event in kept)
+    if fitting >= IN_STEP * nat.sum() and misfits >= 0.5 * fitting:
+        kept += in_step
     return kept
+
+
+def _by_the_clock(facts: Facts, nat: Bools) -> Bools:
+    """Find losses at a fixed minute of every hour or half-hour, of bindings of different ages.
+
+    What goes by the clock (a line reset by a timer) strikes every phone at that minute; a timeout strikes each phone at
+    its own, and phones that are in step at the same age.
+    """
+    found = np.zeros(len(nat), bool)
+    longer = facts.end - facts.start > BLIP_S
+    if (nat & longer).sum() < CLOCK_ENOUGH:
+        return found
+    minute = facts.start % CLOCK_S
+    turns = np.sort(np.concatenate([minute[longer], minute[longer] + CLOCK_S]))
+    inside = np.searchsorted(turns, turns + CLOCK_WINDOW_S, "right") - np.arange(len(turns))
+    best = int(np.argmax(inside))
+    if inside[best] < CLOCK_SHARE * longer.sum():
+        return found
+    found = longer & ((minute - turns[best]) % CLOCK_S <= CLOCK_WINDOW_S)
+    ages = int((found & ~nat).sum())
+    mixed = ages >= MISFIT * 0.8 * found.sum() and len(np.unique(facts.phone[found])) >= 2
+    return found if mixed else np.zeros(len(nat), bool)
 
 
 def _members(facts: Facts, event: Event) -> Members:

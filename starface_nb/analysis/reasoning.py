@@ -90,11 +90,13 @@ class Context:
 def reason(context: Context, site: SiteView) -> None:
     """Fill the site's eras and facts."""
     excluded = np.zeros(len(site.losses), bool)
+    by_clock = excluded
     for _ in range(3):
         fit(context, site, excluded)
-        site.facts = gather(context, site)
+        site.facts = gather(context, site, by_clock)
         name_causes(site.facts)
-        now = (site.facts.cause != CODE["nat_expiry"]) & (site.facts.event >= 0)
+        by_clock = site.facts.by_clock
+        now = (site.facts.cause != CODE["nat_expiry"]) & site.facts.elsewhere
         if (now == excluded).all():
             break
         excluded = now
@@ -275,7 +277,7 @@ def known_floor(context: Context, part: Evidence) -> float:
     return context.story.settings.probe_interval_s if len(part.s_idle) else 0.0
 
 
-def gather(context: Context, site: SiteView) -> Facts:
+def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
     """Collect the facts about the site's losses, sorted by start."""
     story, losses, use = context.story, context.story.losses, site.losses
     best = pick(context, use)
@@ -319,6 +321,7 @@ def gather(context: Context, site: SiteView) -> Facts:
         shares=bool(story.shares_ports[site.phones].any()),
         spot=context.spot[use],
         on_spot=context.on_spot[use],
+        by_clock=by_clock.copy(),
         pbx_silence=pbx_silence(story, start[after & ~expires], context.surfaces.get(site.name, Surface())),
     )
 
