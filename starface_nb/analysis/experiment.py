@@ -6,7 +6,7 @@ cannot be set or seen, and for logs that cannot tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -58,15 +58,7 @@ class Experiment:
     settings_s: tuple[float, ...] = ()
     phones: tuple[str, ...] = ()
     watch_hours: float = 0.0
-    outcomes: tuple[Outcome, ...] = field(default=())
-
-    def bracket(self, outcome: str) -> tuple[float, float | None]:
-        """Return the bracket that an outcome leaves, seconds."""
-        found = next((o for o in self.outcomes if o.id == outcome), None)
-        if found is None:
-            names = ", ".join(o.id for o in self.outcomes)
-            raise SettingError(f"{outcome!r} is no outcome of this experiment.", next_step=f"Choose one of {names}.")
-        return found.low_s, found.high_s
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
@@ -76,7 +68,7 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     ----------
     case : Diagnosis
     site : str, optional
-        The site with the most losses where not given.
+        Where not given, the site whose timeout is too short or not told, with the most losses.
 
     Returns
     -------
@@ -85,21 +77,24 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     Raises
     ------
     SettingError
-        The log has no such site.
+        The log has no such site, or none at all.
     """
     row = _site(case, site)
-    low, high = row["low_s"] or 0.0, row["high_s"]
+    name, low, high = row["site"], row["low_s"] or 0.0, row["high_s"]
     keepalive = case.settings.keepalive_s
-    phones = _steady_phones(case, row["site"])
+    phones = _steady_phones(case, name)
     if row["verdict"] == "undetermined":
-        return _more_log(row, len(phones), keepalive)
+        seen = row["cycles_expired"] + row["cycles_survived"]
+        hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
+        outcomes = (Outcome("repeating", 0.0, keepalive), Outcome("no_loss", keepalive, None))
+        return Experiment("more_log", name, (), (), float(ceil(max(hours, 2.0 * keepalive / 3600.0))), outcomes)
     if row["verdict"] == "no_expiry_seen":
-        return _longer(row["site"], low, phones, keepalive, row["renewed_by"])
+        return _longer(name, low, phones[:1], keepalive, row["renewed_by"])
     if high is not None and high - low <= NARROW_S:
-        return Experiment("none", row["site"], outcomes=(Outcome("narrow", low, high),))
+        return Experiment("none", name)
     if high is None or high <= case.settings.probe_interval_s + 5.0:
-        return _two_keepalives(row["site"], low, high)
-    return _ladder(row["site"], low, high, phones, keepalive)
+        return _two_keepalives(name, low, high)
+    return _ladder(name, low, high, phones, keepalive)
 
 
 def _site(case: Diagnosis, site: str | None) -> dict[str, Any]:
@@ -107,9 +102,8 @@ def _site(case: Diagnosis, site: str | None) -> dict[str, Any]:
     if not rows.height:
         known = ", ".join(case.sites["site"]) or "none"
         raise SettingError(f"The log has no site {site or ''}.", next_step=f"Sites in it: {known}.")
-    order = {"too_short": 0, "undetermined": 1, "no_expiry_seen": 2}
-    found = sorted(rows.iter_rows(named=True), key=lambda r: (order[r["verdict"]], -r["cycles_expired"], r["site"]))
-    return found[0]
+    order = pl.col("verdict").replace_strict({"too_short": 0, "undetermined": 1, "no_expiry_seen": 2})
+    return rows.sort(order, -pl.col("cycles_expired"), "site").row(0, named=True)
 
 
 def _steady_phones(case: Diagnosis, site: str) -> tuple[str, ...]:
@@ -134,28 +128,17 @@ def _ladder(site: str, low: float, high: float, phones: tuple[str, ...], keepali
     step = (high - low) / (rungs + 1)
     values = sorted({float(round((low + step * (i + 1)) / 5.0) * 5) for i in range(rungs)})
     values = [v for v in values if low < v < high] or [round((low + high) / 2.0, 1)]
-    edges = [low, *values, high]
-    outcomes = tuple(
-        Outcome(f"quiet_up_to_{i}", edges[i], edges[i + 1], values[i - 1] if i else None)
-        for i in range(len(values) + 1)
-    )
+    quiet = (Outcome("quiet_up_to", at, above, at) for at, above in zip(values, [*values[1:], high], strict=True))
     hours = ceil(3.0 * keepalive / 1800.0) / 2.0
+    outcomes = (Outcome("all_lost", low, values[0]), *quiet)
     return Experiment("keepalive_ladder", site, tuple(values), phones[: len(values)], hours, outcomes)
 
 
-def _longer(site: str, low: float, phones: tuple[str, ...], keepalive: float, renewed_by: str) -> Experiment:
+def _longer(site: str, low: float, phone: tuple[str, ...], keepalive: float, renewed_by: str) -> Experiment:
     """No loss was seen: let one phone's binding grow older than any did so far."""
     if renewed_by == "any_packet":
         outcomes = (Outcome("lost", low, QUALIFY_S), Outcome("quiet", QUALIFY_S, None))
-        return Experiment("slower_probes", site, (QUALIFY_S,), phones[:1], 1.0, outcomes)
+        return Experiment("slower_probes", site, (QUALIFY_S,), phone, 1.0, outcomes)
     longer = 2.0 * keepalive
-    outcomes = (Outcome("lost", low, longer), Outcome("quiet", low, None))
-    return Experiment("longer_reregister", site, (longer,), phones[:1], 4.0 * keepalive / 3600.0, outcomes)
-
-
-def _more_log(row: dict[str, Any], phones: int, keepalive: float) -> Experiment:
-    cycles = row["cycles_expired"] + row["cycles_survived"]
-    hours = max(ENOUGH_CYCLES - cycles, 2) / max(phones, 1) * keepalive / 3600.0
-    hours = float(max(ceil(hours), ceil(2.0 * keepalive / 3600.0)))
-    outcomes = (Outcome("lost", 0.0, keepalive), Outcome("quiet", keepalive, None))
-    return Experiment("more_log", row["site"], (), (), hours, outcomes)
+    outcomes = (Outcome("lost", low, longer), Outcome("quiet", longer, None))
+    return Experiment("longer_reregister", site, (longer,), phone, 4.0 * keepalive / 3600.0, outcomes)

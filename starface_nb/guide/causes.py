@@ -1,4 +1,4 @@
-"""Names, meanings and advice for the closed vocabularies of causes, verdicts and states."""
+"""Words for the closed vocabularies: causes with their meaning and advice, verdicts, states, outcomes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def cause_advice(cause: str, tr: Translator) -> str:
     return tr(data.toml("causes.toml")["cause"][cause]["advice"])
 
 
-def word(vocabulary: str, value: str, tr: Translator) -> str:
-    """Return a word of a vocabulary: `verdict`, `renewed_by`, `severity`, `status` or `ended_by`."""
-    return tr(data.toml("causes.toml")[vocabulary][value])
+def word(vocabulary: str, value: str, tr: Translator, **values: object) -> str:
+    """Return a word or sentence of a vocabulary in `texts.toml`, such as `verdict` or `severity`, its values put in."""
+    return tr(data.toml("texts.toml")[vocabulary][value], **values)
+
+
+def sentences(name: str, tr: Translator, **values: object) -> list[str]:
+    """Return a list of sentences in `texts.toml`: `verify` or `blind_spots`."""
+    return [tr(text, **values) for text in data.toml("texts.toml")[name]]

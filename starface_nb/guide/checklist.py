@@ -97,11 +97,8 @@ def checklist(tr: Translator) -> tuple[Step, ...]:
 
 
 def _step(raw: dict[str, Any], tr: Translator) -> Step:
-    plain = {k: raw[k] for k in ("id", "number", "kind", "from_log")}
-    texts = "title question why how evidence covered not_covered".split()  # noqa: SIM905
-    worded: dict[str, Any] = plain | {k: tr(raw[k]) for k in texts}
-    answers = tuple(Answer(a["id"], tr(a["label"]), tr(a["meaning"])) for a in raw["answers"])
-    return Step(**worded, answers=answers, editions=tuple(raw["editions"]))
+    answers = tuple(Answer(**data.worded(answer, tr)) for answer in raw["answers"])
+    return Step(**data.worded(raw, tr) | {"answers": answers, "editions": tuple(raw["editions"])})
 
 
 def given(answers: Mapping[str, Any] | None, step_id: str) -> Given:

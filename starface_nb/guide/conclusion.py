@@ -1,4 +1,4 @@
-"""From what the log shows and what was answered to a conclusion: reasons, next steps, and how to verify."""
+"""From what the log shows and what was answered to a conclusion: reasons and next steps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.analysis.experiment import what_next
 from starface_nb.errors import SettingError
 from starface_nb.guide.answers import trouble_began
 from starface_nb.guide.causes import cause_advice, cause_name
 from starface_nb.guide.checklist import checklist, given
+from starface_nb.guide.comparison import experiment_text
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.limits import experiment
 from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.routers import router_default
 from starface_nb.guide.words import bracket_text, names, site_name, timeout_text
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
 _SAME_TIME = timedelta(days=2)
+Said = tuple[list[str], list[str]]
+"""Reasons and next steps."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,13 @@ def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Tran
         Kept answers by step id, see `starface_nb.guide.given`.
     tr : Translator
     """
-    reasons, steps = [], []
-    for found_reasons, found_steps in (
-        _from_sites(diagnosis, tr),
-        _from_answers(diagnosis, answers, tr),
-        _from_other_causes(diagnosis, tr),
-    ):
-        reasons += found_reasons
-        steps += found_steps
+    parts = _from_sites(diagnosis, tr), from_answers(diagnosis, answers, tr), _from_other_causes(diagnosis, tr)
+    reasons = tuple(line for part, _ in parts for line in part)
+    steps = [line for _, part in parts for line in part]
     missing = [s.title for s in checklist(tr) if not s.from_log and (answers or {}).get(s.id) is None]
     if missing:
         steps.append(tr("Answer the open steps of the checklist: {steps}.", steps=", ".join(missing)))
-    return Conclusion(headline(diagnosis, tr), tuple(reasons), tuple(steps))
+    return Conclusion(headline(diagnosis, tr), reasons, tuple(steps))
 
 
 def headline(diagnosis: Diagnosis, tr: Translator) -> str:
@@ -100,19 +98,20 @@ def cured_sites(diagnosis: Diagnosis) -> pl.DataFrame:
     return diagnosis.sites.filter(pl.col("site").is_in(before) & now)
 
 
-def _from_sites(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[str]]:
-    reasons, steps = [], []
+def _from_sites(diagnosis: Diagnosis, tr: Translator) -> Said:
+    reasons, steps, short = [], [], []
     cured = set(cured_sites(diagnosis)["site"])
     for row in diagnosis.sites.to_dicts():
-        bracket, site = bracket_text(row["low_s"], row["high_s"], tr), site_name(row["site"], tr)
+        site = site_name(row["site"], tr)
         if row["verdict"] == "too_short":
+            short.append(site)
             reasons.append(
                 tr.count(
                     "{site}: {n} NAT entry died before its renewal; the timeout is {bracket}.",
                     "{site}: {n} NAT entries died before their renewal; the timeout is {bracket}.",
                     row["cycles_expired"],
                     site=site,
-                    bracket=bracket,
+                    bracket=bracket_text(row["low_s"], row["high_s"], tr),
                 )
             )
         elif row["site"] in cured:
@@ -122,35 +121,19 @@ def _from_sites(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[s
             reasons.append(tr("{site}: no NAT entry died before its renewal.", site=site))
         else:
             reasons.append(tr("{site}: too little evidence about the timeout.", site=site))
-            steps.append(_try_experiment(site, tr))
-    short = diagnosis.sites.filter(pl.col("verdict") == "too_short").sort("site")
-    for seconds, group in short.group_by("recommended_timeout_s", maintain_order=True):
+            told = " ".join(experiment_text(what_next(diagnosis, row["site"]), tr))
+            steps.append(tr("{name}: {text}", name=site, text=told))
+    if short:
+        time = timeout_text(diagnosis.settings.recommended_timeout_s, tr)
+        sites = names(sorted(short), tr)
         steps.insert(
-            0,
-            tr(
-                "{sites}: set the router's timeout for UDP entries to at least {time}.",
-                sites=names([site_name(site, tr) for site in group["site"]], tr),
-                time=timeout_text(float(str(seconds[0])), tr),
-            ),
+            0, tr("{sites}: set the router's timeout for UDP entries to at least {time}.", sites=sites, time=time)
         )
     return reasons, steps
 
 
-def _try_experiment(site: str, tr: Translator) -> str:
-    tried = experiment()
-    return tr(
-        "{site}: set the keepalive of one phone to {low} to {high} seconds for {time} and compare the logs, or take a "
-        "longer log.",
-        site=site,
-        low=tr.number(tried.low_s),
-        high=tr.number(tried.high_s),
-        time=tr.duration(tried.watch_s),
-    )
-
-
-def _from_answers(
-    diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator
-) -> tuple[list[str], list[str]]:
+def from_answers(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator) -> Said:
+    """Return what follows from the analyst's answers alone: reasons and next steps."""
     reasons, steps = [], []
     for step in checklist(tr):
         chosen = step.answer(given(answers, step.id).answer)
@@ -160,16 +143,14 @@ def _from_answers(
     if closed:
         named = ", ".join(f"{p.port}/{p.protocol}" for p in closed)
         steps.append(tr("Open the ports that are closed: {ports}.", ports=named))
-    change = given(answers, "changes")
-    began = trouble_began(diagnosis)
-    if change.day and began:
+    day, began = given(answers, "changes").day, trouble_began(diagnosis)
+    if day and began:
         here = began.astimezone(ZoneInfo(diagnosis.log.time_zone)).date()
-        if timedelta(0) <= here - change.day <= _SAME_TIME:
+        if timedelta(0) <= here - day <= _SAME_TIME:
             reasons.append(tr("The trouble began within two days after the change: begin with that change."))
-        elif change.day > here:
+        elif day > here:
             reasons.append(tr("The trouble began before the change: the change is not its origin."))
-    reasons += _router_reason(answers, diagnosis, tr)
-    return reasons, steps
+    return reasons + _router_reason(answers, diagnosis, tr), steps
 
 
 def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: Translator) -> list[str]:
@@ -183,57 +164,29 @@ def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: 
     seconds = chosen.seconds or default.seconds
     if seconds is None:
         return [tr("{router}: no documented default, read the timeout from the device.", router=default.product)]
-    inside = any(
-        row["high_s"] is not None and (row["low_s"] or 0.0) < seconds <= row["high_s"]
-        for row in diagnosis.sites.to_dicts()
-    )
     values = {"router": default.product, "time": tr.duration(seconds)}
-    if chosen.seconds:
-        text = tr("{router}: the timeout read from the device is {time}.", **values)
-    else:
-        text = tr("{router}: its documented default is {time}.", **values)
-    return [text + " " + tr("That lies inside the bracket found in the log.") if inside else text]
+    text = (
+        tr("{router}: the timeout read from the device is {time}.", **values)
+        if chosen.seconds
+        else tr("{router}: its documented default is {time}.", **values)
+    )
+    inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
+    if diagnosis.sites.filter(inside).height:
+        text += " " + tr("That lies inside the bracket found in the log.")
+    return [text]
 
 
-def _from_other_causes(diagnosis: Diagnosis, tr: Translator) -> tuple[list[str], list[str]]:
+def _from_other_causes(diagnosis: Diagnosis, tr: Translator) -> Said:
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
     if not others.height:
         return [], []
-    named = [f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in counts.iter_rows()]
     reason = tr.count(
         "{n} loss is not due to the NAT timeout, or undecided: {causes}.",
         "{n} losses are not due to the NAT timeout, or undecided: {causes}.",
         others.height,
-        causes=", ".join(named),
+        causes=", ".join(f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in counts.iter_rows()),
     )
     return [reason], [
         tr("{name}: {text}", name=cause_name(cause, tr), text=cause_advice(cause, tr)) for cause in counts["cause"]
     ]
-
-
-def how_to_verify(diagnosis: Diagnosis, tr: Translator) -> tuple[str, ...]:
-    """Return how to prove afterwards that a raised timeout works, step by step."""
-    keepalive = tr.duration(diagnosis.settings.keepalive_s)
-    return (
-        tr("Note the time of the change. It acts from the next renewal of each entry on."),
-        tr(
-            "Wait for two keepalives ({keepalive} each): until then each phone may be lost once more.",
-            keepalive=keepalive,
-        ),
-        tr("Then let the system run for at least a working day and fetch the PBX log again."),
-        tr("Compare: starface-nb compare BEFORE AFTER says whether it is fixed, and how sure that is."),
-    )
-
-
-def keepalive_experiment(tr: Translator) -> str:
-    """Return what the guide's seventh step should use, and why."""
-    tried = experiment()
-    return tr(
-        "Experiment: set the keepalive of one affected phone to {low} to {high} seconds. This is below the common "
-        "router default of {guide} seconds and matches {source}; the guide's {guide} seconds lie right on that edge.",
-        low=tr.number(tried.low_s),
-        high=tr.number(tried.high_s),
-        guide=tr.number(tried.guide_s),
-        source=tried.source,
-    )

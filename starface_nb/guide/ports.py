@@ -26,7 +26,10 @@ PORTS = Schema(
 
 @dataclass(frozen=True)
 class Port:
-    """One entry of the port checklist, worded in one language; `for_phones` marks those that desk phones need."""
+    """One entry of the port checklist, worded in one language.
+
+    `for_phones` marks those that desk phones need; `stated` says whether the source states the direction.
+    """
 
     id: str
     port: str
@@ -36,6 +39,7 @@ class Port:
     scope: str
     source: str
     for_phones: bool
+    stated: bool
 
 
 def ports() -> pl.DataFrame:
@@ -47,9 +51,9 @@ def port_checklist(tr: Translator) -> tuple[Port, ...]:
     """Return the entries to tick one by one, in the translator's language, those that phones need first."""
     entries = [
         Port(
-            **{k: row[k] for k in ("id", "port", "protocol", "source")},
-            **{k: tr(row[k]) for k in ("direction", "purpose", "scope")},
+            **{key: row[key] if key in ("id", "port", "protocol", "source") else tr(row[key]) for key in row},
             for_phones="phones" in row["scope"],
+            stated=row["direction"] != "not stated",
         )
         for row in data.table("ports.csv")
     ]

@@ -1,4 +1,4 @@
-"""The two readings of the keepalive, 60 minutes and 60 seconds, held against what the log shows."""
+"""The two readings of the keepalive, 60 minutes and 60 seconds, held against the log, and what the standards demand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starface_nb.guide import data
+from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
 from starface_nb.guide.words import names, site_name
@@ -15,35 +16,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SiteReading:
-    """What one reading makes of one site: `verdict` is `too_short`, `long_enough` or `undetermined`."""
-
-    site: str
-    verdict: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Reading:
-    """One edition's keepalive, evaluated for every site; durations in seconds."""
+    """One edition's keepalive and the timeout it asks for, seconds; `sites` holds (name, verdict) by the diagnosis.
 
-    id: str
+    A verdict is `too_short`, `long_enough` or `undetermined`.
+    """
+
     keepalive_s: float
     set_s: float
     title: str
-    text: str
-    source: str
-    url: str
-    sites: tuple[SiteReading, ...]
-
-
-@dataclass(frozen=True)
-class Readings:
-    """Both readings, whether they lead to different advice anywhere, and an explanation for each group of sites."""
-
-    readings: tuple[Reading, ...]
-    differ: bool
-    explanations: tuple[str, ...]
+    sites: tuple[tuple[str, str], ...]
 
 
 def judge(low_s: float | None, high_s: float | None, keepalive_s: float) -> str:
@@ -55,69 +37,38 @@ def judge(low_s: float | None, high_s: float | None, keepalive_s: float) -> str:
     return "undetermined"
 
 
-def keepalive_readings(diagnosis: Diagnosis, tr: Translator) -> Readings:
-    """Evaluate both readings of the keepalive for every site and explain where they lead to different advice."""
+def keepalive_readings(diagnosis: Diagnosis, tr: Translator) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    """Return both readings, each with its verdict on every site, and an explanation for each group of sites."""
     sites = diagnosis.sites.to_dicts()
-    readings = tuple(_reading(raw, sites, tr) for raw in data.toml("limits.toml")["readings"])
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for i, site in enumerate(sites):
-        groups.setdefault((readings[0].sites[i].verdict, readings[1].sites[i].verdict), []).append(site)
-    return Readings(
-        readings=readings,
-        differ=any(minutes != seconds for minutes, seconds in groups),
-        explanations=tuple(_explain(group, *verdicts, tr) for verdicts, group in groups.items()),
-    )
+    readings = []
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for raw in data.toml("limits.toml")["readings"]:
+        seconds = float(raw["keepalive_s"])
+        judged = tuple((site_name(s["site"], tr), judge(s["low_s"], s["high_s"], seconds)) for s in sites)
+        readings.append(Reading(seconds, seconds + MARGIN_S, tr(raw["title"]), judged))
+    for row, site in enumerate(sites):
+        groups.setdefault("_".join(reading.sites[row][1] for reading in readings), []).append(site)
+    return tuple(readings), tuple(_explained(verdicts, group, tr) for verdicts, group in groups.items())
 
 
-def _reading(raw: dict[str, Any], sites: list[dict[str, Any]], tr: Translator) -> Reading:
-    seconds = float(raw["keepalive_s"])
-    judged = [(site["site"], judge(site["low_s"], site["high_s"], seconds)) for site in sites]
-    return Reading(
-        id=raw["id"],
-        keepalive_s=seconds,
-        set_s=seconds + MARGIN_S,
-        title=tr(raw["title"]),
-        text=tr(raw["text"]),
-        source=raw["source"],
-        url=raw["url"],
-        sites=tuple(SiteReading(site_name(site, tr), verdict, verdict_text(verdict, tr)) for site, verdict in judged),
-    )
-
-
-def verdict_text(verdict: str, tr: Translator) -> str:
-    """Return the word for a reading's verdict."""
-    if verdict == "too_short":
-        return tr("too short")
-    return tr("long enough") if verdict == "long_enough" else tr("not decided by this log")
-
-
-def _explain(group: list[dict[str, Any]], minutes: str, seconds: str, tr: Translator) -> str:
+def _explained(verdicts: str, group: list[dict[str, Any]], tr: Translator) -> str:
     sites = names([site_name(site["site"], tr) for site in group], tr)
-    if minutes == seconds == "too_short":
-        return tr("{sites}: the timeout is too short under both readings; the advice is the same.", sites=sites)
-    if minutes == seconds == "long_enough":
-        return tr("{sites}: the timeout is long enough under both readings.", sites=sites)
-    if minutes == "too_short" and seconds == "long_enough":
-        return tr(
-            "{sites}: the timeout would be enough if the phones sent a keepalive every 60 seconds, but not for "
-            "one every 60 minutes. The log shows entries that died at an age of more than {low}: for that long "
-            "nothing renewed them, so keepalives of 60 seconds are not sent or do not renew the entry here. "
-            "Therefore follow the 60 minutes. If you find out why the 60-second keepalives have no effect, a much "
-            "shorter timeout is enough.",
-            sites=sites,
-            low=tr.duration(min(site["low_s"] for site in group)),
-        )
-    if seconds == "long_enough":
-        return tr(
-            "{sites}: the timeout is long enough for packets every 60 seconds, and the answers to the probes of the "
-            "PBX come that often. Whether it would also last 60 minutes cannot be seen as long as something renews the "
-            "entries.",
-            sites=sites,
-        )
-    if minutes == "too_short":
-        return tr(
-            "{sites}: the timeout is too short for 60 minutes; whether it outlives 60 seconds this log does not "
-            "decide.",
-            sites=sites,
-        )
-    return tr("{sites}: the log does not bound the timeout well enough to decide between the readings.", sites=sites)
+    return word("readings", verdicts, tr, sites=sites, low=tr.duration(min(site["low_s"] or 0.0 for site in group)))
+
+
+def limits(tr: Translator) -> tuple[dict[str, Any], ...]:
+    """Return what RFC 4787, 5382 and 5626 demand: `id`, `protocol`, `seconds` where it is one, `text`, `source`."""
+    return tuple(data.worded(raw, tr) for raw in data.toml("limits.toml")["limits"])
+
+
+def keepalive_experiment(tr: Translator) -> str:
+    """Return what the guide's seventh step should use, and why."""
+    tried = data.toml("limits.toml")["experiment"]
+    return tr(
+        "Experiment: set the keepalive of one affected phone to {low} to {high} seconds. This is below the common "
+        "router default of {guide} seconds and matches {source}; the guide's {guide} seconds lie right on that edge.",
+        low=tr.number(tried["low_s"]),
+        high=tr.number(tried["high_s"]),
+        guide=tr.number(tried["guide_s"]),
+        source=tried["source"],
+    )

@@ -44,24 +44,21 @@ class RouterDefault:
 
     Attributes
     ----------
-    product, vendor : str
+    product : str
     seconds : float or None
         Default timeout, s; None: check on the device.
     max_seconds : float or None
         Longest timeout that can be set, s.
     setting_path, command, source, remark : str
         Empty where there is none.
-    confidence : str
     """
 
     product: str
-    vendor: str
     seconds: float | None
     max_seconds: float | None
     setting_path: str
     command: str
     source: str
-    confidence: str
     remark: str
 
 
@@ -108,21 +105,18 @@ def router_default(product: str) -> RouterDefault:
         The product is not known.
     """
     name = find_product(product)
-    order = ["both", "any", "one"]
-    mine = routers().filter((pl.col("product") == name) & (pl.col("protocol") == "UDP")).to_dicts()
-    if not mine:
+    mine = routers().filter((pl.col("product") == name) & (pl.col("protocol") == "UDP"))
+    if not mine.height:
         raise SettingError(
             f"For {name!r} no UDP timeout is listed.", place="router", next_step="Choose another product."
         )
-    best = min(mine, key=lambda row: order.index(row["direction"]))
+    best = mine.sort(pl.col("direction").replace_strict({"both": 0, "any": 1, "one": 2})).row(0, named=True)
     one_way_only = best["direction"] == "one"  # says nothing about a phone that is answered
     return RouterDefault(
         product=name,
-        vendor=best["vendor"],
         seconds=None if one_way_only else best["seconds"],
         max_seconds=best["max_seconds"],
-        **{k: best[k] or "" for k in ("setting_path", "command", "source", "remark")},
-        confidence="unsourced" if one_way_only else best["confidence"],
+        **{key: best[key] or "" for key in ("setting_path", "command", "source", "remark")},
     )
 
 
@@ -156,25 +150,22 @@ def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ..
     Only what a source states is said; a value above the router's maximum is called impossible.
     """
     default = router_default(product)
-    said = []
     if default.seconds is None:
-        said.append(tr("The default of {router} is not documented: read it from the device.", router=default.product))
+        said = [tr("The default of {router} is not documented: read it from the device.", router=default.product)]
     else:
-        said.append(
-            tr(
-                "By default {router} keeps a UDP entry for {time}.",
-                router=default.product,
-                time=tr.duration(default.seconds),
-            )
-        )
+        time = tr.duration(default.seconds)
+        said = [
+            tr("By default {router} keeps a UDP entry for {time}; that is enough.", router=default.product, time=time)
+            if is_enough(product, seconds - MARGIN_S)
+            else tr("By default {router} keeps a UDP entry for {time}: too short.", router=default.product, time=time)
+        ]
     if default.setting_path:
         said.append(tr("Where to set it: {path}", path=default.setting_path))
     else:
         said.append(tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings."))
     if default.remark:
         said.append(tr(default.remark))
-    too_high = default.max_seconds is not None and seconds > default.max_seconds
-    if default.max_seconds is not None and too_high:
+    if default.max_seconds is not None and seconds > default.max_seconds:
         said.append(
             tr(
                 "This router allows at most {limit}: {wanted} cannot be set. Set the maximum and let the phones renew "

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -22,30 +22,11 @@ __all__ = ["render", "to_pdf"]
 _HERE = Path(__file__).parent
 
 
-class Answers(Protocol):
-    """A store of answers, as a case has one."""
-
-    def all(self) -> Mapping[str, Any]:
-        """Return every entry by step id."""
-
-
-class Case(Protocol):
-    """What the report takes from a case."""
-
-    @property
-    def name(self) -> str:
-        """The customer's name."""
-
-    @property
-    def answers(self) -> Answers:
-        """The analyst's answers."""
-
-
 def render(
     diagnosis: Diagnosis,
     *,
     language: str = "en",
-    case: Case | None = None,
+    customer: str = "",
     answers: Mapping[str, Any] | None = None,
     router: str | None = None,
     mask: bool = False,
@@ -58,10 +39,10 @@ def render(
     diagnosis : Diagnosis
     language : str
         `en`, `de` or `fr`: texts, dates, numbers, plurals and the labels in the pictures.
-    case : Case, optional
-        Gives the customer's name and the answers to the checklist.
+    customer : str
+        The customer's name; not shown in a masked report.
     answers : Mapping, optional
-        Answers by step id, instead of the case's.
+        Answers to the checklist by step id.
     router : str, optional
         The customer's router, or a part of its name that is unique; default is the one chosen in the checklist.
     mask : bool
@@ -76,17 +57,12 @@ def render(
     """
     tr = translator(language, diagnosis.log.time_zone)
     shown, found = masked(diagnosis, tr) if mask else (diagnosis, None)
-    kept = answers if answers is not None else case.answers.all() if case is not None else {}
-    values = context(
-        shown,
-        tr,
-        found=found,
-        answers=kept,
-        customer=case.name if case is not None and not mask else "",
-        router=router,
-        created=created,
+    values = context(shown, tr, found, answers or {}, router)
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(values, language=language, customer="" if mask else customer, created=created, style=_style())
     )
-    return _environment().get_template("template.html").render(values, language=language, style=_style())
 
 
 def to_pdf(html: str) -> bytes:

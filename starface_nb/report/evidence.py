@@ -52,9 +52,9 @@ def _events(shown: Diagnosis, row: dict[str, Any]) -> pl.DataFrame:
 
 def _text(event: dict[str, Any], found: Mask | None) -> dict[str, Any]:
     try:
-        lines = lines_around(event["file"], event["offset"], before=0, after=0)
-        text = next((line.text for line in lines if line.is_hit), "")
-    except (OSError, StarfaceError):  # the log was moved since it was read: its place is still worth saying
+        text = next(
+            line.text for line in lines_around(event["file"], event["offset"], before=0, after=0) if line.is_hit
+        )
+    except (OSError, StarfaceError, StopIteration):  # the log was moved since it was read: its place is still known
         text = "…"
-    text = (found.line(text) if found else text).rstrip("\r\n")
-    return {"line": event["line"], "text": visible(text, _LONGEST)}
+    return {"line": event["line"], "text": visible((found.line(text) if found else text).rstrip("\r\n"), _LONGEST)}

@@ -1,4 +1,4 @@
-"""Everything the report's template needs, put together from a diagnosis and a case."""
+"""Everything the report's template needs, put together from a diagnosis and the answers to the checklist."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import polars as pl
 
 import starface_nb
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.experiment import what_next
 from starface_nb.guide.answers import answers_from_log
-from starface_nb.guide.causes import word
+from starface_nb.guide.causes import sentences, word
 from starface_nb.guide.checklist import Given, Step, checklist, given
-from starface_nb.guide.conclusion import conclusion, cured_sites, how_to_verify, keepalive_experiment
+from starface_nb.guide.comparison import experiment_text
+from starface_nb.guide.conclusion import cured_sites, from_answers, headline
 from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.limits import limits
 from starface_nb.guide.ports import port_checklist
-from starface_nb.guide.readings import keepalive_readings
-from starface_nb.guide.routers import defaults_in_bracket, find_product, setting
-from starface_nb.guide.words import names, site_name, timeout_text
-from starface_nb.report import tables
+from starface_nb.guide.readings import keepalive_experiment, keepalive_readings, limits
+from starface_nb.guide.routers import defaults_in_bracket, find_product, products, router_default, setting
+from starface_nb.guide.words import site_name, timeout_text
 from starface_nb.report.evidence import evidence
 from starface_nb.report.masking import Mask
 from starface_nb.report.pictures import proofs, timeline
+from starface_nb.report.tables import lost_phones, other_causes, site_rows
 
 Context = dict[str, Any]
 _MOST_HINTS, _MOST_FINDINGS = 8, 6
@@ -43,117 +44,67 @@ _SHOWN_ELSEWHERE = {
 
 
 def context(
-    shown: Diagnosis,
-    tr: Translator,
-    *,
-    found: Mask | None,
-    answers: Mapping[str, Any],
-    customer: str,
-    router: str | None,
-    created: datetime | None,
+    shown: Diagnosis, tr: Translator, found: Mask | None, answers: Mapping[str, Any], router: str | None
 ) -> Context:
     """Return the values for the template; `shown` is masked already where `found` is given."""
-    short = shown.sites.filter(pl.col("verdict") == "too_short")
-    product = router or given(answers, "nat").router
-    sites, sites_left_out = tables.site_rows(shown, tr)
-    groups, left_out = tables.phone_groups(shown, tr)
+    short = shown.sites.filter(pl.col("verdict") == "too_short").sort("site")
+    losses = shown.intervals.filter(~pl.col("trunk"))
+    reasons, steps = from_answers(shown, answers, tr)
+    said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
+    urgent = [f for f in said if f.severity != "info"][:_MOST_FINDINGS]
+    notes = [finding_text(f, tr) for f in said if f.severity == "info"]
     return {
         "tr": tr,
-        "customer": customer,
-        "created": tables.moment(created, tr) if created else "",
+        "word": word,
+        "moment": moment,
+        "timeout_text": timeout_text,
+        "diagnosis": shown,
         "files": [PurePath(file.name).name for file in shown.log.files],
-        "span": _span(shown, tr),
-        "conclusion": conclusion(shown, answers, tr),
+        "headline": headline(shown, tr),
         "tone": "bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
-        "summary": _summary(shown, tr),
-        "sites": sites,
-        "sites_left_out": sites_left_out,
-        "findings": _findings(shown, tr),
-        "basis": _basis(shown, tr),
-        "to_set": _to_set(short, product, tr),
-        "cured": timeout_text(shown.settings.recommended_timeout_s, tr) if cured_sites(shown).height else "",
+        "phones": shown.phones.filter(~pl.col("trunk")).height,
+        "losses": losses.height,
+        "nat": losses.filter(pl.col("cause") == "nat_expiry").height,
+        "sites": site_rows(shown, tr),
+        "cycles": {n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},
+        "findings": [(word("severity", f.severity, tr), finding_text(f, tr)) for f in urgent],
+        "to_set": [site_name(site, tr) for site in short["site"]],
+        "router": _router(router, answers, shown, tr),
+        "cured": cured_sites(shown).height > 0,
         "hints": _hints(short, tr),
-        "verify": how_to_verify(shown, tr),
-        "others": tables.other_causes(shown, tr),
+        "verify": sentences("verify", tr, keepalive=tr.duration(shown.settings.keepalive_s)),
+        "others": other_causes(shown, tr),
         "timeline": timeline(shown, tr) if shown.phones.height else None,
         "proofs": proofs(shown, _provable(shown), tr),
-        "groups": groups,
-        "groups_left_out": left_out,
+        "groups": lost_phones(shown, tr),
         "steps": _steps(shown, answers, found, tr),
-        "ports": [_port(port, given(answers, "ports")) for port in port_checklist(tr)],
+        "follows": reasons + steps,
+        "ports": port_checklist(tr),
+        "ticked": given(answers, "ports").ports,
         "readings": keepalive_readings(shown, tr),
         "limits": limits(tr),
-        "experiment": keepalive_experiment(tr),
-        "blind_spots": blind_spots(shown, tr),
+        "guide_experiment": keepalive_experiment(tr),
+        "experiment": _experiment(shown, tr),
+        "notes": [*notes, *shown.log.notes],
+        "blind_spots": sentences("blind_spots", tr, probe=tr.duration(shown.settings.probe_interval_s)),
         "evidence": evidence(shown, found, tr),
-        "settings": tables.settings_rows(shown, _versions(), tr),
-        "notes": _notes(shown, tr),
+        "versions": {"starface-nb": starface_nb.__version__, "Python": platform.python_version()},
         "masked": found is not None,
     }
 
 
-def _span(shown: Diagnosis, tr: Translator) -> str:
-    if shown.log.first is None or shown.log.last is None:
-        return ""
-    first, last = tables.moment(shown.log.first, tr), tables.moment(shown.log.last, tr)
-    length = tr.duration((shown.log.last - shown.log.first).total_seconds())
-    return tr("{first} to {last} ({length}, {zone})", first=first, last=last, length=length, zone=shown.log.time_zone)
+def moment(when: datetime, tr: Translator) -> str:
+    """Return a moment to the minute, with the month as a word."""
+    return tr.time(when, {"de": "d. MMM y, HH:mm"}.get(tr.language, "d MMM y, HH:mm"))
 
 
-def _summary(shown: Diagnosis, tr: Translator) -> str:
-    phones = shown.phones.filter(~pl.col("trunk")).height
-    losses = shown.intervals.filter(~pl.col("trunk"))
-    nat = losses.filter(pl.col("cause") == "nat_expiry").height
-    seen = tr.count("{n} phone was observed.", "{n} phones were observed.", phones)
-    if not losses.height:
-        return seen
-    lost = tr.count("There was {n} loss:", "There were {n} losses:", losses.height)
-    why = tr(
-        "{nat} because the router had dropped the phone's NAT entry, {other} for other reasons or undecided.",
-        nat=tr.number(nat),
-        other=tr.number(losses.height - nat),
-    )
-    return f"{seen} {lost} {why}"
-
-
-def _findings(shown: Diagnosis, tr: Translator) -> list[Context]:
-    """What else calls for action or attention, besides what has its own place in the report."""
-    return [
-        {"severity": word("severity", finding.severity, tr), "text": finding_text(finding, tr)}
-        for finding in shown.findings
-        if finding.id not in _SHOWN_ELSEWHERE and finding.severity != "info"
-    ][:_MOST_FINDINGS]
-
-
-def _notes(shown: Diagnosis, tr: Translator) -> list[str]:
-    """What is worth knowing about this log, for information only."""
-    said = [f for f in shown.findings if f.severity == "info" and f.id not in _SHOWN_ELSEWHERE]
-    return [*(finding_text(finding, tr) for finding in said), *shown.log.notes]
-
-
-def _basis(shown: Diagnosis, tr: Translator) -> str:
-    used = {name: int(shown.eras[f"cycles_{name}"].sum() or 0) for name in ("expired", "survived", "excluded")}
-    return tr(
-        "This rests on {expired} renewal cycles that ended with a dead NAT entry and {survived} that the entry "
-        "survived; {excluded} that say nothing about the timeout were left out. Each bracket is given at {level} "
-        "confidence.",
-        **{name: tr.number(n) for name, n in used.items()},
-        level=tr.percent(shown.settings.level),
-    )
-
-
-def _to_set(short: pl.DataFrame, product: str | None, tr: Translator) -> Context | None:
-    if not short.height:
+def _router(router: str | None, answers: Mapping[str, Any], shown: Diagnosis, tr: Translator) -> Context | None:
+    """How to set the timeout on the customer's router, where it is one that is known."""
+    chosen = find_product(router) if router else given(answers, "nat").router
+    if chosen not in products():
         return None
-    wanted = float(short["recommended_timeout_s"].max())  # type: ignore[arg-type]
-    said, commands = setting(product, wanted, tr) if product else ((), ())
-    return {
-        "value": timeout_text(wanted, tr),
-        "sites": names([site_name(site, tr) for site in short.sort("site")["site"]], tr),
-        "router": find_product(product) if product else "",
-        "said": said,
-        "commands": commands,
-    }
+    said, commands = setting(chosen, shown.settings.recommended_timeout_s, tr)
+    return {"name": chosen, "said": said, "commands": commands, "source": router_default(chosen).source}
 
 
 def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
@@ -170,65 +121,43 @@ def _provable(shown: Diagnosis) -> list[str]:
     return ranked.sort("cycles_expired", "site", descending=[True, False])["site"].to_list()
 
 
+def _experiment(shown: Diagnosis, tr: Translator) -> list[str]:
+    """What to try at the site of which more is to be known; nothing where no timeout is too short or untold."""
+    if not shown.sites.filter(pl.col("verdict") != "no_expiry_seen").height:
+        return []
+    tried = what_next(shown)
+    task, *rest = experiment_text(tried, tr)
+    return [tr("{name}: {text}", name=site_name(tried.site, tr), text=task), *rest]
+
+
 def _steps(shown: Diagnosis, answers: Mapping[str, Any], found: Mask | None, tr: Translator) -> list[Context]:
     from_log = answers_from_log(shown, tr)
     rows = []
     for step in checklist(tr):
-        said, kept = from_log.get(step.id), given(answers, step.id)
-        log_choice = step.answer(said.answer_id) if said else None
-        note = found.text(kept.note) if found else kept.note
+        log, kept = from_log.get(step.id), given(answers, step.id)
+        chosen = step.answer(log.answer_id) if log else None
+        said = [_given(step, kept, tr), found.text(kept.note) if found else kept.note]
         rows.append(
             {
                 "step": step,
-                "log": said.text if said else "",
-                "log_choice": log_choice.label if log_choice else "",
-                "refs": [str(line) for _, line in said.refs] if said else [],
-                "given": _given(step, kept, tr),
-                "note": note,
-                "by": ", ".join(part for part in (kept.who, kept.when[:10]) if part) if not found else kept.when[:10],
-                "only_german": step.editions == ("de",),
+                "log": log,
+                "log_choice": chosen.label if chosen else "",
+                "given": ", ".join(filter(None, said)),
+                "by": ", ".join(filter(None, ("" if found else kept.who, kept.when[:10]))),
             }
         )
     return rows
 
 
 def _given(step: Step, kept: Given, tr: Translator) -> str:
-    if step.kind == "ports" and kept.ports:
-        labels = {a.id: a.label for a in step.answers}
-        counts = [(labels[i], sum(v == i for v in kept.ports.values())) for i in labels]
+    if kept.ports:
+        counts = [(a.label, sum(v == a.id for v in kept.ports.values())) for a in step.answers]
         return ", ".join(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n)
     chosen = step.answer(kept.answer)
-    parts = [chosen.label if chosen else "", kept.day.isoformat() if kept.day else "", kept.router or ""]
-    parts.append(tr.duration(kept.seconds) if kept.seconds else "")
-    return ", ".join(part for part in parts if part)
-
-
-def _port(port: Any, kept: Given) -> Context:
-    return {"port": port, "answer": kept.ports.get(port.id, "")}
-
-
-def blind_spots(shown: Diagnosis, tr: Translator) -> list[str]:
-    """Return what the log cannot show, in sentences."""
-    probe = tr.duration(shown.settings.probe_interval_s)
-    said = [
-        tr("The PBX asks each phone every {probe}: nothing shorter than that can be told apart.", probe=probe),
-        tr("A registration that expires leaves no line; a phone that was never registered leaves none either."),
-        tr("Phones that are not probed (qualify off) do not occur, however bad their connection is."),
-        tr("A timeout that something renews in time stays invisible, however short it is."),
-        tr("The log is the view of the PBX: it shows neither the router's settings nor who changed what."),
-        tr("Sound, ports other than those for signalling, and the apps are outside of what was checked."),
-    ]
-    unread = shown.log.unparsed.height
-    if unread:
-        said.append(
-            tr.count(
-                "{n} line looked like an event but could not be read.",
-                "{n} lines looked like events but could not be read.",
-                unread,
-            )
-        )
-    return said
-
-
-def _versions() -> dict[str, str]:
-    return {"starface-nb": starface_nb.__version__, "Python": platform.python_version()}
+    parts = (
+        chosen.label if chosen else "",
+        kept.day.isoformat() if kept.day else "",
+        kept.router or "",
+        tr.duration(kept.seconds) if kept.seconds else "",
+    )
+    return ", ".join(filter(None, parts))

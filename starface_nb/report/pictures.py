@@ -65,10 +65,10 @@ def proofs(diagnosis: Diagnosis, sites: list[str], tr: Translator) -> list[Pictu
     """Return, for the first three of the sites, the losses folded onto the keepalive and the cycles as brackets."""
     found = []
     for n, site in enumerate(sites[:_MOST_SITES]):
-        folded = tr("Every loss at {site} by the time since the phone's last renewal.", site=site)
+        folded = tr("Every loss at {site} by the time since the phone's last renewal", site=site)
         svg = charts.to_svg(charts.fold(diagnosis, language=tr.language, site=site))
         found.append(Picture(folded, folded, inline(svg, f"f{n}-", folded)))
-        brackets = tr("What each cycle at {site} says about the timeout.", site=site)
+        brackets = tr("What each cycle at {site} says about the timeout", site=site)
         svg = charts.to_svg(charts.cycles(diagnosis, site, language=tr.language))
         found.append(Picture(brackets, brackets, inline(svg, f"c{n}-", brackets)))
     return found

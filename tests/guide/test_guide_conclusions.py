@@ -12,6 +12,7 @@ import pytest
 import starface_nb as sf
 from starface_nb import guide, samples
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.guide import data
 from starface_nb.guide.readings import judge
 
 TR = guide.translator("en")
@@ -76,16 +77,22 @@ def test_a_bracket_against_a_keepalive(low: float, high: float, keepalive: float
 
 
 def test_the_readings_part_where_the_timeout_lies_between_them() -> None:
-    both = guide.keepalive_readings(case("clean"), TR)
-    assert [reading.keepalive_s for reading in both.readings] == [3600, 60]
-    assert [reading.set_s for reading in both.readings] == [3660, 120]
-    assert both.differ
-    assert "keepalives of 60 seconds are not sent or do not renew the entry" in both.explanations[0]
+    both, explanations = guide.keepalive_readings(case("clean"), TR)
+    assert [reading.keepalive_s for reading in both] == [3600, 60]
+    assert [reading.set_s for reading in both] == [3660, 120]
+    assert [[verdict for _, verdict in reading.sites] for reading in both] == [["too_short"], ["long_enough"]]
+    assert "keepalives of 60 seconds are not sent or do not renew the entry" in explanations[0]
 
 
 def test_the_readings_agree_where_it_is_too_short_for_both() -> None:
-    found = guide.keepalive_readings(case("kept-alive-by-probing"), TR)
-    assert any("too short under both readings" in line or "not decide" in line for line in found.explanations)
+    _, explanations = guide.keepalive_readings(case("kept-alive-by-probing"), TR)
+    assert any("too short under both readings" in line or "not decide" in line for line in explanations)
+
+
+def test_every_pair_of_readings_is_explained() -> None:
+    brackets = [(low, high) for low in (None, 30, 60, 600, 3600) for high in (45, 60, 900, 3600, 7200, None)]
+    pairs = {"_".join(judge(low, high, keepalive) for keepalive in (3600, 60)) for low, high in brackets}
+    assert pairs == data.toml("texts.toml")["readings"].keys()
 
 
 def test_the_conclusion_names_cause_and_value() -> None:
