@@ -7,16 +7,17 @@ odds of a cure are even.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from math import ceil, comb, exp, log
+from math import comb, exp, log
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.exposure import Exposure, Window, bracket, expose, side_of
+from starface_nb.analysis.exposure import Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
 from starface_nb.analysis.sites import UNKNOWN
 from starface_nb.errors import SettingError
 
@@ -42,6 +43,8 @@ LEAST_PERIODS = 2
 """Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
+AT_ONCE = timedelta(hours=2)
+"""A log that begins so soon after the other one may begin with bindings made under the old timeout."""
 
 
 def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | None = None) -> Comparison:
@@ -61,11 +64,10 @@ def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | N
     found = []
     for old, new in _matching_sites(before, after):
         a, b = _newest(before, old, first=True), _newest(after, new, first=False)
-        if a is None or b is None:
-            continue
-        changed = _changed_at(after, new[0]) or (a.end if a.end != before.log.last else None)
-        grace = changed is not None or a.end > b.start - timedelta(hours=2)
-        found.append(_judge(a, b, changed, grace=grace, keepalive=keepalive_after_s))
+        if a is not None and b is not None:
+            changed = _changed_at(after, new) or (a.end if a.end != before.log.last else None)
+            settling = changed is not None or a.end > b.start - AT_ONCE
+            found.append(_judge(a, b, changed, settling, keepalive_after_s))
     return _overall(found, after.log.time_zone)
 
 
@@ -89,12 +91,11 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
     found = []
     for sites in _places(case):
         window = _whole(case, sites)
-        if window is None:
-            continue
-        changed = _changed_at(case, sites[0])
-        cut = at or changed or window.start + (window.end - window.start) / 2
-        left, right = replace(window, end=cut), replace(window, start=cut, joined=True)
-        found.append(_judge(left, right, at or changed, grace=bool(at or changed), keepalive=keepalive_after_s))
+        if window is not None:
+            changed = at or _changed_at(case, sites)
+            cut = changed or window.start + (window.end - window.start) / 2
+            left, right = replace(window, end=cut), replace(window, start=cut, joined=True)
+            found.append(_judge(left, right, changed, changed is not None, keepalive_after_s))
     return _overall(found, case.log.time_zone)
 
 
@@ -114,17 +115,15 @@ def _moment(case: Diagnosis, at: datetime) -> datetime:
 
 def _places(case: Diagnosis) -> list[tuple[str, ...]]:
     """Return the log's sites; phones without a known address belong to the only site there is."""
-    names = [name for name in case.sites["site"] if name != UNKNOWN]
-    lost = UNKNOWN in case.sites["site"]
-    if len(names) == 1 and lost:
-        return [(names[0], UNKNOWN)]
-    return [(name,) for name in [*names, *([UNKNOWN] if lost else [])]]
+    names = case.sites["site"].to_list()
+    if len(names) == 2 and UNKNOWN in names:
+        return [tuple(sorted(names, key=UNKNOWN.__eq__))]
+    return [(name,) for name in names]
 
 
 def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Pair the places by the phones they share; a log that no phone of a place left a line in is still one of it."""
-    old = dict(before.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows())
-    new = dict(after.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows())
+    old, new = (dict(c.phones.filter(~pl.col("trunk")).select("peer", "site").iter_rows()) for c in (before, after))
     places = _places(after)
     pairs = []
     for names in _places(before):
@@ -135,14 +134,13 @@ def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[tuple[str
 
 
 def _whole(case: Diagnosis, sites: tuple[str, ...]) -> Window | None:
-    if case.log.first is None or case.log.last is None:
-        return None
-    return Window(case, sites, case.log.first, case.log.last)
+    first, last = case.log.first, case.log.last
+    return None if first is None or last is None else Window(case, sites, first, last)
 
 
 def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window | None:
     """Return the log since its last change; if that was the cure of the first log itself, the time up to it."""
-    window, changed = _whole(case, sites), _changed_at(case, sites[0])
+    window, changed = _whole(case, sites), _changed_at(case, sites)
     if window is None or changed is None:
         return window
     eras = case.eras.filter(pl.col("site") == sites[0]).sort("era")["verdict"].to_list()
@@ -151,8 +149,8 @@ def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window |
     return replace(window, start=changed, joined=True)
 
 
-def _changed_at(case: Diagnosis, site: str) -> datetime | None:
-    found = case.sites.filter(pl.col("site") == site)["changed_at"].drop_nulls()
+def _changed_at(case: Diagnosis, sites: tuple[str, ...]) -> datetime | None:
+    found = case.sites.filter(pl.col("site") == sites[0])["changed_at"].drop_nulls()
     return found[0] if len(found) else None
 
 
@@ -160,81 +158,58 @@ def _changed_at(case: Diagnosis, site: str) -> datetime | None:
 
 
 def _judge(
-    left: Window, right: Window, changed: datetime | None, *, grace: bool, keepalive: float | None
+    left: Window, right: Window, changed: datetime | None, settling: bool, keepalive: float | None
 ) -> SiteComparison:
-    touched, periods = _touched(left)
-    low, high = bracket(left)
-    ceiling = high if high is not None else left.case.settings.keepalive_s
-    old = expose(left, touched, periods, min(ceiling, 3600.0), grace=False)
-    everyone = touched or _phones_at(left)
-    new = expose(right, everyone, periods, min(ceiling, 3600.0), grace)
-    after = bracket(right)
-    sides = side_of(left, old, low, high), side_of(right, new, *after)
-    if not touched:
+    usual = left.case.settings.keepalive_s
+    here = left.case.phones.filter(pl.col("site").is_in(left.sites), ~pl.col("trunk")).sort("peer")
+    periods = {peer: period or usual for peer, period in here.select("peer", "period_s").iter_rows()}
+    lost = set(nat_losses(left, list(periods))["peer"])
+    touched = {peer: period for peer, period in periods.items() if peer in lost}
+    was, now = bracket(left), bracket(right)
+    old = expose(left, touched)
+    new = expose(right, touched or periods, (usual if was[1] is None else was[1]) if settling else None)
+    sides = side_of(left, old, was), side_of(right, new, now)
+    hours = None
+    if touched:
+        shown = right.case.log.events.filter(pl.col("peer").is_not_null(), pl.col("time") >= right.start).height > 0
+        cured = _cured(old, new, shown)
+        verdict, probability, reason = _verdict(cured, old, new, was, now)
+        hours = _hours_needed(old, new) if verdict == "cannot_tell" else None
+        now = _narrowed(was, now, verdict, keepalive)
+    else:
         verdict, probability, reason = _nothing_before(right, sides[1])
-        return SiteComparison(right.sites[0], verdict, probability, changed, None, *sides, *after, reason)
-    cured = _cured(old, new, _peers_shown(right))
-    verdict, probability, reason = _verdict(cured, old, new, (low, high), after)
-    needed = _hours_needed(old, new, right, periods) if verdict == "cannot_tell" else None
-    now = _narrowed((low, high), after, verdict, keepalive)
-    return SiteComparison(right.sites[0], verdict, probability, changed, needed, *sides, *now, reason)
-
-
-def _touched(window: Window) -> tuple[list[str], dict[str, float]]:
-    """Return the phones that were lost by the NAT timeout, and every phone's re-REGISTER period in seconds."""
-    case = window.case
-    lost = case.intervals.filter(
-        pl.col("cause") == "nat_expiry", pl.col("start") >= window.start, pl.col("start") < window.end
-    )
-    here = set(_phones_at(window))
-    peers = sorted(peer for peer in lost["peer"].unique().to_list() if peer in here)
-    rows = case.phones.select("peer", "period_s").iter_rows()
-    return peers, {peer: period or case.settings.keepalive_s for peer, period in rows}
-
-
-def _phones_at(window: Window) -> list[str]:
-    return window.case.phones.filter(pl.col("site").is_in(window.sites), ~pl.col("trunk"))["peer"].sort().to_list()
-
-
-def _peers_shown(window: Window) -> bool:
-    events = window.case.log.events
-    return events.filter(pl.col("peer").is_not_null(), pl.col("time") >= window.start).height > 0
+    return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, *now)
 
 
 def _cured(old: Exposure, new: Exposure, peers_shown: bool) -> float:
     """Return the probability of a cure."""
     whole = {"as before": log(1.0 - PARTIAL), "partly": log(PARTIAL)}
     well = 0.0
-    for peer, periods in new.periods.items():
-        lost = new.losses[peer]
-        share = (1.0 + old.losses.get(peer, 0)) / (2.0 + old.periods.get(peer, 0))
-        off = 0.0 if peer in new.shown else SWITCHED_OFF
+    for peer, phone in new.items():
+        lost, periods = phone.losses, phone.periods
+        share = (1.0 + old[peer].losses) / (2.0 + old[peer].periods)
+        off = 0.0 if phone.shown else SWITCHED_OFF
         for name, miss in (("as before", max(1.0 - share, LEAST_MISS)), ("partly", PARTIAL_MISS)):
             kept = lost * log(max(1.0 - miss, 1e-3)) + (periods - lost) * log(miss)
             whole[name] += log(off + (1.0 - off) * exp(max(kept, -700.0)))
         well += lost * log(STRAY)
-    common = log(SOME_LINES if peers_shown else ALL_SILENT) if not any(new.losses.values()) else -700.0
+    quiet = not any(phone.losses for phone in new.values())
+    common = log(SOME_LINES if peers_shown else ALL_SILENT) if quiet else -700.0
     worst = max(*whole.values(), common)
     ill = worst + log(sum(exp(v - worst) for v in (*whole.values(), common)))
     return min(max(1.0 / (1.0 + exp(min(ill - well, 700.0))), 1e-4), 1.0 - 1e-4)
 
 
-def _verdict(
-    cured: float,
-    old: Exposure,
-    new: Exposure,
-    before: tuple[float | None, float | None],
-    after: tuple[float | None, float | None],
-) -> tuple[str, float, str]:
-    lost, periods = sum(new.losses.values()), sum(new.periods.values())
+def _verdict(cured: float, old: Exposure, new: Exposure, was: Bracket, now: Bracket) -> tuple[str, float, str]:
+    lost, periods = (sum(counts) for counts in zip(*((p.losses, p.periods) for p in new.values()), strict=True))
     if cured >= SURE and _long_enough(new):
         return "fixed", cured, "no_losses" if not lost else "stray_losses"
     if 1.0 - cured < SURE or not lost:
         return "cannot_tell", cured, "too_little_exposure" if periods else "too_short_log"
-    moved = _moved(before, after) if lost >= LEAST_LOSSES else 0
+    moved = _moved(was, now) if lost >= LEAST_LOSSES else 0
     if moved:
         return ("improved", 1.0 - cured, "longer_timeout") if moved > 0 else ("worse", 1.0 - cured, "shorter_timeout")
-    rate = (0.5 + sum(old.losses.values())) / (1.0 + sum(old.periods.values()))
+    rate = (0.5 + sum(p.losses for p in old.values())) / (1.0 + sum(p.periods for p in old.values()))
     if lost <= 0.6 * rate * periods and _at_most(lost, periods, rate) < RARE:
         return "improved", 1.0 - cured, "fewer_losses"
     if rate < 0.6 and 1.0 - _at_most(lost - 1, periods, rate) < RARE:
@@ -242,59 +217,51 @@ def _verdict(
     return "unchanged", 1.0 - cured, "same_losses"
 
 
-def _moved(before: tuple[float | None, float | None], after: tuple[float | None, float | None]) -> int:
+def _moved(was: Bracket, now: Bracket) -> int:
     """Return 1 where the timeout's bracket lies higher than before, -1 where it lies lower, else 0."""
-    if before[1] is None or after[1] is None:
+    if was[1] is None or now[1] is None:
         return 0
-    low, high, new_low, new_high = before[0] or 0.0, before[1], after[0] or 0.0, after[1]
+    low, high, new_low, new_high = was[0] or 0.0, was[1], now[0] or 0.0, now[1]
     if abs(new_low + new_high - low - high) / 2.0 < CLEARLY_S:
         return 0
     return int(new_low >= high - SLOP_S) - int(new_high <= low + SLOP_S)
 
 
 def _long_enough(new: Exposure) -> bool:
-    told = sum(periods >= LEAST_PERIODS for periods in new.periods.values())
-    return 2 * told >= max(len(new.periods), 1)
+    return 2 * sum(phone.periods >= LEAST_PERIODS for phone in new.values()) >= len(new)
 
 
 def _at_most(k: int, n: int, p: float) -> float:
     """Return the binomial probability of at most `k` of `n`."""
-    return sum(comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(min(k, n) + 1)) if k >= 0 else 0.0
+    return sum(comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(min(k, n) + 1))
 
 
 def _nothing_before(right: Window, after: Side) -> tuple[str, float, str]:
     """Judge a site without NAT losses before the change."""
     row = right.case.sites.filter(pl.col("site") == right.sites[0])
     verdict = str(row["verdict"][0]) if row.height else "undetermined"
-    if verdict == "too_short" and after.losses:
-        return "worse", float(row["probability_too_short"][0] or 0.0), "new_losses"
     if verdict == "undetermined":
         return "cannot_tell", 0.5, "nothing_to_compare"
-    return "unchanged", 1.0 - float(row["probability_too_short"][0] or 0.0), "never_lost"
+    too_short = float(row["probability_too_short"][0] or 0.0)
+    if verdict == "too_short" and after.losses:
+        return "worse", too_short, "new_losses"
+    return "unchanged", 1.0 - too_short, "never_lost"
 
 
-def _hours_needed(old: Exposure, new: Exposure, window: Window, periods: dict[str, float]) -> float | None:
-    """Return how many more quiet hours would tell a cure; None where no reasonable log would."""
-    ahead = Exposure(dict(new.periods), dict(new.losses), set(new.shown))
-    keepalive = window.case.settings.keepalive_s
-    for hours in [h / 2 for h in range(1, 97)] + list(range(50, 337, 2)):
-        for peer, periods_now in new.periods.items():
-            ahead.periods[peer] = periods_now + int(hours * 3600.0 // periods.get(peer, keepalive))
+def _hours_needed(old: Exposure, new: Exposure) -> float | None:
+    """Return how many more quiet hours would tell a cure; None where no two weeks of log would."""
+    for hours in [h / 2 for h in range(1, 97)] + [float(h) for h in range(50, 337, 2)]:
+        ahead = {peer: phone._replace(seconds=phone.seconds + 3600.0 * hours) for peer, phone in new.items()}
         if _long_enough(ahead) and _cured(old, ahead, peers_shown=True) >= SURE:
-            return float(ceil(hours * 2) / 2)
+            return hours
     return None
 
 
-def _narrowed(
-    before: tuple[float | None, float | None],
-    after: tuple[float | None, float | None],
-    verdict: str,
-    keepalive: float | None,
-) -> tuple[float | None, float | None]:
+def _narrowed(was: Bracket, now: Bracket, verdict: str, keepalive: float | None) -> Bracket:
     """Return what is known of the timeout now; an experiment leaves the router as it is and narrows the old bracket."""
-    if keepalive is None or before[1] is None:
-        return after
-    low, high = before[0] or 0.0, before[1]
+    if keepalive is None or was[1] is None:
+        return now
+    low, high = was[0] or 0.0, was[1]
     if verdict == "fixed":
         return max(low, min(keepalive, high)), high
     if verdict == "unchanged" and low < keepalive:
@@ -302,33 +269,33 @@ def _narrowed(
     return low, high
 
 
-def _overall(sites: list[SiteComparison], time_zone: str) -> Comparison:
+def _overall(sites: Sequence[SiteComparison], time_zone: str) -> Comparison:
     """Sum up; sites that never had NAT losses decide only where there is no other."""
-    told = [s for s in sites if s.reason not in ("never_lost", "nothing_to_compare")] or sites
+    told = [s for s in sites if s.reason not in ("never_lost", "nothing_to_compare")] or list(sites)
     verdicts = {s.verdict for s in told}
     if "worse" in verdicts:
         verdict = "worse"
-    elif verdicts == {"fixed"}:
-        verdict = "fixed"
-    elif verdicts <= {"unchanged"} and verdicts:
-        verdict = "unchanged"
+    elif len(verdicts) == 1:
+        verdict = verdicts.pop()
     elif verdicts & {"fixed", "improved"} and verdicts != {"fixed", "cannot_tell"}:
         verdict = "improved"
     else:
         verdict = "cannot_tell"
     chosen = [s for s in told if s.verdict == verdict] or told
-    probability = min((s.probability for s in chosen), default=0.5)
-    changes = [s.changed_at for s in told if s.changed_at]
-    needed = [s.hours_needed for s in told if s.hours_needed is not None]
     return Comparison(
-        verdict, probability, min(changes) if changes else None, max(needed) if needed else None,
-        _sum([s.before for s in told]), _sum([s.after for s in told]), tuple(sites), time_zone,
-    )  # fmt: skip
+        verdict,
+        min((s.probability for s in chosen), default=0.5),
+        min((s.changed_at for s in told if s.changed_at), default=None),
+        max((s.hours_needed for s in told if s.hours_needed is not None), default=None),
+        _sum([s.before for s in told]),
+        _sum([s.after for s in told]),
+        tuple(sites),
+        time_zone,
+    )
 
 
 def _sum(sides: list[Side]) -> Side:
-    one = sides[0] if len(sides) == 1 else None
-    return Side(
-        sum(s.losses for s in sides), sum(s.periods for s in sides), max((s.hours for s in sides), default=0.0),
-        one.low_s if one else None, one.high_s if one else None,
-    )  # fmt: skip
+    if len(sides) == 1:
+        return sides[0]
+    hours = max((s.hours for s in sides), default=0.0)
+    return Side(sum(s.losses for s in sides), sum(s.periods for s in sides), hours, None, None)

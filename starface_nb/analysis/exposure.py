@@ -1,9 +1,10 @@
-"""Exposure: in how many periods could a phone have been lost by the NAT timeout, and in how many was it?"""
+"""Exposure: for how many periods could a phone have been lost by the NAT timeout, and in how many was it?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,12 @@ import polars as pl
 from starface_nb.analysis.comparison import Side
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.estimate import estimate_timeout
+
+SEEN_S = 64.0
+"""A binding's death is seen at the next probe, which waits 4 s for an answer."""
+JITTER = 1.05
+"""How much longer than usual a phone's re-REGISTER period may be once."""
+Bracket = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -28,39 +35,49 @@ class Window:
     joined: bool = False
 
 
-@dataclass
-class Exposure:
-    """Per phone: periods that could have held a NAT loss, NAT losses, whether the log shows the phone at all."""
+class Lived(NamedTuple):
+    """One phone in a window: seconds that count, its re-REGISTER period, NAT losses, and whether the log shows it."""
 
-    periods: dict[str, int] = field(default_factory=dict)
-    losses: dict[str, int] = field(default_factory=dict)
-    shown: set[str] = field(default_factory=set)
+    seconds: float
+    period: float
+    losses: int
+    shown: bool
+
+    @property
+    def periods(self) -> int:
+        """Periods that could have held a NAT loss: under a timeout shorter than the period each of them does."""
+        return max(int((self.seconds - SEEN_S) // self.period), self.losses)
 
 
-def expose(window: Window, peers: list[str], periods: dict[str, float], ceiling: float, grace: bool) -> Exposure:
-    """Count what could have been lost and what was; a raised timeout acts from each phone's next renewal."""
-    found = Exposure()
-    frame = window.case.intervals.filter(pl.col("peer").is_in(peers))
+Exposure = dict[str, Lived]
+
+
+def expose(window: Window, periods: dict[str, float], ceiling: float | None = None) -> Exposure:
+    """Count for each phone in `periods` what could have been lost and what was.
+
+    A raised timeout acts from each phone's next renewal. Where the window begins with a change, `ceiling` is the
+    longest that a binding made before it may still live by the old timeout, seconds; that time does not count.
+    """
+    frame = window.case.intervals.filter(pl.col("peer").is_in(list(periods)))
     first = _first_lines(window.case)
     by_peer = {str(key[0]): part for key, part in frame.group_by("peer", maintain_order=True)}
-    for peer in peers:
-        period = periods.get(peer, window.case.settings.keepalive_s)
-        start = window.start + timedelta(seconds=period * 1.05 if grace else 0.0)
-        if peer in first:
-            found.shown.add(peer)
-            when, kind = first[peer]
-            start = max(start, when) if kind in ("registered", "reachable") and not window.joined else start
+    found = {}
+    for peer, period in periods.items():
+        settling = 0.0 if ceiling is None else min(period * JITTER, ceiling + SEEN_S)
+        start = window.start + timedelta(seconds=settling)
+        when, kind = first.get(peer, (start, ""))
+        if kind in ("registered", "reachable") and not window.joined:
+            start = max(start, when)
         seconds = (window.end - start).total_seconds()
         losses = 0
         for row in by_peer.get(peer, frame.clear()).iter_rows(named=True):
             away = (min(row["end"] or window.end, window.end) - max(row["start"], start)).total_seconds()
             if row["cause"] != "nat_expiry":
                 # A longer loss of another cause ends in a renewal: the period it falls into proves nothing.
-                seconds -= away + (period if away > 64.0 else 0.0) if away > 0 else 0.0
+                seconds -= away + (period if away > SEEN_S else 0.0) if away > 0 else 0.0
             elif start <= row["start"] < window.end:
                 losses += 1
-        found.periods[peer] = max(int((seconds - ceiling - 64.0) // period), losses if seconds > 0 else 0)
-        found.losses[peer] = losses if seconds > 0 else 0
+        found[peer] = Lived(seconds, period, losses if seconds > 0 else 0, peer in first)
     return found
 
 
@@ -70,12 +87,13 @@ def _first_lines(case: Diagnosis) -> dict[str, tuple[datetime, str]]:
     return {peer: (time, str(kind)) for peer, time, kind in first.select("peer", "time", "kind").iter_rows()}
 
 
-def bracket(window: Window) -> tuple[float | None, float | None]:
+def bracket(window: Window) -> Bracket:
     """Return the timeout's bracket in the window, seconds: of its newest era, or else from the cycles begun in it."""
     case = window.case
     slack = pl.lit(timedelta(seconds=case.settings.keepalive_s))
+    here = pl.col("site").is_in(window.sites)
     eras = case.eras.filter(
-        pl.col("site").is_in(window.sites),
+        here,
         pl.col("start") >= pl.lit(window.start) - slack,
         pl.col("end") <= pl.lit(window.end) + slack,
         pl.col("start") < window.end,
@@ -84,12 +102,8 @@ def bracket(window: Window) -> tuple[float | None, float | None]:
     ).sort("start", "site")
     if eras.height:
         return eras["low_s"][-1], eras["high_s"][-1]
-    cycles = case.cycles.filter(
-        pl.col("site").is_in(window.sites),
-        pl.col("outcome") != "excluded",
-        pl.col("start") >= window.start,
-        pl.col("start") < window.end,
-    )
+    begun = pl.col("start").is_between(window.start, window.end, closed="left")
+    cycles = case.cycles.filter(here, begun, pl.col("outcome") != "excluded")
     if not cycles.height:
         return None, None
     upper = cycles["upper_s"].fill_null(np.inf).to_numpy()
@@ -98,11 +112,14 @@ def bracket(window: Window) -> tuple[float | None, float | None]:
     return round(estimate.low, 1), round(estimate.high, 1) if np.isfinite(estimate.high) else None
 
 
-def side_of(window: Window, exposure: Exposure, low: float | None, high: float | None) -> Side:
+def nat_losses(window: Window, peers: list[str]) -> pl.DataFrame:
+    """Return the intervals of these phones that the NAT timeout caused and that began in the window."""
+    begun = pl.col("start").is_between(window.start, window.end, closed="left")
+    return window.case.intervals.filter(pl.col("peer").is_in(peers), pl.col("cause") == "nat_expiry", begun)
+
+
+def side_of(window: Window, exposure: Exposure, found: Bracket) -> Side:
     """Return one side of the comparison."""
     hours = (window.end - window.start).total_seconds() / 3600.0
-    losses = window.case.intervals.filter(
-        pl.col("peer").is_in(list(exposure.periods)), pl.col("cause") == "nat_expiry",
-        pl.col("start") >= window.start, pl.col("start") < window.end,
-    )  # fmt: skip
-    return Side(losses.height, sum(exposure.periods.values()), hours, low, high)
+    periods = sum(phone.periods for phone in exposure.values())
+    return Side(nat_losses(window, list(exposure)).height, periods, hours, *found)

@@ -70,5 +70,5 @@ def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:
         lines.append(tr("Then watch for {duration}.", duration=tr.duration(experiment.watch_hours * 3600)))
     for outcome in experiment.outcomes:
         at = tr.duration(outcome.at_s) if outcome.at_s is not None else ""
-        lines.append(word("outcome", outcome.id, tr, bracket=bracket_text(outcome.low_s, outcome.high_s, tr), at=at))
+        lines.append(word("tried", outcome.id, tr, bracket=bracket_text(outcome.low_s, outcome.high_s, tr), at=at))
     return lines
