@@ -46,16 +46,12 @@ def readings(case: Diagnosis) -> pl.DataFrame:
     loss for a death of the binding and answers with the interval that holds most of the mass; it comes from lifelines
     and is left out where that is not installed.
     """
-    rows: list[dict[str, object]] = []
+    rows = []
     for site, low, high in case.sites.select("site", "low_s", "high_s").iter_rows():
         losses = case.intervals.filter(pl.col("site") == site)
         found = {"this analysis": (low, high), NAIVE: _naive(case, losses), NPMLE: _npmle(case, losses)}
-        rows += [
-            {"site": site, "reading": name, "low_s": bounds[0], "high_s": bounds[1]}
-            for name, bounds in found.items()
-            if bounds
-        ]
-    return READINGS.frame(rows)
+        rows += [(site, name, *bounds) for name, bounds in found.items() if bounds]
+    return READINGS.frame([dict(zip(("site", "reading", "low_s", "high_s"), row, strict=True)) for row in rows])
 
 
 def _naive(case: Diagnosis, losses: pl.DataFrame) -> tuple[float | None, float | None]:
@@ -102,26 +98,17 @@ def against_truth(case: Diagnosis, truth: Mapping[str, Any]) -> pl.DataFrame:
     truth : Mapping
         A recorded or simulated log's truth: `sites[]` with `public_ip`, `T_s` and `changes`.
     """
-    rows: list[dict[str, object]] = []
+    rows = []
     for place in truth["sites"]:
         addresses = {place["public_ip"], *(c["public_ip"] for c in place["changes"] if "public_ip" in c)}
         timeouts = [place["T_s"], *(c["T_s"] for c in place["changes"] if "T_s" in c)]
         found = list(_eras(case, addresses, alone=len(truth["sites"]) == 1))
         for era, timeout in enumerate(timeouts):
-            row = found[min(era, len(found) - 1)] if found else {}
-            low, high = row.get("low_s"), row.get("high_s")
+            row = found[min(era, len(found) - 1)] if found else dict.fromkeys(("low_s", "high_s", "verdict"))
+            low, high = row["low_s"], row["high_s"]
             holds = None if low is None else low < timeout and (high is None or timeout <= high)
-            rows.append(
-                {
-                    "site": place["public_ip"],
-                    "era": era,
-                    "true_s": float(timeout),
-                    "low_s": low,
-                    "high_s": high,
-                    "verdict": row.get("verdict"),
-                    "holds": holds,
-                }
-            )
+            known = {"low_s": low, "high_s": high, "verdict": row["verdict"], "holds": holds}
+            rows.append({"site": place["public_ip"], "era": era, "true_s": float(timeout), **known})
     return AGAINST_TRUTH.frame(rows)
 
 
@@ -139,18 +126,12 @@ def coverage(tried: Iterable[tuple[Diagnosis, Mapping[str, Any]]]) -> pl.DataFra
         By verdict: `timeouts` (sites and eras with that verdict), `below_keepalive` (how many were shorter than the
         keepalive), `bracketed` (those with a bracket), `holding` (brackets that hold the truth), `median_width_s`.
     """
-    empty = AGAINST_TRUTH.empty().with_columns(keepalive_s=pl.lit(0.0))
-    held = pl.concat(
-        [
-            empty,
-            *(
-                against_truth(case, truth).with_columns(keepalive_s=pl.lit(case.settings.keepalive_s))
-                for case, truth in tried
-            ),
-        ]
-    )
+    held = [
+        against_truth(case, truth).with_columns(keepalive_s=pl.lit(case.settings.keepalive_s)) for case, truth in tried
+    ]
     return (
-        held.with_columns(pl.col("verdict").fill_null("no phone seen"))
+        pl.concat([AGAINST_TRUTH.empty().with_columns(keepalive_s=pl.lit(0.0)), *held])
+        .with_columns(pl.col("verdict").fill_null("no phone seen"))
         .group_by("verdict")
         .agg(
             timeouts=pl.len(),
