@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from starface_nb.analysis.experiment import Experiment, what_next
 from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text
+from starface_nb.guide.words import bracket_text, site_name
 
 if TYPE_CHECKING:
     from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
-    from starface_nb.analysis.experiment import Experiment
+    from starface_nb.analysis.diagnosis import Diagnosis
 
 
 def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:
@@ -72,3 +75,12 @@ def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:
         at = tr.duration(outcome.at_s) if outcome.at_s is not None else ""
         lines.append(word("tried", outcome.id, tr, bracket=bracket_text(outcome.low_s, outcome.high_s, tr), at=at))
     return lines
+
+
+def next_experiment(diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    """Return what to try at the site of which more is to be known; nothing where no timeout is too short or untold."""
+    if not diagnosis.sites.filter(pl.col("verdict") != "no_expiry_seen").height:
+        return []
+    tried = what_next(diagnosis)
+    task, *outcomes = experiment_text(tried, tr)
+    return [tr("{name}: {text}", name=site_name(tried.site, tr), text=task), *outcomes]

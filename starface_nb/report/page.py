@@ -12,11 +12,10 @@ import polars as pl
 
 import starface_nb
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.experiment import what_next
 from starface_nb.guide.answers import answers_from_log
 from starface_nb.guide.causes import sentences, word
 from starface_nb.guide.checklist import Given, Step, checklist, given
-from starface_nb.guide.comparison import experiment_text
+from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.conclusion import cured_sites, from_answers, headline
 from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
@@ -84,7 +83,7 @@ def context(
         "readings": keepalive_readings(shown, tr),
         "limits": limits(tr),
         "guide_experiment": keepalive_experiment(tr),
-        "experiment": _experiment(shown, tr),
+        "experiment": next_experiment(shown, tr),
         "notes": [*notes, *shown.log.notes],
         "blind_spots": sentences("blind_spots", tr, probe=tr.duration(shown.settings.probe_interval_s)),
         "evidence": evidence(shown, found, tr),
@@ -119,15 +118,6 @@ def _provable(shown: Diagnosis) -> list[str]:
     """Sites whose picture proves something, those with the most dead entries first."""
     ranked = shown.eras.group_by("site").agg(pl.col("cycles_expired").sum()).filter(pl.col("cycles_expired") > 0)
     return ranked.sort("cycles_expired", "site", descending=[True, False])["site"].to_list()
-
-
-def _experiment(shown: Diagnosis, tr: Translator) -> list[str]:
-    """What to try at the site of which more is to be known; nothing where no timeout is too short or untold."""
-    if not shown.sites.filter(pl.col("verdict") != "no_expiry_seen").height:
-        return []
-    tried = what_next(shown)
-    task, *rest = experiment_text(tried, tr)
-    return [tr("{name}: {text}", name=site_name(tried.site, tr), text=task), *rest]
 
 
 def _steps(shown: Diagnosis, answers: Mapping[str, Any], found: Mask | None, tr: Translator) -> list[Context]:

@@ -69,6 +69,6 @@ def proofs(diagnosis: Diagnosis, sites: list[str], tr: Translator) -> list[Pictu
         svg = charts.to_svg(charts.fold(diagnosis, language=tr.language, site=site))
         found.append(Picture(folded, folded, inline(svg, f"f{n}-", folded)))
         brackets = tr("What each cycle at {site} says about the timeout", site=site)
-        svg = charts.to_svg(charts.cycles(diagnosis, site, language=tr.language))
+        svg = charts.to_svg(charts.cycles(diagnosis, site=site, language=tr.language))
         found.append(Picture(brackets, brackets, inline(svg, f"c{n}-", brackets)))
     return found
