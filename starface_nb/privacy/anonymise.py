@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -58,11 +60,10 @@ class Anonymised:
     addresses: int
 
 
-@dataclass(frozen=True)
-class _Written:
+class _Written(NamedTuple):
     text: str
     last: datetime | None
-    logger_conf: str | None
+    formats: tuple[str, ...]
     kept: int
     refused: int
 
@@ -115,84 +116,60 @@ def anonymise(
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
     lines = [understood(one) for one in parsed]
-    names, addresses = _everybody(parsed, [rows for rows, _ in lines])
+    told = [identities(one, rows) for one, (rows, _) in zip(parsed, lines, strict=True)]
+    names, addresses = (list(dict.fromkeys(chain.from_iterable(found))) for found in zip(*told, strict=True))
     pseudonyms = Pseudonyms(key or secrets.token_bytes(_KEY_BYTES), [*names, *addresses])
     for name in names:
         pseudonyms.name(name)
     for address in addresses:
         pseudonyms.address(address)
-    move = _Move(shift_weeks, zone)
-    written = [_rewrite(one, *some, Rewriter(pseudonyms), move) for one, some in zip(parsed, lines, strict=True)]
+    rewriter = Rewriter(pseudonyms)
+    written = [_rewrite(one, *some, rewriter, shift_weeks, zone) for one, some in zip(parsed, lines, strict=True)]
     _write(path, written)
     total, good = sum(one.hits.lines_total for one in parsed), sum(one.kept for one in written)
     refused = sum(one.refused for one in written)
     return Anonymised(path, total, good, total - good - refused, refused, len(names), len(addresses))
 
 
-def _everybody(parsed: list[Parsed], lines: list[pl.DataFrame]) -> tuple[list[str], list[str]]:
-    both = [identities(one, rows) for one, rows in zip(parsed, lines, strict=True)]
-    names = dict.fromkeys(name for names, _ in both for name in names)
-    addresses = dict.fromkeys(address for _, addresses in both for address in addresses)
-    return list(names), list(addresses)
-
-
-@dataclass(frozen=True)
-class _Move:
-    weeks: int
-    zone: ZoneInfo
-
-    def stamp(self, stamp: str, time: datetime | None) -> str | None:
-        if not self.weeks or not stamp:
-            return stamp
-        return shifted(stamp, time, self.weeks, self.zone) if time else None
-
-    def time(self, time: datetime) -> datetime:
-        return time + timedelta(weeks=self.weeks)
-
-
-def _rewrite(parsed: Parsed, rows: pl.DataFrame, ends: pl.DataFrame, rewriter: Rewriter, move: _Move) -> _Written:
-    entries = catalogue.entries()
-    agent = kept()["useragent"]["pattern"]
+def _rewrite(
+    parsed: Parsed, rows: pl.DataFrame, ends: pl.DataFrame, rewriter: Rewriter, weeks: int, zone: ZoneInfo
+) -> _Written:
+    entries, agent = catalogue.entries(), kept()["useragent"]["pattern"]
     first, last = parsed.first, parsed.last
+
+    def line(row: dict[str, Any], time: datetime | None, message: str) -> str | None:
+        stamp: str | None = row["stamp"]
+        if weeks and stamp:
+            stamp = shifted(stamp, time, weeks, zone) if time else None
+        return (
+            None
+            if stamp is None
+            else rewriter.line(row["body"], row["layout"], row["stamp"], row["message"], stamp, message)
+        )
+
     done: list[tuple[int, str, int | None]] = []
     for row in rows.iter_rows(named=True):
         pattern = agent if row["entry"] is None else entries[row["entry"]].pattern
         body = rewriter.message(row["bare"], pattern, row["peer"])
-        stamp = move.stamp(row["stamp"], row["time"] or _near(first, last))
-        if body is None or stamp is None:
+        if body is None:
             continue
-        message = _mark(row["message"], row["bare"]) + body
-        text = rewriter.line(row["body"], _was(row), stamp, message)
+        text = line(row, row["time"] or first or last, _mark(row["message"], row["bare"]) + body)
         if text is not None:
             done.append((row["offset"], text, row["entry"]))
-    sure = _sure(done)
-    good = len(sure)
-    there = {offset for offset, _ in sure}
-    for row, time in zip(ends.iter_rows(named=True), (first, last), strict=False):
-        if row["offset"] in there:
-            continue
-        stamp = move.stamp(row["stamp"], time)
-        text = rewriter.line(row["body"], _was(row), stamp, LEFT_OUT) if stamp else None
-        if text is not None:
-            sure.append((row["offset"], text))
-    if move.weeks and rows.height and not done:
+    if weeks and rows.height and not done:
         raise SettingError(
             "The times of this log have a form that cannot be shifted.",
             place=parsed.hits.name,
             next_step="Leave --shift-weeks out.",
         )
-    text = "".join(f"{line}\n" for _, line in sorted(sure))
-    formats = dateformats(parsed.hits.logger_conf)
-    conf = "[general]\n" + "".join(f"dateformat={form}\n" for form in formats) if formats else None
-    return _Written(text, move.time(last) if last else None, conf, good, rows.height - good)
-
-
-def _was(row: dict[str, str]) -> tuple[str, str, str]:
-    return row["layout"], row["stamp"], row["message"]
-
-
-def _near(first: datetime | None, last: datetime | None) -> datetime | None:
-    return first or last
+    sure = _sure(done)
+    marks = {
+        row["offset"]: line(row, at, LEFT_OUT)
+        for row, at in zip(ends.iter_rows(named=True), (first, last), strict=False)
+    }
+    text = "".join(f"{line}\n" for _, line in sorted((marks | sure).items()) if line is not None)
+    end = last + timedelta(weeks=weeks) if last else None
+    return _Written(text, end, dateformats(parsed.hits.logger_conf), len(sure), rows.height - len(sure))
 
 
 def _mark(message: str, bare: str) -> str:
@@ -200,21 +177,22 @@ def _mark(message: str, bare: str) -> str:
     return message[: len(message) - len(bare)].rpartition("]")[2]
 
 
-def _sure(done: list[tuple[int, str, int | None]]) -> list[tuple[int, str]]:
-    """Keep the lines that read again as the message they were."""
+def _sure(done: list[tuple[int, str, int | None]]) -> dict[int, str]:
+    """Return, by offset, the lines that read again as the message they were."""
     text = pl.Series([line for _, line, _ in done], dtype=pl.String)
     headers = layouts.read_headers(text)
     bare = headers.select(layouts.verbose_prefix_off(pl.col("message")))["message"]
     found = catalogue.match(bare, headers["module"])
     entry_of = dict(zip(found["row"].to_list(), found["entry"].to_list(), strict=True))
-    return [(at, line) for i, (at, line, entry) in enumerate(done) if "\n" not in line and entry_of.get(i) == entry]
+    return {at: line for i, (at, line, entry) in enumerate(done) if "\n" not in line and entry_of.get(i) == entry}
 
 
 def _write(path: Path, written: list[_Written]) -> None:
     names = [f"full.{n}" for n in range(len(written) - 1, 0, -1)] + ["full"]
-    conf = next((one.logger_conf for one in reversed(written) if one.logger_conf), None)
     files = [(name, one.text.encode("utf-8", "replace"), one.last) for name, one in zip(names, written, strict=True)]
-    if conf:
+    formats = next((one.formats for one in reversed(written) if one.formats), ())
+    if formats:
+        conf = "[general]\n" + "".join(f"dateformat={form}\n" for form in formats)
         files.append(("logger.conf", conf.encode("utf-8", "replace"), None))
     if path.suffix.lower() == ".zip":
         _write_zip(path, files)

@@ -68,19 +68,18 @@ class Rewriter:
             "agent": pseudonyms.user_agent,
         }
 
-    def line(self, text: str, was: tuple[str, str, str], stamp: str, message: str) -> str | None:
+    def line(self, text: str, layout: str, old_stamp: str, old_message: str, stamp: str, message: str) -> str | None:
         """Return a line with another stamp and message and nobody's identity in its header; None where that fails.
 
         Parameters
         ----------
         text : str
             The line without its end.
-        was : tuple of str
+        layout, old_stamp, old_message : str
             Its layout, stamp and message as `read_headers` tells them.
         stamp, message : str
             What takes the place of its stamp and of its message.
         """
-        layout, old_stamp, old_message = was
         text = _plain(text, layout)
         if layout == "json":
             return self._json(text, stamp, message)
