@@ -1,7 +1,9 @@
-"""The report in a real browser with the network cut off: nothing leaves, nothing is cut off."""
+"""The report in a real browser with the network cut off: nothing leaves, nothing is cut off or overlaps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +12,36 @@ import pytest
 
 import starface_nb as sf
 from starface_nb import guide, report, samples
+from starface_nb.analysis.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser, BrowserContext, Route
 
 pytestmark = pytest.mark.browser
 # Elements whose content is wider than they are: text that is cut off or runs into its neighbour.
 CUT_OFF = """() => [...document.querySelectorAll('main *:not(svg *), header *')]
     .filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline' && e.clientWidth > 0)
     .map(e => e.tagName + '.' + e.className + ': ' + e.textContent.trim().slice(0, 60))"""
+# Lines of text, outside of pictures, that lie over one another.
+OVERLAPPING = """() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), boxes = [];
+    for (let node; (node = walker.nextNode());) {
+        if (!node.data.trim() || node.parentElement.closest('svg, style')) continue;
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        for (const box of range.getClientRects())
+            if (box.width > 1) boxes.push({box, text: node.data.trim().slice(0, 40)});
+    }
+    boxes.sort((a, b) => a.box.top - b.box.top);
+    const found = [];
+    boxes.forEach(({box: a, text}, i) => {
+        for (let j = i + 1; j < boxes.length && boxes[j].box.top < a.bottom - 4; j++) {
+            const b = boxes[j].box;
+            if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2) found.push(text + ' | ' + boxes[j].text);
+        }
+    });
+    return found;
+}"""
 OUTSIDE_SVG = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
     const frame = svg.getBoundingClientRect();
     return [...svg.querySelectorAll('text')].filter(t => {
@@ -28,15 +51,31 @@ OUTSIDE_SVG = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
              b.top < frame.top - 2 || b.bottom > frame.bottom + 2);
     }).map(t => t.textContent);
 })"""
+LARGE_SVG = """() => [...document.querySelectorAll('svg')]
+    .map(svg => svg.getBoundingClientRect()).every(b => b.width > 300 && b.height > 100)"""
+
+
+@cache
+def case(name: str) -> Diagnosis:
+    return sf.diagnose(sf.read_log(samples.path(name)))
+
+
+@pytest.fixture(scope="module")
+def offline(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(offline=True)
+    yield context
+    context.close()
 
 
 @pytest.mark.parametrize("language", guide.LANGUAGES)
-@pytest.mark.parametrize("name", ["mixed"])
-def test_nothing_leaves_and_nothing_is_cut_off(browser: Browser, tmp_path: Path, name: str, language: str) -> None:
+@pytest.mark.parametrize("name", samples.names())
+def test_nothing_leaves_and_nothing_is_cut_off(
+    offline: BrowserContext, tmp_path: Path, name: str, language: str
+) -> None:
     path = tmp_path / "report.html"
-    page_text = report.render(sf.diagnose(sf.read_log(samples.path(name))), language=language)
-    path.write_text(page_text, encoding="utf-8")
+    path.write_text(report.render(case(name), language=language, router="RouterOS v6"), encoding="utf-8")
     asked: list[str] = []
+    complaints: list[str] = []
 
     def refuse(route: Route) -> None:
         if route.request.url == path.as_uri():
@@ -45,31 +84,27 @@ def test_nothing_leaves_and_nothing_is_cut_off(browser: Browser, tmp_path: Path,
             asked.append(route.request.url)
             route.abort()
 
-    context = browser.new_context(offline=True, viewport={"width": 1024, "height": 900})
+    page = offline.new_page()
     try:
-        context.route("**/*", refuse)
-        page = context.new_page()
-        complaints: list[str] = []
+        page.route("**/*", refuse)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(path.as_uri())
-        assert not asked
-        assert not complaints
-        assert page.locator("svg").count() >= 3
-        assert all(box and box["width"] > 300 and box["height"] > 100 for box in map(_box, page.locator("svg").all()))
-        assert page.evaluate("document.scripts.length") == 0
-        for width in (1440, 1024, 700):
+        for media, width in (("screen", 1440), ("screen", 1024), ("screen", 700), ("print", 690)):
             page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate(CUT_OFF) == [], f"at {width} pixels"
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"at {width} pixels"
+            page.emulate_media(media=media)  # type: ignore[arg-type]
+            assert page.evaluate(CUT_OFF) == [], f"{media} at {width} pixels"
+            assert page.evaluate(OVERLAPPING) == [], f"{media} at {width} pixels"
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{media} at {width} pixels"
+        assert page.locator("svg").count() >= 1
+        assert page.evaluate(LARGE_SVG)
         assert page.evaluate(OUTSIDE_SVG) == []
         assert page.evaluate("[...document.querySelectorAll('svg')].every(s => s.getAttribute('aria-label'))")
+        assert page.evaluate("document.scripts.length") == 0
         levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
         assert levels[0] == 1
         assert all(after - before <= 1 for before, after in pairwise(levels))
+        assert not asked
+        assert not complaints
     finally:
-        context.close()
-
-
-def _box(locator: object) -> dict[str, float] | None:
-    return locator.bounding_box()  # type: ignore[attr-defined,no-any-return]
+        page.close()
