@@ -126,7 +126,7 @@ def anonymise(
     rewriter = Rewriter(pseudonyms)
     written = [_rewrite(one, *some, rewriter, shift_weeks, zone) for one, some in zip(parsed, lines, strict=True)]
     _write(path, written)
-    total, good = sum(one.hits.lines_total for one in parsed), sum(one.kept for one in written)
+    total, good = sum(one.hits.found.lines for one in parsed), sum(one.kept for one in written)
     refused = sum(one.refused for one in written)
     return Anonymised(path, total, good, total - good - refused, refused, len(names), len(addresses))
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from starface_nb.reading import catalogue, clock, order
+from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import parse
+from starface_nb.reading.remember import recall, remember
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 
@@ -61,22 +63,21 @@ def read_log(
     """
     zone = clock.zone(time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
-    hits, notes = scan_logs(
-        paths,
-        catalogue.needles(),
-        progress=progress,
-        limits=limits,
-        cache=Path(cache) if cache is not None else None,
-    )
+    folder = Path(cache) if cache is not None and "-" not in paths else None
+    state = f"{quick_fingerprint(paths)} {year} {limits}" if folder else ""
+    known = recall(state, time_zone, folder) if folder else None
+    if known is not None:
+        return known
+    hits, notes = scan_logs(paths, catalogue.needles(), progress=progress, limits=limits, cache=folder)
     hits, copies = order.without_copies(hits)
     parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(
-        LogFile(p.hits.name, p.hits.bytes, p.hits.lines_total, p.hits.fingerprint, p.hits.note) for p in parsed
+        LogFile(p.hits.name, p.hits.bytes, p.hits.found.lines, p.hits.fingerprint, p.hits.note) for p in parsed
     )
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
     hint = [] if _says_something(events) else [NOTHING_RELEVANT]
-    return Log(
+    log = Log(
         events=events,
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
         files=files,
@@ -85,6 +86,9 @@ def read_log(
         last=max((p.last for p in parsed if p.last), default=None),
         notes=(*notes, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
     )
+    if folder:
+        remember(log, state, folder)
+    return log
 
 
 def _says_something(events: pl.DataFrame) -> bool:

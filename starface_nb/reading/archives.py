@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
 import struct
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from isal import igzip_lib, isal_zlib
+from isal import isal_zlib
 
 from starface_nb.errors import InputError
-from starface_nb.reading.decompress import BLOCK, ISAL_ERROR, Blocks
+from starface_nb.reading.decompress import BLOCK, Blocks, decompressed
 from starface_nb.reading.limits import Account, DamagedError, RefusedError, raising
 from starface_nb.text import visible
 
@@ -23,8 +24,8 @@ ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 ENCRYPTED = "it is encrypted"
 _RAW = 1 << 17
 _DIRECTORY = 64 << 20  # bytes of a zip's table of contents
-_ERRORS = (zipfile.BadZipFile, ISAL_ERROR, lzma.LZMAError, OSError, EOFError, ValueError, NotImplementedError)
-_TAR_NAME = 1 << 20  # bytes of a tar member's long name or extended header
+_ERRORS = (zipfile.BadZipFile, lzma.LZMAError, OSError, EOFError, ValueError, NotImplementedError)
+_TAR_HEADER = 1 << 20  # bytes of a tar member's long name or extended header
 _UNSEEN = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
@@ -96,13 +97,12 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
                 infos = [info for info in archive.infolist() if not info.is_dir()]
         except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError, EOFError) as error:
             raise _no_zip(place, str(error)) from None
-    return [
-        (
-            Member(name, info.compress_size, _zip_time(info), _zip_refusal(info)),
-            _zip_blocks(open_file, info, place, account),
-        )
-        for name, info in zip(_unique([visible(i.filename.replace("\\", "/")) for i in infos]), infos, strict=True)
-    ]
+    seen, members = dict[str, int](), list[tuple[Member, Blocks]]()
+    for info in infos:
+        name = _unique(visible(info.filename.replace("\\", "/")), seen)
+        member = Member(name, info.compress_size, _zip_time(info), _zip_refusal(info))
+        members.append((member, _zip_blocks(open_file, info, place, account)))
+    return members
 
 
 def _no_zip(place: str, reason: str) -> InputError:
@@ -131,16 +131,10 @@ def _check_directory(file: BinaryIO, place: str, account: Account) -> None:
         )
 
 
-def _unique(names: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-    counts: dict[str, int] = {}
-    unique = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        unique.append(f"{name}#{counts[name]}" if counts[name] > 1 else name)
-    return unique
+def _unique(name: str, seen: dict[str, int]) -> str:
+    """Return the name, numbered where it was there before."""
+    seen[name] = seen.get(name, 0) + 1
+    return f"{name}#{seen[name]}" if seen[name] > 1 else name
 
 
 def _zip_refusal(info: zipfile.ZipInfo) -> str:
@@ -168,91 +162,89 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
 
 
 def _zip_blocks(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, place: str, account: Account) -> Blocks:
-    fast = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    name, produced = f"{place}!{visible(info.filename)}", 0
-    with open_file() as file:
-        blocks = _fast_member(file, info) if fast else _slow_member(file, info)
-        while True:
-            try:
-                block = next(blocks, b"")
-            except _ERRORS as error:
-                cause = f"this member of the zip archive is damaged ({error}); {produced:,} bytes could be read."
-                raise DamagedError(cause, place=name) from None
-            if not block:
-                return
-            produced += len(block)
-            account.unpack(len(block), produced, info.compress_size, name)
-            yield block
+    name, crc, size = f"{place}!{visible(info.filename)}", 0, 0
+    try:
+        with open_file() as file:
+            for block in _unpacked(file, info, name, account):
+                crc, size = isal_zlib.crc32(block, crc), size + len(block)
+                yield block
+        if (crc, size) != (info.CRC, info.file_size):
+            raise ValueError("wrong checksum")
+    except _ERRORS as error:
+        cause = f"this member of the zip archive is damaged ({error}); {size:,} bytes could be read."
+        raise DamagedError(cause, place=name) from None
 
 
-def _slow_member(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
-    with zipfile.ZipFile(file) as archive, archive.open(info) as member:
-        while block := member.read(BLOCK):
-            yield block
+def _unpacked(file: BinaryIO, info: zipfile.ZipInfo, name: str, account: Account) -> Blocks:
+    if info.compress_type == zipfile.ZIP_STORED:
+        return _stored(file, info)
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        return decompressed("deflate", _stored(file, info), name, account, [])
+    return _by_zipfile(file, info, name, account)
 
 
-def _fast_member(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
-    """Yield a stored or deflated member (APPNOTE 4.3.7: the data follow the local header), checked by its CRC-32."""
+def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
+    """Yield a member's bytes as they are stored (APPNOTE 4.3.7: they follow the local header)."""
     file.seek(info.header_offset)
     header = file.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
         raise ValueError("no local header")
-    name, extra = struct.unpack("<HH", header[26:30])
-    file.seek(name + extra, os.SEEK_CUR)
-    crc = size = 0
-    for block in _inflated(file, info):
-        crc, size = isal_zlib.crc32(block, crc), size + len(block)
-        yield block
-    if crc != info.CRC or size != info.file_size:
-        raise ValueError("wrong checksum")
-
-
-def _inflated(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
+    file.seek(sum(struct.unpack("<HH", header[26:30])), os.SEEK_CUR)
     left = info.compress_size
-    decoder = None
-    if info.compress_type == zipfile.ZIP_DEFLATED:
-        decoder = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
-    while left or (decoder and not decoder.eof):
-        raw = file.read(min(left, _RAW)) if decoder is None or decoder.needs_input else b""
-        left -= len(raw)
-        if not raw and (decoder is None or decoder.needs_input):
+    while left:
+        raw = file.read(min(left, _RAW))
+        if not raw:
             raise EOFError("cut off")
-        block = decoder.decompress(raw, BLOCK) if decoder else raw
-        if block:
+        left -= len(raw)
+        yield raw
+
+
+def _by_zipfile(file: BinaryIO, info: zipfile.ZipInfo, name: str, account: Account) -> Blocks:
+    size = 0
+    with zipfile.ZipFile(file) as archive, archive.open(info) as member:
+        while block := member.read(BLOCK):
+            size += len(block)
+            account.unpack(len(block), size, info.compress_size, name)
             yield block
-        if decoder and decoder.eof:
-            return
 
 
 # ---- tar ----
 
 
-class _Pull:
-    """Exact byte counts out of an iterator of blocks."""
+class _Forward(io.RawIOBase):
+    """An iterator of blocks as the file that `tarfile` wants: read and seeked forward, and told what to refuse."""
 
-    def __init__(self, blocks: Blocks) -> None:
-        self._blocks, self._rest, self._at = blocks, b"", 0
+    def __init__(self, blocks: Blocks, place: str) -> None:
+        self._blocks, self._place, self._rest, self._at = blocks, place, memoryview(b""), 0
+        self.latest = b""
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, _whence: int = os.SEEK_SET) -> int:
+        """Pass over bytes up to `offset`."""
+        while self._at < offset and self.some(offset - self._at):
+            pass
+        return self._at
 
     def some(self, limit: int) -> bytes:
         """Return between 1 and `limit` bytes, none only at the end."""
-        if self._at >= len(self._rest):
-            self._rest, self._at = next(self._blocks, b""), 0
-        part = self._rest[self._at : self._at + limit]
+        self._rest = self._rest or memoryview(next(self._blocks, b""))
+        part, self._rest = bytes(self._rest[:limit]), self._rest[limit:]
         self._at += len(part)
         return part
 
-    def exactly(self, count: int) -> bytes:
-        """Return `count` bytes, fewer only at the end."""
+    def read(self, count: int = -1) -> bytes:
+        """Return `count` bytes, fewer only at the end; a header that asks for more than 1 MiB is refused."""
+        if not 0 <= count <= _TAR_HEADER:
+            raise RefusedError(f"refused: a member's header has {count:,} bytes.", place=self._place)
         parts = []
         while count and (part := self.some(count)):
             parts.append(part)
             count -= len(part)
-        return b"".join(parts)
-
-    def skip(self, count: int) -> None:
-        """Pass over `count` bytes."""
-        while count and (part := self.some(min(count, BLOCK))):
-            count -= len(part)
+        self.latest = b"".join(parts)
+        return self.latest
 
 
 def is_tar(head: bytes) -> bool:
@@ -263,8 +255,7 @@ def is_tar(head: bytes) -> bool:
 def tar_members(blocks: Blocks, place: str, account: Account) -> Iterator[tuple[Member, Blocks]]:
     """Walk through a tar stream once.
 
-    A member's blocks must be used before the next member is asked for; what is left of them is skipped. The headers
-    are read here, not by `tarfile.open`, which would hold a member's name of any size in memory.
+    A member's blocks must be used before the next member is asked for; what is left of them is skipped.
 
     Raises
     ------
@@ -273,85 +264,40 @@ def tar_members(blocks: Blocks, place: str, account: Account) -> Iterator[tuple[
     RefusedError
         Too many members.
     """
-    pull, count, seen = _Pull(blocks), 0, dict[str, int]()
-    special: dict[str, str] = {}
-    while header := pull.exactly(tarfile.BLOCKSIZE):
-        if header.count(0) == tarfile.BLOCKSIZE:
-            continue  # end marker; concatenated archives go on behind it
-        info = _tar_header(header, place)
-        padding = -info.size % tarfile.BLOCKSIZE
-        if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
-            special |= _tar_special(info, pull, place)
-            pull.skip(padding)
-            continue
-        count += 1
-        if count > account.limits.max_members:
-            cause = f"refused: the archive has more than {account.limits.max_members:,} members."
-            raise RefusedError(cause, place=place, next_step=raising("max_members"))
-        member, size = _tar_member(info, special, seen)
-        special = {}
-        data = _tar_data(pull, size, place)
-        if info.type != tarfile.DIRTYPE:
-            yield member, data
-        for _ in data:
-            pass
-        pull.skip(-size % tarfile.BLOCKSIZE)
-
-
-def _tar_header(header: bytes, place: str) -> tarfile.TarInfo:
+    file, seen, count = _Forward(blocks, place), dict[str, int](), 0
     try:
-        info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-    except tarfile.HeaderError as error:
+        with tarfile.TarFile(fileobj=file) as archive:
+            for count, info in enumerate(archive, 1):
+                if count > account.limits.max_members:
+                    cause = f"refused: the archive has more than {account.limits.max_members:,} members."
+                    raise RefusedError(cause, place=place, next_step=raising("max_members"))
+                if not info.isdir():
+                    name = _unique(visible(info.name), seen)
+                    yield Member(name, info.size, _tar_time(info), _tar_refusal(info)), _tar_data(file, info, place)
+        if file.latest.strip(b"\0"):  # tarfile takes a broken header for the archive's end
+            raise tarfile.ReadError("bad header")
+    except tarfile.TarError as error:
         raise DamagedError(f"the tar archive is cut off or corrupt ({error}).", place=place) from None
-    if info.size < 0 or info.type in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE):
-        info.size = 0  # links and devices name a size at most, no data follow
-    return info
 
 
-def _tar_special(info: tarfile.TarInfo, pull: _Pull, place: str) -> dict[str, str]:
-    """Read a long name or an extended header (POSIX pax: records of `length key=value`)."""
-    if info.size > _TAR_NAME:
-        raise RefusedError(f"refused: a member's header has {info.size:,} bytes.", place=place)
-    data = pull.exactly(info.size)
-    if info.type == tarfile.GNUTYPE_LONGNAME:
-        return {"path": data.split(b"\0")[0].decode("utf-8", "surrogateescape")}
-    if info.type != tarfile.XHDTYPE:
-        return {}
-    found = {}
-    while data:
-        length, _, rest = data.partition(b" ")
-        if not length.isdigit() or not 0 < int(length) <= len(data):
-            break
-        key, _, value = rest[: int(length) - len(length) - 2].partition(b"=")
-        found[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
-        data = data[int(length) :]
-    return found
+def _tar_refusal(info: tarfile.TarInfo) -> str:
+    if info.type in _UNSEEN or info.issparse():
+        return f"it is {_UNSEEN.get(info.type, 'a sparse file')}"
+    return _outside(info.name)
 
 
-def _tar_member(info: tarfile.TarInfo, special: dict[str, str], seen: dict[str, int]) -> tuple[Member, int]:
-    raw = special.get("path", info.name)
-    name = visible(raw)
-    seen[name] = seen.get(name, 0) + 1
-    if seen[name] > 1:
-        name = f"{name}#{seen[name]}"
-    size = int(special["size"]) if special.get("size", "").isdigit() else info.size
-    refused = _UNSEEN.get(info.type, "") or _outside(raw)
-    if any(key.startswith("GNU.sparse") for key in special):
-        refused = "it is a sparse file"
-    return Member(name, size, _tar_time(info, special), f"it is {refused}" if info.type in _UNSEEN else refused), size
-
-
-def _tar_time(info: tarfile.TarInfo, special: dict[str, str]) -> datetime | None:
+def _tar_time(info: tarfile.TarInfo) -> datetime | None:
     try:
-        return datetime.fromtimestamp(float(special.get("mtime", info.mtime)), UTC)
+        return datetime.fromtimestamp(info.mtime, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _tar_data(pull: _Pull, size: int, place: str) -> Blocks:
-    while size:
-        block = pull.some(min(size, BLOCK))
+def _tar_data(file: _Forward, info: tarfile.TarInfo, place: str) -> Blocks:
+    left = info.size
+    while left:
+        block = file.some(min(left, BLOCK))
         if not block:
             raise DamagedError("the tar archive is cut off (truncated file).", place=place)
-        size -= len(block)
+        left -= len(block)
         yield block

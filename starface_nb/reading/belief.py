@@ -59,7 +59,7 @@ def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
     """
     prefix = layouts.usual_prefix(rows.filter("edge")["text"].to_list())
     rows = rows.with_columns(layouts.without_prefix(rows["text"], prefix).alias("body"))
-    rows = rows.with_columns(pl.Series("dumped", in_dump(rows, hits.name)))
+    rows = rows.with_columns(pl.Series("dumped", in_dump(rows["offset"].to_numpy(), hits, prefix)))
     rows = pl.concat([rows, layouts.read_headers(rows["body"])], how="horizontal")
     habit = replace(habits(rows.filter(~pl.col("dumped"))), prefix=prefix)
     return with_swallowed(rows, hits, habit), habit

@@ -6,6 +6,7 @@ another user wrote, or what is damaged, is not believed and is written anew. Not
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
@@ -98,7 +99,8 @@ def quick_fingerprint(paths: Iterable[str | os.PathLike[str]]) -> str:
     """Return 32 hexadecimal digits that change when one of the files does.
 
     Looks at each file's place, size, time and first and last 64 KiB, so it takes no time whatever the size; a folder
-    counts with all files in it. For standard input and missing files only the name counts.
+    counts with all files in it, a pattern with the files it matches. For standard input and missing files only the
+    name counts.
     """
     digest = hashlib.sha256()
     for path in sorted(_files(paths)):
@@ -116,6 +118,8 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterable[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             yield from (p for p in path.rglob("*") if p.is_file())
+        elif glob.has_magic(str(path)) and not path.exists():
+            yield from map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
         else:
             yield path
 

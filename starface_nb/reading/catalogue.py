@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from starface_nb.frames import in_pieces
 from starface_nb.reading.schemas import KIND, TECH
 
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
@@ -44,8 +45,6 @@ NEEDLES = (
     b"Rotated Logs",
     b"last minute cleanups",
     b"Logging resumed",
-    b"<---",
-    b"ransmitting ",
     b"configured AORs",
     b"not found for endpoint",
 )
@@ -68,6 +67,8 @@ _NARROWER = (
     (r"\d", "[0-9]"),
 )
 
+_BEGIN = 6  # characters of a message that tell cheaply which entries it cannot be
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -76,10 +77,10 @@ class Entry:
     id: str
     tech: str | None
     modules: tuple[str, ...]
-    starts: str
     pattern: str
     source: str
     samples: tuple[tuple[str, dict[str, object]], ...]
+    starts: str = ""
     kind: str = ""
     kinds: dict[str, str] = field(default_factory=dict)
     role: str = ""
@@ -139,28 +140,31 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
         `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`), `kind` (null: a known line that is no
         event), `tech`, `role`, and the raw text of every group (String, null where the message has none).
     """
-    rest = pl.DataFrame(
-        {"row": pl.int_range(message.len(), eager=True, dtype=pl.UInt32), "m": message, "module": module}
-    )
-    names = module.unique().to_list()
+    return in_pieces(_match, pl.DataFrame({"m": message, "module": module}).with_row_index("row"))
+
+
+def _match(rest: pl.DataFrame) -> pl.DataFrame:
+    names = rest["module"].unique().to_list()
+    begins = rest["m"].str.slice(0, _BEGIN).unique().to_list()
     found = [pl.DataFrame(schema=_FOUND)]
     for index, entry in enumerate(entries()):
-        if not rest.height:
-            break
-        allowed = [name for name in names if entry.written_by(name)]
-        if not allowed:
+        if not rest.height or not any(begin.startswith(entry.starts[:_BEGIN]) for begin in begins):
             continue
-        could = pl.col("m").str.starts_with(entry.starts) if entry.starts else pl.lit(value=True)
-        if entry.contains:
-            could &= pl.col("m").str.contains(entry.contains, literal=True)
-        if len(allowed) < len(names):
-            could &= pl.col("module").is_in(allowed)
-        some = rest.filter(could)
-        if some.height:
-            got, missed = _extract(some, entry, index)
+        test = rest.select(_could_be(entry, names).alias("could")).to_series()
+        if test.any():
+            got, missed = _extract(rest.filter(test), entry, index)
             found.append(got)
-            rest = pl.concat([rest.filter(~could), missed])
+            rest = pl.concat([rest.filter(~test), missed])
     return pl.concat(found).sort("row")
+
+
+def _could_be(entry: Entry, modules: list[str]) -> pl.Expr:
+    """Return the cheap first test of an entry, on lines that name one of these modules."""
+    allowed = [name for name in modules if entry.written_by(name)]
+    test = pl.col("module").is_in(allowed) if len(allowed) < len(modules) else pl.lit(value=True)
+    if entry.starts:
+        test &= pl.col("m").str.starts_with(entry.starts)
+    return test & pl.col("m").str.contains(entry.contains, literal=True) if entry.contains else test
 
 
 def _extract(some: pl.DataFrame, entry: Entry, index: int) -> tuple[pl.DataFrame, pl.DataFrame]:

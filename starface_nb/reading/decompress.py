@@ -8,7 +8,6 @@ import lzma
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, cast
 
 from backports import zstd
@@ -16,9 +15,8 @@ from isal import igzip_lib
 
 from starface_nb.reading.limits import Account, DamagedError
 
-BLOCK = 1 << 18  # larger ones are given back to the system each time: a page fault per 4 KiB
-_BATCH = 4  # blocks
-_AHEAD = 2  # batches
+BLOCK = 1 << 20  # smaller ones cost more hand-overs between the threads than they save in the caches
+_AHEAD = 4  # blocks
 ISAL_ERROR = cast(type[Exception], igzip_lib.IsalError)
 _XZ_MEMORY = 256 << 20  # a hostile header may ask for gigabytes; xz -9 needs 65 MiB
 
@@ -26,18 +24,25 @@ Blocks = Iterator[bytes]
 
 # Fixed by the formats: RFC 1952 2.3.1, bzip2's "BZh", the .xz file format 2.1.1.1, RFC 8878 3.1.1 (and 3.1.2 for the
 # frames that a reader skips).
-FORMATS: tuple[tuple[str, tuple[bytes, ...], Callable[[], Any]], ...] = (
-    ("gz", (b"\x1f\x8b\x08",), lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
-    ("bz2", tuple(b"BZh%d" % level for level in range(1, 10)), bz2.BZ2Decompressor),
-    ("xz", (b"\xfd7zXZ\x00",), lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)),
-    ("zst", (b"\x28\xb5\x2f\xfd", *(bytes((n, 0x2A, 0x4D, 0x18)) for n in range(0x50, 0x60))), zstd.ZstdDecompressor),
-)
+_MAGICS = {
+    "gz": (b"\x1f\x8b\x08",),
+    "bz2": tuple(b"BZh%d" % level for level in range(1, 10)),
+    "xz": (b"\xfd7zXZ\x00",),
+    "zst": (b"\x28\xb5\x2f\xfd", *(bytes((n, 0x2A, 0x4D, 0x18)) for n in range(0x50, 0x60))),
+}
+_DECODERS: dict[str, Callable[[], Any]] = {
+    "gz": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
+    "deflate": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE),
+    "bz2": bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
+    "zst": zstd.ZstdDecompressor,
+}
 _ERRORS = (ISAL_ERROR, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 
 
 def format_of(head: bytes) -> str:
     """Return `gz`, `bz2`, `xz` or `zst`, or an empty string for bytes that none of them begins with."""
-    return next((name for name, magics, _ in FORMATS if head.startswith(magics)), "")
+    return next((name for name, magics in _MAGICS.items() if head.startswith(magics)), "")
 
 
 def peek(blocks: Blocks, count: int = 512) -> tuple[bytes, Blocks]:
@@ -75,7 +80,7 @@ def decompressed(kind: str, blocks: Blocks, place: str, account: Account, remark
     Yields
     ------
     bytes
-        At most 256 KiB each.
+        At most 1 MiB each.
 
     Raises
     ------
@@ -84,7 +89,7 @@ def decompressed(kind: str, blocks: Blocks, place: str, account: Account, remark
     RefusedError
         A limit is passed.
     """
-    make = next(make for name, _, make in FORMATS if name == kind)
+    make = _DECODERS[kind]
     decoder, frames, consumed, produced, fresh = make(), 0, 0, 0, True
     for block in blocks:
         consumed += len(block)
@@ -154,22 +159,7 @@ def _recoded(codec: str, blocks: Blocks) -> Blocks:
 def ahead(blocks: Blocks) -> Blocks:
     """Yield the blocks, the next ones being made in another thread meanwhile, so that both cores work."""
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        pending = deque(pool.submit(_batch, blocks) for _ in range(_AHEAD))
-        while True:
-            batch, error = pending.popleft().result()
-            pending.append(pool.submit(_batch, blocks))
-            yield from batch
-            if error:
-                raise error
-            if not batch:
-                return
-
-
-def _batch(blocks: Blocks) -> tuple[list[bytes], BaseException | None]:
-    """Return a few blocks (a hand-over costs as much as scanning one), and the error that ended them early."""
-    batch: list[bytes] = []
-    try:
-        batch.extend(islice(blocks, _BATCH))
-    except BaseException as error:
-        return batch, error
-    return batch, None
+        pending = deque(pool.submit(next, blocks, b"") for _ in range(_AHEAD))
+        while block := pending.popleft().result():
+            pending.append(pool.submit(next, blocks, b""))
+            yield block

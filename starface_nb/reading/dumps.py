@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from starface_nb.errors import InputError
 from starface_nb.reading.context import read_range
-from starface_nb.reading.layouts import CUT_AT
+from starface_nb.reading.layouts import CUT_AT, decode, without_prefix
+
+if TYPE_CHECKING:
+    from starface_nb.reading.scan import Hits
 
 _DATA = Path(__file__).with_name("layouts.toml")
 # A received SIP message is at most a UDP datagram or chan_sip's TCP limit; a dump without its end within this is cut.
@@ -50,66 +54,82 @@ def bytes_between(name: str, start: int, end: int) -> bytes:
         return b""
 
 
-def in_dump(rows: pl.DataFrame, name: str) -> NDArray[np.bool_]:
-    """Say for every row whether it stands in a dump.
+def in_dump(offset: NDArray[np.int64], hits: Hits, prefix: str | None) -> NDArray[np.bool_]:
+    """Say for every line whether it stands in a dump.
 
     A dump ends where its begin says, or at the last end mark before the next begin (an end mark in the received text
     ends nothing). Where neither fits, it ends with the first blank line, as the head of a SIP message does.
 
     Parameters
     ----------
-    rows : polars.DataFrame
-        Lines in the file's order, with `offset` and `body`.
-    name : str
-        The file they stand in.
+    offset : ndarray of int64, shape (n,)
+        Byte offsets of the lines, ascending.
+    hits : Hits
+        Of the file they stand in.
+    prefix : str or None
+        Regex of what stands before every line.
     """
-    inside = np.zeros(rows.height, dtype=np.bool_)
-    marks = rows.with_row_index("at").filter(pl.col("body").str.contains("<---|ransmitting "))
-    if not marks.height:
-        return inside
-    counted, marked, sent = dumps()
-    text = pl.col("body")
-    marks = marks.select(
-        "at",
-        text.str.extract(counted.begin, 1).cast(pl.Int64, strict=False).alias("bytes"),
-        text.str.contains(marked.begin).alias("begin"),
-        text.str.contains(marked.end).alias("end"),
-        text.str.contains(sent.begin).alias("sent"),
-    ).filter(pl.col("bytes").is_not_null() | pl.col("begin") | pl.col("end") | pl.col("sent"))
-    offset = rows["offset"].to_numpy()
-    marks = _near_other_rows(marks, offset)
-    ends = _last_ends(marks, offset)
-    for at, length, begin, _, is_sent in marks.iter_rows():
-        if inside[at] or at + 1 == offset.size or not (begin or is_sent or length is not None):
+    inside = np.zeros(offset.size, dtype=np.bool_)
+    rows = _marks_of(_doubtful(offset, hits), hits, prefix)
+    done = 0
+    for i, (start, length, begins, _, is_sent) in enumerate(rows):
+        if start < done or not (begins or is_sent or length is not None):
             continue
-        if begin and at in ends:
-            inside[at + 1 : ends[at]] = True
-        elif offset[at + 1] - offset[at] <= _READ_BYTES:
-            raw = bytes_between(name, int(offset[at]), int(offset[at]) + _READ_BYTES)
-            stop = offset[at] + _end_of(raw, length, sent.end if is_sent else None)
-            inside[at + 1 : int(np.searchsorted(offset, stop))] = True
+        first = int(np.searchsorted(offset, start, "right"))
+        near = offset[first] - start if first < offset.size else DUMP_BYTES
+        stop = _last_end(rows, i) if begins else start + (length or 0)
+        reach = min(
+            _READ_BYTES, 2 * (length or _READ_BYTES) + 1000
+        )  # a length may not count line ends as they are here
+        if near <= reach and not (begins and stop):
+            raw = bytes_between(hits.name, start, start + _READ_BYTES)
+            stop = start + _end_of(raw, length, dumps()[2].end if is_sent else None)
+        inside[first : max(first, int(np.searchsorted(offset, stop)))] = True
+        done = max(done, stop)
     return inside
 
 
-def _near_other_rows(marks: pl.DataFrame, offset: NDArray[np.int64]) -> pl.DataFrame:
-    """Return the marks that another row is near to: with SIP debug on there are millions, and few matter."""
-    others = np.delete(offset, marks["at"].to_numpy())
-    at = offset[marks["at"].to_numpy()]
-    after = np.append(others, np.iinfo(np.int64).max)[np.searchsorted(others, at)] - at
-    before = at - np.insert(others, 0, -2 * DUMP_BYTES)[np.searchsorted(others, at)]
-    return marks.filter(pl.Series((after <= DUMP_BYTES) | (before <= DUMP_BYTES)))
+def _doubtful(offset: NDArray[np.int64], hits: Hits) -> NDArray[np.int64]:
+    """Return which marks have to be looked at: those around lines that do not stand between an end and a begin.
+
+    With SIP debug on there are millions, and nearly all lines stand between two dumps.
+    """
+    at = np.array(hits.found.mark_offsets, np.int64)
+    if not at.size:
+        return at
+    ends = np.append(pl.Series(hits.found.marks, dtype=pl.Binary).bin.contains(b"<--------").to_numpy(), [False, True])
+    behind = np.searchsorted(at, offset)  # the first mark that is not before the line
+    doubtful = offset[~ends[behind - 1] | ends[behind]]
+    near = np.searchsorted(doubtful, at - DUMP_BYTES) < np.searchsorted(doubtful, at + DUMP_BYTES)
+    return np.flatnonzero(near)
 
 
-def _last_ends(marks: pl.DataFrame, offset: NDArray[np.int64]) -> dict[int, int]:
-    """Return, for every begin that has one, the row of the last end mark before the next begin."""
-    ends: dict[int, int] = {}
-    begin: int | None = None
-    for at, is_begin in marks.filter(pl.col("begin") | pl.col("end")).select("at", "begin").iter_rows():
-        if is_begin:
-            begin = at
-        elif begin is not None and offset[at] - offset[begin] <= DUMP_BYTES:
-            ends[begin] = at
-    return ends
+def _marks_of(which: NDArray[np.int64], hits: Hits, prefix: str | None) -> list[tuple[Any, ...]]:
+    """Return offset, length, whether it begins or ends a dump, and whether of a sent message, of some of the marks."""
+    counted, marked, sent = dumps()
+    text = without_prefix(decode([hits.found.marks[i] for i in which]), prefix)
+    frame = pl.DataFrame({"offset": [hits.found.mark_offsets[i] for i in which], "text": text}).select(
+        "offset",
+        pl.col("text").str.extract(counted.begin, 1).cast(pl.Int64, strict=False).alias("bytes"),
+        pl.col("text").str.contains(marked.begin).alias("begin"),
+        pl.col("text").str.contains(marked.end).alias("end"),
+        pl.col("text").str.contains(sent.begin).alias("sent"),
+    )
+    return frame.filter(pl.col("bytes").is_not_null() | pl.col("begin") | pl.col("end") | pl.col("sent")).rows()
+
+
+def _last_end(rows: list[tuple[Any, ...]], i: int) -> int:
+    """Return the offset of the last end mark before the next begin, 0 where there is none.
+
+    A begin that follows one without an end, too close for that to have been cut, stands in the received text.
+    """
+    first, stop = rows[i][0], 0
+    for j in range(i + 1, len(rows)):
+        start, ends = rows[j][0], rows[j][3]
+        if start - first > DUMP_BYTES or (not ends and (stop or start - first >= CUT_AT)):
+            break
+        stop = start if ends else stop
+    return stop
 
 
 def _end_of(raw: bytes, length: int | None, end_mark: str | None) -> int:

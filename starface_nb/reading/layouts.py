@@ -12,6 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
+from starface_nb.frames import in_pieces
+
 _DATA = Path(__file__).with_name("layouts.toml")
 _PARTS = ("stamp", "level", "module", "message")
 _COLOUR = r"(?:\x1b|#033)\[[0-9;]*[A-Za-z]|^\r?[\w.-]*\*CLI> ?"  # and the console's prompt
@@ -52,6 +54,15 @@ def layouts() -> tuple[Layout, ...]:
     )
 
 
+def decode(lines: list[bytes]) -> pl.Series:
+    """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
+    try:
+        series = pl.Series(lines, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError:
+        series = pl.Series([line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
+    return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
+
+
 def read_headers(text: pl.Series) -> pl.DataFrame:
     """Split lines into header and message.
 
@@ -65,8 +76,11 @@ def read_headers(text: pl.Series) -> pl.DataFrame:
         `layout` (name, "json" or "none"), `stamp`, `level`, `module` (base name) and `message`, all
         String; what a line does not have is an empty string. `message` still carries its verbose prefix.
     """
-    rest = pl.DataFrame({"row": pl.int_range(text.len(), eager=True, dtype=pl.UInt32), "text": text})
-    done, rest = _read_json(rest)
+    return in_pieces(_read_headers, text.to_frame("text").with_row_index("row"))
+
+
+def _read_headers(rows: pl.DataFrame) -> pl.DataFrame:
+    done, rest = _read_json(rows)
     full = [layout for layout in layouts() if layout.style != "bare"]
     rest = _read_with(full, rest, done)
     coloured = pl.col("text").str.contains(_COLOUR)
@@ -76,7 +90,7 @@ def read_headers(text: pl.Series) -> pl.DataFrame:
         rest = pl.concat([plain, rest])
     rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
     done.append(_parts(rest.rename({"text": "message"}), "none"))
-    split = done[0] if done[0].height == text.len() else pl.concat(done).sort("row")
+    split = done[0] if done[0].height == rows.height else pl.concat(done).sort("row")
     return split.drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
 
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account
 
-SEGMENT = 32 << 20  # unit of parallel work, of checksums and of what the cache keeps of a growing log
+BLOCK = 4 << 20  # fewer blocks mean fewer hand-overs of the interpreter lock between the threads
+# What a dump of a SIP message begins or ends with: looked for in every log, as text from the network stands in it.
+MARKS = (b"<---", b"ransmitting")
 _WEIGHT = 120  # bytes that the objects around a line weigh
-ROOM = 2 << 20  # fewer blocks mean fewer hand-overs of the interpreter lock between the threads
-
-
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
 class Needles:
-    """Literal byte strings, searched all at once.
+    """Literal byte strings, searched all at once, and with them the marks of dumps.
 
     Leftmost-first matching lets the automaton use its SIMD prefilter (Teddy); standard matching is ten times slower.
     The prefilter looks at the first four bytes alone, so each needle is searched from its four rarest bytes on; what
@@ -34,32 +31,37 @@ class Needles:
     def __init__(self, needles: Sequence[bytes]) -> None:
         if not needles or any(not n or b"\n" in n for n in needles):
             raise ValueError("needles must be non-empty and hold no newline")
-        split = [(needle[: (at := _rarest(needle))], needle[at:]) for needle in needles]
-        split.sort(
-            key=lambda parts: [byte & 15 for byte in parts[1][:_WINDOW]]
-        )  # the prefilter's buckets overlap least
-        self.needles = tuple(needles)
-        self.longest = max(len(n) for n in needles)
-        self._before = [before for before, _ in split]
-        rest = [rest for _, rest in split]
+        self._needles = tuple(needles)
+        split = [(needle[: (at := _rarest(needle))], needle[at:], needle in MARKS) for needle in (*needles, *MARKS)]
+        split.sort(key=lambda one: [byte & 15 for byte in one[1][:_WINDOW]])  # the prefilter's buckets overlap least
+        self._before = [(before, len(before), is_mark) for before, _, is_mark in split]
+        rest = [rest for _, rest, _ in split]
         self._find = BytesAhoCorasick(rest, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
-    def spans(self, buffer: bytearray, view: memoryview, begin: int, end: int) -> list[tuple[int, int]]:
-        """Return begin and end of each line in `buffer[begin:end]` (whole lines) that holds a needle."""
-        spans, done = [], begin
+    def spans(
+        self, buffer: bytearray, view: memoryview, begin: int, end: int
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return begin and end of each line in `buffer[begin:end]` with a needle, and of each with a mark."""
+        hits: list[tuple[int, int]] = []
+        marks: list[tuple[int, int]] = []
+        first = behind = begin  # of the line looked at
+        hit = marked = -1  # the latest line of each kind
         for pattern, at, _ in self._find(view[begin:end]):
-            if (at := at + begin) < done:
-                continue  # in a line that was looked at already
-            first = buffer.rfind(b"\n", done, at) + 1 or done
-            done = buffer.find(b"\n", at) + 1
-            before = self._before[pattern]
-            if buffer.startswith(before, max(first, at - len(before)), at) or self.within(buffer[first : done - 1]):
-                spans.append((first, done - 1))
-        return spans
-
-    def within(self, text: bytes | bytearray) -> bool:
-        """Tell whether a needle is in a text."""
-        return any(needle in text for needle in self.needles)
+            if (at := at + begin) >= behind:
+                first = buffer.rfind(b"\n", behind, at) + 1 or behind
+                behind = buffer.find(b"\n", at, end) + 1 or end + 1
+            elif hit == first:
+                continue
+            before, length, is_mark = self._before[pattern]
+            there = at >= length and buffer.startswith(before, at - length)
+            if there and is_mark:
+                if marked != first:
+                    marks.append((first, behind - 1))
+                    marked = first
+            elif there or any(needle in buffer[first : behind - 1] for needle in self._needles):
+                hits.append((first, behind - 1))
+                hit = first
+        return hits, marks
 
 
 def _rarest(needle: bytes) -> int:
@@ -71,21 +73,46 @@ def _rarest(needle: bytes) -> int:
 
 @dataclass
 class Found:
-    """Candidate lines of one stretch of a stream."""
+    """What one stretch of a stream holds.
 
-    lines: list[bytes] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
-    line: list[int] = field(default_factory=list)
-    lines_total: int = 0
+    Attributes
+    ----------
+    texts : list of bytes
+        Candidate lines without the newline (a carriage return before it stays), cut to `Limits.max_line`.
+    offsets, numbers : list of int
+        Byte offset of each in the stream, and its line's number, from 1.
+    marks, mark_offsets : list
+        The lines that hold a dump's mark, and their byte offsets.
+    lines : int
+        Physical lines; only a newline ends one.
+    unfinished : bool
+        The last line has no newline.
+    cut : int
+        Lines of which only the beginning was kept or looked at.
+    """
+
+    texts: list[bytes] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    marks: list[bytes] = field(default_factory=list)
+    mark_offsets: list[int] = field(default_factory=list)
+    lines: int = 0
     unfinished: bool = False
     cut: int = 0
 
+    def extend(self, other: Found) -> None:
+        """Append what the stretch that follows holds."""
+        self.numbers += [number + self.lines for number in other.numbers]
+        for name in ("texts", "offsets", "marks", "mark_offsets"):
+            getattr(self, name).extend(getattr(other, name))
+        self.lines, self.cut, self.unfinished = self.lines + other.lines, self.cut + other.cut, other.unfinished
+
 
 class Scanner:
-    """Finds the lines that hold a needle in bytes that come piece by piece.
+    """Finds the lines that hold a needle in bytes that come piece by piece, from the beginning of a line on.
 
-    Write into `room()`, then call `advance(count)`; at the end call `finish()`. Only a newline ends a line. A line
-    longer than the buffer is followed to its end without being held.
+    Write into `room()`, then call `advance(count)`, or `feed` what is in memory already; at the end call `finish()`. Of
+    a line longer than a block the block is looked at.
 
     Parameters
     ----------
@@ -96,153 +123,92 @@ class Scanner:
         Name for messages.
     start : int
         Offset of the first byte in the stream.
-    inside : bool
-        The first bytes belong to a line that began before; they are skipped up to its newline.
     """
 
-    def __init__(self, needles: Needles, account: Account, place: str, start: int = 0, *, inside: bool = False) -> None:
-        self.found = Found()
+    def __init__(self, needles: Needles, account: Account, place: str, start: int = 0) -> None:
+        self._found = Found()
         self._needles, self._account, self._place = needles, account, place
-        self._keep = account.limits.max_line
-        self._buffer = bytearray(ROOM + max(2 * self._keep, 4 * needles.longest))
+        self._buffer = bytearray(BLOCK + 64)  # room for a last newline, and for whole words of newline bits
         self._view = memoryview(self._buffer)
         self._bytes = np.frombuffer(self._buffer, np.uint8)
-        self._newline = np.empty(len(self._buffer) + 64, np.bool_)
-        self._filled, self._fed, self._base = 0, 0, start
-        self._skip = inside
-        self._long: tuple[int, bytes, bool] | None = None  # offset, first bytes, whether a needle was in it
-
-    @property
-    def inside(self) -> bool:
-        """Whether the bytes so far end in the middle of a line that began in them."""
-        self._flush()
-        return not self._skip and (self._filled > 0 or self._long is not None)
+        self._is_newline = np.empty(len(self._buffer), np.bool_)
+        self._filled, self._base = 0, start
+        self._in_long = False  # within a line whose beginning was looked at
 
     def room(self) -> memoryview:
         """Return where the next bytes may be written (never empty)."""
-        self._flush()
-        return self._view[self._filled : self._filled + ROOM]
-
-    def feed(self, data: bytes | memoryview) -> None:
-        """Take a copy of `data` in; small pieces are gathered first."""
-        at = 0
-        while at < len(data):
-            count = min(ROOM - self._fed, len(data) - at)
-            begin = self._filled + self._fed
-            self._view[begin : begin + count] = data[at : at + count]
-            at, self._fed = at + count, self._fed + count
-            if self._fed == ROOM:
-                self._flush()
-
-    def _flush(self) -> None:
-        if self._fed:
-            count, self._fed = self._fed, 0
-            self.advance(count)
+        return self._view[self._filled : BLOCK]
 
     def advance(self, count: int) -> None:
         """Take in the `count` bytes that were written into `room()`."""
-        new, self._filled = self._filled, self._filled + count
-        end = self._buffer.rfind(b"\n", new, self._filled) + 1
-        begin = 0
-        if end and (self._skip or self._long):
-            begin = self._buffer.find(b"\n", new) + 1
-            self._end_long(begin)
-        if end:
-            self._lines(begin, end)
-            self._shift(end)
-        if len(self._buffer) - self._filled < ROOM:
-            self._follow_long()
+        self._filled += count
+        if self._filled == BLOCK:
+            self._search()
+
+    def feed(self, data: bytes) -> None:
+        """Take in a copy of `data`."""
+        rest = memoryview(data)
+        while rest:
+            room = self.room()
+            count = min(len(room), len(rest))
+            room[:count] = rest[:count]
+            rest = rest[count:]
+            self.advance(count)
 
     def finish(self) -> Found:
         """Take what is left as a line without newline, and return all that was found."""
-        if self.inside:
-            self.found.unfinished = True
+        self._search()
+        if self._filled or self._in_long:
+            self._found.unfinished = True
             self._buffer[self._filled] = 10
             self._filled += 1
-            if self._long:
-                self._end_long(self._filled)
-            else:
-                self._lines(0, self._filled)
-        self._filled = 0
-        return self.found
+            self._search()
+        return self._found
 
-    def _shift(self, count: int) -> None:
-        rest = self._filled - count
-        self._buffer[:rest] = self._buffer[count : self._filled]
-        self._filled, self._base = rest, self._base + count
+    def _search(self) -> None:
+        """Look at the whole lines in the buffer, and keep the beginning of the next."""
+        end = self._buffer.rfind(b"\n", 0, self._filled) + 1
+        begin = self._buffer.find(b"\n", 0, end) + 1 if self._in_long else 0
+        if end:
+            self._in_long = False
+            self._lines(begin, end)
+        elif self._filled == BLOCK:
+            if not self._in_long:
+                self._found.cut += 1
+                self._lines(0, BLOCK)
+            self._in_long, end = True, BLOCK
+        rest = self._filled - end
+        self._buffer[:rest] = self._buffer[end : self._filled]
+        self._filled, self._base = rest, self._base + end
 
     def _lines(self, begin: int, end: int) -> None:
-        """Find the candidates among the whole lines in `buffer[begin:end]`."""
-        bits, counts = self._newlines(begin, end)
-        found, spans = self.found, self._needles.spans(self._buffer, self._view, begin, end)
-        if not spans:
-            found.lines_total += int(counts.sum(dtype=np.int32))
-            return
-        starts = np.array([first for first, _ in spans])
+        """Find the candidates among the lines in `buffer[begin:end]`, and count all lines in `buffer[:end]`."""
+        bits, counts = self._newlines(end)
+        found = self._found
+        spans, marks = self._needles.spans(self._buffer, self._view, begin, end)
+        self._account.keep(sum(last - first + _WEIGHT for first, last in (*spans, *marks)), self._place)
+        found.mark_offsets += [first + self._base for first, _ in marks]
+        found.marks += self._copied(marks)
+        found.texts += self._copied(spans)
+        starts = np.array([first for first, _ in spans], np.int64)
         word, bit = starts >> 6, (starts & 63).astype(np.uint64)
         up_to = np.cumsum(counts, dtype=np.int32)
         before = up_to[word] - counts[word] + np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
-        found.line += (before + (found.lines_total + 1)).tolist()
-        found.offset += (starts + self._base).tolist()
-        found.lines += self._copied(spans)
-        found.lines_total += int(up_to[-1])
+        found.numbers += (before + (found.lines + 1)).tolist()
+        found.offsets += (starts + self._base).tolist()
+        found.lines += int(up_to[-1])
 
-    def _newlines(self, begin: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    def _newlines(self, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         """Return one bit per byte, set where a newline is, in words of 64, and the number of bits set in each."""
-        newline = self._newline[: (end + 63) & ~63]
-        np.equal(self._bytes[begin:end], 10, out=newline[begin:end])
-        newline[:begin] = newline[end:] = False
-        bits = np.packbits(newline, bitorder="little").view("<u8")
+        whole = (end + 63) & ~63
+        np.equal(self._bytes[:end], 10, out=self._is_newline[:end])
+        self._is_newline[end:whole] = False
+        bits = np.packbits(self._is_newline[:whole], bitorder="little").view("<u8")
         return bits, np.bitwise_count(bits)
 
     def _copied(self, spans: list[tuple[int, int]]) -> list[bytes]:
-        keep, view = self._keep, self._view
-        lengths = [last - first for first, last in spans]
-        if max(lengths) > keep:
-            self.found.cut += sum(length > keep for length in lengths)
+        keep, view = self._account.limits.max_line, self._view
+        if any(last - first > keep for first, last in spans):
+            self._found.cut += sum(last - first > keep for first, last in spans)
             spans = [(first, min(last, first + keep)) for first, last in spans]
-        self._account.keep(sum(lengths) + _WEIGHT * len(lengths), self._place)
         return [bytes(view[first:last]) for first, last in spans]
-
-    def _follow_long(self) -> None:
-        """Let go of a line that fills the buffer, except for its beginning and what a needle may straddle."""
-        if not self._skip:
-            offset, text, hit = self._long or (self._base, bytes(self._view[: self._keep]), False)
-            self._long = offset, text, hit or self._needles.within(self._buffer[: self._filled])
-        self._shift(self._filled - (self._needles.longest - 1))
-
-    def _end_long(self, end: int) -> None:
-        """Close the line that is being followed or skipped; its newline is at `end - 1`."""
-        if self._long:
-            offset, text, hit = self._long
-            self.found.lines_total += 1
-            if hit or self._needles.within(self._buffer[:end]):
-                self.found.lines.append(text)
-                self.found.offset.append(offset)
-                self.found.line.append(self.found.lines_total)
-                self.found.cut += 1
-        self._skip, self._long = False, None
-
-
-class Checksums:
-    """CRC-32 of each 32 MiB of a stream: the same whatever the container, the blocks or the number of cores."""
-
-    def __init__(self) -> None:
-        self.sums: list[int] = []
-        self._crc = self._count = 0
-
-    def update(self, data: bytes | memoryview) -> None:
-        """Take more bytes in."""
-        while len(data) >= (left := SEGMENT - self._count):
-            self.sums.append(isal_zlib.crc32(data[:left], self._crc))
-            data, self._crc, self._count = data[left:], 0, 0
-        self._crc, self._count = isal_zlib.crc32(data, self._crc), self._count + len(data)
-
-    def finish(self) -> list[int]:
-        """Return the sums, the last of them of what is left."""
-        return [*self.sums, self._crc] if self._count else self.sums
-
-
-def fingerprint(sums: Sequence[int], size: int) -> str:
-    """Return 24 hexadecimal digits that identify a content by its checksums and size."""
-    return hashlib.sha256(np.array([*sums, size], "<u8").tobytes()).hexdigest()[:24]

@@ -12,6 +12,7 @@ import polars as pl
 from starface_nb.reading import belief, catalogue, clock, layouts
 from starface_nb.reading.dumps import bytes_between
 from starface_nb.reading.fields import typed
+from starface_nb.reading.layouts import decode
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.scan import Hits
 from starface_nb.reading.schemas import EVENTS, UNPARSED
@@ -47,15 +48,6 @@ class Parsed:
     prefix: str | None = None
 
 
-def decode(lines: list[bytes]) -> pl.Series:
-    """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
-    try:
-        series = pl.Series(lines, dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.PolarsError:
-        series = pl.Series([line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
-    return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
-
-
 def _edge(hits: Hits) -> tuple[list[bytes], list[int]]:
     """Return some of the file's first and last whole lines with their offsets: they date and describe the file."""
     lines, offsets, at = [], [], 0
@@ -79,13 +71,19 @@ def _edge(hits: Hits) -> tuple[list[bytes], list[int]]:
 def rows_of(hits: Hits) -> pl.DataFrame:
     """Return the lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
     extra, offsets = _edge(hits)
-    own = pl.DataFrame({"offset": hits.offset, "line": hits.line, "text": decode(hits.lines)})
-    more = pl.DataFrame({"offset": pl.Series(offsets, dtype=pl.Int64), "text": decode(extra)}).unique("offset")
-    own = own.with_columns(pl.col("offset").is_in(more["offset"].implode()).alias("edge"))
-    more = more.join(own, on="offset", how="anti")
-    more = more.with_columns(pl.lit(None, pl.Int64).alias("line"), pl.lit(value=True).alias("edge"))
-    columns = ["offset", "line", "edge", "text"]
-    return pl.concat([own.select(columns), more.select(columns)]).sort("offset")
+    more = pl.DataFrame(
+        {"offset": offsets, "line": None, "edge": True, "text": decode(extra)},
+        schema_overrides={"offset": pl.Int64, "line": pl.Int64},
+    ).unique("offset")
+    found = hits.found
+    own = pl.DataFrame(
+        {"offset": found.offsets, "line": found.numbers, "text": decode(found.texts)},
+        schema_overrides={"offset": pl.Int64, "line": pl.Int64},
+    )
+    edge = pl.col("offset").is_in(more["offset"].implode()).alias("edge")
+    own = own.select("offset", "line", edge, "text")
+    more = more.filter(~pl.col("offset").is_in(found.offsets))
+    return own.merge_sorted(more.sort("offset"), "offset")
 
 
 def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
@@ -211,7 +209,7 @@ def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits) -> tuple[pl.Data
     unparsed = unparsed.sort("offset").with_columns(
         pl.lit(hits.name).alias("file"),
         pl.col("text").str.slice(0, TEXT_LIMIT),
-        pl.col("line").fill_null(hits.lines_total),
+        pl.col("line").fill_null(hits.found.lines),
     )
     return EVENTS.check(events), UNPARSED.check(unparsed)
 

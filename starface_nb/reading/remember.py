@@ -1,159 +1,110 @@
-"""The candidate lines of a file remembered on disk, so that it is not scanned twice and a grown one only at its end."""
+"""What was read of a log remembered on disk: all of it for a log that has not changed, the lines of one that grows."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
-from starface_nb.reading import cache
-from starface_nb.reading.hits import EDGE, Scanned
+from starface_nb import __version__
+from starface_nb.reading.cache import EDGE, load_frames, save_frames
 from starface_nb.reading.limits import Limits
 from starface_nb.reading.lines import Found
-from starface_nb.reading.sources import Beside, Source
+from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.schemas import EVENTS, UNPARSED
 
-VERSION = 1  # raise it when the scan's result for the same file and needles changes
+
+def remember(log: Log, fingerprint: str, folder: Path) -> None:
+    """Keep a log's frames in `folder`, under its fingerprint and time zone."""
+    about = {
+        "files": [asdict(file) for file in log.files],
+        "first": log.first and log.first.isoformat(),
+        "last": log.last and log.last.isoformat(),
+        "notes": list(log.notes),
+    }
+    frames = {"events": log.events, "unparsed": log.unparsed, "about": pl.DataFrame({"json": [json.dumps(about)]})}
+    save_frames(_key(fingerprint, log.time_zone), frames, folder)
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What is known of a source from an earlier scan.
+def recall(fingerprint: str, time_zone: str, folder: Path) -> Log | None:
+    """Return the log kept under this fingerprint and zone, or None; what is stale or foreign is not believed."""
+    frames = load_frames(_key(fingerprint, time_zone), folder)
+    if frames is None:
+        return None
+    about = json.loads(frames["about"]["json"][0])
+    first, last = (datetime.fromisoformat(text) if text else None for text in (about["first"], about["last"]))
+    return Log(
+        events=EVENTS.check(frames["events"]),
+        unparsed=UNPARSED.check(frames["unparsed"]),
+        files=tuple(LogFile(**file) for file in about["files"]),
+        time_zone=time_zone,
+        first=first,
+        last=last,
+        notes=tuple(about["notes"]),
+    )
 
-    Attributes
-    ----------
-    complete : bool
-        The file has not changed since; otherwise it has only grown.
-    """
 
-    texts: list[Scanned]
-    beside: Beside
-    complete: bool
+def _key(fingerprint: str, time_zone: str) -> str:
+    return f"case {__version__} {fingerprint} {time_zone}"
 
 
 class HitStore:
-    """Loads and saves scans in a folder; without a folder it knows nothing and keeps nothing."""
+    """Keeps the candidate lines of plain logs in a folder; without a folder it knows nothing and keeps nothing."""
 
     def __init__(self, folder: Path | None, needles: Sequence[bytes], limits: Limits) -> None:
         self._folder = folder
-        self._settings = f"{VERSION}|{sorted(needles)!r}|{limits!r}"
+        self._settings = f"{__version__}|{sorted(needles)!r}|{limits!r}"
 
-    def load(self, source: Source) -> Memory | None:
-        """Return what is remembered of a file that has not changed, or has only grown (a plain one)."""
-        if self._folder is None or source.path is None:
-            return None
-        frames = cache.load_frames(self._key(source), self._folder)
-        try:
-            return _memory(frames, source.path) if frames else None
-        except (KeyError, TypeError, OSError):
-            return None
+    def load(self, path: Path, size: int) -> tuple[Found, int]:
+        """Return what is known of a file that is as it was or has grown, and the offset up to which that is so."""
+        frames = load_frames(self._key(path), self._folder) if self._folder else None
+        if frames is None:
+            return Found(), 0
+        about = frames["about"].row(0, named=True)
+        same_size = size == about["size"] and path.stat().st_mtime_ns != about["time"]
+        if size < about["size"] or same_size or _ends(path, about["size"]) != about["ends"]:
+            return Found(), 0
+        texts, offsets, numbers = (frames["lines"][name].to_list() for name in ("text", "offset", "number"))
+        marks, mark_offsets = (frames["marks"][name].to_list() for name in ("text", "offset"))
+        return Found(texts, offsets, numbers, marks, mark_offsets, about["lines"], cut=about["cut"]), about["end"]
 
-    def save(self, source: Source, texts: list[Scanned], beside: Beside, status: tuple[int, int]) -> None:
-        """Remember a scan of a file that had this size and time (ns) when it was opened."""
-        if self._folder is None or source.path is None or any(text.damage for text in texts):
+    def save(self, path: Path, found: Found, tail: bytes, size: int) -> None:
+        """Remember the whole lines of a file of which `size` bytes were read, the last of them `tail`."""
+        last = size - len(tail) + tail.rfind(b"\n") + 1
+        if self._folder is None or (found.unfinished and b"\n" not in tail):
             return
-        frames = _frames(texts, beside, status, _edges(source.path, status[0]))
-        cache.save_frames(self._key(source), frames, self._folder)
+        whole = pl.col("offset") < last
+        lines = {"text": found.texts, "offset": found.offsets, "number": found.numbers}
+        marks = {"text": found.marks, "offset": found.mark_offsets}
+        types = {"text": pl.Binary, "offset": pl.Int64, "number": pl.Int64}
+        about = {
+            "size": size,
+            "time": path.stat().st_mtime_ns,
+            "ends": _ends(path, size),
+            "end": last,
+            "lines": found.lines - found.unfinished,
+            "cut": found.cut,
+        }
+        frames = {
+            "about": pl.DataFrame([about]),
+            "lines": pl.DataFrame(lines, schema_overrides=types).filter(whole),
+            "marks": pl.DataFrame(marks, schema_overrides=types).filter(whole),
+        }
+        save_frames(self._key(path), frames, self._folder)
 
-    def _key(self, source: Source) -> str:
-        return f"hits|{source.path and source.path.resolve()}|{source.name}|{self._settings}"
+    def _key(self, path: Path) -> str:
+        return f"lines|{path.resolve()}|{self._settings}"
 
 
-def status_of(path: Path) -> tuple[int, int]:
-    """Return a file's size and time in ns."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _edges(path: Path, size: int) -> bytes:
-    """Return the first and last 64 KiB of the first `size` bytes of a file."""
+def _ends(path: Path, size: int) -> str:
+    """Identify the first and last 64 KiB of the first `size` bytes of a file."""
     with path.open("rb", buffering=0) as file:
-        head = file.read(min(size, EDGE))
+        digest = hashlib.sha256(file.read(min(size, EDGE)))
         file.seek(max(0, size - EDGE))
-        return head + file.read(min(size, EDGE))
-
-
-def _frames(texts: list[Scanned], beside: Beside, status: tuple[int, int], edges: bytes) -> dict[str, pl.DataFrame]:
-    parts = [(text, part) for text in texts for part in text.parts]
-    return {
-        "file": pl.DataFrame(
-            {
-                "size": [status[0]],
-                "time": [status[1]],
-                "edges": [edges],
-                "notes": [beside.notes],
-                "skipped": [beside.skipped],
-                "logger_conf": [beside.logger_conf],
-            },
-            schema_overrides={"notes": pl.List(pl.String), "logger_conf": pl.String},
-        ),
-        "texts": pl.DataFrame(
-            {
-                "name": [text.name for text in texts],
-                "rank": [text.rank for text in texts],
-                "modified": [text.modified for text in texts],
-                "sums": [text.sums for text in texts],
-                "head": [text.head for text in texts],
-                "tail": [text.tail for text in texts],
-                "size": [text.size for text in texts],
-                "remarks": [text.remarks for text in texts],
-                "parts": [len(text.parts) for text in texts],
-            },
-            schema_overrides={
-                "modified": pl.Datetime("us", "UTC"),
-                "sums": pl.List(pl.Int64),
-                "remarks": pl.List(pl.String),
-            },
-        ),
-        "parts": pl.DataFrame(
-            {
-                "hits": [len(part.lines) for _, part in parts],
-                "lines_total": [part.lines_total for _, part in parts],
-                "unfinished": [part.unfinished for _, part in parts],
-                "cut": [part.cut for _, part in parts],
-            },
-        ),
-        "lines": pl.DataFrame(
-            {
-                "line": [line for _, part in parts for line in part.lines],
-                "offset": [offset for _, part in parts for offset in part.offset],
-                "number": [number for _, part in parts for number in part.line],
-            },
-            schema={"line": pl.Binary, "offset": pl.Int64, "number": pl.Int64},
-        ),
-    }
-
-
-def _memory(frames: dict[str, pl.DataFrame], path: Path) -> Memory | None:
-    file = frames["file"].row(0, named=True)
-    size, time = status_of(path)
-    if size < file["size"] or _edges(path, file["size"]) != file["edges"]:
-        return None
-    complete = (size, time) == (file["size"], file["time"])
-    texts = _texts(frames)
-    beside = Beside(file["notes"], file["skipped"], file["logger_conf"])
-    return Memory(texts, beside, complete)
-
-
-def _texts(frames: dict[str, pl.DataFrame]) -> list[Scanned]:
-    lines, offsets, numbers = (frames["lines"][name].to_list() for name in ("line", "offset", "number"))
-    found, at = [], 0
-    for row in frames["parts"].iter_rows(named=True):
-        end = at + row["hits"]
-        counts = (row["lines_total"], row["unfinished"], row["cut"])
-        found.append(Found(lines[at:end], offsets[at:end], numbers[at:end], *counts))
-        at = end
-    texts = []
-    for row in frames["texts"].iter_rows(named=True):
-        count = row.pop("parts")
-        texts.append(Scanned(**row, parts=found[:count]))
-        found = found[count:]
-    return texts
-
-
-def prefix(memory: Memory) -> tuple[list[Found], list[int]]:
-    """Return the parts and checksums of a plain log that stay as they are now that it has grown."""
-    text = memory.texts[0]
-    whole = text.whole_segments()
-    return text.parts[:whole], text.sums[:whole]
+        digest.update(file.read(min(size, EDGE)))
+    return digest.hexdigest()

@@ -2,31 +2,92 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-from functools import partial
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from isal import isal_zlib
+import numpy as np
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.archives import is_tar
 from starface_nb.reading.context import kept_from_pipe
 from starface_nb.reading.decompress import ahead, format_of, utf16_codec
-from starface_nb.reading.hits import EDGE, Hits, Scanned
 from starface_nb.reading.limits import Account, DamagedError, Limits, RefusedError
-from starface_nb.reading.lines import SEGMENT, Checksums, Found, Needles, Scanner
-from starface_nb.reading.remember import HitStore, Memory, prefix, status_of
+from starface_nb.reading.lines import Found, Needles, Scanner
+from starface_nb.reading.remember import HitStore
 from starface_nb.reading.sources import Argument, Beside, Source, expand, opened
 from starface_nb.reading.unwrap import Text, check_text, texts
 
 __all__ = ["Hits", "Limits", "scan_logs"]
 
-_PIECE = 4 << 10
+EDGE = 64 << 10
+STRETCH = 32 << 20  # least unit of parallel work
+_SHARES = 16  # stretches per core
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What one file (or archive member) gave.
+
+    Attributes
+    ----------
+    name : str
+        Path as given, with `!member` behind it for an archive's member; `-` for standard input.
+    found : Found
+        The candidate lines, where they stand in the decompressed stream, and the marks of dumps.
+    head, tail : bytes
+        First and last 64 KiB at most.
+    bytes : int
+        Size after decompression.
+    modified : datetime or None
+        Time of the file or member, aware, UTC (a zip without time zone: the stored local time, taken as UTC).
+    rank : int
+        How surely the name is the PBX log's; 0 is best.
+    remarks : list of str
+        What was odd about the container.
+    damage : DamagedError or None
+    logger_conf : str or None
+        Text of a `logger.conf` found in the same archive or folder.
+    """
+
+    name: str
+    found: Found = field(repr=False)
+    head: bytes = field(repr=False)
+    tail: bytes = field(repr=False)
+    bytes: int
+    modified: datetime | None
+    rank: int = 0
+    remarks: list[str] = field(default_factory=list)
+    damage: DamagedError | None = None
+    logger_conf: str | None = field(default=None, repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies what was read, the same in any container: size, both ends, and every candidate line."""
+        digest = hashlib.sha256(b"%d\0" % self.bytes + self.head + self.tail)
+        digest.update(np.array(self.found.offsets, "<i8").tobytes())
+        digest.update(b"\n".join(self.found.texts))
+        return digest.hexdigest()[:24]
+
+    @property
+    def note(self) -> str:
+        """What was odd: damaged, cut lines, last line unfinished; or empty."""
+        remarks = list(self.remarks)
+        if self.found.cut:
+            remarks.append(f"{self.found.cut} lines longer than 64 KiB were cut")
+        if self.found.unfinished:
+            remarks.append("the last line is unfinished")
+        if self.damage:
+            remarks.append(f"damaged: {self.damage.cause}")
+        return "; ".join(remarks)
 
 
 @dataclass(frozen=True)
@@ -34,7 +95,7 @@ class Outcome:
     """What one source gave."""
 
     source: Source
-    texts: list[Scanned]
+    hits: list[Hits]
     beside: Beside
 
 
@@ -46,14 +107,10 @@ class Job:
     account: Account
     store: HitStore
     pool: ThreadPoolExecutor
+    cores: int
 
 
-@dataclass(frozen=True)
-class Task:
-    """A source at work: its futures, and how their results become an outcome."""
-
-    futures: list[Future[Any]]
-    collect: Callable[[list[Any]], Outcome]
+Task = tuple[list[Future[Any]], Callable[[list[Any]], Outcome]]  # work under way, and how it becomes an outcome
 
 
 def scan_logs(
@@ -71,13 +128,13 @@ def scan_logs(
     logs : sequence of path
         Files (plain, gz, bz2, xz, zst, zip, tar), folders, globs, or `-` for standard input.
     needles : sequence of bytes
-        Literal byte strings without newline. Those whose first three bytes are rare in logs are cheapest.
+        Literal byte strings without newline. Those with four rare bytes are cheapest.
     progress : bool
         Show a progress bar when it lasts longer than a second.
     limits : Limits, optional
         Default: the usual ones, as changed by the environment.
     cache : path, optional
-        Folder to remember the result in; a plain log that has grown is then read only from where it ended.
+        Folder to remember plain logs in: one that has grown is then read only from where it ended.
 
     Returns
     -------
@@ -95,8 +152,9 @@ def scan_logs(
     account = Account(limits or Limits.from_environment())
     arguments, sources = expand(logs, account)
     account.take_read()
-    with _pool() as pool:
-        job = Job(Needles(needles), account, HitStore(cache, needles, account.limits), pool)
+    cores = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    with ThreadPoolExecutor(cores, thread_name_prefix="scan") as pool:
+        job = Job(Needles(needles), account, HitStore(cache, needles, account.limits), pool, cores)
         try:
             outcomes = _run(sources, job, progress)
         except BaseException:
@@ -104,28 +162,20 @@ def scan_logs(
             pool.shutdown(cancel_futures=True)
             raise
     notes: list[str] = []
-    hits = [h for argument in arguments for h in _best(argument, outcomes, account.limits, notes)]
+    hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
     return hits, notes
-
-
-def _pool() -> ThreadPoolExecutor:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(min(8, cores), thread_name_prefix="scan")
 
 
 def _run(sources: Sequence[Source], job: Job, progress: bool) -> list[Outcome]:
     tasks = [_begin(source, job) for source in sources]
-    outcomes = []
+    left = {future for futures, _ in tasks for future in futures}
     with Progress(sum(s.size for s in sources), "Reading", enabled=progress) as bar:
-        for task in tasks:
-            left = set(task.futures)
-            while left:  # the bar moves in this thread alone: notebooks' widgets know no other
-                done, left = wait(left, timeout=0.2)
-                bar.advance(job.account.take_read())
-                for future in done:
-                    future.result()
-            outcomes.append(task.collect([future.result() for future in task.futures]))
-    return outcomes
+        while left:  # the bar moves in this thread alone: notebooks' widgets know no other
+            done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
+            bar.advance(job.account.take_read())
+            for future in done:
+                future.result()
+    return [collect([future.result() for future in futures]) for futures, collect in tasks]
 
 
 def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes: list[str]) -> list[Hits]:
@@ -133,15 +183,15 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     mine = [outcome for outcome in outcomes if outcome.source.argument is argument]
     besides = [argument.beside, *(outcome.beside for outcome in mine)]
     own = [note for beside in besides for note in beside.notes]
-    found = [text for outcome in mine for text in outcome.texts]
-    best = min((text.rank for text in found), default=0)
-    kept = [text for text in found if text.rank == best]
+    found = [one for outcome in mine for one in outcome.hits]
+    best = min((one.rank for one in found), default=0)
+    kept = [one for one in found if one.rank == best]
     if not kept and mine == [] and argument.beside == Beside() and outcomes:
         return []  # every file of it was named before
     if not kept:
         cause = "holds no log that can be read" + (f" ({' '.join(own[:3])})." if own else ".")
         raise InputError(cause, place=argument.text, next_step="Name Asterisk's full log, or an archive that holds it.")
-    damages = [text.damage for text in kept if text.damage]
+    damages = [one.damage for one in kept if one.damage]
     if not limits.allow_damaged and (len(damages) == len(kept) or any(d.place == argument.text for d in damages)):
         step = "Copy it again from its origin, or read what is there: set STARFACE_NB_ALLOW_DAMAGED=1."
         raise InputError(damages[0].cause, place=damages[0].place, next_step=step)
@@ -150,24 +200,18 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
     notes += own
     conf = next((beside.logger_conf for beside in besides if beside.logger_conf), None)
-    return [text.hits(conf) for text in kept]
+    return [replace(one, logger_conf=conf) for one in kept]
 
 
 # ---- one source ----
 
 
 def _begin(source: Source, job: Job) -> Task:
-    memory = job.store.load(source)
-    if memory and memory.complete:
-        return Task([], lambda _: Outcome(source, memory.texts, memory.beside))
-    if source.path is None:
-        return Task([job.pool.submit(_stream, source, job)], lambda results: results[0])
-    status = status_of(source.path)
-    if "!" not in source.name:
+    if source.path is not None and "!" not in source.name:
         head = _read(source.path, 0, EDGE, job.account)
         if not (format_of(head) or is_tar(head) or utf16_codec(head)):
-            return _begin_plain(source, head, status, memory, job)
-    return Task([job.pool.submit(_stream, source, job)], partial(_end_stream, source, status, job))
+            return _begin_plain(source, source.path, head, job)
+    return [job.pool.submit(_stream, source, job)], lambda results: results[0]
 
 
 def _read(path: Path, start: int, count: int, account: Account) -> bytes:
@@ -176,77 +220,64 @@ def _read(path: Path, start: int, count: int, account: Account) -> bytes:
         return file.read(count)
 
 
-def _begin_plain(source: Source, head: bytes, status: tuple[int, int], memory: Memory | None, job: Job) -> Task:
-    """Scan a plain file in stretches of 32 MiB, on all cores, up to the size it has now."""
-    assert source.path is not None  # noqa: S101
+def _begin_plain(source: Source, path: Path, head: bytes, job: Job) -> Task:
+    """Scan a plain file in stretches on all cores, up to the size it has now."""
     try:
         check_text(head, source.name)
     except InputError as error:
         if source.direct:
             raise
         outcome = Outcome(source, [], Beside([f"skipped: {error}"]))
-        return Task([], lambda _: outcome)
-    size = status[0]
-    parts, sums = prefix(memory) if memory else ([], [])
-    futures = [
-        job.pool.submit(_segment, source, start, min(start + SEGMENT, size), size, job)
-        for start in range(len(parts) * SEGMENT, size, SEGMENT)
-    ]
-    return Task(futures, partial(_end_plain, source, head, status, parts, sums, job))
+        return [], lambda _: outcome
+    size = path.stat().st_size
+    known, start = job.store.load(path, size)
+    borders = _line_starts(path, start, size, job)
+    futures = [job.pool.submit(_stretch, path, begin, end, job) for begin, end in pairwise(borders)]
+    return futures, partial(_end_plain, source, path, head, size, known, start, job)
 
 
-def _segment(source: Source, start: int, end: int, size: int, job: Job) -> tuple[Found, int, int]:
-    """Return what the lines that begin in `[start, end)` hold, the CRC-32 of these bytes, and how many were there."""
-    assert source.path is not None  # noqa: S101
-    begin = max(0, start - 1)  # the byte before tells whether a line begins at `start`
-    scanner = Scanner(job.needles, job.account, source.name, begin, inside=start > 0)
-    crc, at = 0, begin
-    with opened(source.path, job.account) as file:
-        file.seek(begin)
-        while at < end:
-            room = scanner.room()[: end - at]
-            count = file.readinto(room)
-            if not count:
-                break
-            crc = isal_zlib.crc32(room[max(0, start - at) : count], crc)
+def _line_starts(path: Path, start: int, size: int, job: Job) -> list[int]:
+    """Return the offsets at which stretches of whole lines begin, and the size."""
+    step = max(STRETCH, (size - start) // (_SHARES * job.cores))
+    found = [start]
+    for at in range(start + step, size, step):
+        newline = _read(path, at - 1, EDGE, job.account).find(b"\n")
+        if newline >= 0 and found[-1] < at + newline < size:
+            found.append(at + newline)
+    return [*found, size] if size > start else found
+
+
+def _stretch(path: Path, start: int, end: int, job: Job) -> tuple[Found, int]:
+    """Return what the lines in `[start, end)` hold, and how many bytes were there."""
+    scanner = Scanner(job.needles, job.account, str(path), start)
+    at = start
+    with opened(path, job.account) as file:
+        file.seek(start)
+        while at < end and (count := file.readinto(scanner.room()[: end - at])):
             at += count
             scanner.advance(count)
-        while scanner.inside and at < size:
-            piece = file.read(min(_PIECE, size - at))
-            at += len(piece)
-            stop = piece.find(b"\n") + 1
-            scanner.feed(piece[:stop] if stop else piece)
-            if stop or not piece:
-                break
-    return scanner.finish(), crc, max(0, min(at, end) - start)
+    return scanner.finish(), at - start
 
 
 def _end_plain(
     source: Source,
+    path: Path,
     head: bytes,
-    status: tuple[int, int],
-    parts: list[Found],
-    sums: list[int],
+    expected: int,
+    known: Found,
+    start: int,
     job: Job,
-    results: list[tuple[Found, int, int]],
+    results: list[tuple[Found, int]],
 ) -> Outcome:
-    assert source.path is not None  # noqa: S101
-    size = len(parts) * SEGMENT + sum(count for _, _, count in results)
-    remarks = ["became shorter while it was read"] if size < status[0] else []
-    text = Scanned(
-        name=source.name,
-        rank=source.rank,
-        modified=source.modified,
-        parts=parts + [found for found, _, _ in results],
-        sums=sums + [crc for _, crc, _ in results],
-        head=head[:size],
-        tail=_read(source.path, max(0, size - EDGE), min(size, EDGE), job.account),
-        size=size,
-        remarks=remarks,
-    )
+    for found, _ in results:
+        known.extend(found)
+    size = start + sum(count for _, count in results)
+    remarks = ["became shorter while it was read"] if size < expected else []
+    tail = _read(path, max(0, size - EDGE), min(size, EDGE), job.account)
+    hits = Hits(source.name, known, head[:size], tail, size, source.modified, source.rank, remarks)
     if not remarks:
-        job.store.save(source, [text], Beside(), status)
-    return Outcome(source, [text], Beside())
+        job.store.save(path, known, tail, size)
+    return Outcome(source, [hits], Beside())
 
 
 def _stream(source: Source, job: Job) -> Outcome:
@@ -255,12 +286,12 @@ def _stream(source: Source, job: Job) -> Outcome:
     try:
         for text in texts(source, job.account, outcome.beside):
             blocks = text.blocks if source.path else kept_from_pipe(text.name, text.blocks)
-            outcome.texts.append(_scan_text(replace(text, blocks=blocks), job))
+            outcome.hits.append(_scan_text(replace(text, blocks=blocks), job))
     except RefusedError:
         raise
     except InputError as error:
-        if isinstance(error, DamagedError) and outcome.texts:
-            outcome.texts[-1] = replace(outcome.texts[-1], damage=error)
+        if isinstance(error, DamagedError) and outcome.hits:
+            outcome.hits[-1] = replace(outcome.hits[-1], damage=error)
         elif source.direct:
             raise
         else:
@@ -268,32 +299,15 @@ def _stream(source: Source, job: Job) -> Outcome:
     return outcome
 
 
-def _end_stream(source: Source, status: tuple[int, int], job: Job, results: list[Outcome]) -> Outcome:
-    job.store.save(source, results[0].texts, results[0].beside, status)
-    return results[0]
-
-
-def _scan_text(text: Text, job: Job) -> Scanned:
+def _scan_text(text: Text, job: Job) -> Hits:
     scanner = Scanner(job.needles, job.account, text.name)
-    sums, head, tail, size, damage = Checksums(), b"", b"", 0, None
+    head, tail, size, damage = b"", b"", 0, None
     try:
         for block in ahead(text.blocks):
             scanner.feed(block)
-            sums.update(memoryview(block))
             size += len(block)
             head = head if len(head) == EDGE else (head + block)[:EDGE]
             tail = (block if len(block) >= EDGE else tail + block)[-EDGE:]
     except DamagedError as error:
         damage = error
-    return Scanned(
-        name=text.name,
-        rank=text.rank,
-        modified=text.modified,
-        parts=[scanner.finish()],
-        sums=sums.finish(),
-        head=head,
-        tail=tail,
-        size=size,
-        remarks=text.remarks,
-        damage=damage,
-    )
+    return Hits(text.name, scanner.finish(), head, tail, size, text.modified, text.rank, text.remarks, damage)

@@ -125,7 +125,7 @@ def _scan(path: str) -> int:
 
     yield_ready()
     hits, _ = scan_logs([path], catalogue.needles(), progress=False)
-    return sum(len(h.lines) for h in hits)
+    return sum(len(h.found.texts) for h in hits)
 
 
 def _pandas(path: str) -> int:

@@ -13,7 +13,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
 
-from starface_nb.reading import cache, hits, lines, scan
+import starface_nb as sf
+from starface_nb.reading import cache, scan
 from starface_nb.reading.cache import load_frames, quick_fingerprint, save_frames
 from starface_nb.reading.scan import Hits, scan_logs
 
@@ -32,25 +33,19 @@ def folder(tmp_path: Path) -> Path:
 def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes the latest scan read of its sources."""
     counts = [0]
-    for module in (lines, scan, hits):
-        monkeypatch.setattr(module, "SEGMENT", 10_000)
-    original = scan._segment
+    monkeypatch.setattr(scan, "STRETCH", 10_000)
+    original = scan._stretch
 
-    def counted(source, start, end, *rest):
+    def counted(path, start, end, job):
         counts[0] += end - start
-        return original(source, start, end, *rest)
+        return original(path, start, end, job)
 
-    monkeypatch.setattr(scan, "_segment", counted)
+    monkeypatch.setattr(scan, "_stretch", counted)
     return counts
 
 
 def same(one: Hits, other: Hits) -> None:
-    assert (one.lines, one.offset.tolist(), one.line.tolist()) == (
-        other.lines,
-        other.offset.tolist(),
-        other.line.tolist(),
-    )
-    for name in ("name", "head", "tail", "bytes", "lines_total", "fingerprint", "modified", "logger_conf", "note"):
+    for name in ("name", "found", "head", "tail", "bytes", "fingerprint", "modified", "logger_conf", "note"):
         assert getattr(one, name) == getattr(other, name), name
 
 
@@ -140,17 +135,40 @@ def test_a_second_reading_opens_nothing_but_the_cache(
     archive = {"var/log/asterisk/full": text, "etc/asterisk/logger.conf": b"conf", "x.json": b""}
     data = {"plain": text, "gz": PACK["gz"](text), "zip": zipped(archive), "tar": tarred(archive)}[container]
     path = written(tmp_path / "x", data)
-    before, notes = scan_logs([path], NEEDLES, cache=folder)
-    for name in ("_segment", "_stream"):
+    before = sf.read_log(path, cache=folder)
+    for name in ("_stretch", "_stream"):
         monkeypatch.setattr(scan, name, None)
-    after, notes_again = scan_logs([path], NEEDLES, cache=folder)
-    same(before[0], after[0])
-    assert notes == notes_again
-    with pytest.raises(TypeError):  # other needles: another scan
-        scan_logs([path], (b"Executing",), cache=folder)
+    after = sf.read_log(str(path), cache=folder)
+    assert_frame_equal(before.events, after.events)
+    assert_frame_equal(before.unparsed, after.unparsed)
+    assert (before.files, before.first, before.last, before.notes) == (
+        after.files,
+        after.first,
+        after.last,
+        after.notes,
+    )
+    if container != "plain":  # whose lines are remembered, whatever the settings
+        for other in ({"time_zone": "UTC"}, {"year": 2025}):
+            with pytest.raises(TypeError):
+                sf.read_log(path, cache=folder, **other)
 
 
-@pytest.mark.parametrize("old_end", [b"", b"[a] Peer 'b' is n", b"x" * 25_000])
+def test_other_lines_of_a_log_are_another_scan(tmp_path: Path, folder: Path) -> None:
+    path = written(tmp_path / "full", log(500))
+    scan_logs([path], NEEDLES, cache=folder)
+    (hits,), _ = scan_logs([path], (b"Executing",), cache=folder)
+    assert hits.found.texts == [line for _, _, line in expected(path.read_bytes(), (b"Executing",))]
+
+
+def test_a_pattern_stands_for_the_files_it_matches(tmp_path: Path, folder: Path) -> None:
+    written(tmp_path / "full.1", log(300))
+    pattern = str(tmp_path / "full*")
+    assert len(sf.read_log(pattern, cache=folder).files) == 1
+    written(tmp_path / "full", log(300, seed=2))
+    assert len(sf.read_log(pattern, cache=folder).files) == 2
+
+
+@pytest.mark.parametrize("old_end", [b"", b"[a] Peer 'b' is n", b"x" * 25_000, b"[a] Peer 'b' is now y"])
 def test_a_grown_log_is_read_at_its_end(tmp_path: Path, folder: Path, read_bytes: list[int], old_end: bytes) -> None:
     old = log(2000) + old_end
     path = written(tmp_path / "full", old)
@@ -159,10 +177,10 @@ def test_a_grown_log_is_read_at_its_end(tmp_path: Path, folder: Path, read_bytes
         file.write(b"ow Reachable\n" + log(50, seed=7))
     read_bytes[0] = 0
     (grown,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert read_bytes[0] < path.stat().st_size - len(old) + len(old_end) + 10_001
+    assert read_bytes[0] == path.stat().st_size - len(old) + len(old_end)
     (fresh,), _ = scan_logs([path], NEEDLES)
     same(grown, fresh)
-    assert grown.lines == [line for _, _, line in expected(path.read_bytes())]
+    assert grown.found.texts == [line for _, _, line in expected(path.read_bytes())]
 
 
 @pytest.mark.parametrize("change", ["rewritten", "head", "before the end", "shorter", "same size later"])
@@ -181,7 +199,7 @@ def test_a_changed_log_is_read_anew(tmp_path: Path, folder: Path, change: str) -
     written(path, new)
     os.utime(path, (2e9, 2e9))
     (found,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert found.lines == [line for _, _, line in expected(new)]
+    assert found.found.texts == [line for _, _, line in expected(new)]
 
 
 def test_a_changed_middle_of_the_same_size_is_noticed_by_its_time(tmp_path: Path, folder: Path) -> None:
@@ -194,23 +212,17 @@ def test_a_changed_middle_of_the_same_size_is_noticed_by_its_time(tmp_path: Path
     written(path, new)
     os.utime(path, (2e9, 2e9))
     (found,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert found.lines == [line for _, _, line in expected(new)]
-
-
-def test_damaged_logs_are_not_remembered(tmp_path: Path, folder: Path) -> None:
-    data = PACK["gz"](log(60_000))
-    written(tmp_path / "logs" / "full.gz", data[: len(data) // 2])
-    scan_logs([tmp_path / "logs"], NEEDLES, cache=folder, limits=scan.Limits(allow_damaged=True))
-    assert not folder.exists()
+    assert found.found.texts == [line for _, _, line in expected(new)]
 
 
 def test_a_large_result_reopens_quickly(tmp_path: Path, folder: Path) -> None:
-    path = written(tmp_path / "full", log(60_000, every=1))
-    scan_logs([path], NEEDLES, cache=folder)
+    path = written(tmp_path / "full", log(160_000, every=1))
+    events = sf.read_log(path, cache=folder).events
     best = 9.0
     for _ in range(3):
         began = time.perf_counter()
-        (found,), _ = scan_logs([path], NEEDLES, cache=folder)
+        again = sf.read_log(path, cache=folder).events
         best = min(best, time.perf_counter() - began)
-    assert len(found.lines) == 60_000
+    assert_frame_equal(events, again)
+    assert events.height == 160_000
     assert best < 0.3

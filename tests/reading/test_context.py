@@ -20,14 +20,14 @@ TEXT = log(5000)
 
 def check(hits: Hits) -> None:
     physical = TEXT.split(b"\n")
-    for i in (0, len(hits.lines) // 2, len(hits.lines) - 1, 1):
-        offset, number = int(hits.offset[i]), int(hits.line[i])
+    for i in (0, len(hits.found.texts) // 2, len(hits.found.texts) - 1, 1):
+        offset, number = int(hits.found.offsets[i]), int(hits.found.numbers[i])
         lines = lines_around(hits.name, offset, before=3, after=2)
         assert [line.is_hit for line in lines].count(True) == 1
         hit = next(k for k, line in enumerate(lines) if line.is_hit)
         assert [line.text.encode() for line in lines] == physical[number - 1 - hit : number - 1 - hit + len(lines)]
         assert all(TEXT[line.offset :].startswith(line.text.encode()) for line in lines)
-        assert read_range(hits.name, offset, offset + len(hits.lines[i])) == hits.lines[i]
+        assert read_range(hits.name, offset, offset + len(hits.found.texts[i])) == hits.found.texts[i]
 
 
 @pytest.mark.parametrize("kind", ["", *PACK])
@@ -57,7 +57,7 @@ def test_standard_input_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     Input.buffer = io.BufferedReader(io.BytesIO(TEXT))  # type: ignore[arg-type]
     (hits,), _ = scan_logs(["-"], NEEDLES)
     with pytest.raises(InputError, match="pipe"):
-        lines_around(hits.name, int(hits.offset[0]))
+        lines_around(hits.name, int(hits.found.offsets[0]))
 
 
 def test_edges_of_the_log_and_giant_neighbours(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import strategies as st
 from scan_samples import NEEDLES, expected, log, written
 
 from starface_nb.errors import InputError
-from starface_nb.reading import lines, scan
+from starface_nb.reading import catalogue, lines, scan
 from starface_nb.reading.limits import Account, Limits
-from starface_nb.reading.lines import Checksums, Needles, Scanner, fingerprint
+from starface_nb.reading.lines import MARKS, Needles, Scanner
 from starface_nb.reading.scan import Hits, scan_logs
 
 PIECES = st.sampled_from(
@@ -22,7 +21,8 @@ PIECES = st.sampled_from(
 
 
 def triples(hits: Hits) -> list[tuple[int, int, bytes]]:
-    return list(zip(hits.offset.tolist(), hits.line.tolist(), hits.lines, strict=True))
+    found = hits.found
+    return list(zip(found.offsets, found.numbers, found.texts, strict=True))
 
 
 @given(st.lists(PIECES, max_size=60), st.integers(1, 50))
@@ -32,8 +32,8 @@ def test_scanner_equals_plain_search_whatever_the_blocks(pieces: list[bytes], st
     for at in range(0, len(text), step):
         scanner.feed(text[at : at + step])
     found = scanner.finish()
-    assert list(zip(found.offset, found.line, found.lines, strict=True)) == expected(text)
-    assert found.lines_total == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
+    assert list(zip(found.offsets, found.numbers, found.texts, strict=True)) == expected(text)
+    assert found.lines == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
     assert found.unfinished == (bool(text) and not text.endswith(b"\n"))
 
 
@@ -43,27 +43,30 @@ def test_stretches_of_a_plain_file_join_without_seam(tmp_path_factory, pieces: l
     path = written(tmp_path_factory.mktemp("s") / "full", b"[x] plain text to begin with\n" + b"".join(pieces))
     text = path.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (lines, scan):
-            patch.setattr(module, "SEGMENT", stretch)
-        patch.setattr(scan, "_PIECE", 7)
+        patch.setattr(scan, "STRETCH", stretch)
+        patch.setattr(scan, "_SHARES", 1000)
         (hits,), _ = scan_logs([path], NEEDLES)
     assert triples(hits) == expected(text)
-    assert hits.lines_total == text.count(b"\n") + (not text.endswith(b"\n"))
+    assert hits.found.lines == text.count(b"\n") + (not text.endswith(b"\n"))
     assert (hits.bytes, hits.head, hits.tail) == (len(text), text, text)
 
 
-@given(st.lists(PIECES, max_size=60), st.integers(1, 90), st.integers(20, 60))
-def test_lines_longer_than_the_buffer(pieces: list[bytes], step: int, room: int) -> None:
+@given(st.lists(PIECES, max_size=60), st.integers(1, 90), st.integers(40, 80))
+def test_of_lines_longer_than_a_block_the_block_is_looked_at(pieces: list[bytes], step: int, block: int) -> None:
     text = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "ROOM", room)
+        patch.setattr(lines, "BLOCK", block)
         scanner = Scanner(Needles(NEEDLES), Account(Limits(max_line=16)), "x")
         for at in range(0, len(text), step):
             scanner.feed(text[at : at + step])
         found = scanner.finish()
-    wanted = [(at, number, line[:16]) for at, number, line in expected(text)]
-    assert list(zip(found.offset, found.line, found.lines, strict=True)) == wanted
-    assert found.lines_total == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
+    wanted = [
+        (at, number, line[:16])
+        for at, number, line in expected(text)
+        if any(needle in line[: block - (len(line) < block)] for needle in NEEDLES)
+    ]
+    assert list(zip(found.offsets, found.numbers, found.texts, strict=True)) == wanted
+    assert found.lines == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
 
 
 def test_many_candidates_in_a_block_and_few_give_the_same_numbers(tmp_path: Path) -> None:
@@ -74,32 +77,42 @@ def test_many_candidates_in_a_block_and_few_give_the_same_numbers(tmp_path: Path
         assert notes == []
 
 
-@pytest.mark.parametrize("where", ["first", "middle", "end", "straddling", "none"])
+@pytest.mark.parametrize("where", ["first", "behind the block", "none"])
 def test_giant_line_loses_no_other_line(tmp_path: Path, where: str) -> None:
     size = 10 << 20
     filler = bytearray(b"x" * size)
-    at = {
-        "first": 0,
-        "middle": size // 2,
-        "end": size - 8,
-        "straddling": lines.ROOM + (2 << 16) - len(log(300)) - 4,
-        "none": None,
-    }[where]
+    at = {"first": 100_000, "behind the block": size - 8, "none": None}[where]
     if at is not None:
         filler[at : at + 8] = b" is now "
     text = log(300) + bytes(filler) + b"\n" + log(300, seed=2)
+    wanted = [hit for hit in expected(text) if where == "first" or not hit[2].startswith(b"xxx")]
     for path in (written(tmp_path / "full", text), _gz(tmp_path / "full.gz", text)):
         (hits,), _ = scan_logs([path], NEEDLES)
-        assert triples(hits) == expected(text)
-        assert ("cut" in hits.note) == (at is not None)
+        assert triples(hits) == wanted
+        assert "longer than 64 KiB were cut" in hits.note
 
 
 def test_giant_last_line_without_newline(tmp_path: Path) -> None:
-    text = log(50) + b"Registered SIP 'a' " + b"y" * (3 << 20)
+    text = log(50) + b"Registered SIP 'a' " + b"y" * (6 << 20)
     (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
     assert triples(hits) == expected(text)
-    assert hits.lines_total == 51
+    assert hits.found.lines == 51
     assert "unfinished" in hits.note
+
+
+def test_marks_of_dumps_are_kept_beside_the_lines(tmp_path: Path) -> None:
+    text = b"<--- SIP read from UDP:1.2.3.4 --->\nx <--- is now y <---\nb is now c <---\nReliably Transmitting (NAT)\n"
+    for path in (written(tmp_path / "full", text), _gz(tmp_path / "full.gz", text)):
+        (hits,), _ = scan_logs([path], NEEDLES)
+        assert triples(hits) == expected(text)
+        assert hits.found.marks == text.splitlines()[:2] + text.splitlines()[3:]
+        assert hits.found.mark_offsets == [text.index(mark) for mark in hits.found.marks]
+
+
+def test_no_needle_of_the_catalogue_can_hide_behind_a_mark() -> None:
+    for mark in MARKS:
+        ends = [mark[i:] for i in range(len(mark))]
+        assert not [needle for needle in catalogue.needles() if needle.startswith(tuple(ends)) or mark in needle]
 
 
 def test_odd_bytes_and_line_ends(tmp_path: Path) -> None:
@@ -112,7 +125,7 @@ def test_odd_bytes_and_line_ends(tmp_path: Path) -> None:
     )
     (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
     assert triples(hits) == expected(text)
-    assert len(hits.lines) == 5
+    assert len(hits.found.texts) == 5
     assert hits.note == "the last line is unfinished"
 
 
@@ -122,23 +135,6 @@ def test_utf16_is_read_and_said(tmp_path: Path) -> None:
         (hits,), _ = scan_logs([written(tmp_path / f"full.{codec}", plain.encode(codec))], NEEDLES)
         assert [line for _, _, line in triples(hits)] == [line for _, _, line in expected(plain.encode())], bom
         assert "UTF-16" in hits.note
-
-
-def test_checksums_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "SEGMENT", 1000)
-    data, random_ = log(200), random.Random(5)  # noqa: S311
-    known = set()
-    for _ in range(5):
-        sums, at = Checksums(), 0
-        while at < len(data):
-            step = random_.randrange(1, 2500)
-            sums.update(data[at : at + step])
-            at += step
-        known.add(fingerprint(sums.finish(), len(data)))
-    assert len(known) == 1
-    sums = Checksums()
-    sums.update(data[:-1] + b"\t")
-    assert fingerprint(sums.finish(), len(data)) not in known
 
 
 def test_same_content_has_the_same_fingerprint_in_any_container(tmp_path: Path) -> None:
@@ -154,11 +150,11 @@ def test_same_content_has_the_same_fingerprint_in_any_container(tmp_path: Path) 
 
 
 def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "SEGMENT", 5000)
-    monkeypatch.setattr(scan, "SEGMENT", 5000)
+    monkeypatch.setattr(scan, "STRETCH", 5000)
     path = written(tmp_path / "full", log(3000))
     many = scan_logs([path], NEEDLES)[0][0]
-    monkeypatch.setattr(scan, "_pool", lambda: scan.ThreadPoolExecutor(1))
+    monkeypatch.setattr(scan.os, "cpu_count", lambda: 1)
+    monkeypatch.delattr(scan.os, "sched_getaffinity", raising=False)
     one = scan_logs([path], NEEDLES)[0][0]
     assert triples(one) == triples(many)
     assert one.fingerprint == many.fingerprint
@@ -166,7 +162,7 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_growing_log_is_read_up_to_the_size_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
-    original = scan._segment
+    original = scan._stretch
 
     def grow_then_read(*arguments):
         with path.open("ab") as file:
@@ -174,7 +170,7 @@ def test_a_growing_log_is_read_up_to_the_size_it_had(tmp_path: Path, monkeypatch
         return original(*arguments)
 
     text = path.read_bytes()
-    monkeypatch.setattr(scan, "_segment", grow_then_read)
+    monkeypatch.setattr(scan, "_stretch", grow_then_read)
     (hits,), _ = scan_logs([path], NEEDLES)
     assert triples(hits) == expected(text)
     assert hits.bytes == len(text)
@@ -183,14 +179,14 @@ def test_a_growing_log_is_read_up_to_the_size_it_had(tmp_path: Path, monkeypatch
 
 def test_a_log_that_shrinks_while_read_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100))
-    original = scan._segment
+    original = scan._stretch
 
     def shrink_then_read(*arguments):
         with path.open("r+b") as file:
             file.truncate(1000)
         return original(*arguments)
 
-    monkeypatch.setattr(scan, "_segment", shrink_then_read)
+    monkeypatch.setattr(scan, "_stretch", shrink_then_read)
     (hits,), _ = scan_logs([path], NEEDLES)
     assert hits.bytes == 1000
     assert "shorter" in hits.note
@@ -214,7 +210,7 @@ def test_overlapping_needles_and_rare_windows_hide_no_line(pieces: list[bytes], 
     text = b"".join(pieces)
     scanner = Scanner(Needles(needles), Account(Limits()), "x")
     scanner.feed(text)
-    assert scanner.finish().lines == [line for line in text.split(b"\n") if any(n in line for n in needles)]
+    assert scanner.finish().texts == [line for line in text.split(b"\n") if any(n in line for n in needles)]
 
 
 @pytest.mark.parametrize("needles", [[], [b""], [b"a\nb"]])
