@@ -72,6 +72,7 @@ REASONS = (
     "the site's phones went together; line outage and router restart explain the returns equally well",
     "no renewal was seen before it; bindings of this site expire most of the time",
     "the site's phones are lost at the same minutes of every hour, however old their bindings are",
+    "the phone kept to its renewals, so it was on, and its binding was too young to expire; nothing else shows what it was",
 )
 
 
@@ -80,7 +81,8 @@ class Facts:
     """What is known about each loss of a site (arrays of one length, sorted by start; seconds).
 
     `lower`/`upper`: idle time of the binding; `fits`: it lies in the cell of the site's timeout at that time (`low`,
-    `high`); `due`: when the next REGISTER was expected; `outlives`: until when the binding would have lived;
+    `high`); `due`: when the next REGISTER was expected; `on_time`: the
+    loss ended when one was; `outlives`: until when the binding would have lived;
     `spot`: the external port's number, `on_spot`: phones that answered over it just before (where ports are shared);
     `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them; `by_clock`: lost at
     a fixed minute, known from before or found here; `elsewhere`: something that
@@ -102,11 +104,13 @@ class Facts:
     registered: Bools
     inherited: Bools
     new_address: Bools
+    placed: Bools
     after_pbx_start: Bools
     lagged_near: Ints
     slow_before: Bools
     refused: Ints
     due: Floats
+    on_time: Bools
     spread: Floats
     period: Floats
     outlives: Floats
@@ -274,15 +278,15 @@ def _members(facts: Facts, event: Event) -> Members:
     return Members(
         facts.start[i], facts.end[i], facts.renewed[i], facts.registered[i], facts.due[i],
         facts.spread[i], facts.period[i],
-        facts.outlives[i], facts.new_address[i],
+        facts.outlives[i], facts.new_address[i], facts.placed[i],
     )  # fmt: skip
 
 
 def _name_event(facts: Facts, event: Event, verdict: Verdict) -> None:
     members = event.members
-    if np.median(facts.lagged_near[members]) >= max(2.0, 0.3 * len(members)):
-        late = members[~facts.registered[members]]
-        _set(facts, late, "latency", 0.85, 8)
+    again = facts.registered[members]
+    if np.median(facts.lagged_near[members]) >= max(2.0, 0.3 * len(members)) and again.mean() <= 0.5:
+        _set(facts, members[~again | facts.slow_before[members]], "latency", 0.85, 8)
         return
     sure = min(verdict.probability, 1 / (1 + np.exp(-event.odds)), 0.97)
     if verdict.probability < UNSURE:
@@ -311,6 +315,12 @@ def _singles(facts: Facts, single: Bools) -> None:
     _set(facts, single & closed & ~blip & hard & (length > BOOT_S), "phone_offline", 0.8, 11)
     _set(facts, single & closed & ~blip & hard & (length <= BOOT_S), "phone_restart", 0.85, 10)
     _set(facts, single & ~closed, "phone_offline", 0.6, 12)
+    longer = single & closed & ~blip
+    on = longer & facts.on_time & (facts.expires | late)
+    _set(facts, on, "unknown", 0.4, 19)
+    _set(facts, longer & hard & ~on & facts.expires & facts.anchored & (facts.at_risk == 1), "unknown", 0.4, 15)
+    slow = (facts.lagged_near > 0) & ((facts.rtt >= SLOW_S) | facts.slow_before)
+    _set(facts, (on & late) | (longer & hard & slow), "latency", 0.75, 8)
     unseen = single & ~facts.anchored & facts.expires & ((length > BLIP_S) | ~closed)
     _set(facts, unseen, "nat_expiry", 0.7, 17)
     _set(facts, blip, "packet_loss", 0.9, 9)

@@ -39,13 +39,22 @@ SILENCES = np.array([75, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1800, 3600,
 KILLS = 0.5
 """Probability, before looking, that silence kills bindings at all: routers on which any packet renews forget soon."""
 
+MOVED = 0.5
+"""Share of the phones that registered again that must have a new address for the outage to have brought it."""
+
+UNPLACED = np.log(4.0)
+"""Phones that come back with an address and had shown none before have mostly got a new one by a reconnect."""
+
 PRIOR_LINE = 0.6
 """Share of line outages among the events in which every binding is dead afterwards and the address is the same."""
 
 
 @dataclass
 class Members:
-    """The losses of one event: ends (infinite while open), whether a renewal ended them, when a REGISTER was due."""
+    """The losses of one event: ends (infinite while open), whether a renewal ended them, when a REGISTER was due.
+
+    `placed`: an address of the phone was known before; `new_address`: it is another one afterwards.
+    """
 
     start: Floats
     end: Floats
@@ -56,6 +65,7 @@ class Members:
     period: Floats
     outlives: Floats
     new_address: Bools
+    placed: Bools
 
 
 @dataclass
@@ -89,7 +99,7 @@ def explain_site(events: list[tuple[Event, Members]], log_end: float, pbx: tuple
     pbx : (float, float)
         Longest PBX stop that bindings outlived, and shortest that killed them (infinite: none).
     """
-    verdicts = [_plain(event, members) for event, members in events]
+    verdicts = [_plain(event, members, log_end) for event, members in events]
     weights = {
         i: _weigh(*events[i], log_end) for i, verdict in enumerate(verdicts) if verdict is None
     }  # fmt: skip
@@ -122,9 +132,10 @@ def _settle(verdicts: list[Verdict | None], weights: dict[int, Weights], score: 
     ]
 
 
-def _plain(event: Event, members: Members) -> Verdict | None:
+def _plain(event: Event, members: Members, log_end: float) -> Verdict | None:
     """Return the verdict where the returns leave no doubt."""
-    if members.new_address.any():
+    again = members.registered & members.placed
+    if again.any() and members.new_address[again].mean() >= MOVED:
         return Verdict("wan_outage", 0.95)
     soft = np.isfinite(members.end) & ~members.renewed
     if _back_together(members.end, soft, len(members.end)):
@@ -132,7 +143,9 @@ def _plain(event: Event, members: Members) -> Verdict | None:
     boots = members.end[np.isfinite(members.end)]
     if len(boots) >= 3 and len(boots) == len(members.end) and boots.max() - boots.min() <= BACK_S:
         return Verdict("router_restart", 0.8)
-    return None if np.isfinite(event.back) else Verdict("wan_outage", 0.6)
+    if np.isfinite(event.back):
+        return None
+    return Verdict("wan_outage", 0.8 if log_end - event.begin > np.median(members.period) else 0.5)
 
 
 def _back_together(end: Floats, soft: Bools, n: int) -> bool:
@@ -173,7 +186,8 @@ def _weigh(event: Event, members: Members, log_end: float) -> Weights:
     down, share = _lengths(event)
     returns = share + _returns(event, members, log_end, down)
     low, high = OUTAGE_S
-    line = returns + np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
+    unplaced = (members.registered & ~members.placed).mean()
+    line = returns + UNPLACED * unplaced + np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
     off = (np.log(down) - np.log(RESTART_S)) / RESTART_SPREAD
     box = returns - 0.5 * off**2 - np.log(RESTART_SPREAD * np.sqrt(2 * np.pi))
     dead = _dead(down)

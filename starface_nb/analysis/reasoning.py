@@ -27,6 +27,9 @@ ENOUGH_TO_CHANGE = 6
 DOUBTFUL = 0.2
 """What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
 
+UNCERTAIN_S = 3960.0
+"""A cycle that begins this soon after a change may still be one under the old timeout."""
+
 MOST_TURNS = 12
 """After more silent renewals than this nobody knows when the next is due."""
 
@@ -79,6 +82,7 @@ class Context:
     cycles: Cycles
     inherited: Bools
     new_address: Bools
+    placed: Bools
     refused: Ints
     at_risk: Ints
     surfaces: dict[str, Surface]
@@ -305,11 +309,13 @@ def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
         registered=losses.registered[use],
         inherited=context.inherited[use],
         new_address=context.new_address[use],
+        placed=context.placed[use],
         after_pbx_start=after,
         lagged_near=losses.late_near[use],
         slow_before=losses.last_rtt[use] >= SLOW_S,
         refused=context.refused[use],
         due=due,
+        on_time=on_time(context, use, period),
         spread=spread,
         period=period,
         outlives=np.where(expires & np.isfinite(anchor), anchor + high, np.inf),
@@ -326,13 +332,28 @@ def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
     )
 
 
+def on_time(context: Context, use: Ints, period: Floats) -> Bools:
+    """Say which losses ended when the phone's renewal was due, counted in its own period from the last one known."""
+    losses = context.story.losses
+    known = np.isfinite(context.story.periods[losses.phone[use]])
+    with np.errstate(invalid="ignore"):
+        gap = losses.end[use] - losses.rtt[use] - context.exposure.anchor[use]
+        turns = np.maximum(np.round(gap / period), 1.0)
+        near = np.abs(gap - turns * period) <= 0.012 * period * np.sqrt(turns)
+    return known & np.isfinite(gap) & (turns <= MOST_TURNS) & near
+
+
 def era_bounds(site: SiteView, best: Exposure, start: Floats) -> tuple[Floats, Floats, Bools]:
     """Return the bracket that holds for each loss, and whether bindings expire at all."""
     n = len(start)
     low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
     born = np.where(np.isfinite(best.anchor), best.anchor, start - 1.0)
-    for era in site.eras:
-        inside = (born >= era.start) | (era is site.eras[0])
+    for i, era in enumerate(site.eras):
+        inside = (born >= era.start) | (i == 0)
+        if i and site.eras[i - 1].expires:
+            # When exactly a setting was changed is known to a keepalive or so.
+            old = site.eras[i - 1].estimate
+            inside &= (born >= era.start + UNCERTAIN_S) | (best.lower >= old.high) | (best.upper <= old.low)
         low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
     return low, high, expires
 
@@ -340,20 +361,22 @@ def era_bounds(site: SiteView, best: Exposure, start: Floats) -> tuple[Floats, F
 def fitting(context: Context, use: Ints, low: Floats, high: Floats, expires: Bools, period: Floats) -> Bools:
     """Say which losses fall into the timeout's cell, from any anchor that may be the last renewal."""
     story, losses = context.story, context.story.losses
-    fits = np.zeros(len(use), bool)
     known = np.isfinite(story.periods[losses.phone[use]])
     end = losses.end[use] - losses.rtt[use]
+    anchor = context.exposure.anchor[use]
     with np.errstate(invalid="ignore"):
         # Slow answers, which leave no line, shift the probes; a return at the phone's own next renewal makes up for it.
-        on_time = known & np.isfinite(end) & (np.abs(end - context.exposure.anchor[use] - period) <= 0.02 * period)
+        on_time = known & np.isfinite(end) & (np.abs(end - anchor - period) <= 0.02 * period)
+        fits = high <= story.settings.probe_interval_s
         for exposure in (context.exposure, context.soft, context.shared):
             near = (exposure.lower[use] < high + story.slop) & (exposure.upper[use] > low - story.slop)
             fits |= near & (exposure.locked[use] | (on_time & np.isfinite(exposure.anchor[use])))
         longer = np.isfinite(end) & (losses.renewed[use] | (losses.end[use] - losses.start[use] > BLIP_S))
-        blind = ~np.isfinite(context.exposure.anchor[use]) | (context.exposure.upper[use] > 1.06 * period)
+        # Where the renewal counted from is none or not the phone's last, its next one tells when that was.
         upper = losses.failed[use] - (end - period)
         spread = 0.012 * period + story.slop
-        fits |= known & longer & blind & (upper - 60.0 < high + spread) & (upper > low - spread) & (upper < period)
+        cell = (upper - story.settings.probe_interval_s < high + spread) & (upper > low - spread) & (upper < period)
+        fits |= known & longer & ~on_time & cell
     return fits & expires
 
 

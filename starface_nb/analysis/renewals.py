@@ -165,14 +165,14 @@ def _shows_ports(story: Story) -> Bools:
     """
     losses = story.losses
     home = homes_of(story)
-    sure = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 70.0)
-    all_ = np.bincount(losses.phone[sure], minlength=len(home))
-    lines = np.bincount(losses.phone[sure & losses.registered], minlength=len(home))
+    off = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 20.0)
+    sure = off & (losses.end - losses.start > 70.0)
     shows = np.zeros(len(home), bool)
     for name in np.unique(home):
-        mine = home == name
-        shows[mine] = all_[mine].sum() >= 3 and lines[mine].sum() >= 0.9 * all_[mine].sum()
-    return shows & ~((all_ >= 3) & (lines <= 0.5 * all_))
+        here = sure & (home == name)[losses.phone]
+        shows[home == name] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
+    own = np.bincount(losses.phone[off], minlength=len(home))
+    return shows & ~((own >= 3) & (np.bincount(losses.phone[off & losses.registered], minlength=len(home)) <= 0.5 * own))
 
 
 def _on_own_grid(story: Story) -> None:

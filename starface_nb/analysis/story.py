@@ -46,7 +46,7 @@ class Losses:
     renewed : the phone sent a REGISTER at the end; certain : that is sure, not only likely
     registered : a Registered line stands at the end
     restart_inside : the PBX started between start and end
-    off_grid : seconds between the end and the nearest repeated probe
+    off_grid : seconds from the nearest repeated probe to the end
     late_near : late answers at the site shortly before and in the first minutes
     """
 
@@ -166,7 +166,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
     rtt = rows["end_rtt_ms"].fill_null(0).to_numpy() / 1000
     wait = np.where(pjsip, retry - PJSIP_TIMEOUT_S, settings.probe_retry_s)
     span = np.where(np.isfinite(end), end - last - rtt - wait, 0.0)
-    off = np.abs((span + retry / 2) % retry - retry / 2)
+    off = (span + retry / 2) % retry - retry / 2
     count = np.maximum(span, 0) / retry
     inside = np.searchsorted(starts, end, side="right") > np.searchsorted(starts, start, side="left")
     n = len(start)
@@ -184,7 +184,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         registered=np.zeros(n, bool),
         restart_inside=inside,
         off_grid=off,
-        on_grid=off <= 0.3 + 0.9 * resolution + 0.01 * np.minimum(count, 60),
+        on_grid=np.abs(off) <= 0.3 + 0.9 * resolution + 0.01 * np.minimum(count, 60),
         renewed=np.zeros(n, bool),
         row=rows["i"].to_numpy().astype(np.int64),
     )

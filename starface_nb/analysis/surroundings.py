@@ -47,6 +47,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         cycles=find_cycles(story),
         inherited=inherited,
         new_address=(placed["site"] != later["site"]).to_numpy(),
+        placed=placed["address"].is_not_null().to_numpy(),
         refused=_refused(story, states, addresses, homes),
         at_risk=at_risk,
         surfaces=surfaces,
