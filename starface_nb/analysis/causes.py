@@ -49,8 +49,8 @@ CLOCK_ENOUGH = 8
 UNSURE = 0.58
 """Below this probability the cause stays unknown."""
 
-BLOCK_S = 86_400.0
-"""The PBX blocks an address for 24 h."""
+BLOCK_S, BLOCK_SPREAD_S = 86_400.0, 180.0
+"""The PBX blocks an address for 24 h; phones that try again soon are back within the spread, seconds."""
 
 REASONS = (
     "no rule of the log decides it",
@@ -73,6 +73,7 @@ REASONS = (
     "no renewal was seen before it; bindings of this site expire most of the time",
     "the site's phones are lost at the same minutes of every hour, however old their bindings are",
     "the phone kept to its renewals, so it was on, and its binding was too young to expire; nothing else shows what it was",
+    "the site's phones were gone for 24 h to the minute, as long as the PBX blocks an address",
 )
 
 
@@ -85,7 +86,8 @@ class Facts:
     loss ended when one was; `outlives`: until when the binding would have lived;
     `spot`: the external port's number, `on_spot`: phones that answered over it just before (where ports are shared);
     `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them; `by_clock`: lost at
-    a fixed minute, known from before or found here; `elsewhere`: something that
+    a fixed minute, known from before or found here; `unplaced`: no
+    line shows these phones' address; `elsewhere`: something that
     struck the whole site explains it.
     """
 
@@ -124,6 +126,7 @@ class Facts:
     on_spot: Ints
     pbx_silence: tuple[float, float]
     by_clock: Bools
+    unplaced: bool
     cause: Ints = field(init=False)
     confidence: Floats = field(init=False)
     reason: Ints = field(init=False)
@@ -205,8 +208,15 @@ def _blocked(facts: Facts) -> None:
     enough = np.where(np.isfinite(facts.end), 3600.0, STILL_BLOCKED_S)
     for i in np.flatnonzero((facts.refused >= REFUSED) & (gone > enough)):
         until = min(facts.end[i], facts.log_end, facts.start[i] + BLOCK_S - 900.0)
-        if facts.surface.heard(facts.start[i] + facts.window, until - 1.0) == 0:
+        # Without addresses in the log, phones of other sites may be among those heard.
+        alone = facts.unplaced or facts.surface.heard(facts.start[i] + facts.window, until - 1.0) == 0
+        if alone:
             _set(facts, np.array([i]), "blacklisted", 0.9 if gone[i] > 3600.0 else 0.7, 7)
+    day = np.abs(facts.end - facts.start - BLOCK_S) <= BLOCK_SPREAD_S
+    for event in np.unique(facts.event[day & (facts.event >= 0)]):
+        members = facts.event == event
+        if day[members].mean() >= 0.5:
+            _set(facts, members, "blacklisted", 0.8, 20)
 
 
 def _events(facts: Facts, nat: Bools, free: Bools) -> None:

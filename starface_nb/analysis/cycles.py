@@ -101,6 +101,10 @@ def find_cycles(story: Story) -> Cycles:
     loss[cycle[cycle >= 0]] = finals[cycle >= 0]
     quiet = end - story.settings.probe_interval_s
     until = np.where(loss >= 0, losses.answered[np.maximum(loss, 0)], quiet) if len(losses) else quiet
+    if len(story.stops):
+        # Nobody probed while the PBX was down, and phones that registered right after it leave no line.
+        at = np.searchsorted(story.stops, renewals.time)
+        until = np.minimum(until, np.append(story.stops, np.inf)[at])
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)

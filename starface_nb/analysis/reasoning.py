@@ -11,7 +11,8 @@ from starface_nb.analysis.causes import BLIP_S, CODE, SLOW_S, Facts, name_causes
 from starface_nb.analysis.cycles import SHORTEST_TURN, Cycles, Exposure
 from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
 from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout, longest_outlived
-from starface_nb.analysis.story import Bools, Floats, Ints, Story
+from starface_nb.analysis.sites import UNKNOWN
+from starface_nb.analysis.story import START_BURST_S, Bools, Floats, Ints, Story, first_after_start
 from starface_nb.analysis.together import Surface
 
 PRIOR_EXPIRING = 0.3
@@ -32,9 +33,6 @@ UNCERTAIN_S = 3960.0
 
 MOST_TURNS = 12
 """After more silent renewals than this nobody knows when the next is due."""
-
-START_BURST_S = 70.0
-"""After a PBX start every known phone is probed within the probing interval."""
 
 
 @dataclass
@@ -292,7 +290,7 @@ def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
     turns = np.ceil(np.maximum((start - anchor) / period, 1e-9))
     spread = 6.0 + 0.007 * period * np.sqrt(turns)
     due = np.where(turns <= MOST_TURNS, anchor + turns * period, np.nan)
-    after = after_start(story, use)
+    after = first_after_start(losses, story.starts)[0][use]
     return Facts(
         phone=losses.phone[use],
         start=start,
@@ -328,6 +326,7 @@ def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
         spot=context.spot[use],
         on_spot=context.on_spot[use],
         by_clock=by_clock.copy(),
+        unplaced=site.name == UNKNOWN,
         pbx_silence=pbx_silence(story, start[after & ~expires], context.surfaces.get(site.name, Surface())),
     )
 
@@ -391,13 +390,3 @@ def pbx_silence(story: Story, lost: Floats, surface: Surface) -> tuple[float, fl
         elif dead >= 2:
             killed = min(killed, start - stop)
     return outlived, max(killed, 60.0)
-
-
-def after_start(story: Story, use: Ints) -> Bools:
-    """Say which losses are the first probe's after a PBX start: the phone was not heard since."""
-    losses, starts = story.losses, story.starts
-    if not len(starts):
-        return np.zeros(len(use), bool)
-    k = np.searchsorted(starts, losses.start[use], side="right") - 1
-    since = starts[np.maximum(k, 0)]
-    return (k >= 0) & (losses.start[use] - since <= START_BURST_S) & (losses.last_up[use] < since)

@@ -22,6 +22,7 @@ from starface_nb.analysis.story import (
     find_losses,
     last_answers,
     late_near,
+    not_probed,
     pbx_starts_and_stops,
     seconds,
 )
@@ -84,6 +85,7 @@ def tell(
     losses = find_losses(raw, origin, settings, starts, resolution)
     ups = of_kind(rows, "reachable", "lagged")
     last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
+    not_probed(losses, starts, stops)
     losses.late_near = late_near(losses, ups, homes, names, origin)
     _endings(losses, seen, np.array([tech == "PJSIP" for tech in techs], bool))
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))

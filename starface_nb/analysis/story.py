@@ -29,6 +29,9 @@ SAME_MOMENT_S = 3.0
 NEAR_S = 130.0
 """Late answers within this time belong to a loss."""
 
+START_BURST_S = 70.0
+"""After a PBX start every known phone is probed within the probing interval."""
+
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
 
@@ -201,6 +204,20 @@ def last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None
     losses.last_up = np.where(own, time[safe], -np.inf)
     losses.answered = np.where(own, np.maximum(losses.answered, time[safe] - rtt[safe] / 1000), losses.answered)
     losses.answered = np.minimum(losses.answered, losses.failed)
+
+
+def first_after_start(losses: Losses, starts: Floats) -> tuple[Bools, Ints]:
+    """Say which losses are the first probe's after a PBX start (the phone was not heard since), and after which."""
+    k = np.searchsorted(starts, losses.start, side="right") - 1
+    since = starts[np.maximum(k, 0)] if len(starts) else np.full(len(losses), np.inf)
+    return (k >= 0) & (losses.start - since <= START_BURST_S) & (losses.last_up < since), k
+
+
+def not_probed(losses: Losses, starts: Floats, stops: Floats) -> None:
+    """Move the last answered probe back to the PBX's stop where nothing was probed since: it ran again only now."""
+    first, k = first_after_start(losses, starts)
+    if first.any():
+        losses.answered[first] = np.minimum(losses.answered[first], stops[k[first]])
 
 
 def late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:
