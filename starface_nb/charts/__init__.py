@@ -1,12 +1,12 @@
 """Pictures: a case in, an altair chart out; drawn offline in JupyterLab and as SVG elsewhere."""
 
 from starface_nb.charts.contacts import addresses, rtt
-from starface_nb.charts.intervals import durations, fold, timeline
-from starface_nb.charts.linked import linked
-from starface_nb.charts.nat import cycles
+from starface_nb.charts.estimates import cycles
+from starface_nb.charts.losses import durations, fold, linked
 from starface_nb.charts.outcome import before_after, fleet_page
 from starface_nb.charts.rhythm import heatmap, simultaneity
 from starface_nb.charts.theme import register, to_inline_svg, to_svg
+from starface_nb.charts.timeline import timeline
 
 register()
 __all__ = [

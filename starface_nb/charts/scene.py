@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, wraps
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import altair as alt
 import polars as pl
+from polars import selectors
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.schemas import CAUSES
-from starface_nb.charts.theme import COLOURS, SHAPES, Picture, cause_names
+from starface_nb.charts.theme import COLOURS, Picture
 from starface_nb.errors import SettingError
+from starface_nb.guide.causes import cause_name
 from starface_nb.guide.i18n import Translator, translator
 from starface_nb.text import visible
 
 Window = tuple[datetime, datetime]
 _DAY = {"en": "%-d %b", "de": "%-d.%-m.", "fr": "%d/%m"}
 _MOMENT = {"en": "%Y-%m-%d %H:%M:%S", "de": "%d.%m.%Y %H:%M:%S", "fr": "%d/%m/%Y %H:%M:%S"}
+_TIMES = ("begin", "until", "at")
+_STAMP = "%Y-%m-%dT%H:%M:%S"
+
+
+def said(values: pl.Expr, speak: Callable[[Any], str]) -> pl.Expr:
+    """Return values in words."""
+    return values.map_elements(speak, return_dtype=pl.String)
 
 
 def plain(column: str) -> pl.Expr:
     """Return a text column with control and direction characters made visible."""
-    return pl.col(column).map_elements(visible, return_dtype=pl.String)
+    return said(pl.col(column), visible)
+
+
+def cause_names(tr: Translator) -> dict[str, str]:
+    """Return the causes' names in the translator's language, in the vocabulary's order."""
+    return {cause: cause_name(cause, tr) for cause in CAUSES}
 
 
 @dataclass(frozen=True)
@@ -41,10 +57,8 @@ class Scene:
         Columns of INTERVALS that overlap the window, plus `row` (row in `case.intervals`), `label`, `begin` and
         `until` (naive wall-clock time in the log's zone; an open interval ends with the log), `minutes` and
         `why` (the cause's name).
-    begin, until : datetime
-        The window, naive wall-clock time in the log's zone.
     window : tuple of datetime
-        The window, aware.
+        What is shown, aware.
     site : str or None
         The site that was asked for.
     """
@@ -53,28 +67,44 @@ class Scene:
     tr: Translator
     phones: pl.DataFrame
     intervals: pl.DataFrame
-    begin: datetime
-    until: datetime
     window: Window
     site: str | None
+
+    @cached_property
+    def begin(self) -> datetime:
+        """The window's begin, naive wall-clock time in the log's zone."""
+        return self.window[0].astimezone(ZoneInfo(self.tr.time_zone)).replace(tzinfo=None)
+
+    @cached_property
+    def until(self) -> datetime:
+        """The window's end, naive wall-clock time in the log's zone."""
+        end = self.window[1].astimezone(ZoneInfo(self.tr.time_zone)).replace(tzinfo=None)
+        return max(end, self.begin + timedelta(seconds=1))
+
+    @property
+    def keepalive(self) -> float:
+        """The keepalive, minutes."""
+        return self.case.settings.keepalive_s / 60
 
     def wall(self, column: str) -> pl.Expr:
         """Return a UTC column as naive wall-clock time of the log's zone: what any browser shows unchanged."""
         return pl.col(column).dt.convert_time_zone(self.tr.time_zone).dt.replace_time_zone(None)
 
-    def seen(self, frame: pl.DataFrame, column: str = "time") -> pl.DataFrame:
-        """Return the rows about the scene's phones within the window, with `label` and `at` (wall clock)."""
-        inside = frame.filter(
-            pl.col(column).is_between(*self.window), pl.col("peer").is_in(self.phones["peer"].implode())
-        )
-        labelled = inside.join(self.phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
-        return labelled.with_columns(self.wall(column).alias("at"))
+    def mine(self) -> pl.Expr:
+        """Say whether a row is about a phone of the scene."""
+        return pl.col("peer").is_in(self.phones["peer"].implode())
 
-    @property
-    def causes(self) -> list[str]:
-        """Causes that occur, in the vocabulary's order."""
-        present = set(self.intervals["cause"].unique())
-        return [cause for cause in CAUSES if cause in present]
+    def seen(self, frame: pl.DataFrame, column: str = "time") -> pl.DataFrame:
+        """Return the rows about the scene's phones within the window, with `label` and `at` (wall clock), sorted."""
+        inside = frame.filter(pl.col(column).is_between(*self.window), self.mine())
+        labelled = inside.join(self.phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
+        return labelled.with_columns(self.wall(column).alias("at")).sort("at", "label", maintain_order=True)
+
+    def lasted(self) -> pl.Expr:
+        """Return how long an interval lasted, in words; an open one says that it is still open."""
+        text = said((pl.col("minutes") * 60).round(0), self.tr.duration)
+        still = pl.lit(", " + self.tr("still unreachable at the log's end"))
+        return pl.when(pl.col("end").is_null()).then(text + still).otherwise(text)
 
     def headline(self) -> str:
         """Say what is seen: phones, place, losses and their commonest cause."""
@@ -85,59 +115,53 @@ class Scene:
         if self.intervals.is_empty():
             return tr("{phones} at {place}: never unreachable", phones=phones, place=place)
         losses = tr.count("unreachable {n} time", "unreachable {n} times", self.intervals.height)
-        top = self.intervals["cause"].value_counts().sort("count", "cause", descending=[True, False])
-        most = tr("mostly: {cause} ({n})", n=tr.number(top["count"][0]), cause=cause_names(tr)[top["cause"][0]])
+        cause, n = self.intervals["why"].value_counts().sort("count", "why", descending=[True, False]).row(0)
+        most = tr("mostly: {cause} ({n})", n=tr.number(n), cause=cause)
         return tr("{phones} at {place}: {losses}; {most}", phones=phones, place=place, losses=losses, most=most)
 
-    def span(self) -> str:
-        """Say which time is shown."""
-        first, last = (self.tr.time(t, "short") for t in self.window)
-        return self.tr("{first} to {last}", first=first, last=last)
-
-    def time_axis(self) -> alt.Axis:
-        """Return the time axis: the date at midnight, the hour between, the zone in the title."""
-        day = _DAY[self.tr.language]
-        expr = f"timeFormat(datum.value, hours(datum.value) || minutes(datum.value) ? '%H:%M' : '{day}')"
-        title = self.tr("local time of the log ({zone})", zone=self.tr.time_zone)
-        return alt.Axis(title=title, labelExpr=expr, tickCount=10)
-
-    def x_time(self, field: str = "begin") -> alt.X:
-        """Return the x channel over the window."""
-        scale = alt.Scale(domain=[_stamp(self.begin), _stamp(self.until)], nice=False)
-        return alt.X(f"{field}:T", scale=scale, axis=self.time_axis())
-
-    def y_time(self, field: str) -> alt.Y:
-        """Return the y channel over the window, time running down."""
-        scale = alt.Scale(domain=[self.begin.isoformat(), self.until.isoformat()], reverse=True, nice=False)
-        return alt.Y(f"{field}:T", scale=scale, axis=self.time_axis())
-
     def thinned(self, frame: pl.DataFrame, most: int) -> tuple[pl.DataFrame, str]:
-        """Return every n-th row so that at most `most` are left, and a note that says so where rows are left out."""
-        every = -(-frame.height // most)
-        if every <= 1:
+        """Return at most `most` rows, chosen evenly, and a note that says so where rows are left out."""
+        if frame.height <= most:
             return frame, ""
-        return frame.gather_every(every), self.tr("one mark in {n} is drawn", n=self.tr.number(every))
+        n = self.tr.number(frame.height / most, 1)
+        return frame.sample(most, seed=1), self.tr("one mark in {n} is drawn", n=n)
+
+    def time(self, channel: type[alt.X] | type[alt.Y] = alt.X, field: str = "begin") -> Any:
+        """Return a channel over the window, running right or down: the date at midnight, the hour between."""
+        midnight = "hours(datum.value) || minutes(datum.value)"
+        label = f"timeFormat(datum.value, {midnight} ? '%H:%M' : '{_DAY[self.tr.language]}')"
+        title = self.tr("local time of the log ({zone})", zone=self.tr.time_zone)
+        ends = [when.strftime(_STAMP) for when in (self.begin, self.until)]
+        scale = alt.Scale(domain=ends, nice=False, reverse=channel is alt.Y)
+        return channel(f"{field}:T", scale=scale, axis=alt.Axis(labelExpr=label, tickCount=8), title=title)
 
     @property
     def moment(self) -> str:
-        """The language's format for a moment in a tooltip."""
+        """The language's format for a moment."""
         return _MOMENT[self.tr.language]
 
-    def colour(self, columns: int = 5) -> alt.Color:
-        """Return the colour channel of the field `why`: one fixed colour per cause, legend above the picture."""
-        legend = alt.Legend(title=None, orient="top", columns=columns, symbolStrokeWidth=0, symbolOpacity=1)
-        return alt.Color("why:N", scale=self.cause_scale(), legend=legend)
+    def tips(self, **titles: str) -> list[alt.Tooltip]:
+        """Return a tooltip of these fields with their titles; times are written in the language's way."""
+        return [
+            alt.Tooltip(f"{field}:T", title=title, format=self.moment)
+            if field in _TIMES
+            else alt.Tooltip(f"{field}:N", title=title)
+            for field, title in titles.items()
+        ]
 
-    def cause_scale(self) -> alt.Scale:
-        """Return the colours of the causes that occur."""
-        names = cause_names(self.tr)
-        return alt.Scale(domain=[names[c] for c in self.causes], range=[COLOURS[c] for c in self.causes])
+    def about(self, **more: str) -> list[alt.Tooltip]:
+        """Return the tooltip of one interval, with more fields and their titles at its end."""
+        tr = self.tr
+        what = self.tips(label=tr("phone"), why=tr("cause"), lasted=tr("unreachable for"))
+        return [*what, *self.tips(begin=tr("from"), until=tr("until"), **more)]
 
-    def shape(self) -> alt.Shape:
-        """Return the shape channel of the field `why`, in the same legend as the colour."""
-        names = cause_names(self.tr)
-        scale = alt.Scale(domain=[names[c] for c in self.causes], range=[SHAPES[c] for c in self.causes])
-        return alt.Shape("why:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=5))
+    def cause(self, channel: Any = alt.Color, looks: dict[str, str] = COLOURS, *, legend: bool = True) -> Any:
+        """Return a channel of the field `why`: one fixed look for each cause that occurs."""
+        names, present = cause_names(self.tr), set(self.intervals["cause"].unique())
+        causes = [cause for cause in CAUSES if cause in present]
+        scale = alt.Scale(domain=[names[c] for c in causes], range=[looks[c] for c in causes])
+        shown = alt.Legend(columns=4 if self.tr.language == "en" else 3, symbolStrokeWidth=0, symbolOpacity=1)
+        return channel("why:N", scale=scale, legend=shown if legend else None)
 
 
 def scene(
@@ -148,51 +172,6 @@ def scene(
     window: Window | None = None,
 ) -> Scene:
     """Choose what to draw.
-
-    Parameters
-    ----------
-    case : Diagnosis
-    language : str
-        `en`, `de` or `fr`.
-    site : str, optional
-        Only the phones of this site.
-    peers : iterable of str, optional
-        Only these phones.
-    window : tuple of aware datetime, optional
-        Only what overlaps this time; default is the whole log.
-
-    Raises
-    ------
-    SettingError
-        The window is empty or without a time zone, or nothing of that name is in the log.
-    """
-    tr = translator(language, case.log.time_zone)
-    phones = case.phones
-    if site is not None:
-        phones = phones.filter(pl.col("site") == site)
-    if peers is not None:
-        phones = phones.filter(pl.col("peer").is_in(list(peers)))
-    if phones.is_empty() and (site is not None or peers is not None):
-        raise SettingError("No phone of that name or site is in the log.", place="picture")
-    span = _window(case, window)
-    intervals = _intervals(case, phones, span, tr)
-    first = intervals.group_by("peer").agg(pl.col("start").min().alias("_first"))
-    label = plain("peer") + pl.when(pl.col("trunk")).then(pl.lit(" (" + tr("trunk") + ")")).otherwise(pl.lit(""))
-    nth = pl.int_range(pl.len()).over("label")
-    phones = (
-        phones.join(first, on="peer", how="left")
-        .with_columns(label=label)
-        .sort(_numbered("site"), "_first", "peer", nulls_last=True)
-        .with_columns(label=pl.when(nth > 0).then(pl.format("{} ({})", "label", nth + 1)).otherwise("label"))
-        .drop("_first")
-    )
-    intervals = intervals.join(phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
-    zone = ZoneInfo(tr.time_zone)
-    begin, until = (t.astimezone(zone).replace(tzinfo=None) for t in span)
-    return Scene(case, tr, phones, intervals, begin, max(until, begin + timedelta(seconds=1)), span, site)
-
-
-_PARAMETERS = """
 
     Parameters
     ----------
@@ -210,12 +189,27 @@ _PARAMETERS = """
     ------
     SettingError
         The window is empty or without a time zone, there is no such language, or nothing of that name is in the log.
-"""
+    """
+    tr = translator(language, case.log.time_zone)
+    phones = case.phones
+    if site is not None:
+        phones = phones.filter(pl.col("site") == site)
+    if peers is not None:
+        phones = phones.filter(pl.col("peer").is_in(list(peers)))
+    if phones.is_empty() and (site is not None or peers is not None):
+        raise SettingError("No phone of that name or site is in the log.", place="picture")
+    span = _window(case, window)
+    empty = Scene(case, tr, phones, case.intervals, span, site)
+    intervals = _intervals(empty)
+    phones = _labelled(phones, intervals, tr)
+    intervals = intervals.join(phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
+    return Scene(case, tr, phones, intervals, span, site)
 
 
 def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
-    """Make a picture of a scene one of a case: `draw` gets the part of the case that the caller chooses."""
+    """Make a picture of a scene one of a case: it takes what `scene` takes."""
 
+    @wraps(draw)
     def of_case(
         case: Diagnosis,
         language: str = "en",
@@ -225,22 +219,31 @@ def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
     ) -> Picture:
         return draw(scene(case, language, site, peers, window))
 
-    of_case.__name__, of_case.__qualname__, of_case.__module__ = draw.__name__, draw.__qualname__, draw.__module__
-    of_case.__doc__ = (draw.__doc__ or "").rstrip() + _PARAMETERS
+    del of_case.__wrapped__  # help shows what a caller gives
+    of_case.__doc__ = (draw.__doc__ or "").rstrip() + "\n\n" + (scene.__doc__ or "").partition("\n\n")[2]
     return of_case
 
 
-def _numbered(column: str) -> pl.Expr:
-    """Order addresses by their numbers: .9 before .10."""
-    return pl.col(column).str.replace_all(r"\d+", "00$0").str.replace_all(r"0*(\d{3})", "$1")
+def _labelled(phones: pl.DataFrame, intervals: pl.DataFrame, tr: Translator) -> pl.DataFrame:
+    """Sort phones by site, first loss and name, and give each a label of its own."""
+    first = intervals.group_by("peer").agg(pl.col("start").min().alias("_first"))
+    trunk = pl.when(pl.col("trunk")).then(pl.lit(f" ({tr('trunk')})")).otherwise(pl.lit(""))
+    # addresses by their numbers: .9 before .10
+    by_number = pl.col("site").str.replace_all(r"\d+", "00$0").str.replace_all(r"0*(\d{3})", "$1")
+    nth = pl.int_range(pl.len()).over("label")
+    return (
+        phones.join(first, on="peer", how="left")
+        .with_columns(label=plain("peer") + trunk)
+        .sort(by_number, "_first", "peer", nulls_last=True)
+        .with_columns(label=pl.when(nth > 0).then(pl.format("{} ({})", "label", nth + 1)).otherwise("label"))
+        .drop("_first")
+    )
 
 
 def _window(case: Diagnosis, window: Window | None) -> Window:
     if window is None:
-        now = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
-        first = case.log.first or (case.intervals["start"].min() if case.intervals.height else now)
-        last = case.log.last or (case.intervals["start"].max() if case.intervals.height else now)
-        return first, last  # type: ignore[return-value]
+        now = datetime(1970, 1, 1, tzinfo=UTC)
+        return case.log.first or now, case.log.last or now
     if any(t.tzinfo is None for t in window) or not window[0] < window[1]:
         raise SettingError(
             "The window needs two times with a time zone, the first before the second.",
@@ -250,43 +253,27 @@ def _window(case: Diagnosis, window: Window | None) -> Window:
     return window
 
 
-def _intervals(case: Diagnosis, phones: pl.DataFrame, window: Window, tr: Translator) -> pl.DataFrame:
-    names = cause_names(tr)
-    wall = [
-        pl.col(c).dt.convert_time_zone(tr.time_zone).dt.replace_time_zone(None).alias(n)
-        for c, n in (("start", "begin"), ("_end", "until"))
-    ]
-    end = case.log.last or window[1]
-    everyone = phones.height == case.phones.height
+def _intervals(s: Scene) -> pl.DataFrame:
+    begin, until = s.window
+    ended = pl.max_horizontal(pl.col("end").fill_null(s.case.log.last or until), "start")
+    why = pl.col("cause").cast(pl.String).replace_strict(cause_names(s.tr), return_dtype=pl.String)
     return (
-        case.intervals.with_row_index("row")
-        .filter(pl.lit(True) if everyone else pl.col("peer").is_in(phones["peer"].implode()))
-        .with_columns(_end=pl.max_horizontal(pl.col("end").fill_null(end), "start"))
-        .filter(pl.col("start") <= window[1], pl.col("_end") >= window[0])
-        .with_columns(*wall, minutes=(pl.col("_end") - pl.col("start")).dt.total_milliseconds() / 60_000.0)
-        # the hour that the clock is set back must not turn a bar round
+        s.intervals.with_row_index("row")
+        .with_columns(_end=ended)
+        .filter(pl.col("start") <= until, pl.col("_end") >= begin, s.mine())
+        .with_columns(s.wall("start").alias("begin"), s.wall("_end").alias("until"), why=why)
         .with_columns(
-            until=pl.max_horizontal("until", "begin"),
-            why=pl.col("cause").cast(pl.String).replace_strict(names, return_dtype=pl.String),
+            minutes=(pl.col("_end") - pl.col("start")).dt.total_milliseconds() / 60_000.0,
+            until=pl.max_horizontal("until", "begin"),  # the hour that the clock is set back must not turn a bar round
         )
         .drop("_end")
         .sort("start", "peer")
     )
 
 
-def _stamp(when: datetime) -> str:
-    return when.strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def table(frame: pl.DataFrame) -> alt.Data:
     """Return a frame as inline CSV: a tenth of the size of JSON records once a notebook is saved."""
-    parse: dict[str, str] = {}
-    for name, dtype in frame.schema.items():
-        if dtype.is_temporal():
-            parse[name] = "date"
-        elif dtype.is_numeric():
-            parse[name] = "number"
-        elif dtype == pl.Boolean:
-            parse[name] = "boolean"
-    text = frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S", float_precision=3, quote_style="necessary")
-    return alt.InlineData(values=text, format={"type": "csv", "parse": parse or None})
+    kinds = dict.fromkeys(frame.select(selectors.numeric()).columns, "number")
+    kinds |= dict.fromkeys(frame.select(selectors.temporal()).columns, "date")
+    text = frame.write_csv(datetime_format=_STAMP, float_precision=3, quote_style="necessary")
+    return alt.InlineData(values=text, format={"type": "csv", "parse": kinds or None})

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 from html import escape
 from typing import Any
 
 import altair as alt
 import vl_convert
 
-from starface_nb.analysis.schemas import CAUSES
-from starface_nb.guide.causes import cause_name
-from starface_nb.guide.i18n import Translator
-
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
-WIDTH = 760
+WIDTH, WIDE = 580, 760
+"""A picture's width in JupyterLab, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 INK = "#808080"
 """Lines that must be seen on white and on dark alike; text takes its colour from JupyterLab's theme."""
 ACCENT = "#0072b2"
 _MARKER = "#010203"
 _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
-TEXT: dict[str, Any] = {"color": alt.ExprRef(_READABLE), "fontSize": 11}
-SMALL = {**TEXT, "fontSize": 10}
 HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
-"""How words inside a picture look: as readable as the axes on whatever background the theme gives."""
-HEADER: dict[str, Any] = {
-    "title": None, "labelAnchor": "start", "labelOrient": "top", "labelFontWeight": "bold", "labelPadding": 3,
-}  # fmt: skip
+"""Keeps words readable that stand on lines."""
 
 # Okabe and Ito's palette (Color Universal Design, 2008), grey for what is not decided.
 COLOURS = {
@@ -55,27 +48,19 @@ SHAPES = {
     "blacklisted": "cross",
     "unknown": "stroke",
 }
-THICKNESS = {
-    "nat_expiry": 0.62,
-    "wan_outage": 0.95,
-    "router_restart": 0.95,
-    "pbx_restart": 0.95,
-    "blacklisted": 0.95,
-    "phone_restart": 0.4,
-    "phone_offline": 0.4,
-    "latency": 0.4,
-    "packet_loss": 0.4,
-    "unknown": 0.62,
-}
+_TALL = dict.fromkeys(("wan_outage", "router_restart", "pbx_restart", "blacklisted"), 0.95)
+THICKNESS = {**dict.fromkeys(COLOURS, 0.4), "nat_expiry": 0.62, "unknown": 0.62, **_TALL}
 """Share of a row's height: a fault of the whole site is tall, of one phone thin, so that colour is not alone."""
 
 _MIME = "application/vnd.vegalite.v5+json"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _OLDEST_VEGA_LITE = "5.8"
+_FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 _CONFIG: dict[str, Any] = {
     "font": FONT,
-    "title": {"anchor": "start", "fontSize": 14, "subtitleFontSize": 11, "subtitlePadding": 5, "offset": 12},
+    "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitlePadding": 5, "offset": 12},
     "axis": {
+        "title": None,
         "labelFontSize": 11,
         "titleFontSize": 11,
         "titleFontWeight": "normal",
@@ -84,27 +69,42 @@ _CONFIG: dict[str, Any] = {
         "domainColor": INK,
         "tickColor": INK,
         "labelOverlap": "greedy",
+        "labelLimit": 130,
     },
-    "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 260, "offset": 20},
-    "header": {"labelFontSize": 11, "titleFontSize": 11},
-    "view": {"stroke": INK, "strokeOpacity": 0.35, "continuousWidth": WIDTH},
-    "bar": {"discreteBandSize": {"band": 0.8}},
+    "legend": {
+        "title": None,
+        "orient": "top",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "labelLimit": 260,
+    },
+    "header": {
+        "title": None,
+        "labelFontSize": 11,
+        "labelAnchor": "start",
+        "labelOrient": "top",
+        "labelFontWeight": "bold",
+        "labelPadding": 3,
+    },
+    "view": {"stroke": INK, "strokeOpacity": 0.35},
+    "text": {"align": "left", "fontSize": 11, "color": {"expr": _READABLE}},
+    "rule": {"color": INK},
+    "point": {"filled": True},
 }
 
 _TAG = re.compile(r"<[^>]*>")
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 
-def cause_names(tr: Translator) -> dict[str, str]:
-    """Return the causes' names in the translator's language, in the vocabulary's order."""
-    return {cause: cause_name(cause, tr) for cause in CAUSES}
-
-
-def dressed(chart: Any, title: str, *subtitle: str, description: str = "") -> Picture:
-    """Give a chart its title and the theme; `description` is for screen readers and defaults to the title."""
+def dressed(chart: Any, title: str, *notes: str) -> Picture:
+    """Give a chart the theme, its title and notes under it; empty notes are left out."""
+    if isinstance(chart, alt.Chart | alt.LayerChart):
+        chart = chart.properties(width=WIDTH, autosize=_FIT)
+    subtitle = [line for note in notes for line in textwrap.wrap(note, 104)]
     named: Picture = chart.properties(
-        title=alt.TitleParams(title, subtitle=[line for line in subtitle if line]),
-        description=description or " ".join((title, *subtitle)),
+        title=alt.TitleParams(textwrap.wrap(title, 80), subtitle=subtitle),
+        description=" ".join((title, *notes)).strip(),
     ).configure(**_CONFIG)
     return named
 
@@ -135,7 +135,7 @@ def to_inline_svg(chart: Any) -> str:
 def _svg(spec: dict[str, Any], **config: Any) -> str:
     """Draw; one description for the whole picture instead of one for each of its marks."""
     svg: str = vl_convert.vegalite_to_svg(
-        spec,
+        {**spec, "width": WIDE} if "autosize" in spec else spec,
         vl_version=_OLDEST_VEGA_LITE,
         config={"background": "white", "aria": False, **config},
         allowed_base_urls=[],
@@ -146,9 +146,8 @@ def _svg(spec: dict[str, Any], **config: Any) -> str:
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     spec = {**spec, "$schema": _SCHEMA}
-    actions = {"export": True, "source": False, "compiled": False, "editor": False}
     data = {_MIME: spec, "image/svg+xml": _svg(spec), "text/plain": "starface_nb picture"}
-    return data, {_MIME: {"embed_options": {"actions": actions}}}
+    return data, {_MIME: {"embed_options": {"actions": False}}}
 
 
 def register() -> None:

@@ -12,7 +12,7 @@ import polars as pl
 
 from starface_nb import charts
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.charts.theme import cause_names
+from starface_nb.charts.scene import cause_names
 from starface_nb.errors import StarfaceError
 from starface_nb.guide import translator
 from starface_nb.panels.base import Panel, bad, html, labelled, note, picture, rows, safe, table

@@ -20,11 +20,11 @@ import pytest
 from starface_nb import analysis, charts, reading, samples
 from starface_nb.analysis.compare import compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.charts import overview
-from starface_nb.charts.intervals import _histogram, folded
-from starface_nb.charts.rhythm import _steps
+from starface_nb.charts.losses import measured
+from starface_nb.charts.rhythm import at_once
 from starface_nb.charts.scene import scene
-from starface_nb.charts.theme import specification
+from starface_nb.charts.theme import WIDTH, specification
+from starface_nb.charts.timeline import parts_unreachable
 from starface_nb.errors import SettingError
 from starface_nb.guide.i18n import LANGUAGES
 from starface_nb.text import visible
@@ -95,7 +95,7 @@ def test_every_picture_draws_in_every_language(case: Diagnosis, picture: Callabl
 
 
 def test_the_title_says_what_is_seen(case: Diagnosis) -> None:
-    title = specification(charts.timeline(case, site="203.0.113.21"))["title"]["text"]
+    title = " ".join(specification(charts.timeline(case, site="203.0.113.21"))["title"]["text"])
     losses = case.intervals.filter(pl.col("peer").str.starts_with("21"))
     nat = losses.filter(pl.col("cause") == "nat_expiry").height
     assert title == f"8 phones at 203.0.113.21: unreachable {losses.height} times; mostly: NAT entry expired ({nat})"
@@ -206,9 +206,7 @@ def test_a_log_without_losses_draws_too(case: Diagnosis) -> None:
 
 
 def test_the_fold_puts_nat_losses_at_the_timeout(case: Diagnosis) -> None:
-    ages = (
-        folded(scene(case)).join(case.intervals.with_row_index("row"), on="row").filter(pl.col("cause") == "nat_expiry")
-    )
+    ages = measured(scene(case)).filter(pl.col("cause") == "nat_expiry")
     for site, minutes in (("203.0.113.21", 5), ("203.0.113.22", 15), ("203.0.113.23", 45)):
         mine = ages.filter(pl.col("site") == site)["age"]
         near = mine.is_between(minutes - 0.5, minutes + 1.5)
@@ -216,14 +214,17 @@ def test_the_fold_puts_nat_losses_at_the_timeout(case: Diagnosis) -> None:
 
 
 def test_durations_count_every_closed_interval_once(case: Diagnosis) -> None:
-    counts = _histogram(scene(case))
-    assert counts["n"].sum() == case.intervals["seconds"].drop_nulls().len()
-    assert (counts["to"] - counts["from"] == counts["n"]).all()
+    binned = measured(scene(case)).drop_nulls("low")
+    assert binned.height == case.intervals["seconds"].drop_nulls().len()
+    assert binned.filter(pl.col("seconds").clip(1).is_between("low", "high", closed="left")).height == binned.height
+    datasets = specification(charts.durations(case))["datasets"].values()
+    rows = [row for data in datasets for row in csv.DictReader(io.StringIO(data))]
+    assert sum(int(row["n"]) for row in rows if "n" in row) == binned.height
 
 
 def test_simultaneity_is_the_number_of_open_intervals(case: Diagnosis) -> None:
     s = scene(case)
-    steps = _steps(s, "203.0.113.22", 8, 100_000)
+    steps = at_once(s, "203.0.113.22", 8, 100_000)
     peers = s.phones.filter(pl.col("site") == "203.0.113.22").select("peer")
     mine = s.intervals.join(peers, on="peer", how="semi")
     for begin, until, n in steps.select("begin", "until", "n").sample(60, seed=1).iter_rows():
@@ -235,7 +236,7 @@ def test_many_phones_become_an_overview_that_stays_small(case: Diagnosis) -> Non
     crowd = many(case, phones=120, days=10)
     assert crowd.intervals.height == 57_600
     s = scene(crowd)
-    minutes = overview._parts(s, 180.0, (s.until - s.begin).total_seconds() / 60)["part"].sum()
+    minutes = parts_unreachable(s, 180, (s.until - s.begin).total_seconds() / 60)["part"].sum()
     assert minutes == pytest.approx(57_600 * 20, rel=1e-6)
     for picture in PICTURES:
         data, _ = picture(crowd)._repr_mimebundle_()

@@ -1,0 +1,192 @@
+"""Pictures of the NAT timeout: every cycle as a bracket, the estimate as a band, known defaults as rules."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from starface_nb.charts.scene import Scene, picture, plain, table
+from starface_nb.charts.theme import ACCENT, COLOURS, HALO, INK, WIDTH, Picture, dressed
+from starface_nb.guide.i18n import Translator
+from starface_nb.guide.routers import routers
+from starface_nb.text import visible
+
+_MOST_CYCLES = 1500
+_NAME_ROOM, _SITE_ROOM = 12, 0.12
+_MINUTES = [0, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240]
+
+
+def verdict(s: Scene, site: str | None) -> str:
+    """Say in a few words what is known of a site's NAT timeout."""
+    found = s.case.sites.filter(pl.col("site") == (site or ""), pl.col("site") != "unknown")
+    if found.is_empty():
+        return ""
+    verdict, low, high = found.select("verdict", "low_s", "high_s").row(0)
+    if verdict == "undetermined":
+        return s.tr("NAT timeout: cannot tell")
+    if verdict == "no_expiry_seen":
+        return s.tr("no NAT expiry seen")
+    return s.tr("NAT timeout {bracket}: too short", bracket=bracket(s.tr, low, high))
+
+
+def bracket(tr: Translator, low: float | None, high: float | None) -> str:
+    """Write a bracket in minutes where whole minutes fit, else with its units."""
+    if high is None:
+        return tr("over {low}", low=tr.duration(low or 0))
+    if not low:
+        return tr("at most {high}", high=tr.duration(high))
+    if min(low, high) >= 120:
+        return tr("{low} to {high} min", low=tr.number(low / 60, 1), high=tr.number(high / 60, 1))
+    return tr("{low} to {high}", low=tr.duration(low), high=tr.duration(high))
+
+
+def brackets(s: Scene, frame: pl.DataFrame, low: str = "low_s", high: str = "high_s") -> pl.Series:
+    """Return the brackets of a frame in words."""
+    return pl.Series("text", [bracket(s.tr, *ends) for ends in frame.select(low, high).iter_rows()], dtype=pl.String)
+
+
+def bands(s: Scene, x: alt.X) -> list[Any]:
+    """Return the estimate of each site in the scene as an upright band over `age`, named where there is room."""
+    sites = s.phones["site"].unique()
+    too_short = pl.col("high_s").is_not_null() & (pl.col("verdict") == "too_short")
+    known = s.case.sites.filter(pl.col("site").is_in(sites.implode()), too_short).sort("high_s", "site")
+    names, last = [], -math.inf
+    for site, high in known.select("site", "high_s").iter_rows():
+        room = len(sites) > 1 and high - last >= _SITE_ROOM * s.case.settings.keepalive_s
+        last = high if room else last
+        names.append(visible(site) if room else "")
+    data = known.select(
+        plain("site"),
+        age=pl.col("low_s").fill_null(0) / 60,
+        high=pl.col("high_s") / 60,
+        name=pl.Series(names, dtype=pl.String),
+        text=brackets(s, known),
+    )
+    tips = s.tips(site=s.tr("site"), text=s.tr("NAT timeout"))
+    base = alt.Chart(table(data)).encode(x=x, tooltip=tips)
+    return [
+        base.mark_rect(color=INK, opacity=0.3, stroke=INK).encode(x2="high:Q"),
+        base.mark_text(fontSize=10, align="center", baseline="bottom").encode(text="name:N", y=alt.value(-3)),
+    ]
+
+
+@picture
+def cycles(s: Scene) -> Picture:
+    """Draw a site's renewal cycles as brackets on its NAT timeout, with the estimate and known router defaults.
+
+    Without a site it is the one with the most cycles that ended with the binding's death.
+    """
+    tr = s.tr
+    here = s.case.sites.filter(
+        pl.col("site").is_in(s.phones["site"].implode()) if s.site is None else pl.col("site") == s.site
+    )
+    here = here.sort("cycles_expired", "cycles_survived", "site", descending=[True, True, False])
+    site, changed = here.select("site", "changed_at").row(0) if here.height else (s.site, None)
+    mine = s.case.cycles.filter(pl.col("site") == (site or ""), pl.col("end").is_between(*s.window), s.mine())
+    told = mine.filter(pl.col("outcome") != "excluded").sort("end", "peer")
+    shown, some = s.thinned(told, _MOST_CYCLES)
+    words = {"expired": tr("expired: the timeout lies inside"), "survived": tr("survived: the timeout is longer")}
+    survived = pl.when(pl.col("outcome") == "survived").then(0.0)
+    data = shown.select(
+        plain("peer"),
+        s.wall("end").alias("at"),
+        low=pl.col("lower_s") / 60,
+        high=(pl.col("upper_s") / 60).fill_null(survived),
+        open=pl.col("upper_s").is_null().cast(pl.Int8),
+        what=pl.col("outcome").cast(pl.String).replace_strict(words, return_dtype=pl.String),
+        text=brackets(s, shown, "lower_s", "upper_s"),
+    )
+    longest: Any = pl.concat([data["low"], data["high"]]).max() or 0
+    top = max(s.keepalive * 1.08, longest * 1.05)
+    scale = alt.Scale(type="sqrt", domain=[0, top], nice=False)
+    axis = alt.Axis(title=tr("minutes since the renewal"), values=_MINUTES, format="~r")
+    x = alt.X("low:Q", scale=scale, axis=axis)
+    look = alt.Scale(domain=list(words.values()), range=[COLOURS["nat_expiry"], ACCENT])
+    base = alt.Chart(table(data)).encode(
+        x=x,
+        y=s.time(alt.Y, "at"),
+        color=alt.Color("what:N", scale=look, legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3)),
+        tooltip=s.tips(peer=tr("phone"), what=tr("cycle"), text=tr("NAT timeout"), at=tr("ended")),
+    )
+    arrow = base.transform_filter("datum.open").mark_point(shape="triangle-right", size=28, opacity=0.8, clip=True)
+    chart = alt.layer(
+        *_eras(s, site, x, top),
+        base.mark_rule(strokeWidth=2, opacity=0.75, clip=True).encode(x2="high:Q"),
+        arrow,
+        *_defaults(s, top),
+        *_keepalive(s, x),
+    )
+    dropped = tr.count(
+        "{n} says nothing about the timeout and is left out",
+        "{n} say nothing about the timeout and are left out",
+        mine.height - told.height,
+    )
+    used = tr.count("{n} cycle as a bracket", "{n} cycles as brackets", told.height)
+    known = verdict(s, site) or tr("nothing known of the NAT timeout")
+    return dressed(
+        chart.properties(height=340),
+        f"{visible(site) if site else tr('no site')}: {known}",
+        tr("the timeout changed about {time}", time=tr.time(changed)) if changed else "",
+        "; ".join(note for note in (used, dropped if mine.height > told.height else "", some) if note),
+        tr("grey band: the estimate; dashed: defaults of known routers, as a hint only"),
+    )
+
+
+def _eras(s: Scene, site: str | None, x: alt.X, top: float) -> list[Any]:
+    """Return the estimates of a site's eras as bands."""
+    eras = s.case.eras.filter(pl.col("site") == (site or ""), pl.col("high_s").is_not_null())
+    data = eras.select(
+        pl.max_horizontal(s.wall("start"), pl.lit(s.begin)).alias("at"),
+        pl.min_horizontal(s.wall("end"), pl.lit(s.until)).alias("until"),
+        low=pl.col("low_s").fill_null(0) / 60,
+        high=pl.col("high_s") / 60,
+        text=s.tr("estimate: {bracket}", bracket="") + brackets(s, eras),
+    ).filter(pl.col("until") > pl.col("at"))
+    right = pl.col("high") > top / 3  # the words stand where there is room
+    data = data.with_columns(edge=pl.when(right).then("low").otherwise("high"), side=right.cast(pl.Int8))
+    base = alt.Chart(table(data)).encode(y="at:T")
+    side = {"align": alt.ExprRef("datum.side ? 'right' : 'left'"), "dx": alt.ExprRef("datum.side ? -6 : 6")}
+    words = base.mark_text(baseline="top", dy=5, fontWeight="bold", **side)
+    return [
+        base.mark_rect(color=INK, opacity=0.35).encode(
+            x=x, x2="high:Q", y2="until:T", tooltip=s.tips(text=s.tr("NAT timeout"))
+        ),
+        words.encode(x="edge:Q", text="text:N"),
+    ]
+
+
+def _keepalive(s: Scene, x: alt.X) -> list[Any]:
+    name = s.tr("keepalive {time}", time=s.tr.duration(s.case.settings.keepalive_s))
+    base = alt.Chart(table(pl.DataFrame({"low": [s.keepalive], "text": [name]}))).encode(x=x)
+    words = base.mark_text(align="right", baseline="bottom", dx=-4, dy=-5)
+    return [base.mark_rule(strokeWidth=1.5), words.encode(text="text:N", y=alt.value("height"))]
+
+
+def _defaults(s: Scene, top: float) -> list[Any]:
+    """Return known defaults inside the picture, one rule per number, named upright."""
+    known = routers().filter(
+        pl.col("protocol") == "UDP",
+        pl.col("direction") != "one",
+        pl.col("seconds") / 60 < top,
+        ~pl.col("legacy"),
+    )
+    rows, last = [], -math.inf
+    for seconds, vendors in known.group_by("seconds").agg(pl.col("vendor").unique().sort()).sort("seconds").iter_rows():
+        place = WIDTH * math.sqrt(seconds / 60 / top)
+        room = place - last >= _NAME_ROOM  # where names would touch, the rule stays and its tooltip names them
+        last = place if room else last
+        name = ", ".join(vendors[:2]) + (" \u2026" if len(vendors) > 2 else "") if room else ""
+        rows.append({"low": seconds / 60, "lasts": s.tr.duration(seconds), "name": name, "full": "; ".join(vendors)})
+    if not rows:
+        return []
+    tips = s.tips(full=s.tr("default of"), lasts=s.tr("NAT timeout"))
+    base = alt.Chart(table(pl.DataFrame(rows))).encode(x="low:Q", tooltip=tips)
+    upright: dict[str, Any] = {"fontSize": 10, "angle": 270, "baseline": "bottom", "dx": 6, "dy": -2, "limit": 140}
+    named = {"text": "name:N", "y": alt.value("height")}
+    return [
+        base.mark_rule(strokeDash=[3, 3]),
+        *(base.mark_text(**upright, **edge).encode(**named) for edge in (HALO, {})),
+    ]

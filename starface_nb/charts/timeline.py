@@ -1,0 +1,186 @@
+"""The timeline: every phone's unreachable intervals, or where they are too many, an overview of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from starface_nb.charts.estimates import verdict
+from starface_nb.charts.scene import Scene, picture, said, table
+from starface_nb.charts.theme import INK, THICKNESS, Picture, dressed
+
+MOST_ROWS, MOST_INTERVALS = 80, 3000
+_MOST_TICKS = 2000
+_MOST_CELLS, _MOST_STEPS, _STRENGTHS = 6000, 250, 3
+_STEPS_MIN = (5, 15, 30, 60, 180, 360, 720, 1440, 2880, 5760, 17280)
+
+
+@picture
+def timeline(s: Scene) -> Picture:
+    """Draw every phone's unreachable intervals along time, coloured by cause, against its keepalive grid.
+
+    Above 3,000 intervals or 80 phones the picture is an overview: per phone and time bin the share of the bin that the
+    phone was unreachable and the cause that made up most of it.
+    """
+    if s.intervals.height > MOST_INTERVALS or s.phones.height > MOST_ROWS:
+        return overview(s)
+    heads, order = _rows(s)
+    step = 18 if len(order) <= 48 else 13
+    x, y = s.time(), phone_axis(order, heads["label"].to_list())
+    data = s.intervals.select("label", "begin", "until", "why", *bar_columns(s, step))
+    names = alt.Chart(table(heads)).mark_text(dx=4).encode(x=alt.value(0), y=y, text="text:N")
+    layers = [names, bars(s, alt.Chart(table(data)), x, y)]
+    ticks, more = _renewals_due(s), ""
+    if ticks is None:
+        more = s.tr("(zoom in for the renewals due)")
+    elif ticks.height:
+        due = alt.Chart(table(ticks)).mark_tick(thickness=1, color=INK, clip=True, height=step - 4)
+        layers.append(due.encode(x=x, y=y, tooltip=s.tips(begin=s.tr("renewal due"))))
+        keepalive = s.tr.duration(s.case.settings.keepalive_s)
+        more = s.tr("grey ticks: renewal due, every {keepalive} from the phone's last renewal", keepalive=keepalive)
+    note = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
+    return dressed(alt.layer(*layers).properties(height=alt.Step(step)), s.headline(), note)
+
+
+def bars(s: Scene, chart: alt.Chart, x: alt.X, y: alt.Y) -> Any:
+    """Draw intervals as bars, with an outline so that the shortest stay visible."""
+    return chart.mark_bar(clip=True, strokeWidth=0.8).encode(
+        x=x,
+        x2="until:T",
+        y=y,
+        size=alt.Size("size:Q", scale=None, legend=None),
+        color=s.cause(),
+        stroke=s.cause(alt.Stroke, legend=False),
+        tooltip=s.about(sure=s.tr("how sure")),
+    )
+
+
+def bar_columns(s: Scene, step: int) -> list[pl.Expr]:
+    """Return what `bars` needs: thickness by cause in rows of `step` pixels, duration and confidence in words."""
+    share = pl.col("cause").cast(pl.String).replace_strict(THICKNESS, return_dtype=pl.Float64)
+    sure = said(pl.col("confidence"), s.tr.percent)
+    return [(share * (step - 2)).alias("size"), s.lasted().alias("lasted"), sure.alias("sure")]
+
+
+def phone_axis(order: list[str], heads: list[str] | None = None) -> alt.Y:
+    """Return the y channel with one row per phone; the rows in `heads` are set in bold."""
+    bold = {"test": f"indexof({json.dumps(heads or [])}, datum.value) >= 0", "value": "bold"}
+    axis = alt.Axis(grid=False, ticks=False, labelFontWeight={"condition": bold, "value": "normal"})
+    return alt.Y("label:N", scale=alt.Scale(domain=order, paddingInner=0, paddingOuter=0), axis=axis)
+
+
+def _rows(s: Scene) -> tuple[pl.DataFrame, list[str]]:
+    """Return the sites' names and verdicts, and the order of rows: each site's name, then its phones."""
+    heads, order = [], []
+    for (site,), phones in s.phones.group_by("site", maintain_order=True):
+        head = s.tr("site {site}", site=site)
+        heads.append({"label": head, "text": verdict(s, str(site))})
+        order += [head, *phones["label"]]
+    return pl.DataFrame(heads, schema={"label": pl.String, "text": pl.String}), order
+
+
+def _renewals_due(s: Scene) -> pl.DataFrame | None:
+    """When each phone's renewal was due: every keepalive from a renewal to the next one; None where far too many."""
+    begin, until = s.window
+    following = pl.col("start").shift(-1).over("peer").fill_null(until)
+    renewals = s.case.cycles.filter(s.mine(), pl.col("start") <= until).select("peer", "start").unique()
+    renewals = renewals.sort("peer", "start").with_columns(following=following).filter(pl.col("following") > begin)
+    fits = (pl.col("following") - pl.col("start")).dt.total_milliseconds() // (s.keepalive * 60_000)
+    renewals = renewals.with_columns(n=fits.cast(pl.Int64) + 1)
+    if renewals["n"].sum() > 20 * _MOST_TICKS:
+        return None
+    due = renewals.with_columns(k=pl.int_ranges(0, "n")).explode("k", empty_as_null=True)
+    due = due.with_columns(time=pl.col("start") + pl.duration(milliseconds=pl.col("k") * s.keepalive * 60_000))
+    due = s.seen(due).select("label", begin="at").unique().sort("label", "begin")
+    return due if due.height <= _MOST_TICKS else None
+
+
+def overview(s: Scene) -> Picture:
+    """Draw phones against time bins: colour says the main cause, strength the share of the bin spent unreachable."""
+    tr, order = s.tr, s.phones["label"].to_list()
+    minutes, cells = _cells(s)
+    step = 18 if len(order) <= 40 else max(2, min(9, 900 // len(order)))
+    axis = alt.Axis()
+    if step < 9:  # no room for every phone's name: the sites' names
+        firsts = s.phones.group_by("site", maintain_order=True).first().select("label", "site").rows()
+        axis = alt.Axis(
+            values=[label for label, _ in firsts], labelExpr=f"({json.dumps(dict(firsts))})[datum.value]", ticks=False
+        )
+    strengths = [n / _STRENGTHS for n in range(1, _STRENGTHS + 1)]
+    legend = alt.Legend(
+        title=tr("share of the time"),
+        values=strengths,
+        labelExpr="'\u2264 ' + format(datum.value, '.0%')",
+        symbolFillColor=INK,
+        symbolStrokeWidth=0,
+    )
+    tips = s.tips(label=tr("phone"), why=tr("main cause"), begin=tr("from"), until=tr("until"))
+    share = alt.Tooltip("share:Q", title=tr("share of the time unreachable, at most"), format=".0%")
+    chart = (
+        alt.Chart(table(cells))
+        .mark_bar(aria=False, clip=True)
+        .encode(
+            x=s.time(),
+            x2="until:T",
+            y=alt.Y("label:N", scale=alt.Scale(domain=order, padding=0.1 if step > 4 else 0), axis=axis),
+            color=s.cause(),
+            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.25, 1]), legend=legend),
+            tooltip=[*tips, share],
+        )
+    )
+    note = tr(
+        "steps of {bin}: colour is the main cause, strength the share unreachable; choose phones or a window for more",
+        bin=tr.duration(minutes * 60),
+    )
+    return dressed(chart.properties(height=alt.Step(step)), s.headline(), note)
+
+
+def _cells(s: Scene) -> tuple[int, pl.DataFrame]:
+    """Return the finest step, minutes, that stays drawable, and runs of equal cells in it."""
+    span = (s.until - s.begin).total_seconds() / 60
+    finest = next((size for size in _STEPS_MIN if span / size <= _MOST_STEPS), _STEPS_MIN[-1])
+    parts = parts_unreachable(s, finest, span)
+    for size in (size for size in _STEPS_MIN if size >= finest):
+        cells = _runs(s, parts.with_columns(pl.col("bin") // (size // finest)), size)
+        if cells.height <= _MOST_CELLS:
+            break
+    return size, cells
+
+
+def parts_unreachable(s: Scene, size: int, span: float) -> pl.DataFrame:
+    """Minutes that each phone was unreachable in each step of `size` minutes, by cause."""
+    low, high = (
+        ((pl.col(c) - pl.lit(s.begin)).dt.total_milliseconds() / 60_000).clip(0, span) for c in ("begin", "until")
+    )
+    first, last = (pl.col(c).floordiv(size).cast(pl.Int32) for c in ("low", "high"))
+    at = pl.col("bin") * size
+    return (
+        s.intervals.select(pl.col("label", "why").cast(pl.Categorical), low=low, high=high)
+        .with_columns(bin=pl.int_ranges(first, last + 1))
+        .explode("bin", empty_as_null=True)
+        .group_by("label", "bin", "why")
+        .agg(part=(pl.min_horizontal("high", at + size) - pl.max_horizontal("low", at)).sum())
+    )
+
+
+def _runs(s: Scene, parts: pl.DataFrame, size: int) -> pl.DataFrame:
+    """Steps of `size` minutes with their main cause and one of three strengths; equal neighbours are one."""
+    share = (pl.col("part").sum() / size).clip(0, 1) * _STRENGTHS
+    begin, until = (pl.lit(s.begin) + pl.duration(minutes=at * size) for at in (pl.first("bin"), pl.last("bin") + 1))
+    return (
+        parts.group_by("label", "bin", "why")
+        .agg(pl.col("part").sum())
+        .with_columns(pl.col("label", "why").cast(pl.String))
+        .sort("label", "bin", "part", "why", descending=[False, False, True, False])
+        .group_by("label", "bin", maintain_order=True)
+        .agg(pl.col("why").first(), share=share.ceil().clip(1) / _STRENGTHS)  # what was unreachable at all is visible
+        .with_columns(run=pl.struct("label", "why", "share", pl.col("bin") - pl.int_range(pl.len())).rle_id())
+        .group_by("run", maintain_order=True)
+        .agg(
+            pl.col("label").first(), begin=begin, until=until, why=pl.col("why").first(), share=pl.col("share").first()
+        )
+        .drop("run")
+    )
