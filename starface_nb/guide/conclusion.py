@@ -17,17 +17,16 @@ from starface_nb.guide.answers import trouble_began
 from starface_nb.guide.causes import cause_advice, cause_name
 from starface_nb.guide.checklist import checklist, given
 from starface_nb.guide.comparison import experiment_text
+from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.routers import router_default
-from starface_nb.guide.words import bracket_text, names, site_name, timeout_text
+from starface_nb.guide.words import names, site_name, timeout_text
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
 _SAME_TIME = timedelta(days=2)
-Said = tuple[list[str], list[str]]
-"""Reasons and next steps."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,14 @@ def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Tran
         Kept answers by step id, see `starface_nb.guide.given`.
     tr : Translator
     """
-    parts = _from_sites(diagnosis, tr), from_answers(diagnosis, answers, tr), _from_other_causes(diagnosis, tr)
-    reasons = tuple(line for part, _ in parts for line in part)
-    steps = [line for _, part in parts for line in part]
+    told = [f for f in diagnosis.findings if f.site is not None or f.severity != "info"]
+    reasons, steps = from_answers(diagnosis, answers, tr)
+    reasons = [*(finding_text(finding, tr) for finding in told), *reasons]
+    steps = [*_timeouts(diagnosis, tr), *steps, *_other_causes(diagnosis, tr)]
     missing = [s.title for s in checklist(tr) if not s.from_log and (answers or {}).get(s.id) is None]
     if missing:
         steps.append(tr("Answer the open steps of the checklist: {steps}.", steps=", ".join(missing)))
-    return Conclusion(headline(diagnosis, tr), reasons, tuple(steps))
+    return Conclusion(headline(diagnosis, tr), tuple(reasons), tuple(steps))
 
 
 def headline(diagnosis: Diagnosis, tr: Translator) -> str:
@@ -98,41 +98,32 @@ def cured_sites(diagnosis: Diagnosis) -> pl.DataFrame:
     return diagnosis.sites.filter(pl.col("site").is_in(before) & now)
 
 
-def _from_sites(diagnosis: Diagnosis, tr: Translator) -> Said:
-    reasons, steps, short = [], [], []
-    cured = set(cured_sites(diagnosis)["site"])
-    for row in diagnosis.sites.to_dicts():
-        site = site_name(row["site"], tr)
-        if row["verdict"] == "too_short":
-            short.append(site)
-            reasons.append(
-                tr.count(
-                    "{site}: {n} NAT entry died before its renewal; the timeout is {bracket}.",
-                    "{site}: {n} NAT entries died before their renewal; the timeout is {bracket}.",
-                    row["cycles_expired"],
-                    site=site,
-                    bracket=bracket_text(row["low_s"], row["high_s"], tr),
-                )
-            )
-        elif row["site"] in cured:
-            when = tr.time(row["changed_at"])
-            reasons.append(tr("{site}: since {time} no NAT entry died before its renewal.", site=site, time=when))
-        elif row["verdict"] == "no_expiry_seen":
-            reasons.append(tr("{site}: no NAT entry died before its renewal.", site=site))
-        else:
-            reasons.append(tr("{site}: too little evidence about the timeout.", site=site))
-            told = " ".join(experiment_text(what_next(diagnosis, row["site"]), tr))
-            steps.append(tr("{name}: {text}", name=site, text=told))
-    if short:
+def _timeouts(diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    """What to do about each site's timeout: set it, or find out more."""
+    steps = []
+    short = diagnosis.sites.filter(pl.col("verdict") == "too_short")["site"].sort()
+    if len(short):
         time = timeout_text(diagnosis.settings.recommended_timeout_s, tr)
-        sites = names(sorted(short), tr)
-        steps.insert(
-            0, tr("{sites}: set the router's timeout for UDP entries to at least {time}.", sites=sites, time=time)
+        sites = names([site_name(site, tr) for site in short], tr)
+        steps.append(
+            tr("{sites}: set the router's timeout for UDP entries to at least {time}.", sites=sites, time=time)
         )
-    return reasons, steps
+    for site in diagnosis.sites.filter(pl.col("verdict") == "undetermined")["site"]:
+        told = " ".join(experiment_text(what_next(diagnosis, site), tr))
+        steps.append(tr("{name}: {text}", name=site_name(site, tr), text=told))
+    return steps
 
 
-def from_answers(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator) -> Said:
+def _other_causes(diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    """What to do about the other causes, the most frequent first."""
+    others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
+    counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
+    return [tr("{name}: {text}", name=cause_name(cause, tr), text=cause_advice(cause, tr)) for cause in counts["cause"]]
+
+
+def from_answers(
+    diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator
+) -> tuple[list[str], list[str]]:
     """Return what follows from the analyst's answers alone: reasons and next steps."""
     reasons, steps = [], []
     for step in checklist(tr):
@@ -174,19 +165,3 @@ def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: 
     if diagnosis.sites.filter(inside).height:
         text += " " + tr("That lies inside the bracket found in the log.")
     return [text]
-
-
-def _from_other_causes(diagnosis: Diagnosis, tr: Translator) -> Said:
-    others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
-    counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
-    if not others.height:
-        return [], []
-    reason = tr.count(
-        "{n} loss is not due to the NAT timeout, or undecided: {causes}.",
-        "{n} losses are not due to the NAT timeout, or undecided: {causes}.",
-        others.height,
-        causes=", ".join(f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in counts.iter_rows()),
-    )
-    return [reason], [
-        tr("{name}: {text}", name=cause_name(cause, tr), text=cause_advice(cause, tr)) for cause in counts["cause"]
-    ]

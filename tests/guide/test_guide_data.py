@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from translation_keys import texts
 
 from starface_nb import guide
 from starface_nb.guide import data
@@ -42,7 +43,7 @@ def test_every_limit_and_reading_has_a_source() -> None:
 
 def test_nothing_is_told_from_memory() -> None:
     everything = [
-        *data.texts(),
+        *texts(),
         *((n, v) for n in ("routers.csv", "ports.csv") for r in data.table(n) for v in r.values()),
     ]
     assert not [text for _, text in everything if re.search(r"memory says|from memory|\(memory\)|unverified", text)]

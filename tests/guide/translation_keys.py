@@ -14,6 +14,7 @@ import starface_nb
 from starface_nb.guide import data
 
 PACKAGE = Path(starface_nb.__file__).parent
+_CSV_TEXTS = {"routers.csv": ("remark", "confidence"), "ports.csv": ("purpose", "scope", "direction")}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Key:
 
 def used_keys() -> list[Key]:
     """Return every key that the package uses."""
-    return [*_in_code(), *_in_templates(), *(Key(text, None, name) for name, text in data.texts())]
+    return [*_in_code(), *_in_templates(), *(Key(text, None, name) for name, text in texts())]
 
 
 def _in_code() -> Iterator[Key]:
@@ -108,3 +109,24 @@ def _in_templates() -> Iterator[Key]:
                 yield Key(texts[0], None, place)
             elif isinstance(call.node, nodes.Getattr) and call.node.attr == "count":
                 yield Key(texts[0], texts[1], place)
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield (file name, English text) for every text of the data files that is shown to people."""
+    for path in sorted(data.HERE.glob("*.toml")):
+        for key, text in _leaves(data.toml(path.name)):
+            if path.name == "texts.toml" or key in data.TEXTS:
+                yield path.name, text
+    for name, columns in _CSV_TEXTS.items():
+        yield from ((name, row[column]) for row in data.table(name) for column in columns if row[column])
+
+
+def _leaves(node: object, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, name)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _leaves(value, key)
+    elif isinstance(node, str):
+        yield key, node
