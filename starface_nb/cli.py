@@ -5,59 +5,96 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, NoReturn
 
 from starface_nb import __version__
+from starface_nb.commands.values import duration, new_file, new_folder, number
 from starface_nb.errors import StarfaceError
+from starface_nb.text import visible
 
-COMMANDS = {
-    "check": "verdict on a log: in the terminal, or as JSON",
-    "events": "every event found in a log",
-    "report": "the customer's report, self-contained, offline",
-    "run": "execute the notebooks on a log",
-    "lab": "open JupyterLab on the notebooks",
-    "compare": "did the change fix it?",
-    "anonymise": "the same log without personal data",
-    "simulate": "a log with known truth",
-    "fleet": "many customers at once",
-}
-FOUND_NOTHING, FOUND_SOMETHING, WRONG_INPUT = 0, 1, 2
-INTERRUPTED = 130
+COMMANDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_SHARED = COMMANDS.pop("shared")
+_TYPES = {"duration": duration, "file": new_file, "folder": new_folder, "path": Path}
+WRONG_INPUT, INTERRUPTED = 2, 130
 
 
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser; only `command`'s own arguments are added, so that the others need not be imported."""
-    parser = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message and where help is."""
+        self.exit(WRONG_INPUT, f"{self.prog}: {visible(message)}. See {self.prog} --help.\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser that `cli.toml` describes."""
+    parser = Parser(
         prog="starface-nb",
         description="Which phone lost STARFACE Cloud when and why, and what the router's NAT timeout is.",
         epilog="Exit status: 0 nothing found that needs action, 1 findings, 2 wrong usage or unreadable input.",
     )
     parser.add_argument("--version", action="version", version=f"starface-nb {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, summary in COMMANDS.items():
+    for name, about in COMMANDS.items():
+        summary = about["summary"]
         sentence = summary[0].upper() + summary[1:] + ("" if summary.endswith("?") else ".")
-        sub = commands.add_parser(name, help=summary, description=sentence)
-        if name == command:
-            import_module(f"starface_nb.commands.{name}").add_arguments(sub)
+        command = commands.add_parser(name, help=summary, description=sentence)
+        own = {key: value for key, value in about.items() if isinstance(value, dict)}
+        for flags in dict.fromkeys([*about["takes"], *own]):
+            _add(command, flags, _SHARED.get(flags, {}) | own.get(flags, {}), about.get("reopens", False))
     return parser
+
+
+def _add(command: argparse.ArgumentParser, flags: str, values: dict[str, Any], reopens: bool) -> None:
+    """Add one argument; a case that is reopened has its own settings, so they have no defaults there."""
+    kind, low, high = (values.pop(key, None) for key in ("type", "low", "high"))
+    if kind:
+        values["type"] = number(low, high) if kind == "number" else _TYPES[kind]
+    if reopens and flags in _SHARED:
+        values.pop("default", None)
+    command.add_argument(*flags.split(), **values)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = next((a for a in arguments if a in COMMANDS), None)
-    options = build_parser(command).parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         status: int = import_module(f"starface_nb.commands.{options.command}").run(options)
         sys.stdout.flush()
-    except StarfaceError as error:
-        print(f"starface-nb: {error}", file=sys.stderr)  # noqa: T201
-        return WRONG_INPUT
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FOUND_NOTHING
+    except BrokenPipeError:  # the reader has seen enough
+        _close_output()
+        return 0
     except KeyboardInterrupt:
-        print("starface-nb: interrupted; nothing half-written was left.", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
+        return _say("interrupted; nothing half-written was left.", INTERRUPTED)
+    except StarfaceError as error:
+        return _say(str(error))
+    except OSError as error:
+        if error.filename is None and sys.stdout is sys.__stdout__:
+            _close_output()
+        place = error.filename2 or error.filename or "output"
+        return _say(f"{place}: {error.strerror or error}. Choose another file or folder, or make room there.")
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        last = extract_tb(error.__traceback__)[-1]
+        return _say(
+            f"a fault of the program, not of the log: {type(error).__name__}: {error} "
+            f"({Path(last.filename).name}, line {last.lineno}). Please report it with the command that led to it."
+        )
     return status
+
+
+def _say(message: str, status: int = WRONG_INPUT) -> int:
+    print(f"starface-nb: {visible(message)}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+def _close_output() -> None:
+    """Let what is still buffered for standard output go nowhere, so that Python does not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,8 +1,13 @@
-"""Text from a log, made harmless for a terminal, a page and a picture."""
+"""Text from a log, made harmless for a terminal, a page and a picture; and a time that somebody typed."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from unicodedata import category
+
+from starface_nb.errors import SettingError
+
+_YEARS = range(1971, 2100)
 
 
 def visible(text: str, limit: int | None = None) -> str:
@@ -23,3 +28,22 @@ def visible(text: str, limit: int | None = None) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in text)
+
+
+def moment(text: str, time_zone: str) -> datetime:
+    """Return the time that somebody typed (ISO 8601): aware, in `time_zone` unless it has an offset.
+
+    Raises
+    ------
+    SettingError
+        It is no time, or there is no such zone.
+    """
+    from starface_nb.reading.clock import zone
+
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        when = datetime.min
+    if when.year not in _YEARS:
+        raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
+    return when if when.tzinfo else when.replace(tzinfo=zone(time_zone))

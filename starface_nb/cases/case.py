@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -23,14 +20,15 @@ from starface_nb.analysis.experiment import Experiment
 from starface_nb.analysis.settings import Settings
 from starface_nb.cases.answers import AnswerStore
 from starface_nb.cases.copies import copy_notebooks
-from starface_nb.cases.record import Record, locked, private_folder, write_atomically
+from starface_nb.cases.record import Record
 from starface_nb.cases.tables import Table, Text, readable
-from starface_nb.errors import SettingError
+from starface_nb.files import private_folder, replacing
 from starface_nb.guide import Conclusion, conclusion, defaults_in_bracket, translator
 from starface_nb.guide.comparison import comparison_text, experiment_text
 from starface_nb.reading import read_log
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log
+from starface_nb.text import moment
 
 FRAMES = ("intervals", "phones", "cycles", "eras", "sites")
 Source = str | Path | Sequence[str | Path] | None
@@ -50,7 +48,7 @@ class Links:
             f'<li><a href="{escape(quote(Path(os.path.relpath(path)).as_posix()))}">{escape(path.stem)}</a></li>'
             for path in self.paths
         )
-        return f"<ul>{''.join(links)}</ul>" if self.paths else f"<p>{escape(repr(self))}</p>"
+        return f"<ul>{''.join(links)}</ul>" if self.paths else f"<p>{self!r}</p>"
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Case:
         """The diagnosis, made when first asked for and kept as parquet in the case's `results` folder."""
         found = diagnose(self.log, self.settings)
         if self.folder is not None:
-            self._keep(found)
+            self._keep(found, self.folder / "results")
         return found
 
     @property
@@ -116,21 +114,18 @@ class Case:
             At most so many.
         """
         if isinstance(frame, str):
-            home = self.log if frame in ("events", "unparsed") else self.diagnosis
-            found: pl.DataFrame = getattr(home, frame)
-        else:
-            found = frame
-        return readable(found.select(columns or pl.all()), translator(self.language, self.log.time_zone), rows)
+            frame = getattr(self.log if frame in ("events", "unparsed") else self.diagnosis, frame)
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101
+        return readable(frame.select(columns or pl.all()), translator(self.language, self.log.time_zone), rows)
 
     @property
     def known_defaults(self) -> pl.DataFrame:
         """Published router defaults that fall into a site's bracket, by site: a hint, never a proof."""
         short = self.diagnosis.sites.filter(pl.col("verdict") == "too_short").select("site", "low_s", "high_s")
-        found = [
+        return pl.concat(
             defaults_in_bracket(low, high).select(pl.lit(site).alias("site"), pl.all())
-            for site, low, high in short.iter_rows()
-        ]
-        return pl.concat([defaults_in_bracket(0, 0).select(pl.lit("").alias("site"), pl.all()), *found])
+            for site, low, high in [("", 0.0, 0.0), *short.iter_rows()]
+        )
 
     def compare(self, before: Source = None, at: str | None = None) -> Comparison:
         """Say whether a change fixed it: this log against one from before, or this log cut in two.
@@ -143,7 +138,7 @@ class Case:
             Local time of a change within this log, ISO 8601; None: where the timeout was found to change.
         """
         if before is None:
-            return compare_at(self.diagnosis, None if at is None else self._moment(at))
+            return compare_at(self.diagnosis, None if at is None else moment(at, self.log.time_zone))
         earlier = read_log(list(absolute(before)), time_zone=self.log.time_zone)
         return compare(diagnose(earlier, self.settings), self.diagnosis)
 
@@ -152,13 +147,6 @@ class Case:
         tr = translator(self.language, self.log.time_zone)
         told = comparison_text(result, tr) if isinstance(result, Comparison) else experiment_text(result, tr)
         return Text(tuple(told))
-
-    def _moment(self, text: str) -> datetime:
-        try:
-            when = datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise SettingError(f"{text!r} is no time.", next_step="Write for example 2026-03-13 11:45.") from None
-        return when if when.tzinfo else when.replace(tzinfo=ZoneInfo(self.log.time_zone))
 
     def notebooks(self) -> Links:
         """Put working copies of the notebooks into the case's folder, where they are missing, and link to them."""
@@ -181,29 +169,29 @@ class Case:
         """Keep the log's identity and the settings in the case's folder, if it has one."""
         if self.folder is None:
             return
+        log = self.log
         with Record(private_folder(self.folder) / "case.json", "case").change() as content:
             content["log"] = {
                 "paths": list(self.paths),
-                "fingerprint": fingerprint(self.log),
+                "fingerprint": fingerprint(log),
                 "state": quick_fingerprint(self.paths),
-                "events": self.log.events.height,
-                "bytes": self.log.bytes,
-                "peers": peers(self.log),
+                "events": log.events.height,
+                "peers": peers(log),
+                "files": [asdict(file) for file in log.files],
+                "first": log.first and log.first.isoformat(),
+                "last": log.last and log.last.isoformat(),
+                "notes": list(log.notes),
             }
             content["settings"] = {
-                "time_zone": self.log.time_zone,
+                "time_zone": log.time_zone,
                 "keepalive_s": self.settings.keepalive_s,
                 "language": self.language,
             }
 
-    def _keep(self, found: Diagnosis) -> None:
-        assert self.folder is not None  # noqa: S101
-        folder = private_folder(self.folder / "results")
-        with locked(folder / ".lock"):
-            for name in FRAMES:
-                buffer = BytesIO()
-                getattr(found, name).write_parquet(buffer)
-                write_atomically(folder / f"{name}.parquet", buffer.getvalue())
+    def _keep(self, found: Diagnosis, folder: Path) -> None:
+        for name in FRAMES:
+            with replacing(private_folder(folder) / f"{name}.parquet") as file:
+                getattr(found, name).write_parquet(file)
 
     def __repr__(self) -> str:
         return f"Case({self.name!r}, {self.log.events.height} events, {len(self.answers.all())} answers)"

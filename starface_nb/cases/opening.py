@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from starface_nb import samples
+from starface_nb import __version__, samples
 from starface_nb.analysis.settings import Settings
 from starface_nb.cases.answers import AnswerStore
 from starface_nb.cases.case import Case, Source, absolute, fingerprint, peers
-from starface_nb.cases.record import CaseError, Record, private_folder
-from starface_nb.cases.remembered import recall, remember
+from starface_nb.cases.record import CaseError, Record
+from starface_nb.files import private_folder
 from starface_nb.guide import translator
-from starface_nb.reading import read_log
-from starface_nb.reading.cache import quick_fingerprint
-from starface_nb.reading.log import Log
+from starface_nb.reading import EVENTS, UNPARSED, read_log
+from starface_nb.reading.cache import load_frames, quick_fingerprint, save_frames
+from starface_nb.reading.log import Log, LogFile
 
 _ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt", ".full"}
 _RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _SAME_CUSTOMER = 0.5
 _SAYS_LITTLE = {"pbx", "full", "messages", "log"}
+_GONE = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
 
 
 def clean_name(name: str) -> str:
@@ -77,48 +80,70 @@ def open_case(
     given = absolute(log)
     place = _place(given, name, root, folder)
     kept = _kept(place)
-    before = kept.get("settings", {})
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
-    zone = time_zone or before.get("time_zone", "Europe/Berlin")
-    known, gone = _recall(paths, zone, kept["log"], place) if kept and place and "-" not in given else (None, ())
+    zone = time_zone or _settings(kept)["time_zone"]
+    known = _recall(kept, paths, zone, place) if place and "-" not in given else None
     found = known or read_log(list(paths), time_zone=zone)
-    if place is not None and name is None and folder is None:
-        settled = _settle(place, kept, found)
-        place, kept = settled, _kept(settled)
-    notes = (*gone, *_compare(kept, found, place))
-    before = kept.get("settings", before)
+    if place and name is None and folder is None:
+        place = _own(place, kept, found)
+        kept = _kept(place)
+    settings = _settings(kept)
+    if found.time_zone != (zone := time_zone or settings["time_zone"]):
+        found = read_log(list(paths), time_zone=zone)  # it was read in another customer's
     if keepalive_minutes is not None:
         keepalive_s = 60.0 * keepalive_minutes
-    seconds = before.get("keepalive_s", 3600.0) if keepalive_s is None else float(keepalive_s)
     case = Case(
         name=place.name if place else _name_of(paths[0]),
         folder=place,
         log=found,
-        settings=Settings(keepalive_s=seconds),
-        language=translator(language or before.get("language", "en")).language,
+        settings=Settings(keepalive_s=settings["keepalive_s"] if keepalive_s is None else float(keepalive_s)),
+        language=translator(language or settings["language"]).language,
         answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
-        notes=notes,
+        notes=_compared(kept, found, place, (_GONE,) if known and _gone(paths) else ()),
         paths=paths,
     )
     case.save()
-    if place and known is None:
-        remember(found, fingerprint(found), private_folder(place / "cache"))
+    if place and found is not known:
+        frames = {"events": found.events, "unparsed": found.unparsed}
+        save_frames(_key(fingerprint(found), zone), frames, private_folder(place / "cache"))
     return case
 
 
-def _recall(paths: tuple[str, ...], zone: str, kept: dict[str, Any], place: Path) -> tuple[Log | None, tuple[str, ...]]:
-    """Return the log as the case remembers it, where it has not changed since or has gone, and what to say of that."""
-    if tuple(kept["paths"]) != paths:
-        return None, ()
-    gone = not any(set(path) & set("*?[") or Path(path).exists() for path in paths)
-    if not gone and kept["state"] != quick_fingerprint(paths):
-        return None, ()
-    log = recall(kept["fingerprint"], zone, place / "cache")
-    note = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
-    return log, (note,) if gone and log is not None else ()
+def _settings(kept: dict[str, Any]) -> dict[str, Any]:
+    return {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en", **kept.get("settings", {})}
+
+
+def _key(log_fingerprint: str, time_zone: str) -> str:
+    return f"case {__version__} {log_fingerprint} {time_zone}"
+
+
+def _gone(paths: tuple[str, ...]) -> bool:
+    return not any(set(path) & set("*?[") or Path(path).exists() for path in paths)
+
+
+def _recall(kept: dict[str, Any], paths: tuple[str, ...], zone: str, place: Path) -> Log | None:
+    """Return the log as the case remembers it, where it has not changed since or has gone, else None."""
+    about = kept.get("log")
+    if about is None or tuple(about["paths"]) != paths:
+        return None
+    if not _gone(paths) and about["state"] != quick_fingerprint(paths):
+        return None
+    frames = load_frames(_key(about["fingerprint"], zone), place / "cache")
+    if frames is None:
+        return None
+    return Log(
+        events=EVENTS.check(frames["events"]),
+        unparsed=UNPARSED.check(frames["unparsed"]),
+        files=tuple(LogFile(**file) for file in about["files"]),
+        time_zone=zone,
+        first=about["first"] and datetime.fromisoformat(about["first"]),
+        last=about["last"] and datetime.fromisoformat(about["last"]),
+        notes=tuple(about["notes"]),
+    )
 
 
 def _place(given: tuple[str, ...], name: str | None, root: str | Path | None, folder: str | Path | None) -> Path | None:
+    """Return the case's folder, as far as it can be told before the log is read; None keeps the case in memory."""
     if folder is not None:
         return Path(folder).expanduser().absolute()
     if root is None or (name is None and not given):
@@ -126,7 +151,8 @@ def _place(given: tuple[str, ...], name: str | None, root: str | Path | None, fo
     home = Path(root).expanduser().absolute()
     if name is not None:
         return home / clean_name(name)
-    return _by_paths(home, given) or home / _name_of(given[0])
+    begun = (place for place, kept in _cases(home) if tuple(kept["log"]["paths"]) == given)
+    return next(begun, home / _name_of(given[0]))
 
 
 def _name_of(path: str) -> str:
@@ -139,21 +165,18 @@ def _name_of(path: str) -> str:
 
 
 def _kept(place: Path | None) -> dict[str, Any]:
-    record = place / "case.json" if place else None
-    return Record(record, "case").read() if record and record.exists() else {}
+    return Record(place / "case.json", "case").read() if place else {}
 
 
-def _by_paths(home: Path, given: tuple[str, ...]) -> Path | None:
-    """Return the case that was begun with these very paths."""
-    kept = ((record.parent, _kept(record.parent)) for record in sorted(home.glob("*/case.json")))
-    return next((place for place, content in kept if tuple(content["log"]["paths"]) == given), None)
+def _cases(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    return ((record.parent, _kept(record.parent)) for record in sorted(home.glob("*/case.json")))
 
 
-def _settle(place: Path, kept: dict[str, Any], log: Log) -> Path:
+def _own(place: Path, kept: dict[str, Any], log: Log) -> Path:
     """Return the case that holds this very log; else `place`, or a free name beside it where that is another's."""
-    for record in sorted(place.parent.glob("*/case.json")):
-        if _kept(record.parent)["log"]["fingerprint"] == fingerprint(log):
-            return record.parent
+    for other, content in _cases(place.parent):
+        if content["log"]["fingerprint"] == fingerprint(log):
+            return other
     if not _foreign(kept, log):
         return place
     numbers = (place.with_name(f"{place.name}-{n}") for n in range(2, 10_000))
@@ -169,18 +192,17 @@ def _foreign(kept: dict[str, Any], log: Log) -> bool:
     return len(old & new) < _SAME_CUSTOMER * max(1, min(len(old), len(new)))
 
 
-def _compare(kept: dict[str, Any], log: Log, place: Path | None) -> tuple[str, ...]:
-    if _foreign(kept, log):
-        old = kept["log"]
-        raise CaseError(
-            f"This case holds another customer's log ({', '.join(Path(p).name for p in old['paths'])}); "
-            f"{len(set(old['peers']) & set(peers(log)))} of its {len(old['peers'])} phones occur in the new one.",
-            place=str(place),
-            next_step="Give the new log a case of its own, with another name.",
-        )
+def _compared(kept: dict[str, Any], log: Log, place: Path | None, notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what there is to say about the log beside what the case had; an error where that is another customer's."""
     before = kept.get("log")
-    if not before or before["fingerprint"] == fingerprint(log):
-        return ()
-    return (
-        f"The log has changed since this case was last open: {before['events']} events then, {log.events.height} now.",
+    if before is None or before["fingerprint"] == fingerprint(log):
+        return notes
+    if not _foreign(kept, log):
+        was, now = before["events"], log.events.height
+        return (*notes, f"The log has changed since this case was last open: {was} events then, {now} now.")
+    raise CaseError(
+        f"This case holds another customer's log ({', '.join(Path(p).name for p in before['paths'])}); "
+        f"{len(set(before['peers']) & set(peers(log)))} of its {len(before['peers'])} phones occur in the new one.",
+        place=str(place),
+        next_step="Give the new log a case of its own, with another name.",
     )

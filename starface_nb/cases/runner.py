@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets.config import Config
 
-from starface_nb.cases.copies import read_notebook, save_notebook
+from starface_nb.files import write
+from starface_nb.progress import Progress
 
 _CELL_SECONDS = 1800
 _ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})  # other users of the machine can see TCP
@@ -38,62 +41,62 @@ class Executed:
     error: str = ""
 
 
-def run_notebooks(
-    notebooks: Sequence[Path], *, on_cell: Callable[[Path, int, int], None] | None = None
-) -> list[Executed]:
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """Return a notebook in the current format."""
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
+
+
+def save_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Write a notebook, whole or not at all."""
+    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    write(path, text.rstrip("\n").encode("utf-8") + b"\n")
+
+
+def run_notebooks(paths: Sequence[Path]) -> list[Executed]:
     """Execute notebooks where they lie, one after the other, each in a fresh kernel, and save them with outputs.
 
     Parameters
     ----------
-    notebooks : sequence of Path
+    paths : sequence of Path
         Working copies, see `copy_notebooks`; each runs in its own folder.
-    on_cell : callable, optional
-        Told notebook, code cells done and code cells in all, after each cell.
 
     Returns
     -------
     list of Executed
         In the order given.
     """
-    return [_run(path, on_cell) for path in notebooks]
+    notebooks = [read_notebook(path) for path in paths]
+    total = sum(cell.cell_type == "code" for notebook in notebooks for cell in notebook.cells)
+    with Progress(total, "notebooks", unit="cells") as bar:
+        return [_run(path, notebook, bar) for path, notebook in zip(paths, notebooks, strict=True)]
 
 
-def code_cells(path: Path) -> int:
-    """Return how many code cells a notebook has."""
-    return sum(cell.cell_type == "code" for cell in read_notebook(path).cells)
-
-
-def _run(path: Path, on_cell: Callable[[Path, int, int], None] | None) -> Executed:
-    notebook = read_notebook(path)
-    numbers = {
-        index: number
-        for number, index in enumerate((i for i, c in enumerate(notebook.cells) if c.cell_type == "code"), start=1)
-    }
-    reached = [0]
-
-    def begun(cell: object, cell_index: int) -> None:  # noqa: ARG001
-        reached[0] = numbers.get(cell_index, reached[0])
-
-    def done(cell: object, cell_index: int, execute_reply: object) -> None:  # noqa: ARG001
-        if on_cell and cell_index in numbers:
-            on_cell(path, numbers[cell_index], len(numbers))
-
+def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed:
     client = NotebookClient(
         notebook,
         timeout=_CELL_SECONDS,
         kernel_name="python3",
         config=_ENCRYPTED,
         resources={"metadata": {"path": str(path.parent)}},
-        on_cell_start=begun,
-        on_cell_executed=done,
     )
-    began, error = monotonic(), ""
+    began, number, error = monotonic(), 0, ""
     try:
-        client.execute()
+        client.reset_execution_trackers()
+        with client.setup_kernel():  # client.execute() would take Ctrl-C for itself
+            for index, cell in enumerate(notebook.cells):
+                if cell.cell_type == "code":
+                    number += 1
+                    client.execute_cell(cell, index, execution_count=number)
+                    bar.advance()
+            client.set_widgets_metadata()
     except CellExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".splitlines()[0]
     except (CellTimeoutError, DeadKernelError) as failure:
         error = str(failure).splitlines()[0]
+    except KeyboardInterrupt:
+        logging.getLogger("asyncio").disabled = True  # what still waits for the kernel would complain
+        raise
     finally:
         save_notebook(path, notebook)
-    return Executed(path, monotonic() - began, reached[0] if error else None, error)
+    return Executed(path, monotonic() - began, number if error else None, error)

@@ -3,81 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.charts.scene import plain
-from starface_nb.guide import Translator, cause_name, translator, word
+from starface_nb.guide import Translator, cause_name, data, translator
 from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
-_SPOKEN = ("verdict", "renewed_by", "status", "ended_by")
-_LABELS = {
-    "site": "site",
-    "phones": "phones",
-    "addresses": "addresses",
-    "eras": "eras",
-    "changed_at": "changed at",
-    "low_s": "more than",
-    "high_s": "at most",
-    "estimate_s": "estimate",
-    "level": "level",
-    "verdict": "verdict",
-    "probability_too_short": "probability too short",
-    "renewed_by": "renewed by",
-    "cycles_expired": "cycles expired",
-    "cycles_survived": "cycles survived",
-    "cycles_excluded": "cycles excluded",
-    "recommended_timeout_s": "recommended timeout",
-    "peer": "peer",
-    "tech": "tech",
-    "trunk": "trunk",
-    "status": "status",
-    "ever_registered": "ever registered",
-    "losses": "losses",
-    "unreachable_s": "unreachable",
-    "period_s": "period",
-    "first": "first",
-    "last": "last",
-    "start": "start",
-    "end": "end",
-    "seconds": "duration",
-    "ended_by": "ended by",
-    "repeats": "repeats",
-    "cause": "cause",
-    "confidence": "confidence",
-    "file": "file",
-    "line": "line",
-    "end_file": "end file",
-    "end_line": "end line",
-    "renewal": "renewal",
-    "outcome": "outcome",
-    "reason": "reason",
-    "lower_s": "more than",
-    "upper_s": "at most",
-    "era": "era",
-    "intervals": "intervals",
-    "cycles": "cycles",
-    "reading": "reading",
-    "product": "product",
-    "state": "state",
-    "source": "source",
-    "port": "port",
-    "protocol": "protocol",
-    "direction": "direction",
-    "purpose": "purpose",
-    "scope": "scope",
-}
-_WORDS = {
-    "expired": "expired",
-    "survived": "survived",
-    "excluded": "excluded",
-    "registered": "registered",
-    "recovery": "recovery",
-    "routine": "routine",
-}
+_SHARES = ("confidence", "level", "probability_too_short")
 
 
 @dataclass(frozen=True)
@@ -88,8 +27,6 @@ class Table:
     ----------
     frame : polars.DataFrame
         Text columns only.
-    rows : int
-        Rows of the whole frame.
     numbers : frozenset of str
         Columns that hold numbers: they stand to the right.
     rest : str
@@ -97,7 +34,6 @@ class Table:
     """
 
     frame: pl.DataFrame
-    rows: int
     numbers: frozenset[str] = frozenset()
     rest: str = ""
 
@@ -120,12 +56,13 @@ class Table:
             return rest
         left, right = 'style="text-align:left"', 'style="text-align:right;white-space:nowrap"'
         sides = [right if name in self.numbers else left for name in self.frame.columns]
-        head = "".join(f"<th {side}>{escape(n)}</th>" for n, side in zip(self.frame.columns, sides, strict=True))
-        body = "".join(
-            "<tr>" + "".join(f"<td {side}>{escape(t)}</td>" for t, side in zip(row, sides, strict=True)) + "</tr>"
-            for row in self.frame.rows()
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+        def row(tag: str, texts: Sequence[str]) -> str:
+            cells = (f"<{tag} {side}>{escape(text)}</{tag}>" for text, side in zip(texts, sides, strict=True))
+            return f"<tr>{''.join(cells)}</tr>"
+
+        body = "".join(row("td", texts) for texts in self.frame.rows())
+        return f"<table><thead>{row('th', self.frame.columns)}</thead><tbody>{body}</tbody></table>{rest}"
 
 
 @dataclass(frozen=True)
@@ -157,56 +94,35 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     """
     tr = tr or translator()
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
-    names = {name: _label(name, tr) for name in shown.columns}
-    text = shown.select(_text(name, dtype, tr) for name, dtype in shown.schema.items()).fill_null("")
+    labels = data.toml("texts.toml")["columns"]
+    names = {
+        name: tr(labels[name]) if name in labels else name.removesuffix("_s").replace("_", " ")
+        for name in shown.columns
+    }
+    cells = {names[c.name]: [visible(_cell(c.name, value, c.dtype, tr)) for value in c] for c in shown}
     numbers = frozenset(names[name] for name, dtype in shown.schema.items() if dtype.is_numeric())
     more = frame.height - shown.height
-    rest = (
-        tr.count("and {n} more row", "and {n} more rows", more)
-        if more
-        else ""
-        if shown.height
-        else tr("There is none.")
-    )
-    return Table(text.select(plain(name).alias(label) for name, label in names.items()), frame.height, numbers, rest)
+    rest = tr.count("and {n} more row", "and {n} more rows", more) if more else ""
+    return Table(pl.DataFrame(cells), numbers, rest if shown.height else tr("There is none."))
 
 
-def _label(name: str, tr: Translator) -> str:
-    return tr(_LABELS[name]) if name in _LABELS else name.removesuffix("_s").replace("_", " ")
-
-
-def _text(name: str, dtype: pl.DataType, tr: Translator) -> pl.Expr:
-    column = pl.col(name)
-    if isinstance(dtype, pl.Datetime):
-        return column.dt.convert_time_zone(tr.time_zone).dt.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(dtype, pl.List):
-        return column.list.join(", ")
+def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
+    """Return one value as text."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(ZoneInfo(tr.time_zone)):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, bool):
+        return tr("yes") if value else tr("no")
     if name == "seconds" or name.endswith("_s"):
-        return column.map_elements(tr.duration, return_dtype=pl.String)
-    if dtype == pl.Boolean:
-        return pl.when(column).then(pl.lit(tr("yes"))).when(~column).then(pl.lit(tr("no"))).alias(name)
+        return tr.duration(value)
+    if isinstance(value, float):
+        sure = name in _SHARES and not 0.001 <= value <= 0.999  # none is certain
+        return ("< 0.001" if value < 0.5 else "> 0.999") if sure else f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(dtype, pl.List):
+        return ", ".join(map(str, value))
     if isinstance(dtype, pl.Enum):
-        return column.cast(pl.String).map_elements(lambda value: _word(name, value, tr), return_dtype=pl.String)
-    if dtype.is_float():
-        share = name.startswith("probability") or name in ("confidence", "level")
-        return column.map_elements(_share if share else _number, return_dtype=pl.String)
-    if name in ("file", "end_file"):
-        return column.str.extract(r"([^/\\]*)$")
-    return column.cast(pl.String)
-
-
-def _word(name: str, value: str, tr: Translator) -> str:
-    if name == "cause":
-        return cause_name(value, tr)
-    if name in _SPOKEN:
-        return word(name, value, tr)
-    return tr(_WORDS[value]) if value in _WORDS else value.replace("_", " ")
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def _share(value: float) -> str:
-    """Return a share; none is certain."""
-    return "< 0.001" if value < 0.001 else "> 0.999" if value > 0.999 else _number(value)
+        words = data.toml("texts.toml").get(name, {})
+        spoken = tr(words[value]) if value in words else value.replace("_", " ")
+        return cause_name(value, tr) if name == "cause" else spoken
+    return re.split(r"[/\\]", value)[-1] if name in ("file", "end_file") else str(value)

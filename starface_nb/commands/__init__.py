@@ -1,1 +1,1 @@
-"""One module per command: `add_arguments(parser)` and `run(options) -> exit status`; light to import."""
+"""One module per command, each with `run(options) -> exit status`; their arguments stand in `cli.toml`."""

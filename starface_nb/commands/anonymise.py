@@ -3,24 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-from starface_nb.commands._shared import add_log_arguments
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_log_arguments(parser)
-    parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="OUT", help="a file, a name ending in .zip, or a folder"
-    )
-    parser.add_argument(
-        "--key",
-        type=Path,
-        metavar="FILE",
-        help="secret that decides the replacements, made if missing: the same key gives the same ones in another log",
-    )
-    parser.add_argument("--shift-weeks", type=int, default=0, metavar="N", help="move all times by N weeks")
 
 
 def run(options: argparse.Namespace) -> int:

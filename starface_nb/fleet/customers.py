@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from starface_nb import __version__
-from starface_nb.analysis.settings import Settings
 from starface_nb.errors import InputError
 from starface_nb.text import visible
 
@@ -32,16 +30,6 @@ class Customer:
     name: str
     path: Path
     slug: str
-
-    def fingerprint(self, settings: Settings, time_zone: str) -> str:
-        """Identify the files' state and everything that the result depends on, without reading the log."""
-        digest = hashlib.sha256(f"{__version__}\0{settings!r}\0{time_zone}\0".encode())
-        for path in sorted(_files(self.path)):
-            state = path.stat()
-            digest.update(
-                f"{os.fspath(path)}\0{state.st_size}\0{state.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
-            )
-        return digest.hexdigest()[:32]
 
 
 def find_customers(sources: Sequence[str | os.PathLike[str]], *, leave_out: Path | None = None) -> list[Customer]:
@@ -66,29 +54,19 @@ def find_customers(sources: Sequence[str | os.PathLike[str]], *, leave_out: Path
     if len(paths) == 1 and paths[0].is_dir():
         paths = [path for path in paths[0].iterdir() if not path.name.startswith(".")]
     apart = leave_out.resolve() if leave_out else None
-    paths = [path for path in paths if path.resolve() != apart]
+    paths = sorted((p for p in paths if p.resolve() != apart), key=lambda p: (p.name.lower(), p.name, str(p)))
     if not paths:
         raise InputError(
             "There is no customer's log.",
             place=str(sources[0]),
             next_step="Put one file or subfolder per customer there.",
         )
-    return [
-        _customer(path, paths) for path in sorted(paths, key=lambda path: (path.name.lower(), path.name, str(path)))
-    ]
+    names = [path.name for path in paths]
+    return [_customer(path, alone=names.count(path.name) == 1) for path in paths]
 
 
-def _customer(path: Path, among: Sequence[Path]) -> Customer:
-    alone = sum(other.name == path.name for other in among) == 1
+def _customer(path: Path, *, alone: bool) -> Customer:
     name = visible(path.name if alone else str(path))
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60]
     unique = hashlib.sha256(os.fsencode(path.name if alone else path)).hexdigest()[:8]
     return Customer(name, path, f"{plain or 'customer'}-{unique}")
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        for folder, _, names in os.walk(path):
-            yield from (Path(folder, name) for name in names if Path(folder, name).is_file())
-    else:
-        yield path

@@ -6,17 +6,17 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from starface_nb.analysis.settings import Settings
 from starface_nb.errors import SetupError
-from starface_nb.fleet.customers import Customer
-from starface_nb.fleet.examine import Examined, examine, failure
+from starface_nb.fleet.examine import Examined, examine, failed
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 Work = Callable[[str, Settings, str], Examined]
 _PATIENCE = 15  # seconds to wait for a scheduler
@@ -24,9 +24,9 @@ _SILENT = logging.CRITICAL + 10
 
 
 def examine_all(
-    customers: Mapping[str, Customer], settings: Settings, time_zone: str, client: Client, work: Work = examine
+    logs: Mapping[str, Path], settings: Settings, time_zone: str, client: Client, work: Work = examine
 ) -> Iterator[tuple[str, Examined]]:
-    """Yield every customer's result under its key as soon as it is there, each once.
+    """Yield every log's result under its key as soon as it is there, each once.
 
     A worker that dies takes only the customer it was on with it; that one is read again elsewhere. A log that kills its
     worker again and again (Dask's `allowed-failures`) is given up with a reason.
@@ -35,8 +35,8 @@ def examine_all(
 
     run = token_hex(4)  # somebody else's fleet on the same cluster may have a customer of that name
     futures = {
-        client.submit(work, str(customer.path.resolve()), settings, time_zone, key=f"examine-{slug}-{run}"): slug
-        for slug, customer in customers.items()
+        client.submit(work, str(path.resolve()), settings, time_zone, key=f"examine-{slug}-{run}"): slug
+        for slug, path in logs.items()
     }
     done = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
     for future, result in done:
@@ -46,7 +46,7 @@ def examine_all(
         else:
             error = result[1] if isinstance(result, tuple) else result
             reason = f"Its worker gave no answer: {type(error).__name__}: {error}"
-            yield slug, Examined(failure(reason), lasting=False)
+            yield slug, failed(reason, lasting=False)
         future.release()
 
 
@@ -67,34 +67,37 @@ def connected(scheduler: str | None = None, workers: int | None = None) -> Itera
     SetupError
         The scheduler does not answer.
     """
-    from distributed import Client
+    logger = logging.getLogger("distributed")
+    with ExitStack() as stack:
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(_SILENT)  # what matters comes back as results
+        cluster = scheduler or stack.enter_context(_local_cluster(workers or os.cpu_count() or 1))
+        yield stack.enter_context(_client(cluster))
 
-    with _quiet():
-        if scheduler is not None:
-            try:
-                client: Client = Client(  # type: ignore[no-untyped-call]
-                    scheduler, timeout=_PATIENCE, set_as_default=False
-                )
-            except (OSError, TimeoutError, ValueError) as error:
-                raise SetupError(
-                    f"No Dask scheduler answers there ({type(error).__name__}).",
-                    place=scheduler,
-                    next_step="Start one with `dask scheduler` and `dask worker`, or leave --scheduler out.",
-                ) from None
-            with client:
-                yield client
-        else:
-            with _local_cluster(workers or os.cpu_count() or 1) as client:
-                yield client
+
+def _client(cluster: str | LocalCluster) -> Client:
+    from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        if isinstance(cluster, str):
+            get_address_host_port(cluster)
+        return Client(cluster, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise SetupError(
+            f"No Dask scheduler answers there ({type(error).__name__}).",
+            place=str(cluster),
+            next_step="Start one with `dask scheduler` and `dask worker`, or leave --scheduler out.",
+        ) from None
 
 
 @contextmanager
-def _local_cluster(workers: int) -> Iterator[Client]:
+def _local_cluster(workers: int) -> Iterator[LocalCluster]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import LocalCluster
 
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    environment = {"POLARS_MAX_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    environment = {"POLARS_MAX_THREADS": threads, "OMP_NUM_THREADS": threads}
     settings = {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.profile.enabled": False}
     with (
         dask.config.set(settings),
@@ -102,26 +105,11 @@ def _local_cluster(workers: int) -> Iterator[Client]:
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=workers,
             threads_per_worker=1,
-            processes=True,
             host="127.0.0.1",
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: 8787 may be another cluster's
             local_directory=scratch,
             silence_logs=_SILENT,
         ) as cluster,
-        Client(cluster, set_as_default=False) as client,  # type: ignore[no-untyped-call]
     ):
-        yield client
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the engine's own log lines from the user's terminal; what matters comes back as results."""
-    logger = logging.getLogger("distributed")
-    before, propagate = logger.level, logger.propagate
-    logger.setLevel(_SILENT)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-        logger.propagate = propagate
+        yield cluster

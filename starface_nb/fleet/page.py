@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import jinja2
 import polars as pl
@@ -16,7 +16,6 @@ from starface_nb.guide.words import bracket_text
 from starface_nb.text import visible
 
 _STRIP_WIDTH, _STRIP_HEIGHT = 240, 34
-Row = dict[str, object]
 
 
 def fleet_html(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europe/Berlin") -> str:
@@ -56,41 +55,35 @@ def as_text(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europ
     lines = [headline(summary, tr)]
     for row in summary.sort("rank").iter_rows(named=True):
         shown = _shown(row, tr)
-        if row["state"] == "failed":
-            lines.append(f"{row['rank']:>4}  {row['customer']}: {shown['reason']}")
-        else:
-            lines.append(
-                f"{row['rank']:>4}  {row['customer']}: {shown['verdict']}, {shown['bracket']}; {shown['losses']}"
-            )
-    return "\n".join(visible(line) for line in lines)
+        told = shown["reason"] or f"{shown['verdict']}, {shown['bracket']}; {shown['losses']}"
+        lines.append(f"{row['rank']:>4}  {shown['customer']}: {told}")
+    return "\n".join(lines)
 
 
-def _shown(row: Row, tr: Translator) -> dict[str, object]:
+def _shown(row: dict[str, Any], tr: Translator) -> dict[str, Any]:
+    """Return what is shown of a customer, in words; texts from the log or a file's name are made visible."""
+    shown: dict[str, Any] = {name: row[name] for name in ("state", "rank")}
+    shown |= {name: visible(row[name] or "") for name in ("customer", "reason")}
     if row["state"] == "failed":
-        return {**row, "customer": visible(str(row["customer"])), "reason": visible(str(row["reason"]))}
-    nat, other = _list(row["nat_by_bin"]), _list(row["other_by_bin"])
-    highest = max([n + o for n, o in zip(nat, other, strict=True)], default=0)
-    return {
-        "state": row["state"],
-        "rank": row["rank"],
-        "customer": visible(str(row["customer"])),
-        "level": row["verdict"] or "undetermined",
-        "verdict": word("verdict", str(row["verdict"] or "undetermined"), tr),
-        "bracket": bracket_text(_number(row["low_s"]), _number(row["high_s"]), tr),
-        "probability": None
-        if row["probability_too_short"] is None
-        else tr.percent(_number(row["probability_too_short"]) or 0),
-        "phones": tr.number(_count(row["phones"])),
-        "phones_lost": tr.number(_count(row["phones_lost"])),
-        "losses": tr.count("{n} loss", "{n} losses", _count(row["losses"])),
-        "nat_losses": tr.number(_count(row["nat_losses"])),
-        "unreachable": tr.duration(_number(row["unreachable_s"]) or 0),
-        "worst": [visible(phone) for phone in _texts(row["worst_phones"])],
+        return shown
+    nat, other = row["nat_by_bin"], row["other_by_bin"]
+    highest = max(n + o for n, o in zip(nat, other, strict=True))
+    level, share = row["verdict"] or "undetermined", row["probability_too_short"]
+    return shown | {
+        "level": level,
+        "verdict": word("verdict", level, tr),
+        "bracket": bracket_text(row["low_s"], row["high_s"], tr),
+        "probability": None if share is None else tr.percent(share),
+        "phones": tr.number(row["phones"]),
+        "phones_lost": tr.number(row["phones_lost"]),
+        "losses": tr.count("{n} loss", "{n} losses", row["losses"]),
+        "unreachable": tr.duration(row["unreachable_s"]),
+        "worst": [visible(phone) for phone in row["worst_phones"]],
         "not_nat": [
-            f"{cause_name(str(cause), tr)} ({tr.number(count)})"
-            for cause, count in zip(_texts(row["not_nat"]), _list(row["not_nat_losses"]), strict=True)
+            f"{cause_name(cause, tr)} ({tr.number(count)})"
+            for cause, count in zip(row["not_nat"], row["not_nat_losses"], strict=True)
         ],
-        "span": _span(row["first"], row["last"], tr),
+        "span": " \N{EN DASH} ".join(tr.time(when, "short") for when in (row["first"], row["last"]) if when),
         "highest": tr.number(highest),
         "nat_path": bars(nat, [0] * BINS, highest),
         "other_path": bars(other, nat, highest),
@@ -107,27 +100,6 @@ def bars(counts: list[int], below: list[int], highest: int) -> str:
         for place, (count, floor) in enumerate(zip(counts, below, strict=True))
         if count
     )
-
-
-def _span(first: object, last: object, tr: Translator) -> str:
-    times = [tr.time(when, "short") for when in (first, last) if isinstance(when, datetime)]
-    return " \N{EN DASH} ".join(times)
-
-
-def _list(value: object) -> list[int]:
-    return [int(number) for number in value] if isinstance(value, list) else []
-
-
-def _texts(value: object) -> list[str]:
-    return [str(text) for text in value] if isinstance(value, list) else []
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int) else 0
 
 
 @cache

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
 import polars as pl
 
+from starface_nb import __version__
 from starface_nb.analysis.settings import Settings
-from starface_nb.cases.record import locked, private_folder, write_atomically
-from starface_nb.fleet.customers import Customer, find_customers
+from starface_nb.files import locked, private_folder, replacing
+from starface_nb.fleet.customers import find_customers
 from starface_nb.fleet.engine import connected, examine_all
-from starface_nb.fleet.examine import Examined, Row, worst_first
-from starface_nb.fleet.schemas import FLEET
+from starface_nb.fleet.examine import Examined, Row
+from starface_nb.fleet.schemas import FLEET, URGENCY
+from starface_nb.progress import Progress
+from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.text import visible
-
-_KIND = "starface-nb/fleet-customer/1"
-_TIMES = ("first", "last")
 
 
 def run_fleet(
@@ -31,7 +28,6 @@ def run_fleet(
     time_zone: str = "Europe/Berlin",
     workers: int | None = None,
     scheduler: str | None = None,
-    on_start: Callable[[int], None] | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
     """Read and diagnose many customers' logs and keep the results in `folder`.
@@ -41,8 +37,8 @@ def run_fleet(
     sources : sequence of paths
         One folder, whose files and subfolders are the customers, or several files and folders.
     folder : path
-        Where the results go: `fleet.parquet`, and per customer `customers/<name>/intervals.parquet` and `result.json`.
-        A second run examines only what is new, has changed or was interrupted.
+        Where the results go: `fleet.parquet`, and per customer `customers/<name>/result.parquet` (its row) and
+        `intervals.parquet`. A second run examines only what is new, has changed or was interrupted.
     settings : Settings, optional
     time_zone : str
         Zone of the logs' local times.
@@ -50,8 +46,8 @@ def run_fleet(
         Processes on this machine; default one per core.
     scheduler : str, optional
         Address of a running Dask scheduler to use instead.
-    on_start, on_done : callable
-        Told the number of customers to examine, and each customer's name when it is done.
+    on_done : callable, optional
+        Told each customer's name when it was examined.
 
     Returns
     -------
@@ -65,81 +61,70 @@ def run_fleet(
     SetupError
         The scheduler does not answer, or the folder cannot be written.
     """
-    settings = settings or Settings()
-    folder = Path(folder)
+    settings, folder = settings or Settings(), Path(folder)
     customers = {customer.slug: customer for customer in find_customers(sources, leave_out=folder)}
-    prints = {slug: customer.fingerprint(settings, time_zone) for slug, customer in customers.items()}
-    home = private_folder(private_folder(folder) / "customers")
+    homes = {slug: private_folder(folder / "customers" / slug) for slug in customers}
+    known = {
+        slug: {
+            "customer": customer.name,
+            "source": visible(str(customer.path)),
+            "fingerprint": f"{__version__} {settings} {time_zone} {quick_fingerprint([customer.path])}",
+        }
+        for slug, customer in customers.items()
+    }
     with locked(folder / ".fleet.lock"):
-        rows: dict[str, Row] = {}
-        for slug in customers:
-            row = _remembered(home / slug, prints[slug])
-            if row is not None:
-                rows[slug] = row
-        waiting = {slug: customer for slug, customer in customers.items() if slug not in rows}
-        if on_start:
-            on_start(len(waiting))
+        found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
+        rows = {slug: row for slug, row in found.items() if row is not None}
+        waiting = {slug: customer.path for slug, customer in customers.items() if slug not in rows}
         if waiting:
-            with connected(scheduler, workers and min(workers, len(waiting))) as client:
+            with (
+                connected(scheduler, workers and min(workers, len(waiting))) as client,
+                Progress(len(waiting), "fleet", unit="customers") as bar,
+            ):
                 for slug, examined in examine_all(waiting, settings, time_zone, client):
-                    rows[slug] = _remember(home / slug, prints[slug], examined)
+                    rows[slug] = _remember(homes[slug], examined, known[slug])
+                    bar.advance()
                     if on_done:
                         on_done(customers[slug].name)
-        summary = _summary(customers, rows, prints)
-        write_atomically(folder / "fleet.parquet", _parquet(summary))
+        summary = ranked(rows[slug] | known[slug] for slug in customers)
+        with replacing(folder / "fleet.parquet", alone=True) as file:
+            summary.write_parquet(file)
     return summary
 
 
-def _summary(customers: dict[str, Customer], rows: dict[str, Row], prints: dict[str, str]) -> pl.DataFrame:
-    whole = [
-        {
-            **rows[slug],
-            "customer": customer.name,
-            "source": visible(str(customer.path)),
-            "fingerprint": prints[slug],
-        }
-        for slug, customer in customers.items()
-    ]
-    complete = [{name: row.get(name) for name in FLEET.dtypes} for row in worst_first(whole)]
-    return FLEET.frame(complete).sort("rank")
+def ranked(rows: Iterable[Row]) -> pl.DataFrame:
+    """Return rows as the fleet's frame: too short first, more NAT losses first; logs that could not be read last."""
+    frame = pl.DataFrame([{name: row.get(name) for name in FLEET.dtypes} for row in rows], schema=FLEET.dtypes)
+    frame = frame.sort(
+        pl.col("state") == "failed",
+        URGENCY,
+        pl.col("nat_losses").fill_null(0),
+        pl.col("unreachable_s").fill_null(0),
+        "customer",
+        descending=[False, False, True, True, False],
+    )
+    return FLEET.check(frame.with_columns(rank=pl.int_range(1, frame.height + 1)))
 
 
-def _remember(folder: Path, fingerprint: str, examined: Examined) -> Row:
-    """Write the intervals first and the result that vouches for them last, each whole or not at all."""
-    private_folder(folder)
-    if examined.intervals:
-        write_atomically(folder / "intervals.parquet", examined.intervals)
-    else:
-        (folder / "intervals.parquet").unlink(missing_ok=True)
-    document = {"kind": _KIND, "fingerprint": fingerprint, "lasting": examined.lasting, "row": examined.row}
-    text = json.dumps(document, indent=1, ensure_ascii=False, default=_iso)
-    write_atomically(folder / "result.json", text.encode("utf-8", "replace") + b"\n")
+def _remember(folder: Path, examined: Examined, known: Row) -> Row:
+    """Write the intervals first and the row that vouches for them last, each whole or not at all."""
+    result, intervals = folder / "result.parquet", folder / "intervals.parquet"
+    result.unlink(missing_ok=True)
+    intervals.unlink(missing_ok=True)
+    if examined.intervals is not None:
+        with replacing(intervals, alone=True) as file:
+            examined.intervals.write_parquet(file)
+    if examined.lasting:
+        with replacing(result, alone=True) as file:
+            ranked([examined.row | known]).write_parquet(file)
     return examined.row
 
 
 def _remembered(folder: Path, fingerprint: str) -> Row | None:
-    """Return an earlier result if it is of the same log state, settings and version, and would come out the same."""
+    """Return an earlier result if it is of the same log state, settings and version."""
     try:
-        document = json.loads((folder / "result.json").read_bytes())
-        row: Row = document["row"]
-        same = document["kind"] == _KIND and document["fingerprint"] == fingerprint
-        whole = row["state"] == "failed" or (folder / "intervals.parquet").exists()
-        if not (same and document["lasting"] and whole):
-            return None
-        for name in _TIMES:
-            row[name] = datetime.fromisoformat(str(row[name])) if row.get(name) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        row = FLEET.check(pl.read_parquet(folder / "result.parquet")).row(0, named=True)
+    except (OSError, TypeError, ValueError, pl.exceptions.PolarsError):
         return None
-    return row
-
-
-def _iso(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a result")
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()
+    whole = row["state"] == "failed" or (folder / "intervals.parquet").exists()
+    return row if whole and row["fingerprint"] == fingerprint else None

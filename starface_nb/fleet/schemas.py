@@ -8,8 +8,10 @@ from starface_nb.analysis.schemas import VERDICT
 from starface_nb.frames import UTC_TIME, Column, Schema
 
 BINS = 48
-STATES = ("read", "failed")
-STATE = pl.Enum(STATES)
+STATE = pl.Enum(["read", "failed"])
+_WORST_FIRST = {"too_short": 0, "undetermined": 1, "no_expiry_seen": 2}
+URGENCY = pl.col("verdict").cast(pl.String).replace_strict(_WORST_FIRST, return_dtype=pl.Int64).fill_null(3)
+"""Sorts frames with a verdict, the worst first."""
 
 FLEET = Schema(
     "fleet",

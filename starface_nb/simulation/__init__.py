@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from starface_nb.simulation.drawing import Wish
 from starface_nb.simulation.scenarios import FAMILIES, make
 from starface_nb.simulation.simulated import Simulated, simulate
 from starface_nb.simulation.spec import Fault, Phone, Router, Scenario, Site, Style
 
-__all__ = ["FAMILIES", "Fault", "Phone", "Router", "Scenario", "Simulated", "Site", "Style", "make", "simulate"]
+__all__ = ["FAMILIES", "Fault", "Phone", "Router", "Scenario", "Simulated", "Site", "Style", "Wish", "make", "simulate"]

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.files import write
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.schemas import UNPARSED
 from starface_nb.simulation.engine import Engine, build
@@ -41,7 +43,7 @@ class Simulated:
     scenario: Scenario
     seed: int
     rows: list[Row]
-    truth: dict[str, object]
+    truth: dict[str, Any]
 
     @cached_property
     def lines(self) -> list[str]:
@@ -86,12 +88,11 @@ class Simulated:
         for age, part in enumerate(reversed(parts)):
             name = f"pbx.log.{age}" if age else "pbx.log"
             end = "" if not age and self.scenario.style.cut_last else "\n"
-            (folder / name).write_text("\n".join(part) + end, encoding="utf-8", newline="\n")
+            write(folder / name, ("\n".join(part) + end).encode())
         if self.scenario.style.date_format not in ("iso", "iso_ms", "short"):
             conf = f"[general]\ndateformat = {self.scenario.style.date_format}\n"
-            (folder / "logger.conf").write_text(conf, encoding="utf-8", newline="\n")
-        text = json.dumps(self.truth, indent=1, ensure_ascii=False)
-        (folder / "truth.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+            write(folder / "logger.conf", conf.encode())
+        write(folder / "truth.json", json.dumps(self.truth, indent=1, ensure_ascii=False).encode() + b"\n")
         return folder / "pbx.log"
 
 
@@ -112,7 +113,7 @@ def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
     return Simulated(scenario, seed, with_noise(engine.journal.rows, scenario, seed), _truth(engine, seed))
 
 
-def _truth(engine: Engine, seed: int) -> dict[str, object]:
+def _truth(engine: Engine, seed: int) -> dict[str, Any]:
     scenario = engine.scenario
     zone = ZoneInfo(scenario.time_zone)
 

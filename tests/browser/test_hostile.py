@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 import starface_nb as sf
-from starface_nb.cases.copies import read_notebook
+from starface_nb.cases.runner import read_notebook
 from starface_nb.cli import main
 
 if TYPE_CHECKING:
@@ -131,13 +131,13 @@ def test_report(case: sf.analysis.diagnosis.Diagnosis, page: Page, tmp_path: Pat
 
 
 def test_fleet_page(log: Path, page: Page, tmp_path: Path) -> None:
-    from starface_nb.fleet import FLEET, fleet_html
-    from starface_nb.fleet.examine import failure, summarise, worst_first
+    from starface_nb.fleet import fleet_html
+    from starface_nb.fleet.examine import failed, summarise
+    from starface_nb.fleet.run import ranked
 
     row = summarise(sf.diagnose(sf.read_log(log, progress=False)))
     names = [{"customer": payload, "source": payload, "fingerprint": ""} for payload in PAYLOADS]
-    rows = [row | name for name in names] + [failure(payload) | names[0] for payload in PAYLOADS]
-    frame = FLEET.frame([{name: one.get(name) for name in FLEET.dtypes} for one in worst_first(rows)])
+    frame = ranked([row | name for name in names] + [failed(payload).row | names[0] for payload in PAYLOADS])
     for language in ("en", "de", "fr"):
         show(page, tmp_path, "fleet", fleet_html(frame, language))
 

@@ -107,10 +107,11 @@ for turn in range(rounds):
             os.write(writer, b"%d %d\\n" % (turn, n))  # said to be saved
         os._exit(0)
     os.close(writer)
-    time.sleep(chance.uniform(0.002, 0.05))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     with os.fdopen(reader, "rb") as pipe:
+        pipe.peek(1)  # one answer at least is saved
+        time.sleep(chance.uniform(0.0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
         said = [tuple(map(int, line.split())) for line in pipe.read().splitlines()]
     kept = {step: tuple(entry["answer"]) for step, entry in AnswerStore(path).all().items()}
     newest = {f"step{n % 7}": (t, n) for t, n in said}
@@ -132,4 +133,4 @@ if hasattr(os, "fork"):  # the killed process is a fork
         lost, strays = map(int, run.stdout.split())
         assert lost == 0
         assert strays <= 1
-        assert json.loads((tmp_path / "answers.json").read_bytes())["version"] > 200
+        assert json.loads((tmp_path / "answers.json").read_bytes())["version"] >= 200

@@ -9,36 +9,21 @@ import pytest
 from nbformat import v4
 
 from starface_nb import samples
-from starface_nb.cases.copies import copy_notebooks, curated, set_parameters
+from starface_nb.cases.copies import copy_notebooks, curated
 from starface_nb.errors import SettingError
 
 _SOURCE = """log = None  # path of the log
 time_zone = "Europe/Berlin"  # zone of its times
 keepalive_minutes = 60  # minutes
 case_folder = None  # kept
-language = "en"  # texts"""
+language = "en"  # texts
+seed = 7"""
 
 
 def _notebook() -> nbformat.NotebookNode:
     cell = v4.new_code_cell(_SOURCE, metadata={"tags": ["parameters"]}, execution_count=1)
     cell.outputs = [v4.new_output("stream", text="of the sample")]
     return v4.new_notebook(cells=[v4.new_markdown_cell("# Title"), cell])
-
-
-def test_set_parameters_keeps_comments_and_other_lines() -> None:
-    notebook = _notebook()
-    set_parameters(notebook, {"log": 'C:\\logs\\it\'s "one".zip', "keepalive_minutes": 0.5})
-    source = notebook.cells[1].source
-    assert source.splitlines()[2:3] == ["keepalive_minutes = 0.5  # minutes"]
-    assert source.splitlines()[1] == _SOURCE.splitlines()[1]
-    values: dict[str, object] = {}
-    exec(source, values)  # noqa: S102
-    assert values["log"] == 'C:\\logs\\it\'s "one".zip'
-
-
-def test_set_parameters_refuses_an_unknown_name() -> None:
-    with pytest.raises(SettingError, match="no parameter 'zone'"):
-        set_parameters(_notebook(), {"zone": "UTC"})
 
 
 def test_copies_work_on_their_case_and_hold_nothing_of_the_sample(
@@ -53,7 +38,15 @@ def test_copies_work_on_their_case_and_hold_nothing_of_the_sample(
     copies = copy_notebooks(tmp_path / "case")
     assert [copy.name for copy in copies] == ["00_start_here.ipynb", "02_intervals.ipynb"]
     copy = nbformat.read(copies[0], as_version=4)
-    assert 'case_folder = "."' in copy.cells[1].source.replace("'", '"')
+    assert copy.cells[1].source.splitlines() == [
+        "log = None  # path of the log",
+        "time_zone = None  # zone of its times",
+        "keepalive_minutes = None  # minutes",
+        "case_folder = '.'  # kept",
+        "language = None  # texts",
+        "seed = 7",
+    ]
+    nbformat.validate(copy)
     assert copy.cells[1].outputs == []
     assert copy.cells[1].execution_count is None
     assert {path: path.read_bytes() for path in originals.iterdir()} == before

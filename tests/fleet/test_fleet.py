@@ -18,7 +18,8 @@ import pytest
 import starface_nb as sf
 from starface_nb.errors import InputError, SetupError
 from starface_nb.fleet import FLEET, fleet_html, run_fleet
-from starface_nb.fleet.examine import examine, worst_first
+from starface_nb.fleet.examine import examine
+from starface_nb.fleet.run import ranked
 
 RECORDED = Path(__file__).parents[2] / "data/recorded"
 LOGS = ("mixed", "clean", "one-bad-phone", "undilated")
@@ -99,8 +100,8 @@ def test_page_is_whole_in_three_languages_and_shows_names_as_text(fleet):
 def test_second_run_examines_nothing_and_says_the_same(folder, fleet, monkeypatch):
     before = (fleet[0] / "fleet.parquet").read_bytes()
     asked = []
-    run_fleet([folder], fleet[0], on_start=asked.append)
-    assert asked == [0]
+    run_fleet([folder], fleet[0], on_done=asked.append)
+    assert asked == []
     assert (fleet[0] / "fleet.parquet").read_bytes() == before
 
 
@@ -126,19 +127,20 @@ def test_only_what_changed_is_examined_again(tmp_path):
     folder.mkdir()
     for name in ("a", "b"):
         (folder / name).write_bytes((RECORDED / "one-bad-phone/pbx.log").read_bytes())
-    asked, names = [], []
-    run_fleet([folder], tmp_path / "out", on_start=asked.append)
+    names = []
+    run_fleet([folder], tmp_path / "out", on_done=names.append)
     (folder / "b").write_bytes((RECORDED / "undilated/pbx.log").read_bytes())
     (folder / "c").write_bytes((RECORDED / "clean/pbx.log").read_bytes())
-    again = run_fleet([folder], tmp_path / "out", on_start=asked.append, on_done=names.append)
-    assert asked == [2, 2]
-    assert sorted(names) == ["b", "c"]
+    again = run_fleet([folder], tmp_path / "out", on_done=names.append)
+    assert sorted(names) == ["a", "b", "b", "c"]
     assert again.height == 3
-    result = next((tmp_path / "out/customers").glob("a-*/result.json"))
-    for damaged in (b"{", b"[]", json.dumps({"row": {}}).encode()):
+    result = next((tmp_path / "out/customers").glob("a-*/result.parquet"))
+    whole = result.read_bytes()
+    for damaged in (b"", whole[:-50], b"PAR1" + whole[50:]):
         result.write_bytes(damaged)
-        run_fleet([folder], tmp_path / "out", on_start=asked.append)
-    assert asked[2:] == [1, 1, 1]
+        names.clear()
+        assert run_fleet([folder], tmp_path / "out", on_done=names.append).equals(again)
+        assert names == ["a"]
 
 
 class Cluster:
@@ -216,7 +218,7 @@ def test_a_log_that_kills_its_workers_is_given_up_with_a_reason(tmp_path):
 
     for name in ("a", "deadly", "z"):
         (tmp_path / name).write_bytes((RECORDED / "undilated/pbx.log").read_bytes())
-    customers = {customer.name: customer for customer in find_customers([tmp_path])}
+    customers = {customer.name: customer.path for customer in find_customers([tmp_path])}
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connected(workers=2) as client:
         results = dict(examine_all(customers, Settings(), "Europe/Berlin", client, deadly))
@@ -252,16 +254,21 @@ def test_customers_by_list_and_wrong_paths(tmp_path):
 
 
 def test_ranking_puts_who_needs_help_first():
-    def row(customer, **values):
-        return {"customer": customer, "state": "read", "verdict": "no_expiry_seen", "unreachable_s": 0.0} | values
+    known = {"source": "", "fingerprint": ""}
 
-    rows = [
-        row("healthy"),
-        {"customer": "broken", "state": "failed"},
-        row("a little", verdict="too_short", nat_losses=3),
-        row("unclear", verdict="undetermined", nat_losses=0),
-        row("a lot", verdict="too_short", nat_losses=300),
-        row("no phone", verdict=None),
-    ]
-    ranked = [str(one["customer"]) for one in worst_first(rows)]
-    assert ranked == ["a lot", "a little", "unclear", "healthy", "no phone", "broken"]
+    def row(customer, **values):
+        values = {"state": "read", "verdict": "no_expiry_seen", "unreachable_s": 0.0} | values
+        return known | {"customer": customer} | values
+
+    frame = ranked(
+        [
+            row("healthy"),
+            known | {"customer": "broken", "state": "failed"},
+            row("a little", verdict="too_short", nat_losses=3),
+            row("unclear", verdict="undetermined", nat_losses=0),
+            row("a lot", verdict="too_short", nat_losses=300),
+            row("no phone", verdict=None),
+        ]
+    )
+    assert frame["customer"].to_list() == ["a lot", "a little", "unclear", "healthy", "no phone", "broken"]
+    assert frame["rank"].to_list() == [1, 2, 3, 4, 5, 6]

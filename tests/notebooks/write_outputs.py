@@ -16,8 +16,8 @@ from pathlib import Path
 
 import nbformat
 
-from starface_nb.cases.copies import curated, read_notebook, save_notebook
-from starface_nb.cases.runner import run_notebooks
+from starface_nb.cases.copies import curated
+from starface_nb.cases.runner import read_notebook, run_notebooks, save_notebook
 
 _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
