@@ -115,6 +115,36 @@ def test_the_first_page_says_what_to_set_and_how_to_verify() -> None:
     assert "61 minutes (3,660" not in other
 
 
+def test_the_setting_stands_with_its_source() -> None:
+    text = " ".join(Elements(report.render(case("clean"), router="FortiGate (FortiOS)")).text)
+    assert "set udp-idle-timer 3660" in text
+    assert "Source: https://community.fortinet.com/" in text
+    assert "keeps a UDP entry for 3 min: too short" in text
+
+
+def test_a_router_in_free_text_leaves_the_report_whole() -> None:
+    answers = {"nat": {"answer": {"answer": "unknown", "router": "the grey box in the cellar"}}}
+    text = " ".join(Elements(report.render(case("clean"), answers=answers)).text)
+    assert "the grey box in the cellar" in text
+    assert "Every maker calls it differently" in text
+
+
+def test_the_next_experiment_is_named_where_it_is_of_use() -> None:
+    text = " ".join(Elements(page_of("clean")).text)
+    assert "If the timeout is to be known more exactly" in text
+    assert "Then watch for 3 h." in text
+    assert "If the timeout is to be known more exactly" not in " ".join(Elements(page_of("one-bad-phone")).text)
+
+
+def test_answers_lead_to_what_follows() -> None:
+    answers = {"ports": {"answer": {"sip_udp": "closed", "rtp_in": "open"}}, "status": {"answer": "not_released"}}
+    text = " ".join(Elements(report.render(case("clean"), answers=answers)).text)
+    assert "What follows from the answers" in text
+    assert "Open the ports that are closed: 5060/UDP." in text
+    assert "☒" in text
+    assert "What follows from the answers" not in " ".join(Elements(page_of("clean")).text)
+
+
 def test_languages_differ_in_words_dates_and_numbers() -> None:
     texts = {name: " ".join(Elements(page_of("clean", name)).text) for name in guide.LANGUAGES}
     assert "3,660 seconds" in texts["en"]
@@ -151,6 +181,8 @@ def test_masked_names_are_gone_everywhere() -> None:
     assert not [number for number in {peer.split(".")[0] for peer in peers} if re.search(rf"\b{number}\b", page)]
     assert "somebody" not in page
     assert "Phone 1" in page
+    tried = report.render(case("clean"), mask=True)  # its experiment names phones
+    assert "Phone 1 to" in tried
     plain = page_of("fixed-router")
     assert all(peer in plain for peer in peers)
 
