@@ -148,7 +148,10 @@ def _eras(s: Scene, site: str | None, x: alt.X, top: float) -> list[Any]:
     right = pl.col("high") > top / 3  # the words stand where there is room
     data = data.with_columns(edge=pl.when(right).then("low").otherwise("high"), side=right.cast(pl.Int8))
     base = alt.Chart(table(data)).encode(y="at:T")
-    side = {"align": alt.ExprRef("datum.side ? 'right' : 'left'"), "dx": alt.ExprRef("datum.side ? -6 : 6")}
+    side: dict[str, Any] = {
+        "align": alt.ExprRef("datum.side ? 'right' : 'left'"),
+        "dx": alt.ExprRef("datum.side ? -6 : 6"),
+    }
     words = base.mark_text(baseline="top", dy=5, fontWeight="bold", **side)
     return [
         base.mark_rect(color=INK, opacity=0.35).encode(

@@ -15,7 +15,7 @@ from starface_nb.charts.timeline import MOST_ROWS, bar_columns, bars, overview, 
 _MOST_POINTS, _MOST_LINKED, _LINES = 2000, 2000, 10
 _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
 _LABELS = 140
-_HALF = (WIDTH - _LABELS - 60) // 2
+_HALF = (WIDTH - _LABELS - 80) // 2
 
 
 @picture

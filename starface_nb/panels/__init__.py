@@ -3,7 +3,6 @@
 from starface_nb.panels.checklist import ChecklistPanel
 from starface_nb.panels.chooser import LogChooser
 from starface_nb.panels.explorer import Explorer
-from starface_nb.panels.passing_on import AnonymousCopy
-from starface_nb.panels.report import ReportPanel
+from starface_nb.panels.handing_out import AnonymousCopy, ReportPanel
 
 __all__ = ["AnonymousCopy", "ChecklistPanel", "Explorer", "LogChooser", "ReportPanel"]

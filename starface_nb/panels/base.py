@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from starface_nb.charts import to_inline_svg
+from starface_nb.guide import translator
 from starface_nb.text import visible
+
+if TYPE_CHECKING:
+    from starface_nb.cases import Case
 
 _STYLE = """<style>
 .sfnb{max-width:1100px}
@@ -21,7 +24,7 @@ _STYLE = """<style>
 .sfnb-html ul,.sfnb-html ol{margin:.25em 0;padding-left:1.4em}
 .sfnb-html td,.sfnb-html th{padding:1px 14px 1px 0;text-align:left;vertical-align:top}
 .sfnb-html td.n,.sfnb-html th.n{text-align:right}
-.sfnb-html svg{max-width:100%;height:auto}
+.sfnb-html svg{width:100%;max-width:860px;height:auto}
 .sfnb-html .sfnb-note{color:var(--jp-ui-font-color2,#666)}
 .sfnb-html .sfnb-bad{color:var(--jp-error-color1,#c62828);font-weight:600}
 .sfnb-html .sfnb-good{color:var(--jp-success-color1,#2e7d32);font-weight:600}
@@ -36,13 +39,23 @@ overflow-x:auto;margin:0;padding:6px 8px;background:rgba(128,128,128,.1);color:v
 
 
 class Panel:
-    """A panel: ipywidgets in `widget`, shown like any result; results are plain attributes."""
+    """A panel: ipywidgets in `widget`, shown like any result; results are plain attributes.
+
+    Attributes
+    ----------
+    case : Case
+        The customer's case that the panel is about.
+    """
 
     name = "panel"
 
-    def __init__(self) -> None:
+    def __init__(self, case: Case) -> None:
         self.widget = widgets.VBox(layout=widgets.Layout(width="100%"))
         self.widget.add_class("sfnb")
+        self._take(case)
+
+    def _take(self, case: Case) -> None:
+        self.case, self._tr = case, translator(case.language, case.log.time_zone)
 
     def _show(self, *children: Any) -> None:
         self.widget.children = (widgets.HTML(_STYLE, layout=widgets.Layout(display="none")), *children)
@@ -72,11 +85,6 @@ def labelled(kind: Callable[..., Any], label: str, width: str = "420px", **optio
     style = {"description_width": "110px"}
     layout = widgets.Layout(width=width, max_width="100%", margin="2px 16px 2px 0")
     return kind(description=label, style=style, layout=layout, **options)
-
-
-def picture(chart: Any) -> str:
-    """Return a chart as HTML that takes the page's text colour."""
-    return to_inline_svg(chart)
 
 
 def rows(*children: Any) -> Any:
@@ -112,6 +120,6 @@ def box(*parts: str) -> str:
     return f'<div class="sfnb-box">{"".join(parts)}</div>'
 
 
-def paragraph(text: str, *, strong: bool = False) -> str:
-    """Return a paragraph as HTML."""
-    return f"<p><b>{safe(text)}</b></p>" if strong else f"<p>{safe(text)}</p>"
+def paragraph(text: str, tag: str = "span") -> str:
+    """Return a paragraph as HTML, all of it in `tag`."""
+    return f"<p><{tag}>{safe(text)}</{tag}></p>"

@@ -14,17 +14,32 @@ import polars as pl
 import pytest
 
 from starface_nb import analysis, panels, reading, samples
-from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.cases import AnswerStore, open_case
+from starface_nb.cases import AnswerStore, Case, open_case
 from starface_nb.guide import trouble_began
 from starface_nb.panels.base import Panel
 
 HOSTILE = '<img src=x onerror=alert(1)>"\x1b[31m</p><script>'
 
 
+@pytest.fixture
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixed: Case) -> Case:
+    """The mixed log's case in memory, without answers; what is written goes to an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return again(mixed)
+
+
 @pytest.fixture(scope="module")
-def case() -> Diagnosis:
-    return analysis.diagnose(reading.read_log(samples.recorded("mixed")))
+def mixed() -> Case:
+    found = open_case(samples.recorded("mixed"), root=None)
+    assert found.diagnosis.intervals.height > 100
+    return found
+
+
+def again(case: Case, answers: Path | None = None, **frames: Any) -> Case:
+    """The same case with answers of its own, and with other frames in its diagnosis."""
+    other = replace(case, answers=AnswerStore(answers))
+    vars(other)["diagnosis"] = replace(case.diagnosis, **frames)
+    return other
 
 
 @pytest.fixture
@@ -61,8 +76,8 @@ def labelled(panel: Panel, label: str) -> Any:
     return next(w for w in every(panel) if getattr(w, "description", "") == label)
 
 
-def test_panels_show_a_fixed_text_and_a_widget(case: Diagnosis) -> None:
-    for panel in (panels.Explorer(case), panels.ChecklistPanel(case, AnswerStore())):
+def test_panels_show_a_fixed_text_and_a_widget(case: Case) -> None:
+    for panel in (panels.Explorer(case), panels.ChecklistPanel(case)):
         bundle = panel._repr_mimebundle_()
         assert bundle["text/plain"] == repr(panel)
         assert "0x" not in repr(panel)
@@ -73,11 +88,11 @@ def test_panels_show_a_fixed_text_and_a_widget(case: Diagnosis) -> None:
         assert len(unnamed) <= 1, unnamed  # the list of steps, whose lines name themselves
 
 
-def test_explorer_narrows_everything_together(case: Diagnosis) -> None:
+def test_explorer_narrows_everything_together(case: Case) -> None:
     explorer = panels.Explorer(case)
-    assert explorer.selection.height == case.intervals.height
+    assert explorer.selection.height == case.diagnosis.intervals.height
     labelled(explorer, "Site").value = "203.0.113.23"
-    mine = case.intervals.filter(pl.col("peer").str.starts_with("23"))
+    mine = case.diagnosis.intervals.filter(pl.col("peer").str.starts_with("23"))
     assert explorer.selection.height == mine.height
     assert "at 203.0.113.23" in words(explorer)
     labelled(explorer, "Cause").value = "nat_expiry"
@@ -91,11 +106,11 @@ def test_explorer_narrows_everything_together(case: Diagnosis) -> None:
     assert (explorer.selection["start"] <= last).all()
     assert (explorer.selection["end"] >= first).all()
     assert len(labelled(explorer, "Intervals").options) == explorer.selection.height
-    assert explorer.selection.columns == case.intervals.columns
+    assert explorer.selection.columns == case.diagnosis.intervals.columns
 
 
-def test_every_picture_of_the_explorer_draws(case: Diagnosis) -> None:
-    explorer = panels.Explorer(case, language="de")
+def test_every_picture_of_the_explorer_draws(case: Case) -> None:
+    explorer = panels.Explorer(replace(case, language="de"))
     kinds = labelled(explorer, "Bild")
     seen = set()
     for kind in kinds.options:
@@ -107,7 +122,7 @@ def test_every_picture_of_the_explorer_draws(case: Diagnosis) -> None:
     assert len(seen) == len(kinds.options)
 
 
-def test_an_interval_leads_to_its_lines(case: Diagnosis) -> None:
+def test_an_interval_leads_to_its_lines(case: Case) -> None:
     explorer = panels.Explorer(case)
     assert explorer.chosen is None
     labelled(explorer, "Intervals").index = 7
@@ -120,22 +135,22 @@ def test_an_interval_leads_to_its_lines(case: Diagnosis) -> None:
     assert "UNREACHABLE" in marked[0]
 
 
-def test_a_log_that_was_moved_is_named_in_the_panel(case: Diagnosis) -> None:
-    gone = case.intervals.with_columns(file=pl.lit("/nowhere/full"))
-    explorer = panels.Explorer(replace(case, intervals=gone))
+def test_a_log_that_was_moved_is_named_in_the_panel(case: Case) -> None:
+    gone = case.diagnosis.intervals.with_columns(file=pl.lit("/nowhere/full"))
+    explorer = panels.Explorer(again(case, intervals=gone))
     labelled(explorer, "Intervals").index = 0
     assert 'role="alert"' in words(explorer)
 
 
-def test_hostile_names_stay_text(case: Diagnosis) -> None:
+def test_hostile_names_stay_text(case: Case) -> None:
     swap = pl.col("peer").replace("21104.snomd345", HOSTILE)
-    frames = {name: getattr(case, name).with_columns(swap) for name in ("intervals", "phones", "cycles")}
-    bad = replace(case, log=replace(case.log, events=case.log.events.with_columns(swap)), **frames)
+    frames = {name: getattr(case.diagnosis, name).with_columns(swap) for name in ("intervals", "phones", "cycles")}
+    bad = again(case, log=replace(case.log, events=case.log.events.with_columns(swap)), **frames)
     explorer = panels.Explorer(bad)
     labelled(explorer, "Phones").value = (HOSTILE,)
     labelled(explorer, "Intervals").index = 0
-    checklist = panels.ChecklistPanel(bad, AnswerStore())
-    report = panels.ReportPanel(bad, AnswerStore())
+    checklist = panels.ChecklistPanel(bad)
+    report = panels.ReportPanel(bad)
     for panel in (explorer, checklist, report):
         tags = Tags()
         tags.feed(words(panel))
@@ -144,22 +159,23 @@ def test_hostile_names_stay_text(case: Diagnosis) -> None:
     assert "\x1b" not in str(labelled(explorer, "Phones").options[0][0])
 
 
-def test_the_chooser_begins_with_the_bundled_sample(tmp_path: Path) -> None:
-    chooser = panels.LogChooser(tmp_path / "inbox", cases=None)
-    assert chooser.paths == (str(samples.path()),)
-    assert (chooser.time_zone, chooser.keepalive_s, chooser.language) == ("Europe/Berlin", 3600.0, "en")
-    assert chooser.log is chooser.case.log
+def test_the_chooser_begins_with_the_case(case: Case) -> None:
+    chooser = panels.LogChooser(open_case(root=None))
+    assert chooser.case.paths == (str(samples.path()),)
+    settings = [labelled(chooser, label).value for label in ("Time zone", "Keepalive (min)", "Language")]
+    assert settings == ["Europe/Berlin", 60, "en"]
     assert "sites the router" in words(chooser)
 
 
-def test_choosing_another_log_and_keepalive_changes_what_follows(logs: Path, tmp_path: Path) -> None:
-    chooser = panels.LogChooser(logs, cases=tmp_path / "cases")
+def test_choosing_another_log_and_keepalive_changes_what_follows(case: Case, logs: Path) -> None:
+    chooser = panels.LogChooser(case)
     explorer = panels.Explorer(chooser)
     before = words(explorer)
-    labelled(chooser, "Log").value = str(logs / "clean.log")
+    labelled(chooser, "Look again").click()
+    labelled(chooser, "Log").value = dict(labelled(chooser, "Log").options)["clean.log"]
     labelled(chooser, "Read this log").click()
-    assert chooser.paths == (str(logs / "clean.log"),)
-    assert chooser.case.phones.height == explorer.case.phones.height == 12
+    assert [Path(path).name for path in chooser.case.paths] == ["clean.log"]
+    assert chooser.case.diagnosis.phones.height == explorer.case.diagnosis.phones.height == 12
     other = words(explorer)
     assert other != before
     labelled(chooser, "Keepalive (min)").value = 25
@@ -167,32 +183,31 @@ def test_choosing_another_log_and_keepalive_changes_what_follows(logs: Path, tmp
     assert explorer.case is chooser.case
     assert words(explorer) != other
     labelled(chooser, "Language").value = "fr"
-    assert explorer.language == chooser.language == "fr"
+    assert explorer.case.language == chooser.case.language == "fr"
     assert labelled(chooser, "Langue").value == "fr"
 
 
 def test_the_chooser_reads_in_another_zone_and_keeps_what_is_open_on_errors(logs: Path, tmp_path: Path) -> None:
-    chooser = panels.LogChooser(logs, open_case(logs / "clean.log", root=tmp_path / "cases"), cases=tmp_path / "cases")
-    berlin = chooser.log.first
+    chooser = panels.LogChooser(open_case(logs / "clean.log", root=tmp_path / "cases"))
+    berlin = chooser.case.log.first
     assert berlin is not None
     labelled(chooser, "Time zone").value = "America/New_York"
-    assert chooser.log.first == berlin + timedelta(hours=6)
-    assert chooser.customer.name == "clean"
+    assert chooser.case.log.first == berlin + timedelta(hours=6)
+    assert chooser.case.name == "clean"
     labelled(chooser, "or its path").value = str(tmp_path / "missing.log")
     labelled(chooser, "Read this log").click()
     assert 'role="alert"' in words(chooser)
-    assert chooser.paths == (str(logs / "clean.log"),)
+    assert chooser.case.paths == (str(logs / "clean.log"),)
 
 
-def test_a_customer_is_reopened_from_the_list(logs: Path, tmp_path: Path) -> None:
-    first = panels.LogChooser(logs, open_case(logs / "clean.log", root=tmp_path / "cases"), cases=tmp_path / "cases")
+def test_a_customer_is_reopened_from_the_list(case: Case, logs: Path, tmp_path: Path) -> None:
+    first = open_case(logs / "clean.log", root=tmp_path / "cases")
     first.answers.set("status", "changing")
-    again = panels.LogChooser(logs, cases=tmp_path / "cases")
-    choices = dict(labelled(again, "Log").options)
-    labelled(again, "Log").value = choices["customer clean"]
-    labelled(again, "Read this log").click()
-    assert again.paths == (str(logs / "clean.log"),)
-    assert (again.answers.get("status") or {})["answer"] == "changing"
+    chooser = panels.LogChooser(case)
+    labelled(chooser, "Log").value = dict(labelled(chooser, "Log").options)["customer clean"]
+    labelled(chooser, "Read this log").click()
+    assert chooser.case.paths == (str(logs / "clean.log"),)
+    assert (chooser.case.answers.get("status") or {})["answer"] == "changing"
 
 
 def step(panel: panels.ChecklistPanel, step_id: str) -> None:
@@ -200,9 +215,8 @@ def step(panel: panels.ChecklistPanel, step_id: str) -> None:
     panel._list.index = steps.index(step_id)
 
 
-def test_answers_are_kept_counted_and_lead_to_the_conclusion(case: Diagnosis, tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path / "answers.json")
-    panel = panels.ChecklistPanel(case, store)
+def test_answers_are_kept_counted_and_lead_to_the_conclusion(case: Case, tmp_path: Path) -> None:
+    panel = panels.ChecklistPanel(again(case, tmp_path / "answers.json"))
     before = panel.answered
     assert f"{before} of 8 answered" in words(panel)
     step(panel, "status")
@@ -212,16 +226,16 @@ def test_answers_are_kept_counted_and_lead_to_the_conclusion(case: Diagnosis, tm
     assert "Saved." in words(panel)
     kept = AnswerStore(tmp_path / "answers.json").get("status") or {}
     assert (kept["answer"], kept["note"]) == ("changing", "seen at noon")
-    again = panels.ChecklistPanel(case, AnswerStore(tmp_path / "answers.json"))
-    step(again, "status")
-    assert labelled(again, "Answer").value == "changing"
-    assert labelled(again, "Note").value == "seen at noon"
-    assert again.conclusion == panel.conclusion
+    later = panels.ChecklistPanel(again(case, tmp_path / "answers.json"))
+    step(later, "status")
+    assert labelled(later, "Answer").value == "changing"
+    assert labelled(later, "Note").value == "seen at noon"
+    assert later.conclusion == panel.conclusion
 
 
-def test_an_answer_given_elsewhere_is_not_overwritten_unseen(case: Diagnosis, tmp_path: Path) -> None:
-    mine, theirs = (AnswerStore(tmp_path / "answers.json") for _ in range(2))
-    panel = panels.ChecklistPanel(case, mine)
+def test_an_answer_given_elsewhere_is_not_overwritten_unseen(case: Case, tmp_path: Path) -> None:
+    panel = panels.ChecklistPanel(again(case, tmp_path / "answers.json"))
+    theirs = AnswerStore(tmp_path / "answers.json")
     step(panel, "status")
     theirs.set("status", "registered", who="night shift")
     labelled(panel, "Answer").value = "changing"
@@ -231,9 +245,9 @@ def test_an_answer_given_elsewhere_is_not_overwritten_unseen(case: Diagnosis, tm
     assert labelled(panel, "Answer").value == "registered"
 
 
-def test_ports_router_and_day_of_change(case: Diagnosis) -> None:
-    store = AnswerStore()
-    panel = panels.ChecklistPanel(case, store)
+def test_ports_router_and_day_of_change(case: Case) -> None:
+    store = case.answers
+    panel = panels.ChecklistPanel(case)
     step(panel, "ports")
     ticks = [w for w in every(panel) if isinstance(w, widgets.Dropdown)]
     assert len(ticks) > 10
@@ -246,7 +260,7 @@ def test_ports_router_and_day_of_change(case: Diagnosis) -> None:
     assert "Source:" in words(panel)
     assert (store.get("nat") or {})["answer"]["router"] == router.value
     step(panel, "changes")
-    began = trouble_began(case)
+    began = trouble_began(case.diagnosis)
     assert began is not None
     labelled(panel, "Day of change").value = date(2026, 3, 2)
     assert "2 days after the change" in words(panel)
@@ -254,14 +268,39 @@ def test_ports_router_and_day_of_change(case: Diagnosis) -> None:
     assert "1 day before the change" in words(panel)
 
 
-def test_the_report_is_previewed_in_a_frame_of_its_own_and_written(case: Diagnosis, tmp_path: Path) -> None:
-    panel = panels.ReportPanel(case, AnswerStore(), folder=tmp_path / "out")
+def test_the_report_is_previewed_in_a_frame_of_its_own_and_written(case: Case, tmp_path: Path) -> None:
+    panel = panels.ReportPanel(replace(case, folder=tmp_path))
     assert 'sandbox=""' in words(panel)
     labelled(panel, "Language").value = "de"
     labelled(panel, "mask the phones' names").value = True
     assert "21104.snomd345" not in panel.page
     labelled(panel, "Write HTML").click()
-    assert panel.written == tmp_path / "out" / "report-de.html"
+    assert panel.written == tmp_path / "report-de.html"
     assert panel.written.read_text(encoding="utf-8") == panel.page
     labelled(panel, "Write PDF").click()
     assert panel.written.read_bytes().startswith(b"%PDF-")
+
+
+def test_an_anonymous_copy_has_the_same_verdict_and_nobody_in_it(logs: Path, tmp_path: Path) -> None:
+    case = open_case(logs / "clean.log", root=tmp_path / "cases")
+    panel = panels.AnonymousCopy(case)
+    assert case.folder is not None
+    assert not (case.folder / "anonymous.zip").exists()
+    labelled(panel, "Write an anonymous copy").click()
+    copy = analysis.diagnose(reading.read_log(case.folder / "anonymous.zip"))
+    columns = ["verdict", "low_s", "high_s"]
+    assert copy.sites.select(columns).rows() == case.diagnosis.sites.select(columns).rows()
+    assert not set(copy.phones["peer"]) & set(case.diagnosis.phones["peer"])
+    assert "anonymous.zip" in words(panel)
+
+
+def test_what_cannot_be_written_is_said(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    elsewhere = replace(case, folder=tmp_path / "file")
+    vars(elsewhere)["diagnosis"] = case.diagnosis
+    copy, report = panels.AnonymousCopy(elsewhere), panels.ReportPanel(elsewhere)
+    labelled(copy, "Write an anonymous copy").click()
+    labelled(report, "Write HTML").click()
+    assert copy.written is report.written is None
+    assert 'role="alert"' in words(copy)
+    assert 'role="alert"' in words(report)
