@@ -121,5 +121,5 @@ def nat_losses(window: Window, peers: list[str]) -> pl.DataFrame:
 def side_of(window: Window, exposure: Exposure, found: Bracket) -> Side:
     """Return one side of the comparison."""
     hours = (window.end - window.start).total_seconds() / 3600.0
-    periods = sum(phone.periods for phone in exposure.values())
-    return Side(nat_losses(window, list(exposure)).height, periods, hours, *found)
+    losses = nat_losses(window, list(exposure)).height
+    return Side(losses, max(losses, sum(phone.periods for phone in exposure.values())), hours, *found)

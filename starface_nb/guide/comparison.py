@@ -38,7 +38,7 @@ def _verdict(found: Comparison | SiteComparison, tr: Translator) -> str:
 
 def _site(site: SiteComparison, tr: Translator) -> list[str]:
     lines = [word("compared_because", site.reason, tr)]
-    if site.changed_at is not None:
+    if site.changed_at is not None and site.verdict != "unchanged":
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))
     lines.append(tr("After: {side}", side=_side(site.after, tr)))

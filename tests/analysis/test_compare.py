@@ -84,6 +84,21 @@ def test_two_hours_are_too_little_and_it_says_how_much_is_missing() -> None:
     assert enough.verdict == "fixed"
 
 
+def test_two_recorded_hours_after_the_fix_are_too_little(tmp_path: Path) -> None:
+    lines = FIXED.read_text().splitlines(keepends=True)
+    sides = {}
+    for name, first, last in (("before", "00:00", "11:45:21"), ("two_hours", "11:45:21", "13:45:21")):
+        path = tmp_path / name
+        path.write_text("".join(line for line in lines if first <= line[12:20] < last))
+        sides[name] = sf.diagnose(sf.read_log(path))
+    found = compare(sides["before"], sides["two_hours"])
+    assert found.verdict == "cannot_tell"
+    assert found.hours_needed == 1.0
+    text = " ".join(comparison_text(found, translator("en")))
+    assert "Another 1 h of log without a loss would prove it." in text
+    assert "So far the probability of a cure is" in text
+
+
 def test_one_phone_needs_more_log_than_eight() -> None:
     one = compare(case(1200.0, 10.0, count=1), case(3700.0, 2.0, 2.0, count=1)).hours_needed
     eight = compare(case(1200.0, 10.0), case(3700.0, 2.0, 2.0)).hours_needed
