@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starface_nb.guide import data
 from starface_nb.guide.causes import cause_name
@@ -25,31 +25,29 @@ def finding_text(finding: Finding, tr: Translator) -> str:
     entry = data.toml("findings.toml")["finding"].get(finding.id)
     if entry is None:
         return finding.id
-    values = {name: _word(name, value, tr) for name, value in finding.values.items()}
-    if "low_s" in finding.values:
-        values["bracket"] = _bracket(finding.values, tr)
+    given: Mapping[str, Any] = finding.values
+    values = {name: _said(name, value, tr) for name, value in given.items()}
+    if "low_s" in given:
+        values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
     return tr(entry["text"], **values)
 
 
-def _bracket(values: Mapping[str, object], tr: Translator) -> str:
-    low, high = values.get("low_s"), values.get("high_s")
-    return bracket_text(
-        float(low) if isinstance(low, int | float) else None, float(high) if isinstance(high, int | float) else None, tr
-    )
-
-
-def _word(name: str, value: object, tr: Translator) -> str:
-    if isinstance(value, datetime):
-        return tr.time(value, "short")
-    if isinstance(value, Mapping):
-        if "low_s" in value:
-            return _bracket(value, tr)
-        return ", ".join(f"{cause_name(str(k), tr)} ({tr.number(float(v))})" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return names([str(v) for v in value], tr)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number(name, value, tr)
-    return site_name(str(value), tr) if name == "site" else "" if value is None else str(value)
+def _said(name: str, value: Any, tr: Translator) -> str:
+    """Return one value in words."""
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return tr.time(value, "short")
+        case {"low_s": low, "high_s": high}:
+            return bracket_text(low, high, tr)
+        case dict():
+            return ", ".join(f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in value.items())
+        case list() | tuple():
+            return names([str(one) for one in value], tr)
+        case int() | float():
+            return _number(name, value, tr)
+    return site_name(str(value), tr) if name == "site" else str(value)
 
 
 def _number(name: str, value: float, tr: Translator) -> str:

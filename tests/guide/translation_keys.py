@@ -14,7 +14,7 @@ import starface_nb
 from starface_nb.guide import data
 
 PACKAGE = Path(starface_nb.__file__).parent
-_CSV_TEXTS = {"routers.csv": ("remark", "confidence"), "ports.csv": ("purpose", "scope", "direction")}
+_CSV_TEXTS = {"routers.csv": ("remark",), "ports.csv": ("purpose", "scope", "direction")}
 
 
 @dataclass(frozen=True)
