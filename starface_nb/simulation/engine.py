@@ -48,52 +48,38 @@ class Engine:
                 boot = self.chance.uniform(0.5, 3.0) if kind == "phone_offline" else self.chance.uniform(0.0, 1.0)
                 self._at(end + boot, self._boot, phone)
         for fault in faults:
-            action = getattr(self, f"_on_{fault.kind}", None)
-            if action:
-                action(fault)
+            self._plan_fault(fault, next((site for site in self.sites if site.spec.name == fault.site), None))
         if not self.down.at(self.now):
             self._at(self.now, self._pbx_start)
+
+    def _plan_fault(self, fault: Fault, site: SiteState | None) -> None:
+        match fault.kind:
+            case "wan_outage" if fault.values.get("new_ip"):
+                self._at(fault.end, self._new_ip, site, fault)
+            case "router_restart" | "power_cut":
+                self._at(fault.start, self._lose_table, site, fault)
+            case "router_change":
+                if not fault.values.get("keep"):
+                    self._at(fault.start, self._lose_table, site, fault)
+                self._at(fault.end, self._change_router, site, fault)
+            case "pbx_restart":
+                self._at(fault.start, self._pbx_stop, fault)
+                self._at(fault.end, self._pbx_start)
+            case "reload":
+                self._at(fault.start, self._reload)
+            case "blacklisted" if site:
+                peer = fault.phone or f"{site.spec.phones[0].peer.split('.')[0]}9.snomd345"
+                port = int(self.chance.uniform(1025, 65000))
+                for i in range(int(self.chance.uniform(5, 12)), 0, -1):
+                    self._at(fault.start - i * self.chance.uniform(3, 8), self._refuse, peer, site, port)
+            case "unregister":
+                phone = next(p for p in self.phones if p.spec.peer == fault.phone)
+                self._at(fault.start, self._unregister, phone)
+                self._at(fault.end, self._boot, phone)
 
     def _at(self, t: float, action: Callable[..., None], *arguments: object) -> None:
         self._count += 1
         heappush(self._queue, (t, self._count, action, arguments))
-
-    def _site(self, fault: Fault) -> SiteState:
-        return next(site for site in self.sites if site.spec.name == fault.site)
-
-    def _on_wan_outage(self, fault: Fault) -> None:
-        if fault.values.get("new_ip"):
-            self._at(fault.end, self._new_ip, self._site(fault), fault)
-
-    def _on_router_restart(self, fault: Fault) -> None:
-        self._at(fault.start, self._lose_table, self._site(fault), fault)
-
-    _on_power_cut = _on_router_restart
-
-    def _on_router_change(self, fault: Fault) -> None:
-        site = self._site(fault)
-        if not fault.values.get("keep"):
-            self._at(fault.start, self._lose_table, site, fault)
-        self._at(fault.end, self._change_router, site, fault)
-
-    def _on_pbx_restart(self, fault: Fault) -> None:
-        self._at(fault.start, self._pbx_stop, fault)
-        self._at(fault.end, self._pbx_start)
-
-    def _on_reload(self, fault: Fault) -> None:
-        self._at(fault.start, self._reload)
-
-    def _on_blacklisted(self, fault: Fault) -> None:
-        site = self._site(fault)
-        peer = fault.phone or f"{site.spec.phones[0].peer.split('.')[0]}9.snomd345"
-        port = int(self.chance.uniform(1025, 65000))
-        for i in range(int(self.chance.uniform(5, 12)), 0, -1):
-            self._at(fault.start - i * self.chance.uniform(3, 8), self._refuse, peer, site, port)
-
-    def _on_unregister(self, fault: Fault) -> None:
-        phone = next(p for p in self.phones if p.spec.peer == fault.phone)
-        self._at(fault.start, self._unregister, phone)
-        self._at(fault.end, self._boot, phone)
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -108,7 +94,6 @@ class Engine:
             self.journal.survive(phone.mapping)
             if phone.lagged_since is not None:
                 self.journal.unlag(phone, self.end)
-        self.journal.rows.sort()
         return self
 
     # -- the PBX --------------------------------------------------------------------------------------------------
@@ -119,11 +104,10 @@ class Engine:
             phone.next_probe = phone.pending = None
             phone.last_ms, phone.agent_known = 0.0, False
         if not fault.values.get("crash"):
-            self.journal.row(self.now, "shutdown", "")
-            self.journal.row(self.now, "cleanups", "")
+            self.journal.row(self.now, "shutdown")
 
     def _pbx_start(self) -> None:
-        self.journal.row(self.now, "start", "")
+        self.journal.row(self.now, "start")
         stored = [p for p in self.phones if p.contact and p.expires > self.now]
         for i, phone in enumerate([*stored, *self.trunks]):
             gap = 0.1 * i if self.sip else self.chance.uniform(0, self.prober.rhythm.interval)
@@ -136,7 +120,7 @@ class Engine:
         """Probe every peer anew: from here on the probes are in step with the reload, not with the REGISTER."""
         if self.down.at(self.now) or not self.sip:
             return
-        self.journal.row(self.now, "reload", "")
+        self.journal.row(self.now, "reload")
         for i, phone in enumerate([*self.phones, *self.trunks]):
             self.prober.advance(phone, self.now)
             if phone.next_probe is not None:
@@ -144,7 +128,7 @@ class Engine:
 
     def _refuse(self, peer: str, site: SiteState, port: int) -> None:
         if site.open(self.now) and not self.down.at(self.now):
-            self.journal.row(self.now, "failed", peer, site.ip, port)
+            self.journal.row(self.now, "failed", peer=peer, ip=site.ip, port=port)
 
     # -- the router -----------------------------------------------------------------------------------------------
 
@@ -191,7 +175,7 @@ class Engine:
         phone.token += 1
         phone.contact = phone.next_probe = phone.pending = None
         phone.last_ms = 0.0
-        self.journal.row(self.now, "unregistered", phone.spec.peer)
+        self.journal.of(phone, self.now, "unregistered")
         self.journal.recover(phone, self.now, "unregistered")
 
     def _register(self, phone: PhoneState, token: int) -> None:
@@ -223,21 +207,18 @@ class Engine:
         self._at(self.now + wait, self._register, phone, phone.token)
 
     def _accept(self, phone: PhoneState, mapping: Mapping) -> None:
-        t, contact = self.now, (mapping.ip, mapping.port)
-        moved = contact != phone.contact
+        t, before = self.now, phone.contact
+        phone.contact, phone.where = (mapping.ip, mapping.port), mapping
+        moved = phone.contact != before
         if moved:
-            self.journal.row(t, "registered", phone.spec.peer, contact, phone.contact)
+            self.journal.of(phone, t, "registered")
+            if before and not self.sip:
+                self.journal.of(phone, t, "replaced", before)
         if not phone.agent_known and self.sip:
-            self.journal.row(t, "useragent", phone.spec.peer, phone.spec.user_agent)
+            self.journal.of(phone, t, "useragent", agent=phone.spec.user_agent)
         phone.agent_known = True
-        phone.contact, phone.where = contact, mapping
         phone.expires = t + phone.spec.expires_s + 10.0
         if self.sip or moved or phone.next_probe is None:
             phone.next_probe, phone.pending = t + 0.005, None
             if not self.sip and moved:
                 phone.last_ms = 0.0 if phone.episode is None else -1.0
-
-
-def build(scenario: Scenario, seed: int) -> Engine:
-    """Return the engine of a scenario after its run."""
-    return Engine(scenario, seed).run()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from starface_nb.simulation.spec import Fault
-from starface_nb.simulation.world import Episode, Mapping, PhoneState, SiteState, Timeline
+from typing import Any
 
-Row = tuple[float, int, str, str, object, object]
-"""Second, order, kind, peer, and two values that the kind needs."""
+from starface_nb.simulation.spec import Fault
+from starface_nb.simulation.world import Contact, Episode, Mapping, PhoneState, SiteState, Timeline
+
+Row = tuple[float, int, str, dict[str, Any]]
+"""Second, order, kind (a key of `messages.toml`) and the values in its lines."""
 
 
 class Journal:
@@ -19,14 +21,20 @@ class Journal:
         self.cycles: list[tuple[SiteState, float, float, float | None]] = []
         self._pbx_down, self._interval = pbx_down, interval_s
 
-    def row(self, t: float, kind: str, peer: str, a: object = None, b: object = None) -> None:
+    def row(self, t: float, kind: str, **values: Any) -> None:
         """Note something that leaves a line."""
         if t >= 0.0:
-            self.rows.append((t, len(self.rows), kind, peer, a, b))
+            self.rows.append((t, len(self.rows), kind, values))
+
+    def of(self, phone: PhoneState, t: float, kind: str, contact: Contact | None = None, **values: Any) -> None:
+        """Note something of a phone, at its stored contact if no other is given, that leaves a line."""
+        peer, (ip, port) = phone.spec.peer, contact or phone.contact or ("", 0)
+        uri = f"sip:{peer}@{ip}:{port};x-ast-orig-host=192.168.1.20:5060"
+        self.row(t, kind, peer=peer, ip=ip, port=port, uri=uri, **values)
 
     def lose(self, phone: PhoneState, t: float, sent: float) -> None:
         """Note an UNREACHABLE line at `t` for the probe that was `sent`."""
-        self.row(t, "unreachable", phone.spec.peer, max(0.0, phone.last_ms), phone.contact)
+        self.of(phone, t, "unreachable", last=max(0.0, phone.last_ms))
         self.unlag(phone, t)
         episode = phone.episode
         if episode is not None:

@@ -12,7 +12,7 @@ from math import floor
 import numpy as np
 
 from starface_nb.simulation.journal import Journal
-from starface_nb.simulation.world import Mapping, PhoneState, SiteState
+from starface_nb.simulation.world import Mapping, PhoneState, SiteState, next_after
 
 LIMIT_MS = 2000.0
 
@@ -80,7 +80,7 @@ class Prober:
                 if not self.rhythm.drift:
                     if phone.last_ms > 0:
                         self.journal.lose(phone, t, t)
-                    self.journal.row(t, "expired", phone.spec.peer, phone.contact)
+                    self.journal.of(phone, t, "expired")
                 phone.contact = phone.next_probe = None
                 phone.last_ms = 0.0
                 return
@@ -98,7 +98,9 @@ class Prober:
     def _leap(self, phone: PhoneState, t: float, until: float) -> bool:
         """Do as many probes at once as are bound to end like the last one."""
         site, rhythm = phone.site, self.rhythm
-        edge = until if site is None else min(until, site.edges.after(t), phone.edges.after(t), phone.expires)
+        edge = (
+            until if site is None else min(until, next_after(site.edges, t), next_after(phone.edges, t), phone.expires)
+        )
         if phone.last_ms == -1.0 and site is not None and not phone.answers(t):
             step = rhythm.wait + rhythm.retry
             n = floor((edge - rhythm.wait - t) / step)
@@ -120,7 +122,7 @@ class Prober:
                 return False
             stop = edge if any_packet and mapping.timeout > step + 5.0 else min(edge, mapping.dies)
             if mapping.owner is not phone:
-                stop = min(stop, mapping.owner.edges.after(t))
+                stop = min(stop, next_after(mapping.owner.edges, t))
             n = min(floor((stop - 5.0 - t) / step), phone.calm)
             if n < 1:
                 return False
@@ -194,7 +196,7 @@ class Prober:
         was, now = 0 < before <= LIMIT_MS, rtt <= LIMIT_MS or not self.rhythm.drift
         if before != 0.0 and was == now:
             return
-        self.journal.row(t, "reachable" if now else "lagged", phone.spec.peer, rtt, phone.contact)
+        self.journal.of(phone, t, "reachable" if now else "lagged", rtt=rtt)
         self.journal.recover(phone, t, "reachable" if now else "lagged")
         if now:
             self.journal.unlag(phone, t)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from starface_nb.files import write
-from starface_nb.reading.log import Log, LogFile
-from starface_nb.reading.schemas import UNPARSED
-from starface_nb.simulation.engine import Engine, build
-from starface_nb.simulation.journal import Row
-from starface_nb.simulation.logtext import events_frame, text_lines, with_noise
+from starface_nb.reading import read_log
+from starface_nb.reading.log import Log
+from starface_nb.simulation.engine import Engine
+from starface_nb.simulation.logtext import text_lines
 from starface_nb.simulation.spec import Router, Scenario
 from starface_nb.simulation.world import SiteState
 
@@ -32,8 +35,8 @@ class Simulated:
     ----------
     scenario, seed
         What was simulated; the same pair gives the same log.
-    rows : list
-        What the PBX did, in time.
+    lines : list of str
+        Physical lines without line ends.
     truth : dict
         In the structure of the recorded logs' `truth.json`, with the product's names for causes; besides,
         `sites[].eras` holds each timeout with its oracle bracket: the intersection of the true cycles' brackets.
@@ -42,16 +45,8 @@ class Simulated:
 
     scenario: Scenario
     seed: int
-    rows: list[Row]
+    lines: list[str]
     truth: dict[str, Any]
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Physical lines without line ends."""
-        found = text_lines(self.rows, self.scenario)
-        if self.scenario.style.cut_last and found:
-            found[-1] = found[-1][: max(10, len(found[-1]) // 2)]
-        return found
 
     @property
     def log_text(self) -> str:
@@ -59,18 +54,17 @@ class Simulated:
         return "\n".join(self.lines) + ("" if self.scenario.style.cut_last else "\n")
 
     @cached_property
-    def events(self) -> pl.DataFrame:
-        """The events, without a detour over text; see `reading.schemas.EVENTS`. Byte offsets are 0."""
-        return events_frame(self.rows[:-1] if self.scenario.style.cut_last else self.rows, self.scenario)
-
-    @cached_property
     def log(self) -> Log:
-        """What reading the log would give."""
-        scenario, seconds = self.scenario, [row[0] for row in self.rows]
-        first, last = (scenario.at(seconds[0]), scenario.at(seconds[-1])) if seconds else (None, None)
-        name = f"{scenario.family or 'simulated'}-{self.seed}"
-        file = LogFile("pbx.log", 0, len(self.rows), name, "simulated")
-        return Log(self.events, UNPARSED.empty(), (file,), scenario.time_zone, first, last)
+        """The log, read."""
+        with TemporaryDirectory() as folder:
+            self._write_log(Path(folder))
+            log = read_log(folder, time_zone=self.scenario.time_zone, progress=False)
+        names = {file.name: f"{self.truth['run']}/{Path(file.name).name}" for file in log.files}
+        return replace(
+            log,
+            events=log.events.with_columns(pl.col("file").replace(names)),
+            files=tuple(replace(file, name=names[file.name]) for file in log.files),
+        )
 
     def write(self, folder: str | Path) -> Path:
         """Write `pbx.log`, its older parts as `pbx.log.1` and so on, and `truth.json`; return the log.
@@ -79,21 +73,23 @@ class Simulated:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        cuts = [i for i, row in enumerate(self.lines) if "Asterisk Queue Logger restarted" in row]
-        parts, start = [], 0
-        for cut in cuts:
-            parts.append(self.lines[start : cut - 1])
-            start = cut - 1
-        parts.append(self.lines[start:])
-        for age, part in enumerate(reversed(parts)):
-            name = f"pbx.log.{age}" if age else "pbx.log"
-            end = "" if not age and self.scenario.style.cut_last else "\n"
-            write(folder / name, ("\n".join(part) + end).encode())
-        if self.scenario.style.date_format not in ("iso", "iso_ms", "short"):
-            conf = f"[general]\ndateformat = {self.scenario.style.date_format}\n"
-            write(folder / "logger.conf", conf.encode())
+        self._write_log(folder)
         write(folder / "truth.json", json.dumps(self.truth, indent=1, ensure_ascii=False).encode() + b"\n")
         return folder / "pbx.log"
+
+    def _write_log(self, folder: Path) -> None:
+        # A rotation's mark, which is the second line of a new file, begins a part.
+        marks = [i - 1 for i, line in enumerate(self.lines) if "Asterisk Queue Logger restarted" in line]
+        parts = [self.lines[i:j] for i, j in pairwise([0, *marks, len(self.lines)])]
+        finished = self.scenario.at(self.scenario.seconds).timestamp()
+        for age, part in enumerate(reversed(parts)):
+            end = "" if not age and self.scenario.style.cut_last else "\n"
+            path = folder / (f"pbx.log.{age}" if age else "pbx.log")
+            write(path, ("\n".join(part) + end).encode())
+            os.utime(path, (finished, finished))  # lines without a year are dated by the file's time
+        date_format = self.scenario.style.date_format
+        if date_format not in ("iso", "iso_ms", "short"):
+            write(folder / "logger.conf", f"[general]\ndateformat = {date_format}\n".encode())
 
 
 def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
@@ -109,8 +105,8 @@ def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
     -------
     Simulated
     """
-    engine = build(scenario, seed)
-    return Simulated(scenario, seed, with_noise(engine.journal.rows, scenario, seed), _truth(engine, seed))
+    engine = Engine(scenario, seed).run()
+    return Simulated(scenario, seed, text_lines(engine.journal.rows, scenario, seed), _truth(engine, seed))
 
 
 def _truth(engine: Engine, seed: int) -> dict[str, Any]:
@@ -132,9 +128,6 @@ def _truth(engine: Engine, seed: int) -> dict[str, Any]:
         }
         for e in episodes
     ]  # fmt: skip
-    counts = dict.fromkeys(sorted(e.cause for e in episodes), 0)
-    for episode in episodes:
-        counts[episode.cause] += 1
     return {
         "run": f"{scenario.family or 'simulated'}-{seed}", "family": scenario.family, "seed": seed,
         "time_zone": scenario.time_zone, "log_start": local(0.0), "log_end": local(scenario.seconds),
@@ -150,7 +143,7 @@ def _truth(engine: Engine, seed: int) -> dict[str, Any]:
         "lagged_intervals": [
             {"peer": peer, "start": local(start), "end": local(end)} for peer, start, end in sorted(engine.journal.lags)
         ],
-        "intervals_by_cause": counts,
+        "intervals_by_cause": Counter(sorted(e.cause for e in episodes)),
     }  # fmt: skip
 
 

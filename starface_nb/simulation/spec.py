@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 USER_AGENTS = {
     "snom720": "snom720/8.9.3.80",
@@ -14,8 +14,6 @@ USER_AGENTS = {
     "yealinkt54w": "Yealink SIP-T54W 96.86.0.75",
     "gigasetn510": "Gigaset N510 IP PRO/42.258.00.000.000",
 }
-Renewal = Literal["register_only", "any_packet"]
-Ports = Literal["new", "preserve", "kernel"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ class Router:
 
     timeout_s: float = 900.0
     unreplied_s: float | None = None
-    renewal: Renewal = "register_only"
-    ports: Ports = "new"
+    renewal: str = "register_only"
+    ports: str = "new"
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,6 @@ class Style:
     noise: float = 0.0
     rotations: tuple[float, ...] = ()
     cut_last: bool = False
-    old_verbose: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from starface_nb.simulation.spec import Fault, Phone, Router, Site
 
 COMMON_PORT = 5060
-
+Contact = tuple[str, int]
 
 Value = TypeVar("Value")
 
@@ -37,16 +37,10 @@ class Timeline(Generic[Value]):
         return None
 
 
-class Edges:
-    """Moments at which something begins or ends."""
-
-    def __init__(self, times: Iterable[float]) -> None:
-        self.times = sorted(set(times))
-
-    def after(self, t: float) -> float:
-        """Return the first moment after `t`."""
-        i = bisect_right(self.times, t)
-        return self.times[i] if i < len(self.times) else inf
+def next_after(times: list[float], t: float) -> float:
+    """Return the first of these sorted moments after `t`."""
+    i = bisect_right(times, t)
+    return times[i] if i < len(times) else inf
 
 
 @dataclass(slots=True)
@@ -94,23 +88,18 @@ class Episode:
 class PhoneState:
     """A phone, its registration at the PBX and the probing of it."""
 
-    __slots__ = (
-        "agent_known", "calm", "contact", "down", "edges", "episode", "expires", "inner_port", "lagged_since",
-        "last_ms", "mapping", "next_probe", "pending", "site", "spec", "token", "where",
-    )  # fmt: skip
-
     def __init__(self, spec: Phone, site: SiteState | None, faults: Iterable[Fault]) -> None:
         self.spec, self.site = spec, site
         mine = [f for f in faults if f.phone == spec.peer and f.kind in ("phone_restart", "phone_offline")]
         cut = [f for f in faults if site and f.kind == "power_cut" and f.site == site.spec.name]
         spans = [(f.start, f.end, f.kind) for f in mine] + [(f.start, f.end, "phone_restart") for f in cut]
         self.down = Timeline(spans)
-        self.edges = Edges([edge for start, end, _ in spans for edge in (start, end)])
+        self.edges = sorted(edge for start, end, _ in spans for edge in (start, end))
         self.inner_port = COMMON_PORT
         self.token = 0
         self.mapping: Mapping | None = None
         self.where: Mapping | None = None
-        self.contact: tuple[str, int] | None = None
+        self.contact: Contact | None = None
         self.expires = 0.0
         self.agent_known = False
         self.last_ms = 0.0
@@ -155,7 +144,7 @@ class SiteState:
         self.slow = timeline("latency")
         self.blocked = timeline("blacklisted")
         self.lossy = timeline("packet_loss")
-        self.edges = Edges([edge for f in mine for edge in (f.start, f.end)])
+        self.edges = sorted(edge for f in mine for edge in (f.start, f.end))
         self.table: dict[int, Mapping] = {}
         self.phones: list[PhoneState] = []
         self.eras: list[tuple[float, Router]] = [(-inf, spec.router)]

@@ -54,7 +54,7 @@ def test_mixed_customers_meet_every_cause() -> None:
 def test_a_customer_takes_well_under_a_second() -> None:
     began = time.process_time()
     made = simulate(make("mixed", 11, Wish(phones=12, hours=48.0)), 11)
-    assert made.events.height > 100
+    assert made.log.events.height > 100
     assert time.process_time() - began < 1.0
 
 

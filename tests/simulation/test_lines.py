@@ -1,4 +1,4 @@
-"""The simulated log reads back as the events that the simulator says it holds."""
+"""The simulated log reads back as what its truth says, in every date format and either driver's words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import starface_nb as sf
-from starface_nb.simulation import Style, make, simulate
+from starface_nb.simulation import Simulated, Style, make, simulate
 
-COLUMNS = ["time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_ms", "last_rtt_ms", "contact", "detail"]
+
+def starts(made: Simulated) -> set[tuple[str, datetime]]:
+    """Who was lost when, by the truth: every UNREACHABLE line, repeated ones included."""
+    return {
+        (lost["peer"], datetime.fromisoformat(at).astimezone(UTC))
+        for lost in made.truth["unreachable_intervals"]
+        for at in (lost["start"], *(line["at"] for line in lost["repeat_lines"]))
+    }
 
 
 @pytest.mark.parametrize(
@@ -22,29 +30,36 @@ COLUMNS = ["time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_m
         ("messy", 3, "SIP", "iso", None),
         ("healthy", 2, "PJSIP", "iso_ms", None),
         ("mixed", 2, "SIP", "short", datetime(2026, 10, 24, 20, tzinfo=UTC)),
+        ("mixed", 2, "SIP", "short", datetime(2019, 12, 31, 12, tzinfo=UTC)),
         ("plain", 2, "SIP", "%d/%m/%Y %H.%M.%S", datetime(2026, 3, 28, 20, tzinfo=UTC)),
     ],
 )
-def test_reading_the_text_gives_the_events(
-    tmp_path: Path, family: str, seed: int, tech: str, form: str, start: datetime | None
+def test_the_lines_say_what_the_truth_says(
+    family: str, seed: int, tech: str, form: str, start: datetime | None
 ) -> None:
     scenario = make(family, seed)
-    scenario = scenario.change(
-        tech=tech, style=replace(scenario.style, date_format=form), start=start or scenario.start
-    )
-    made = simulate(scenario, seed)
-    path = made.write(tmp_path)
-    log = sf.read_log(tmp_path if "%" in form or scenario.style.rotations else path, time_zone=scenario.time_zone)
-    assert log.unparsed.height == 0
-    assert log.events.select(COLUMNS).equals(made.events.select(COLUMNS))
-    assert made.events.height > 100
+    style = replace(scenario.style, date_format=form, cut_last=False)
+    made = simulate(scenario.change(tech=tech, style=style, start=start or scenario.start), seed)
+    assert made.log.unparsed.height == 0
+    lost = made.log.events.filter(pl.col("kind") == "unreachable").select("peer", pl.col("time").dt.truncate("1s"))
+    assert set(lost.rows()) == starts(made)
+    assert len(starts(made)) > 20
 
 
 def test_a_half_written_last_line_is_no_event(tmp_path: Path) -> None:
-    made = simulate(make("plain", 1).change(style=Style(cut_last=True)), 1)
-    path = made.write(tmp_path)
+    whole, cut = (simulate(make("plain", 1).change(style=Style(cut_last=c)), 1) for c in (False, True))
+    path = cut.write(tmp_path)
     assert not path.read_text().endswith("\n")
-    assert sf.read_log(path).events.select(COLUMNS).equals(made.events.select(COLUMNS))
+    assert sf.read_log(path).events.drop("file").equals(whole.log.events.drop("file"))
+
+
+def test_the_files_are_as_old_as_the_log(tmp_path: Path) -> None:
+    made = simulate(make("messy", 3), 3)
+    made.write(tmp_path)
+    logs = list(tmp_path.glob("pbx.log*"))
+    assert len(logs) == 1 + len(made.scenario.style.rotations) > 1
+    end = made.scenario.at(made.scenario.seconds).timestamp()
+    assert [path.stat().st_mtime for path in logs] == pytest.approx([end] * len(logs))
 
 
 def test_one_seed_gives_one_log() -> None:

@@ -30,7 +30,7 @@ def run(
 
 def ages(made: Simulated) -> np.ndarray:
     """Return seconds from a registration line to the loss that follows it."""
-    events = made.events.filter(pl.col("kind").is_in(["registered", "unreachable"])).sort("peer", "time")
+    events = made.log.events.filter(pl.col("kind").is_in(["registered", "unreachable"])).sort("peer", "time")
     pairs = events.with_columns(
         pl.col("kind").shift(1).over("peer").alias("before"), pl.col("time").diff().over("peer")
     )
@@ -86,7 +86,7 @@ def test_a_young_flow_dies_by_the_shorter_timeout() -> None:
 
 def test_a_dead_phone_turns_reachable_through_an_heir() -> None:
     made = run(Router(900.0, ports="kernel"), count=6, hours=24)
-    events = made.events.sort("peer", "time")
+    events = made.log.events.sort("peer", "time")
     back = events.with_columns(pl.col("kind").shift(1).over("peer").alias("before"))
     # The phones' own recoveries come at their hourly REGISTER; those in between belong to another phone's port.
     short = [
@@ -113,7 +113,9 @@ def test_a_restart_probes_stored_registrations_at_once() -> None:
     off = Fault("phone_offline", 9800.0, 20000.0, "a", "100.snomd345")
     restart = Fault("pbx_restart", 10000.0, 10060.0)
     made = run(Router(7200.0), off, restart)
-    after = made.events.filter(pl.col("time") >= made.scenario.at(10000.0), pl.col("time") <= made.scenario.at(10080.0))
+    after = made.log.events.filter(
+        pl.col("time") >= made.scenario.at(10000.0), pl.col("time") <= made.scenario.at(10080.0)
+    )
     assert after["kind"].to_list() == ["shutdown", "restart", *["reachable"] * 3, "unreachable"]
     assert after.filter(pl.col("kind") == "unreachable")["last_rtt_ms"].to_list() == [0.0]
     (interval,) = made.truth["unreachable_intervals"]  # type: ignore[misc]
@@ -137,7 +139,7 @@ def test_an_expired_phone_is_not_probed_any_more() -> None:
     off = Fault("phone_offline", 5000.0, 25000.0, "a", "100.snomd345")
     restart = Fault("pbx_restart", 15000.0, 15060.0)
     made = run(Router(7200.0), off, restart)
-    mine = made.events.filter(pl.col("peer") == "100.snomd345")["kind"].to_list()
+    mine = made.log.events.filter(pl.col("peer") == "100.snomd345")["kind"].to_list()
     assert mine == ["registered", "reachable", "unreachable", "registered", "reachable"]
 
 
@@ -145,7 +147,7 @@ def test_a_raised_timeout_acts_from_the_next_renewal() -> None:
     at = 4.0 * 3600
     fix = Fault("router_change", at, at, "a", values={"router": Router(3660.0), "keep": True})
     made = run(Router(1200.0), fix, count=10, hours=10)
-    late = made.events.filter(pl.col("kind") == "unreachable", pl.col("time") >= made.scenario.at(at))
+    late = made.log.events.filter(pl.col("kind") == "unreachable", pl.col("time") >= made.scenario.at(at))
     assert 1 <= late.height <= 10
     assert late["peer"].n_unique() == late.height
     assert late["time"].max() <= made.scenario.at(at + 1300.0)
@@ -155,7 +157,7 @@ def test_a_wan_outage_with_a_new_address_lasts_until_the_register() -> None:
     outage = Fault("wan_outage", 10000.0, 10300.0, "a", values={"new_ip": "198.51.100.9"})
     made = run(Router(7200.0), outage, count=6)
     assert causes(made) == {"wan_outage": 6}
-    assert made.events.filter(pl.col("kind") == "registered")["address"].to_list()[-6:] == ["198.51.100.9"] * 6
+    assert made.log.events.filter(pl.col("kind") == "registered")["address"].to_list()[-6:] == ["198.51.100.9"] * 6
     ends = [datetime.fromisoformat(u["end"]) for u in made.truth["unreachable_intervals"]]  # type: ignore[attr-defined]
     assert (max(ends) - min(ends)).total_seconds() > 600
 
@@ -171,7 +173,7 @@ def test_a_blocked_address_is_silent_for_a_day() -> None:
 def test_a_log_may_begin_in_the_middle() -> None:
     made = run(Router(900.0), warm=7200.0)
     assert not lines(made, "built by")
-    kinds = made.events.group_by("peer", maintain_order=True).first()["kind"].to_list()
+    kinds = made.log.events.group_by("peer", maintain_order=True).first()["kind"].to_list()
     assert len(kinds) == 4
     assert made.truth["sites"][0]["eras"][0]["cycles_expired"] > 10  # type: ignore[index]
 
@@ -181,7 +183,7 @@ def test_pjsip_probes_every_minute_up_and_down_and_says_everything_twice() -> No
     assert len(lines(made, "Endpoint 100.snomd345 is now Unreachable")) == len(
         [line for line in lines(made, "Contact 100.snomd345/") if "Unreachable" in line]
     )
-    lost = made.events.filter(pl.col("kind") == "unreachable", pl.col("contact").is_not_null())
+    lost = made.log.events.filter(pl.col("kind") == "unreachable", pl.col("contact").is_not_null())
     assert lost.height > 15
     assert not lines(made, "Lagged")
 
