@@ -41,10 +41,10 @@ class Experiment:
     Attributes
     ----------
     id : str
-        `two_keepalives`, `keepalive_ladder`, `longer_reregister`, `slower_probes`, `more_log` or `none`.
+        `two_keepalives`, `reregister_ladder`, `slower_probes`, `more_log` or `none`.
     site : str
     settings_s : tuple of float
-        The values to set, seconds: keepalives from short to long, a re-REGISTER period or a probe interval.
+        The values to set, seconds: keepalives or re-REGISTER periods from short to long, or a probe interval.
     phones : tuple of str
         Phones to set them on, one each, in the same order; empty where it is half of the phones each.
     watch_hours : float
@@ -88,13 +88,14 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
         hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
         outcomes = (Outcome("repeating", 0.0, keepalive), Outcome("no_loss", keepalive, None))
         return Experiment("more_log", name, (), (), float(ceil(max(hours, 2.0 * keepalive / 3600.0))), outcomes)
-    if row["verdict"] == "no_expiry_seen":
-        return _longer(name, low, phones[:1], keepalive, row["renewed_by"])
-    if high is not None and high - low <= NARROW_S:
-        return Experiment("none", name)
-    if high is None or high <= case.settings.probe_interval_s + 5.0:
+    if row["verdict"] == "no_expiry_seen" and low < QUALIFY_S:
+        outcomes = (Outcome("lost", low, QUALIFY_S), Outcome("quiet", QUALIFY_S, None))
+        return Experiment("slower_probes", name, (QUALIFY_S,), phones[:1], 1.0, outcomes)
+    if row["verdict"] == "too_short" and (high is None or high <= case.settings.probe_interval_s + 5.0):
         return _two_keepalives(name, low, high)
-    return _ladder(name, low, high, phones, keepalive)
+    if row["verdict"] == "too_short" and high - low > NARROW_S and _ports_tell(case, phones):
+        return _ladder(name, low, high, phones)
+    return Experiment("none", name)
 
 
 def _site(case: Diagnosis, site: str | None) -> dict[str, Any]:
@@ -122,23 +123,24 @@ def _two_keepalives(site: str, low: float, high: float | None) -> Experiment:
     return Experiment("two_keepalives", site, (SHORTER_S, GUIDE_KEEPALIVE_S), (), 3.0, outcomes)
 
 
-def _ladder(site: str, low: float, high: float, phones: tuple[str, ...], keepalive: float) -> Experiment:
-    """One phone each with another keepalive: so many outcomes at once."""
+def _ports_tell(case: Diagnosis, phones: tuple[str, ...]) -> bool:
+    """Whether a phone whose binding died comes back from another port, which its registration then shows."""
+    here = pl.col("peer").is_in(phones)
+    died = case.intervals.filter(here, pl.col("cause") == "nat_expiry").height
+    return 2 * case.log.events.filter(here, pl.col("kind") == "registered").height > died
+
+
+def _ladder(site: str, low: float, high: float, phones: tuple[str, ...]) -> Experiment:
+    """One phone each with another re-REGISTER period: so many outcomes at once.
+
+    Between two probes a binding may die and be made anew without a loss. That shows in the port: it stays only where
+    the period is shorter than the timeout.
+    """
     rungs = max(1, min(MOST_RUNGS, len(phones) - 1, int((high - low) // 10.0)))
     step = (high - low) / (rungs + 1)
     values = sorted({float(round((low + step * (i + 1)) / 5.0) * 5) for i in range(rungs)})
     values = [v for v in values if low < v < high] or [round((low + high) / 2.0, 1)]
-    quiet = (Outcome("quiet_up_to", at, above, at) for at, above in zip(values, [*values[1:], high], strict=True))
-    hours = ceil(3.0 * keepalive / 1800.0) / 2.0
-    outcomes = (Outcome("all_lost", low, values[0]), *quiet)
-    return Experiment("keepalive_ladder", site, tuple(values), phones[: len(values)], hours, outcomes)
-
-
-def _longer(site: str, low: float, phone: tuple[str, ...], keepalive: float, renewed_by: str) -> Experiment:
-    """No loss was seen: let one phone's binding grow older than any did so far."""
-    if renewed_by == "any_packet":
-        outcomes = (Outcome("lost", low, QUALIFY_S), Outcome("quiet", QUALIFY_S, None))
-        return Experiment("slower_probes", site, (QUALIFY_S,), phone, 1.0, outcomes)
-    longer = 2.0 * keepalive
-    outcomes = (Outcome("lost", low, longer), Outcome("quiet", longer, None))
-    return Experiment("longer_reregister", site, (longer,), phone, 4.0 * keepalive / 3600.0, outcomes)
+    kept = (Outcome("kept_up_to", at, above, at) for at, above in zip(values, [*values[1:], high], strict=True))
+    outcomes = (Outcome("none_kept", low, values[0]), *kept)
+    hours = max(1.0, ceil(3.0 * high / 1800.0) / 2.0)
+    return Experiment("reregister_ladder", site, tuple(values), phones[: len(values)], hours, outcomes)

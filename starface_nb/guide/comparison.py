@@ -61,16 +61,17 @@ def _side(side: Side, tr: Translator) -> str:
 
 
 def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:
-    """Return an experiment as lines of plain text: what to do, how long, and what each outcome would mean."""
+    """Return an experiment as lines of plain text: what to do and for how long, then what each outcome would mean."""
     settings = [tr.duration(s) for s in experiment.settings_s]
     phones = ", ".join(experiment.phones)
-    if experiment.id == "keepalive_ladder":
+    if experiment.id == "reregister_ladder":
         pairs = zip(experiment.phones, settings, strict=False)
-        phones = ", ".join(tr("{phone} to {duration}", phone=phone, duration=value) for phone, value in pairs)
+        phones = ", ".join(tr("{phone} every {duration}", phone=phone, duration=value) for phone, value in pairs)
     shorter, longer = (settings[0], settings[-1]) if settings else ("", "")
-    lines = [word("experiment", experiment.id, tr, phones=phones, shorter=shorter, longer=longer)]
+    task = word("experiment", experiment.id, tr, phones=phones, shorter=shorter, longer=longer)
     if experiment.watch_hours:
-        lines.append(tr("Then watch for {duration}.", duration=tr.duration(experiment.watch_hours * 3600)))
+        task += " " + tr("Then watch for {duration}.", duration=tr.duration(experiment.watch_hours * 3600))
+    lines = [task]
     for outcome in experiment.outcomes:
         at = tr.duration(outcome.at_s) if outcome.at_s is not None else ""
         lines.append(word("tried", outcome.id, tr, bracket=bracket_text(outcome.low_s, outcome.high_s, tr), at=at))
