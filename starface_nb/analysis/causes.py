@@ -72,7 +72,7 @@ REASONS = (
     "the site's phones went together; line outage and router restart explain the returns equally well",
     "no renewal was seen before it; bindings of this site expire most of the time",
     "the site's phones are lost at the same minutes of every hour, however old their bindings are",
-    "the phone kept to its renewals, so it was on, and its binding was too young to expire; nothing else shows what it was",
+    "the phone kept to its renewals, so it was on, and its binding was too young to expire; the log shows no more",
     "the site's phones were gone for 24 h to the minute, as long as the PBX blocks an address",
 )
 

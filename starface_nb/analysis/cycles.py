@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.analysis.story import Bools, Floats, Ints, Story
+from starface_nb.analysis.story import BIG, Bools, Floats, Ints, Story
 
 LOCK_EARLY_S = 1.5
 SHORTEST_TURN = 0.97
@@ -101,6 +101,15 @@ def find_cycles(story: Story) -> Cycles:
     loss[cycle[cycle >= 0]] = finals[cycle >= 0]
     quiet = end - story.settings.probe_interval_s
     until = np.where(loss >= 0, losses.answered[np.maximum(loss, 0)], quiet) if len(losses) else quiet
+    key = renewals.key
+    # While answers are late every tenth second brings a probe, which keeps a binding that any packet renews.
+    late = np.append(story.lates, np.inf)[np.searchsorted(story.lates, key)] - renewals.phone * BIG
+    until = np.where(loss < 0, np.minimum(until, late), until)
+    down = np.searchsorted(losses.phone * BIG + losses.start, key) - 1
+    here = np.maximum(down, 0)
+    if len(losses):
+        away = (down >= 0) & (losses.phone[here] == renewals.phone) & (losses.end[here] >= end)
+        until = np.where(away, renewals.time, until)
     if len(story.stops):
         # Nobody probed while the PBX was down, and phones that registered right after it leave no line.
         at = np.searchsorted(story.stops, renewals.time)

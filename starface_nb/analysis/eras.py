@@ -19,6 +19,9 @@ STEP_S = 30.0
 MATCH = 3.7
 """Log-likelihood ratio of a loss inside its cell: two thirds of 3,600 s against 60 s."""
 
+CELL_S = 60.0
+"""The bracket that one probing interval leaves."""
+
 CONTRADICTION = -3.9
 """Logarithm of the probability that a cycle outlived its timeout because a renewal was not seen (2 %)."""
 
@@ -156,9 +159,7 @@ def _moment(edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[flo
     return float(low), float(high)
 
 
-def probability_expiring(
-    evidence: Evidence, phones: int, low: float, high: float, prior: float, shares: bool
-) -> float:
+def probability_expiring(evidence: Evidence, phones: int, low: float, high: float, prior: float, shares: bool) -> float:
     """Return the probability that bindings of this site expire inside the bracket, phones weighed one by one.
 
     A phone may be untouched by a short timeout, and one phone may fail in lockstep by itself; so a single regular
@@ -171,8 +172,10 @@ def probability_expiring(
     against = np.bincount(evidence.s_phone[outlived], evidence.s_count[outlived], minlength=phones)
     against = np.where(shares & (matches > 0), 0, against)
     rhythm = np.bincount(evidence.phone[inside], evidence.rhythm[inside], minlength=phones) * (not shares)
-    cells = 60.0
-    touched = np.minimum(MATCH * matches + CONTRADICTION * against, np.log(cells / LOCKSTEP))
+    # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.
+    wider = max(0.0, float(np.log((high - low) / CELL_S)))
+    cells = max(1.0, 3600.0 / max(high - low, CELL_S))
+    touched = np.minimum((MATCH - wider) * matches + CONTRADICTION * against, np.log(cells / LOCKSTEP))
     touched += np.where(matches > 0, np.clip(rhythm, *RHYTHM), 0.0)
     ratio = np.logaddexp(np.log1p(-IMMUNE) + touched, np.log(IMMUNE))
     odds = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))

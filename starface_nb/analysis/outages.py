@@ -187,7 +187,9 @@ def _weigh(event: Event, members: Members, log_end: float) -> Weights:
     returns = share + _returns(event, members, log_end, down)
     low, high = OUTAGE_S
     unplaced = (members.registered & ~members.placed).mean()
-    line = returns + UNPLACED * unplaced + np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
+    line = (
+        returns + UNPLACED * unplaced + np.log(np.where((low <= down) & (high >= down), 1.0, 0.02) / np.log(high / low))
+    )
     off = (np.log(down) - np.log(RESTART_S)) / RESTART_SPREAD
     box = returns - 0.5 * off**2 - np.log(RESTART_SPREAD * np.sqrt(2 * np.pi))
     dead = _dead(down)

@@ -25,6 +25,9 @@ WHOLE_SITE = 0.6
 ENOUGH_TO_CHANGE = 6
 """Losses that must agree before an era of its own is believed where its verdict is open."""
 
+INCONSISTENT_S = 300.0
+"""Many losses of one timeout lie within a few probing intervals; where their bracket is wider they share none."""
+
 DOUBTFUL = 0.2
 """What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
 
@@ -245,6 +248,8 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     outlived = int(part.s_count.sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
+        if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
+            probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
     below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61

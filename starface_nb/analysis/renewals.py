@@ -11,6 +11,7 @@ import polars as pl
 from starface_nb.analysis.intervals import of_kind
 from starface_nb.analysis.settings import Settings
 from starface_nb.analysis.story import (
+    BIG,
     SAME_MOMENT_S,
     Bools,
     Floats,
@@ -89,9 +90,12 @@ def tell(
     losses.late_near = late_near(losses, ups, homes, names, origin)
     _endings(losses, seen, np.array([tech == "PJSIP" for tech in techs], bool))
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
+    lagged = of_kind(ups, "lagged")
+    lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
     story = Story(
-        settings, names, techs, origin, end, resolution, losses, seen, starts, stops, homes, peers["trunk"].to_list()
-    )
+        settings, names, techs, origin, end, resolution, losses, seen, starts, stops, lates, homes,
+        peers["trunk"].to_list(),
+    )  # fmt: skip
     story.shares_ports = _shares_ports(story, registered)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
     _lead(story)
@@ -174,7 +178,9 @@ def _shows_ports(story: Story) -> Bools:
         here = sure & (home == name)[losses.phone]
         shows[home == name] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
     own = np.bincount(losses.phone[off], minlength=len(home))
-    return shows & ~((own >= 3) & (np.bincount(losses.phone[off & losses.registered], minlength=len(home)) <= 0.5 * own))
+    return shows & ~(
+        (own >= 3) & (np.bincount(losses.phone[off & losses.registered], minlength=len(home)) <= 0.5 * own)
+    )
 
 
 def _on_own_grid(story: Story) -> None:

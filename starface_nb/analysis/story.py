@@ -112,7 +112,7 @@ class Renewals:
 
 @dataclass
 class Story:
-    """Everything the reasoning needs of one log."""
+    """Everything the reasoning needs of one log; `lates`: joint keys of phone and time of all late answers."""
 
     settings: Settings
     peers: list[str]
@@ -124,6 +124,7 @@ class Story:
     renewals: Renewals
     starts: Floats
     stops: Floats
+    lates: Floats = field(default_factory=lambda: np.empty(0))
     homes: dict[str, str] = field(default_factory=dict)
     trunks: list[bool] = field(default_factory=list)
     periods: Floats = field(default_factory=lambda: np.empty(0))
