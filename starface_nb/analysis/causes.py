@@ -8,7 +8,7 @@ import numpy as np
 
 from starface_nb.analysis.outages import Members, Verdict, explain_site
 from starface_nb.analysis.schemas import CAUSES
-from starface_nb.analysis.story import BIG, Bools, Floats, Ints
+from starface_nb.analysis.story import BIG, Bools, Columns, Floats, Ints, Losses
 from starface_nb.analysis.together import Event, Surface, find_events
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
@@ -52,81 +52,96 @@ UNSURE = 0.58
 BLOCK_S, BLOCK_SPREAD_S = 86_400.0, 180.0
 """The PBX blocks an address for 24 h; phones that try again soon are back within the spread, seconds."""
 
-REASONS = (
-    "no rule of the log decides it",
-    "idle time fits the timeout and a renewal ended it",
-    "the binding ran out while the PBX was down",
-    "the first probe after a PBX start found no binding",
-    "the site's phones went together and came back together",
-    "the site's phones went together and came back with a new public address",
-    "the site's phones went together; each came back only with its own renewal",
-    "refused registrations from the site's address, then nobody from there was heard",
-    "late answers around it",
-    "back at one of the next probes without a renewal",
-    "one phone, back with a new registration after a short time",
-    "one phone, back with a new registration after a long time",
-    "one phone, not back when the log ends",
-    "one phone, away for long, back without a new registration",
-    "the line was down; the binding had died meanwhile",
-    "no other phone of the site could show whether the line was down",
-    "the site's phones went together; line outage and router restart explain the returns equally well",
-    "no renewal was seen before it; bindings of this site expire most of the time",
-    "the site's phones are lost at the same minutes of every hour, however old their bindings are",
-    "the phone kept to its renewals, so it was on, and its binding was too young to expire; the log shows no more",
-    "the site's phones were gone for 24 h to the minute, as long as the PBX blocks an address",
-)
+REASONS = {
+    "undecided": "no rule of the log decides it",
+    "expired": "idle time fits the timeout and a renewal ended it",
+    "expired_during_stop": "the binding ran out while the PBX was down",
+    "no_binding_after_start": "the first probe after a PBX start found no binding",
+    "back_together": "the site's phones went together and came back together",
+    "new_address": "the site's phones went together and came back with a new public address",
+    "back_one_by_one": "the site's phones went together; each came back only with its own renewal",
+    "refused": "refused registrations from the site's address, then nobody from there was heard",
+    "late_answers": "late answers around it",
+    "lost_probe": "back at one of the next probes without a renewal",
+    "short_absence": "one phone, back with a new registration after a short time",
+    "long_absence": "one phone, back with a new registration after a long time",
+    "not_back": "one phone, not back when the log ends",
+    "back_without_registration": "one phone, away for long, back without a new registration",
+    "died_meanwhile": "the line was down; the binding had died meanwhile",
+    "nobody_else": "no other phone of the site could show whether the line was down",
+    "two_explanations": "the site's phones went together; line outage and router restart explain it equally well",
+    "renewal_unseen": "no renewal was seen before it; bindings of this site expire most of the time",
+    "by_the_clock": "the site's phones are lost at the same minutes of every hour, however old their bindings are",
+    "phone_was_on": "the phone kept to its renewals, so it was on, and its binding was too young to expire",
+    "one_day": "the site's phones were gone for 24 h to the minute, as long as the PBX blocks an address",
+}
+"""Why a loss is given its cause, as it stands in the evidence."""
+
+REASON = {name: code for code, name in enumerate(REASONS)}
+
+
+@dataclass
+class Around(Columns):
+    """What happened around each loss.
+
+    Attributes
+    ----------
+    inherited : another phone's renewal of the same external port ended it
+    placed, new_address : an address of the phone was known before; it is another one afterwards
+    refused : refused registrations from the site's address shortly before
+    at_risk : phones of the site that answered until then
+    spot, on_spot : number of the external port, phones that answered over it (where ports are shared)
+    """
+
+    inherited: Bools
+    placed: Bools
+    new_address: Bools
+    refused: Ints
+    at_risk: Ints
+    spot: Ints
+    on_spot: Ints
 
 
 @dataclass
 class Facts:
-    """What is known about each loss of a site (arrays of one length, sorted by start; seconds).
+    """What is known about each loss of a site (arrays of one length, sorted by start; seconds), and what it was.
 
-    `lower`/`upper`: idle time of the binding; `fits`: it lies in the cell of the site's timeout at that time (`low`,
-    `high`); `due`: when the next REGISTER was expected; `on_time`: the
-    loss ended when one was; `outlives`: until when the binding would have lived;
-    `spot`: the external port's number, `on_spot`: phones that answered over it just before (where ports are shared);
-    `pbx_silence`: longest PBX stop that bindings outlived, and shortest that killed them; `by_clock`: lost at
-    a fixed minute, known from before or found here; `unplaced`: no
-    line shows these phones' address; `elsewhere`: something that
-    struck the whole site explains it.
+    Attributes
+    ----------
+    lower, upper, anchored : idle time of the binding, and whether the renewal it counts from is known
+    fits : it lies in the cell of the site's timeout at that time; `expires`: there is one, `low` its lower end
+    after_pbx_start : the first probe's after a PBX start
+    due, spread, period : when the next REGISTER was expected, how exactly, and how often the phone sends one
+    on_time : the loss ended when a REGISTER was due
+    outlives : until when the binding would have lived
+    by_clock : lost at a fixed minute, known from before or found here
+    unplaced : no line shows these phones' address
+    pbx_silence : longest PBX stop that bindings outlived, and shortest that killed them
+    elsewhere : something that struck the whole site explains it
     """
 
-    phone: Ints
-    start: Floats
-    end: Floats
-    rtt: Floats
+    loss: Losses
+    around: Around
     lower: Floats
     upper: Floats
     anchored: Bools
     fits: Bools
     expires: Bools
     low: Floats
-    high: Floats
-    renewed: Bools
-    registered: Bools
-    inherited: Bools
-    new_address: Bools
-    placed: Bools
     after_pbx_start: Bools
-    lagged_near: Ints
-    slow_before: Bools
-    refused: Ints
     due: Floats
     on_time: Bools
     spread: Floats
     period: Floats
     outlives: Floats
     shows_ports: Bools
+    by_clock: Bools
     window: float
     log_end: float
-    at_risk: Ints
     surface: Surface
     shares: bool
-    spot: Ints
-    on_spot: Ints
-    pbx_silence: tuple[float, float]
-    by_clock: Bools
     unplaced: bool
+    pbx_silence: tuple[float, float]
     cause: Ints = field(init=False)
     confidence: Floats = field(init=False)
     reason: Ints = field(init=False)
@@ -135,7 +150,7 @@ class Facts:
     elsewhere: Bools = field(init=False)
 
     def __post_init__(self) -> None:
-        n = len(self.start)
+        n = len(self.loss)
         self.cause = np.full(n, CODE["unknown"])
         self.confidence = np.full(n, 0.5)
         self.reason = np.zeros(n, np.int64)
@@ -146,16 +161,16 @@ class Facts:
 
 def name_causes(facts: Facts) -> None:
     """Fill `cause`, `confidence`, `reason`, `together` and `event` of the facts."""
-    ending = facts.renewed | facts.inherited | np.isinf(facts.end)
-    ending |= ~facts.shows_ports & (facts.end - facts.start > BLIP_S)
+    ending = facts.loss.renewed | facts.around.inherited | np.isinf(facts.loss.end)
+    ending |= ~facts.shows_ports & (facts.loss.end - facts.loss.start > BLIP_S)
     nat = facts.fits & ending & ~facts.after_pbx_start
     nat |= _shared_deaths(facts, nat) & ~facts.after_pbx_start
     facts.by_clock |= _by_the_clock(facts, nat)
     nat &= ~facts.by_clock
     free = ~nat & ~facts.after_pbx_start
-    _set(facts, nat, "nat_expiry", 0.97, 1)
+    _set(facts, nat, "nat_expiry", 0.97, "expired")
     _singles(facts, free)
-    _set(facts, facts.by_clock & (facts.cause != CODE["packet_loss"]), "wan_outage", 0.75, 18)
+    _set(facts, facts.by_clock & (facts.cause != CODE["packet_loss"]), "wan_outage", 0.75, "by_the_clock")
     facts.elsewhere |= facts.by_clock
     _events(facts, nat, free)
     _after_pbx_start(facts)
@@ -171,52 +186,52 @@ def _shared_deaths(facts: Facts, nat: Bools) -> Bools:
     found = np.zeros(len(nat), bool)
     if not facts.shares or not len(nat):
         return found
-    order = np.lexsort((facts.start, facts.spot))
-    key = facts.spot[order] * BIG + facts.start[order]
-    mine = facts.spot * BIG + facts.start
+    order = np.lexsort((facts.loss.start, facts.around.spot))
+    key = facts.around.spot[order] * BIG + facts.loss.start[order]
+    mine = facts.around.spot * BIG + facts.loss.start
     first, past = np.searchsorted(key, mine - facts.window), np.searchsorted(key, mine + facts.window, side="right")
-    begin = np.searchsorted(facts.start, facts.start - facts.window)
-    end = np.searchsorted(facts.start, facts.start + facts.window, side="right")
-    most = np.array([facts.on_spot[order[a:b]].max(initial=0) for a, b in zip(first, past, strict=True)])
+    begin = np.searchsorted(facts.loss.start, facts.loss.start - facts.window)
+    end = np.searchsorted(facts.loss.start, facts.loss.start + facts.window, side="right")
+    most = np.array([facts.around.on_spot[order[a:b]].max(initial=0) for a, b in zip(first, past, strict=True)])
     together = past - first
     whole = facts.expires & (together >= np.maximum(0.85 * most, 2))
     others = (end - begin) - together
     for i in np.flatnonzero(whole & ~nat):
         group = order[first[i] : past[i]]
-        leads = facts.renewed[group[np.argmin(facts.end[group])]]
-        alone = int(facts.at_risk[group].max()) > most[i] + 1 and others[i] <= 1
+        leads = facts.loss.renewed[group[np.argmin(facts.loss.end[group])]]
+        alone = int(facts.around.at_risk[group].max()) > most[i] + 1 and others[i] <= 1
         found[i] = alone or bool(leads) or bool(nat[group].any())
     return found
 
 
-def _set(facts: Facts, which: Bools | Ints, cause: str, confidence: float, reason: int) -> None:
+def _set(facts: Facts, which: Bools | Ints, cause: str, confidence: float, reason: str) -> None:
     facts.cause[which] = CODE[cause]
     facts.confidence[which] = confidence
-    facts.reason[which] = reason
+    facts.reason[which] = REASON[reason]
 
 
 def _after_pbx_start(facts: Facts) -> None:
     """A loss at the first probe after a PBX start: the binding ran out meanwhile, by itself or for want of probes."""
     due = facts.after_pbx_start & facts.expires & facts.anchored & (facts.upper >= facts.low)
-    _set(facts, facts.after_pbx_start, "pbx_restart", 0.9, 3)
-    _set(facts, due, "nat_expiry", 0.9, 2)
+    _set(facts, facts.after_pbx_start, "pbx_restart", 0.9, "no_binding_after_start")
+    _set(facts, due, "nat_expiry", 0.9, "expired_during_stop")
 
 
 def _blocked(facts: Facts) -> None:
     """Losses after refused registrations from the site's address, with nobody from there heard until the block ends."""
-    gone = np.minimum(facts.end, facts.log_end) - facts.start
-    enough = np.where(np.isfinite(facts.end), 3600.0, STILL_BLOCKED_S)
-    for i in np.flatnonzero((facts.refused >= REFUSED) & (gone > enough)):
-        until = min(facts.end[i], facts.log_end, facts.start[i] + BLOCK_S - 900.0)
+    gone = np.minimum(facts.loss.end, facts.log_end) - facts.loss.start
+    enough = np.where(np.isfinite(facts.loss.end), 3600.0, STILL_BLOCKED_S)
+    for i in np.flatnonzero((facts.around.refused >= REFUSED) & (gone > enough)):
+        until = min(facts.loss.end[i], facts.log_end, facts.loss.start[i] + BLOCK_S - 900.0)
         # Without addresses in the log, phones of other sites may be among those heard.
-        alone = facts.unplaced or facts.surface.heard(facts.start[i] + facts.window, until - 1.0) == 0
+        alone = facts.unplaced or facts.surface.heard(facts.loss.start[i] + facts.window, until - 1.0) == 0
         if alone:
-            _set(facts, np.array([i]), "blacklisted", 0.9 if gone[i] > 3600.0 else 0.7, 7)
-    day = np.abs(facts.end - facts.start - BLOCK_S) <= BLOCK_SPREAD_S
+            _set(facts, np.array([i]), "blacklisted", 0.9 if gone[i] > 3600.0 else 0.7, "refused")
+    day = np.abs(facts.loss.end - facts.loss.start - BLOCK_S) <= BLOCK_SPREAD_S
     for event in np.unique(facts.event[day & (facts.event >= 0)]):
         members = facts.event == event
         if day[members].mean() >= 0.5:
-            _set(facts, members, "blacklisted", 0.8, 20)
+            _set(facts, members, "blacklisted", 0.8, "one_day")
 
 
 def _events(facts: Facts, nat: Bools, free: Bools) -> None:
@@ -231,12 +246,14 @@ def _events(facts: Facts, nat: Bools, free: Bools) -> None:
         facts.event[event.members] = number
         facts.elsewhere[event.members] = True
         facts.together[event.members] = len(event.members)
-        facts.at_risk[event.members] = event.at_risk
+        facts.around.at_risk[event.members] = event.at_risk
         _name_event(facts, event, verdict)
 
 
 def _find(facts: Facts, which: Bools) -> list[Event]:
-    return find_events(facts.start, facts.end, facts.phone, which, facts.at_risk, facts.window, facts.surface)
+    return find_events(
+        facts.loss.start, facts.loss.end, facts.loss.phone, which, facts.around.at_risk, facts.window, facts.surface
+    )
 
 
 def _everywhere(facts: Facts, nat: Bools, free: Bools) -> list[Event]:
@@ -268,10 +285,10 @@ def _by_the_clock(facts: Facts, nat: Bools) -> Bools:
     its own, and phones that are in step at the same age.
     """
     found = np.zeros(len(nat), bool)
-    longer = facts.end - facts.start > BLIP_S
+    longer = facts.loss.end - facts.loss.start > BLIP_S
     if (nat & longer).sum() < CLOCK_ENOUGH:
         return found
-    minute = facts.start % CLOCK_S
+    minute = facts.loss.start % CLOCK_S
     turns = np.sort(np.concatenate([minute[longer], minute[longer] + CLOCK_S]))
     inside = np.searchsorted(turns, turns + CLOCK_WINDOW_S, "right") - np.arange(len(turns))
     best = int(np.argmax(inside))
@@ -279,60 +296,74 @@ def _by_the_clock(facts: Facts, nat: Bools) -> Bools:
         return found
     found = longer & ((minute - turns[best]) % CLOCK_S <= CLOCK_WINDOW_S)
     ages = int((found & ~nat).sum())
-    mixed = ages >= MISFIT * 0.8 * found.sum() and len(np.unique(facts.phone[found])) >= 2
+    mixed = ages >= MISFIT * 0.8 * found.sum() and len(np.unique(facts.loss.phone[found])) >= 2
     return found if mixed else np.zeros(len(nat), bool)
 
 
 def _members(facts: Facts, event: Event) -> Members:
     i = event.members
     return Members(
-        facts.start[i], facts.end[i], facts.renewed[i], facts.registered[i], facts.due[i],
+        facts.loss.start[i], facts.loss.end[i], facts.loss.renewed[i], facts.loss.registered[i], facts.due[i],
         facts.spread[i], facts.period[i],
-        facts.outlives[i], facts.new_address[i], facts.placed[i],
+        facts.outlives[i], facts.around.new_address[i], facts.around.placed[i],
     )  # fmt: skip
 
 
 def _name_event(facts: Facts, event: Event, verdict: Verdict) -> None:
     members = event.members
-    again = facts.registered[members]
-    if np.median(facts.lagged_near[members]) >= max(2.0, 0.3 * len(members)) and again.mean() <= 0.5:
-        _set(facts, members[~again | facts.slow_before[members]], "latency", 0.85, 8)
+    again = facts.loss.registered[members]
+    if np.median(facts.loss.late_near[members]) >= max(2.0, 0.3 * len(members)) and again.mean() <= 0.5:
+        _set(facts, members[~again | (facts.loss.last_rtt >= SLOW_S)[members]], "latency", 0.85, "late_answers")
         return
     sure = min(verdict.probability, 1 / (1 + np.exp(-event.odds)), 0.97)
     if verdict.probability < UNSURE:
-        _set(facts, members, "unknown", verdict.probability, 16)
+        _set(facts, members, "unknown", verdict.probability, "two_explanations")
         return
     if verdict.cause == "router_restart":
-        _set(facts, members, "router_restart", sure, 6)
-    elif facts.new_address[members].any():
-        _set(facts, members, "wan_outage", sure, 5)
+        _set(facts, members, "router_restart", sure, "back_one_by_one")
+    elif facts.around.new_address[members].any():
+        _set(facts, members, "wan_outage", sure, "new_address")
     else:
-        _set(facts, members, "wan_outage", sure, 4)
-        back = np.min(facts.end[members])
-        facts.reason[members[facts.renewed[members] & (facts.end[members] > back + 20.0)]] = 14
+        _set(facts, members, "wan_outage", sure, "back_together")
+        back = np.min(facts.loss.end[members])
+        facts.reason[members[facts.loss.renewed[members] & (facts.loss.end[members] > back + 20.0)]] = REASON[
+            "died_meanwhile"
+        ]
 
 
 def _singles(facts: Facts, single: Bools) -> None:
     """Name the cause of losses that no other phone shared."""
-    length = np.minimum(facts.end, facts.log_end) - facts.start
-    closed = np.isfinite(facts.end)
-    late = (facts.lagged_near > 0) | (facts.rtt >= SLOW_S) | facts.slow_before
-    hard = facts.renewed & (facts.registered | (length > BLIP_S) | ~facts.shows_ports)
-    blip = single & closed & ~facts.registered & (length <= BLIP_S)
+    length = np.minimum(facts.loss.end, facts.log_end) - facts.loss.start
+    closed = np.isfinite(facts.loss.end)
+    late = (facts.loss.late_near > 0) | (facts.loss.rtt >= SLOW_S) | (facts.loss.last_rtt >= SLOW_S)
+    hard = facts.loss.renewed & (facts.loss.registered | (length > BLIP_S) | ~facts.shows_ports)
+    blip = single & closed & ~facts.loss.registered & (length <= BLIP_S)
     stayed = single & closed & ~hard & ~blip
-    _set(facts, stayed, "wan_outage", 0.5, 15)
-    _set(facts, stayed & (facts.at_risk > 2), "phone_offline", 0.5, 13)
-    _set(facts, single & closed & ~blip & hard & (length > BOOT_S), "phone_offline", 0.8, 11)
-    _set(facts, single & closed & ~blip & hard & (length <= BOOT_S), "phone_restart", 0.85, 10)
-    _set(facts, single & ~closed, "phone_offline", 0.6, 12)
+    _set(facts, stayed, "wan_outage", 0.5, "nobody_else")
+    _set(facts, stayed & (facts.around.at_risk > 2), "phone_offline", 0.5, "back_without_registration")
+    _set(facts, single & closed & ~blip & hard & (length > BOOT_S), "phone_offline", 0.8, "long_absence")
+    _set(facts, single & closed & ~blip & hard & (length <= BOOT_S), "phone_restart", 0.85, "short_absence")
+    _set(facts, single & ~closed, "phone_offline", 0.6, "not_back")
     longer = single & closed & ~blip
     on = longer & facts.on_time & (facts.expires | late)
-    _set(facts, on, "unknown", 0.4, 19)
-    _set(facts, longer & hard & ~on & facts.expires & facts.anchored & (facts.at_risk == 1), "unknown", 0.4, 15)
-    slow = (facts.lagged_near > 0) & ((facts.rtt >= SLOW_S) | facts.slow_before)
-    _set(facts, (on & late) | (longer & hard & slow), "latency", 0.75, 8)
+    _set(facts, on, "unknown", 0.4, "phone_was_on")
+    _set(
+        facts,
+        longer & hard & ~on & facts.expires & facts.anchored & (facts.around.at_risk == 1),
+        "unknown",
+        0.4,
+        "nobody_else",
+    )
+    slow = (facts.loss.late_near > 0) & ((facts.loss.rtt >= SLOW_S) | (facts.loss.last_rtt >= SLOW_S))
+    _set(facts, (on & late) | (longer & hard & slow), "latency", 0.75, "late_answers")
     unseen = single & ~facts.anchored & facts.expires & ((length > BLIP_S) | ~closed)
-    _set(facts, unseen, "nat_expiry", 0.7, 17)
-    _set(facts, blip, "packet_loss", 0.9, 9)
-    _set(facts, blip & late, "latency", 0.8, 8)
-    _set(facts, stayed & ((facts.lagged_near > 1) | (late & (length <= 900))) & (length <= 1800), "latency", 0.8, 8)
+    _set(facts, unseen, "nat_expiry", 0.7, "renewal_unseen")
+    _set(facts, blip, "packet_loss", 0.9, "lost_probe")
+    _set(facts, blip & late, "latency", 0.8, "late_answers")
+    _set(
+        facts,
+        stayed & ((facts.loss.late_near > 1) | (late & (length <= 900))) & (length <= 1800),
+        "latency",
+        0.8,
+        "late_answers",
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.analysis.story import BIG, Bools, Floats, Ints, Story
+from starface_nb.analysis.story import BIG, Bools, Columns, Floats, Ints, Story
 
 LOCK_EARLY_S = 1.5
 SHORTEST_TURN = 0.97
@@ -17,7 +17,7 @@ DRIFT_PER_PROBE = 0.15
 
 
 @dataclass
-class Exposure:
+class Exposure(Columns):
     """How long each loss's binding had been without renewal (arrays as long as the losses).
 
     Attributes

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.analysis.story import Bools, Floats, Ints
+from starface_nb.analysis.story import Bools, Columns, Floats, Ints
 
 STEP_S = 30.0
 """Spacing of the timeouts tried here; a bracket of one probe interval covers two."""
@@ -41,15 +41,11 @@ MOST_BINS = 600
 
 
 @dataclass
-class Evidence:
-    """What a site's cycles say: candidates (losses) and survivals, indices local to the site.
+class Candidates(Columns):
+    """Losses that the timeout may have caused; phones counted within the site, seconds.
 
-    Attributes
-    ----------
-    phone, born, lower, upper, weight, trust, rhythm : per candidate loss: phone, start of its cycle, bracket in
-        seconds, its share in the evidence of one moment, trust in its beginning, log-odds that a renewal ended it
-    s_phone, s_born, s_idle, s_count, s_reach : per cycle: phone, start, surely outlived seconds, number of cycles like
-        it, seconds outlived if the phone kept to its period
+    `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
+    `trust`: in its beginning; `rhythm`: log-odds that a renewal ended it.
     """
 
     phone: Ints
@@ -59,33 +55,48 @@ class Evidence:
     weight: Floats
     trust: Floats
     rhythm: Floats
-    s_phone: Ints
-    s_born: Floats
-    s_idle: Floats
-    s_count: Ints
-    s_reach: Floats
+
+
+@dataclass
+class Survivals(Columns):
+    """Cycles: `idle` is surely outlived, `count` cycles are alike, `reach` outlived if the phone kept to its period."""
+
+    phone: Ints
+    born: Floats
+    idle: Floats
+    count: Ints
+    reach: Floats
+
+
+@dataclass
+class Evidence:
+    """What a site's cycles say."""
+
+    lost: Candidates
+    kept: Survivals
 
     def between(self, start: float, end: float) -> Evidence:
         """Return the evidence of cycles that began in [start, end)."""
-        a = (self.born >= start) & (self.born < end)
-        b = (self.s_born >= start) & (self.s_born < end)
         return Evidence(
-            self.phone[a], self.born[a], self.lower[a], self.upper[a], self.weight[a], self.trust[a],
-            self.rhythm[a],
-            self.s_phone[b], self.s_born[b], self.s_idle[b], self.s_count[b], self.s_reach[b],
-        )  # fmt: skip
+            self.lost.take((self.lost.born >= start) & (self.lost.born < end)),
+            self.kept.take((self.kept.born >= start) & (self.kept.born < end)),
+        )
+
+    def of(self, phones: Bools) -> Evidence:
+        """Return the evidence of these phones."""
+        return Evidence(self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]))
 
 
 def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: float) -> Floats:
     """Return log-likelihood ratios, shape (n, timeouts + 1); the last column is "never expires" (zero)."""
     columns = int(horizon / STEP_S)
     table = np.zeros((n, columns + 2))
-    first = np.clip(np.ceil(evidence.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
-    past = np.clip(np.ceil(evidence.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
+    first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
+    past = np.clip(np.ceil(evidence.lost.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
     np.add.at(table, (rows, first), MATCH)
     np.add.at(table, (rows, np.maximum(past, first)), -MATCH)
-    outlived = np.clip(np.ceil(evidence.s_idle / STEP_S - 0.5), 0, columns).astype(np.int64)
-    weight = CONTRADICTION * evidence.s_count
+    outlived = np.clip(np.ceil(evidence.kept.idle / STEP_S - 0.5), 0, columns).astype(np.int64)
+    weight = CONTRADICTION * evidence.kept.count
     np.add.at(table, (s_rows, np.zeros_like(s_rows)), weight)
     np.add.at(table, (s_rows, outlived), -weight)
     table = np.cumsum(table[:, :-1], axis=1)
@@ -97,10 +108,10 @@ def touched_phones(evidence: Evidence, phones: int, horizon: float) -> Bools:
     """Return which phones take part in the timeout that most losses agree on; the others may be immune."""
     columns = int(horizon / STEP_S)
     counts = np.zeros((phones, columns + 2))
-    first = np.clip(np.ceil(evidence.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
-    past = np.clip(np.ceil(evidence.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
-    np.add.at(counts, (evidence.phone, first), 1)
-    np.add.at(counts, (evidence.phone, past), -1)
+    first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
+    past = np.clip(np.ceil(evidence.lost.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
+    np.add.at(counts, (evidence.lost.phone, first), 1)
+    np.add.at(counts, (evidence.lost.phone, past), -1)
     counts = np.cumsum(counts, axis=1)[:, :columns]
     if not counts.size or counts.max() <= 0:
         return np.zeros(phones, bool)
@@ -109,21 +120,14 @@ def touched_phones(evidence: Evidence, phones: int, horizon: float) -> Bools:
 
 def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[float, float]]:
     """Return the moments the timeout changed, each as (not before, not after) seconds; empty where it did not."""
-    touched = touched_phones(evidence, phones, horizon)
-    mine, survived = touched[evidence.phone], touched[evidence.s_phone]
-    born = np.concatenate([evidence.born[mine], evidence.s_born[survived]])
+    part = evidence.of(touched_phones(evidence, phones, horizon))
+    born = np.concatenate([part.lost.born, part.kept.born])
     if len(born) < 4:
         return []
     moments = np.unique(born)
     edges = moments if len(moments) <= MOST_BINS else np.quantile(moments, np.linspace(0, 1, MOST_BINS))
-    part = Evidence(
-        evidence.phone[mine], evidence.born[mine], evidence.lower[mine], evidence.upper[mine],
-        evidence.weight[mine], evidence.trust[mine], evidence.rhythm[mine],
-        evidence.s_phone[survived], evidence.s_born[survived], evidence.s_idle[survived], evidence.s_count[survived],
-        evidence.s_reach[survived],
-    )  # fmt: skip
-    rows = np.searchsorted(edges, part.born, side="right") - 1
-    s_rows = np.searchsorted(edges, part.s_born, side="right") - 1
+    rows = np.searchsorted(edges, part.lost.born, side="right") - 1
+    s_rows = np.searchsorted(edges, part.kept.born, side="right") - 1
     sums = np.vstack([np.zeros(int(horizon / STEP_S) + 1), np.cumsum(
         score_table(part, rows, s_rows, len(edges), horizon), axis=0)])  # fmt: skip
     cuts = sorted(_cut(sums, 0, len(edges)))
@@ -166,12 +170,12 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     phone among many that show nothing proves no timeout of the router, and one that returns when it likes, not at its
     next renewal, proves little. Where ports are shared, phones answer over others' bindings and contradict nothing.
     """
-    inside = (evidence.lower < high) & (evidence.upper > low)
-    matches = np.bincount(evidence.phone[inside], evidence.weight[inside], minlength=phones)
-    outlived = evidence.s_reach >= high
-    against = np.bincount(evidence.s_phone[outlived], evidence.s_count[outlived], minlength=phones)
+    inside = (evidence.lost.lower < high) & (evidence.lost.upper > low)
+    matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
+    outlived = evidence.kept.reach >= high
+    against = np.bincount(evidence.kept.phone[outlived], evidence.kept.count[outlived], minlength=phones)
     against = np.where(shares & (matches > 0), 0, against)
-    rhythm = np.bincount(evidence.phone[inside], evidence.rhythm[inside], minlength=phones) * (not shares)
+    rhythm = np.bincount(evidence.lost.phone[inside], evidence.lost.rhythm[inside], minlength=phones) * (not shares)
     # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.
     wider = max(0.0, float(np.log((high - low) / CELL_S)))
     cells = max(1.0, 3600.0 / max(high - low, CELL_S))

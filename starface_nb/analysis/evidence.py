@@ -26,15 +26,15 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
         rows = context.story.losses.row[view.losses]
         known = facts.anchored
         frame = pl.DataFrame({
-            "reason": pl.Series(REASONS).gather(pl.Series(facts.reason)),
+            "reason": pl.Series(list(REASONS.values())).gather(pl.Series(facts.reason)),
             "idle_low_s": pl.Series(np.where(known, np.round(facts.lower, 1), np.nan)).fill_nan(None),
             "idle_high_s": pl.Series(np.where(known, np.round(facts.upper, 1), np.nan)).fill_nan(None),
             "lost_together": facts.together,
-            "at_risk": facts.at_risk,
-            "ended_by_renewal": facts.renewed,
-            "new_port": facts.registered,
-            "late_answers": facts.lagged_near,
-            "refused": facts.refused,
+            "at_risk": facts.around.at_risk,
+            "ended_by_renewal": facts.loss.renewed,
+            "new_port": facts.loss.registered,
+            "late_answers": facts.loss.late_near,
+            "refused": facts.around.refused,
             "line": raw["line"].to_numpy()[rows],
             "end_line": raw["end_line"][rows],
         })  # fmt: skip

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.analysis.causes import BLIP_S, CODE, SLOW_S, Facts, name_causes
+from starface_nb.analysis.causes import BLIP_S, CODE, Around, Facts, name_causes
 from starface_nb.analysis.cycles import SHORTEST_TURN, Cycles, Exposure
-from starface_nb.analysis.eras import Evidence, find_changes, probability_expiring, touched_phones
+from starface_nb.analysis.eras import (
+    Candidates,
+    Evidence,
+    Survivals,
+    find_changes,
+    probability_expiring,
+    touched_phones,
+)
 from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout, longest_outlived
 from starface_nb.analysis.sites import UNKNOWN
 from starface_nb.analysis.story import START_BURST_S, Bools, Floats, Ints, Story, first_after_start
@@ -73,22 +80,20 @@ class SiteView:
 
 @dataclass
 class Context:
-    """What all sites share: the story, exposures, cycles and what is known of the surroundings of each loss."""
+    """What all sites share: the story, exposures, cycles and what is known of the surroundings of each loss.
+
+    `exposure` counts from the phone's last known renewal, `soft` from its last recovery without one, `shared` from
+    another phone's renewal of the same port; `rhythm` are the log-odds that the phone's own renewal ended the loss.
+    """
 
     story: Story
     exposure: Exposure
-    rhythm: Floats
     soft: Exposure
     shared: Exposure
+    rhythm: Floats
     cycles: Cycles
-    inherited: Bools
-    new_address: Bools
-    placed: Bools
-    refused: Ints
-    at_risk: Ints
+    around: Around
     surfaces: dict[str, Surface]
-    spot: Ints
-    on_spot: Ints
     horizon: float
 
 
@@ -119,15 +124,8 @@ def fit(context: Context, site: SiteView, excluded: Bools) -> None:
     while True:
         moments = [-np.inf, *[(a + b) / 2 for a, b in site.changes], np.inf]
         site.eras = [
-            judge(
-                context,
-                evidence.between(start, end),
-                phones,
-                max(start, 0.0),
-                min(end, context.story.end),
-                shares,
-            )
-            for start, end in pairwise(moments)
+            judge(context, evidence.between(a, b), phones, max(a, 0.0), min(b, context.story.end), shares)
+            for a, b in pairwise(moments)
         ]
         same = [i for i in range(len(site.changes)) if _alike(site.eras[i], site.eras[i + 1])]
         if not same:
@@ -144,7 +142,7 @@ def _carry_rule(context: Context, site: SiteView, evidence: Evidence) -> None:
         return
     for era in site.eras:
         if era.verdict == "no_expiry_seen":
-            survived = evidence.between(era.start, era.end).s_idle
+            survived = evidence.between(era.start, era.end).kept.idle
             floor = longest_outlived(survived, context.story.slop, context.story.settings.level)
             era.renewed_by = "registration"
             era.estimate = replace(era.estimate, low=max(era.estimate.low, floor))
@@ -169,23 +167,25 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
     good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
     shares = bool(story.shares_ports[site.phones].any())
-    alongside = np.ones(len(use)) if shares else _alongside(story, context.at_risk, use)
+    alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
-    count = np.maximum(cycles.routine[mine], 1)
-    return Evidence(
-        np.searchsorted(site.phones, phone[good]),
-        exposure.anchor[good],
-        exposure.lower[good],
-        exposure.upper[good],
-        1.0 / alongside[good],
-        np.where(_on_time(context, use, exposure.anchor)[good], 1.0, DOUBTFUL),
-        context.rhythm[use][good],
+    lost = Candidates(
+        np.searchsorted(site.phones, phone),
+        exposure.anchor,
+        exposure.lower,
+        exposure.upper,
+        1.0 / alongside,
+        np.where(_on_time(context, use, exposure.anchor), 1.0, DOUBTFUL),
+        context.rhythm[use],
+    )
+    kept = Survivals(
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
         cycles.idle[mine],
-        np.minimum(count, 1000),
+        np.clip(cycles.routine[mine], 1, 1000),
         _reach(context, mine),
     )
+    return Evidence(lost.take(good), kept)
 
 
 def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
@@ -219,33 +219,29 @@ def _alongside(story: Story, at_risk: Ints, use: Ints) -> Ints:
 
 def pick(context: Context, use: Ints) -> Exposure:
     """Return the exposure of each loss from its best anchor: another phone's renewal where the port was inherited."""
-    a, c = context.exposure, context.shared
-    other = np.isfinite(c.anchor[use])
-    return Exposure(*[np.where(other, getattr(c, n)[use], getattr(a, n)[use]) for n in
-                      ("renewal", "anchor", "lower", "upper", "locked")])  # fmt: skip
+    own, other = context.exposure.take(use), context.shared.take(use)
+    known = np.isfinite(other.anchor)
+    return Exposure(*[np.where(known, getattr(other, f.name), getattr(own, f.name)) for f in fields(Exposure)])
 
 
 def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
     """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
     settings, story = context.story.settings, context.story
-    touched = touched_phones(part, phones, context.horizon)
-    mine, survived = touched[part.phone], touched[part.s_phone] & (not shares)
-    options = {
-        "threshold": settings.keepalive_s,
-        "horizon": context.horizon,
-        "slop": story.slop,
-        "level": settings.level,
-    }
+    own = part.of(touched_phones(part, phones, context.horizon))
+    kept = own.kept.take(np.full(len(own.kept.idle), not shares))
     estimate = estimate_timeout(
-        np.concatenate([part.lower[mine], part.s_idle[survived]]),
-        np.concatenate([part.upper[mine], np.full(int(survived.sum()), np.inf)]),
-        trust=np.concatenate([part.trust[mine], np.ones(int(survived.sum()))]),
-        **options,
+        np.concatenate([own.lost.lower, kept.idle]),
+        np.concatenate([own.lost.upper, np.full(len(kept.idle), np.inf)]),
+        trust=np.concatenate([own.lost.trust, np.ones(len(kept.idle))]),
+        threshold=settings.keepalive_s,
+        horizon=context.horizon,
+        slop=story.slop,
+        level=settings.level,
     )
     if estimate.low < 1.0 and estimate.high <= settings.probe_interval_s + story.slop + 1.0:
         estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
-    inside = (part.lower < estimate.high) & (part.upper > estimate.low)
-    outlived = int(part.s_count.sum())
+    inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
+    outlived = int(part.kept.count.sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
         if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
@@ -261,27 +257,14 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     else:
         verdict = "undetermined"
     if probability < 0.5:
-        estimate = TimeoutEstimate(
-            known_floor(context, part),
-            np.inf,
-            settings.level,
-            short,
-            settings.keepalive_s,
-            0,
-            int(mine.sum()),
-            outlived,
-        )
+        # Whichever packets renew, the probes' spacing was outlived.
+        floor = settings.probe_interval_s if len(part.kept.idle) else 0.0
+        keepalive, lost = settings.keepalive_s, len(own.lost.lower)
+        estimate = TimeoutEstimate(floor, np.inf, settings.level, short, keepalive, 0, lost, outlived)
     renewed_by = "undetermined"
     if verdict == "too_short" and estimate.low > settings.probe_interval_s:
         renewed_by = "registration"
-    return Era(
-        start, end, estimate, short, verdict, renewed_by, int(inside.sum()) if probability >= 0.5 else 0, outlived
-    )
-
-
-def known_floor(context: Context, part: Evidence) -> float:
-    """Return the silence that bindings outlived whichever packets renew them: the probes' spacing."""
-    return context.story.settings.probe_interval_s if len(part.s_idle) else 0.0
+    return Era(start, end, estimate, short, verdict, renewed_by)
 
 
 def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
@@ -296,43 +279,30 @@ def gather(context: Context, site: SiteView, by_clock: Bools) -> Facts:
     spread = 6.0 + 0.007 * period * np.sqrt(turns)
     due = np.where(turns <= MOST_TURNS, anchor + turns * period, np.nan)
     after = first_after_start(losses, story.starts)[0][use]
+    surface = context.surfaces.get(site.name, Surface())
     return Facts(
-        phone=losses.phone[use],
-        start=start,
-        end=losses.end[use],
-        rtt=losses.rtt[use],
+        loss=losses.take(use),
+        around=context.around.take(use),
         lower=best.lower,
         upper=best.upper,
         anchored=np.isfinite(best.anchor),
         fits=fitting(context, use, low, high, expires, period),
         expires=expires,
         low=low,
-        high=high,
-        renewed=losses.renewed[use],
-        registered=losses.registered[use],
-        inherited=context.inherited[use],
-        new_address=context.new_address[use],
-        placed=context.placed[use],
         after_pbx_start=after,
-        lagged_near=losses.late_near[use],
-        slow_before=losses.last_rtt[use] >= SLOW_S,
-        refused=context.refused[use],
         due=due,
         on_time=on_time(context, use, period),
         spread=spread,
         period=period,
         outlives=np.where(expires & np.isfinite(anchor), anchor + high, np.inf),
         shows_ports=story.shows_ports[losses.phone[use]],
+        by_clock=by_clock.copy(),
         window=story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0,
         log_end=story.end,
-        at_risk=context.at_risk[use],
-        surface=context.surfaces.get(site.name, Surface()),
+        surface=surface,
         shares=bool(story.shares_ports[site.phones].any()),
-        spot=context.spot[use],
-        on_spot=context.on_spot[use],
-        by_clock=by_clock.copy(),
         unplaced=site.name == UNKNOWN,
-        pbx_silence=pbx_silence(story, start[after & ~expires], context.surfaces.get(site.name, Surface())),
+        pbx_silence=pbx_silence(story, start[after & ~expires], surface),
     )
 
 

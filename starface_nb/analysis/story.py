@@ -6,8 +6,9 @@ sorted by phone and start, so that whatever belongs to a phone stands together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,17 @@ PJSIP_TIMEOUT_S = 3.0
 
 
 @dataclass
-class Losses:
+class Columns:
+    """Arrays of one length side by side."""
+
+    def take(self, which: Ints | Bools) -> Self:
+        """Return the entries at these indices, or where the mask is true."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: column[which] for name, column in columns.items()})
+
+
+@dataclass
+class Losses(Columns):
     """One entry per unreachable interval (all arrays of the same length).
 
     Attributes

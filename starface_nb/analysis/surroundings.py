@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from starface_nb.analysis.causes import Around
 from starface_nb.analysis.cycles import Exposure, exposures, find_cycles, measure
 from starface_nb.analysis.intervals import UP, of_kind
 from starface_nb.analysis.reasoning import Context
@@ -38,21 +39,24 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
     none = np.full(len(losses), -1)
     homes = placed["home"].to_numpy()
     at_risk, surfaces = _who_answers(story, states, rows)
+    around = Around(
+        inherited=inherited,
+        placed=placed["address"].is_not_null().to_numpy(),
+        new_address=(placed["site"] != later["site"]).to_numpy(),
+        refused=_refused(story, states, addresses, homes),
+        at_risk=at_risk,
+        spot=spot,
+        on_spot=on_spot,
+    )
     return Context(
         story=story,
         exposure=exposure,
-        rhythm=rhythm_odds(story, exposure.anchor),
         soft=measure(story, previous, none),
         shared=shared,
+        rhythm=rhythm_odds(story, exposure.anchor),
         cycles=find_cycles(story),
-        inherited=inherited,
-        new_address=(placed["site"] != later["site"]).to_numpy(),
-        placed=placed["address"].is_not_null().to_numpy(),
-        refused=_refused(story, states, addresses, homes),
-        at_risk=at_risk,
+        around=around,
         surfaces=surfaces,
-        spot=spot,
-        on_spot=on_spot,
         horizon=max(2 * story.settings.keepalive_s, 7200.0),
     )
 
