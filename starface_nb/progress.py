@@ -18,7 +18,7 @@ def in_notebook() -> bool:
 class Progress:
     """A bar, shown while its `with` block lasts; `advance` it from one thread.
 
-    It appears after one second: in a notebook as a widget that goes away at the end, in a terminal on standard error,
+    It appears after one second: in a notebook as a line that goes away at the end, in a terminal on standard error,
     elsewhere never. The environment variable `STARFACE_NB_PROGRESS=0` silences it.
 
     Parameters
@@ -51,13 +51,32 @@ class Progress:
             self._bar.update(count)
 
 
+class _Cell:
+    """A notebook's output that shows the line written last; at the end it is empty, and nothing of it is a widget."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+
+    def write(self, text: str) -> None:
+        from IPython.display import display
+
+        line = {"text/plain": text.strip()}
+        if self._shown is not None:
+            self._shown.update(line, raw=True)
+        elif text.strip():
+            self._shown = display(line, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
 def _bar(total: int | None, label: str, unit: str, notebook: bool) -> Any:
-    if notebook:
-        from tqdm.notebook import tqdm
-    else:
-        from tqdm import tqdm
+    from tqdm import tqdm
+
     return tqdm(
         total=total or None,
+        file=_Cell() if notebook else None,
+        ncols=80 if notebook else None,
         desc=label,
         unit=unit,
         unit_scale=unit == "B",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import altair as alt
@@ -95,7 +96,9 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 3) ->
     tr = translator(language)
     read = summary.filter(pl.col("nat_by_bin").is_not_null()).sort("rank", "customer")
     shown = read.head(_MOST_CUSTOMERS).with_columns(plain("customer"))
-    names = [f"{row['rank']}. {row['customer']}\n{_verdict(tr, row)}" for row in shown.iter_rows(named=True)]
+    names = [
+        "\n".join((f"{row['rank']}. {row['customer']}", *_verdict(tr, row))) for row in shown.iter_rows(named=True)
+    ]
     kinds = [cause_name("nat_expiry", tr), tr("other causes")]
     data = _bins(shown.with_columns(name=pl.Series(names, dtype=pl.String)), kinds)
     parts: Any = shown["nat_by_bin"].list.len().max() or 1
@@ -117,9 +120,9 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 3) ->
         )
     )
     header = alt.Header(
-        labelExpr="split(datum.value, '\\n')", labelLimit=168, labelFontWeight="normal", labelLineHeight=13
+        labelExpr="split(datum.value, '\\n')", labelLimit=150, labelFontWeight="normal", labelLineHeight=13
     )
-    small = bars.properties(width=WIDTH // columns - 46, height=46)
+    small = bars.properties(width=WIDTH // columns - 62, height=46)
     facet = alt.Facet("name:N", header=header, sort=names)
     chart = small.facet(facet=facet, columns=columns, spacing={"row": 16, "column": 20}).resolve_scale(y="independent")
     title = tr(
@@ -138,13 +141,15 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 3) ->
     )
 
 
-def _verdict(tr: Translator, row: dict[str, Any]) -> str:
+def _verdict(tr: Translator, row: dict[str, Any]) -> list[str]:
     losses = tr.count("{n} loss", "{n} losses", row["losses"] or 0)
     if row["verdict"] == "too_short":
-        return tr("too short: {bracket}; {losses}", bracket=bracket(tr, row["low_s"], row["high_s"]), losses=losses)
-    if row["verdict"] == "no_expiry_seen":
-        return tr("no NAT expiry; {losses}", losses=losses)
-    return tr("cannot tell; {losses}", losses=losses)
+        said = tr("too short: {bracket}; {losses}", bracket=bracket(tr, row["low_s"], row["high_s"]), losses=losses)
+    elif row["verdict"] == "no_expiry_seen":
+        said = tr("no NAT expiry; {losses}", losses=losses)
+    else:
+        said = tr("cannot tell; {losses}", losses=losses)
+    return re.split(r"\s?; ", said)
 
 
 def _bins(frame: pl.DataFrame, kinds: list[str]) -> pl.DataFrame:

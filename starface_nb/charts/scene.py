@@ -131,6 +131,8 @@ class Scene:
         midnight = "hours(datum.value) || minutes(datum.value)"
         label = f"timeFormat(datum.value, {midnight} ? '%H:%M' : '{_DAY[self.tr.language]}')"
         title = self.tr("local time of the log ({zone})", zone=self.tr.time_zone)
+        if self.begin.date() == self.until.date():  # no midnight that would name the day
+            title += self.begin.strftime(f", {self.moment.split()[0]}")
         ends = [when.strftime(_STAMP) for when in (self.begin, self.until)]
         scale = alt.Scale(domain=ends, nice=False, reverse=channel is alt.Y)
         return channel(f"{field}:T", scale=scale, axis=alt.Axis(labelExpr=label, tickCount=8), title=title)

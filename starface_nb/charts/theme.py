@@ -55,6 +55,8 @@ THICKNESS = {**dict.fromkeys(COLOURS, 0.4), "nat_expiry": 0.62, "unknown": 0.62,
 _MIME = "application/vnd.vegalite.v5+json"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _OLDEST_VEGA_LITE = "5.8"
+# in the picture, not in the output's metadata: there JupyterLab would keep the theme of the day along with it
+_PLAIN = {"embedOptions": {"actions": False}}
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 _CONFIG: dict[str, Any] = {
     "font": FONT,
@@ -145,9 +147,8 @@ def _svg(spec: dict[str, Any], **config: Any) -> str:
 
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    spec = {**spec, "$schema": _SCHEMA}
-    data = {_MIME: spec, "image/svg+xml": _svg(spec), "text/plain": "starface_nb picture"}
-    return data, {_MIME: {"embed_options": {"actions": False}}}
+    spec = {**spec, "$schema": _SCHEMA, "usermeta": _PLAIN}
+    return {_MIME: spec, "image/svg+xml": _svg(spec), "text/plain": "starface_nb picture"}, {}
 
 
 def register() -> None:

@@ -34,7 +34,8 @@ _STYLE = """<style>
 .sfnb-lines{font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.5;white-space:pre;
 overflow-x:auto;margin:0;padding:6px 8px;background:rgba(128,128,128,.1);color:var(--jp-ui-font-color1,#222)}
 .sfnb-lines b{background:rgba(213,94,0,.22);font-weight:normal;display:inline-block;min-width:100%}
-.sfnb-mono select{font-family:var(--jp-code-font-family,monospace);font-size:12px}
+.sfnb .sfnb-mono{flex-direction:column}
+.sfnb .sfnb-mono select{width:100%;font-family:var(--jp-code-font-family,monospace);font-size:12px}
 </style>"""
 
 

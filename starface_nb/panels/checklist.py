@@ -182,7 +182,7 @@ class ChecklistPanel(Panel):
 
     def _value(self) -> object:
         """Return what is chosen on the screen, as it is kept."""
-        chosen = {name: asked.value or None for name, asked in self._boxes.items()}
+        chosen: dict[str, Any] = {name: asked.value or None for name, asked in self._boxes.items()}
         if chosen.get("day"):
             chosen["day"] = chosen["day"].isoformat()
         if self._step.kind == "ports":

@@ -54,29 +54,17 @@ class LogChooser(Panel):
     def _build(self) -> None:
         tr, case = self._tr, self.case
         self._log = labelled(widgets.Dropdown, tr("Log"), options=self._found())
-        place: dict[str, Any] = {"placeholder": tr("file, support bundle or folder"), "continuous_update": False}
-        self._path = labelled(widgets.Text, tr("or its path"), **place)
+        place = tr("file, support bundle or folder")
+        self._path = labelled(widgets.Text, tr("or its path"), placeholder=place, continuous_update=False)
         self._read = widgets.Button(description=tr("Read this log"), button_style="primary", icon="play")
         look = tr("look into the inbox folder again")
         again = widgets.Button(description=tr("Look again"), icon="refresh", tooltip=look)
-        zones: dict[str, Any] = {
-            "options": sorted(available_timezones()),
-            "continuous_update": False,
-            "ensure_option": True,
-        }
-        self._zone = labelled(widgets.Combobox, tr("Time zone"), value=case.log.time_zone, **zones)
-        minutes: dict[str, Any] = {
-            "width": "230px",
-            "value": case.settings.keepalive_s / 60,
-            "min": 0.1,
-            "max": 10_000,
-            "step": 1,
-        }
-        self._keepalive = labelled(widgets.BoundedFloatText, tr("Keepalive (min)"), **minutes)
-        languages = [(name, code) for code, name in LANGUAGES.items()]
-        self._language = labelled(
-            widgets.Dropdown, tr("Language"), width="280px", options=languages, value=case.language
-        )
+        zones = {"value": case.log.time_zone, "options": sorted(available_timezones()), "ensure_option": True}
+        self._zone = labelled(widgets.Combobox, tr("Time zone"), "420px", continuous_update=False, **zones)
+        minutes = {"value": case.settings.keepalive_s / 60, "min": 0.1, "max": 10_000, "step": 1}
+        self._keepalive = labelled(widgets.BoundedFloatText, tr("Keepalive (min)"), "230px", **minutes)
+        languages = {"value": case.language, "options": [(name, code) for code, name in LANGUAGES.items()]}
+        self._language = labelled(widgets.Dropdown, tr("Language"), "280px", **languages)
         self._said, self._view = html(), html()
         self._read.on_click(lambda _: self._read_chosen())
         again.on_click(lambda _: setattr(self._log, "options", self._found()))

@@ -16,6 +16,7 @@ import altair as alt
 import nbformat
 import polars as pl
 import pytest
+import vl_convert
 
 from starface_nb import analysis, charts, reading, samples
 from starface_nb.analysis.compare import compare_at
@@ -90,7 +91,9 @@ def test_every_picture_draws_in_every_language(case: Diagnosis, picture: Callabl
     assert len(shown) > 5
     assert not [text for text in shown if text in {"null", "NaN", "undefined"} or "Invalid" in text]
     width, height = (float(parsed(svg).attrib[k]) for k in ("width", "height"))
-    assert 400 < width <= 840
+    assert 400 < width <= 790
+    in_lab = vl_convert.vegalite_to_svg(specification(picture(case, language=language)), vl_version="5.8")
+    assert float(parsed(in_lab).attrib["width"]) <= WIDTH + 10
     assert 100 < height < 1200
 
 
@@ -253,4 +256,4 @@ def test_before_and_after_and_fleet() -> None:
     row = {"customer": "<b>", "rank": 1, "verdict": "too_short", "low_s": 300.0, "high_s": 360.0, "losses": 5}
     bins = {"nat_by_bin": [2, 0, 1], "other_by_bin": [0, 2, 0]}
     page = charts.to_svg(charts.fleet_page(pl.DataFrame([row | bins])))
-    assert "1. <b>too short: 5 to 6 min; 5 losses" in texts(page)  # two lines
+    assert "1. <b>too short: 5 to 6 min5 losses" in texts(page)  # three lines

@@ -45,3 +45,23 @@ def test_nothing_before_a_second_and_nothing_when_silenced(monkeypatch: pytest.M
     with Progress(None, "Reading", enabled=False) as bar:
         bar.advance(50)
     assert sys.stderr.getvalue().strip() == ""
+
+
+def test_in_a_notebook_it_is_a_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, data: dict[str, str], **_: bool) -> None:
+            shown.append(data["text/plain"])
+
+    def display(data: dict[str, str], **_: bool) -> Handle:
+        shown.append(data["text/plain"])
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    monkeypatch.setattr(progress, "DELAY", 0)
+    with Progress(4 << 20, "Reading") as bar:
+        bar.advance(4 << 20)
+    assert "Reading" in shown[0]
+    assert shown[-1] == ""
