@@ -138,33 +138,28 @@ def _changes(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogA
 
 def _ports(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
     yes = phones.filter(pl.col("ever_registered").eq(True)).height
-    text = (
-        tr(
-            "Signalling was open at least at times: {n} phones registered. About the other ports the log says nothing.",
-            n=yes,
-        )
-        if yes
-        else tr("No phone registered in this log: check the ports for signalling first.")
+    if not yes:
+        return LogAnswer(None, tr("No phone registered in this log: check the ports for signalling first."))
+    text = tr.count(
+        "Signalling was open at least at times: {n} phone registered.",
+        "Signalling was open at least at times: {n} phones registered.",
+        yes,
     )
-    return LogAnswer(None, text)
+    return LogAnswer(None, text + " " + tr("About the other ports the log says nothing."))
 
 
 def _nat(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswer:
-    verdicts = diagnosis.sites["verdict"].to_list()
-    said = [
-        tr(
-            "{site}: {verdict}; timeout {bracket}.",
-            site=site_name(row["site"], tr),
-            verdict=word("verdict", row["verdict"], tr),
-            bracket=bracket_text(row["low_s"], row["high_s"], tr),
-        )
-        for row in diagnosis.sites.to_dicts()
-    ]
+    verdicts = set(diagnosis.sites["verdict"])
+    said = []
+    for row in diagnosis.sites.to_dicts():
+        site, verdict = site_name(row["site"], tr), word("verdict", row["verdict"], tr)
+        bracket = bracket_text(row["low_s"], row["high_s"], tr)
+        said.append(tr("{site}: {verdict}; timeout {bracket}.", site=site, verdict=verdict, bracket=bracket))
     died = losses.filter(pl.col("cause") == "nat_expiry")
     answer: str | None = None
     if "too_short" in verdicts:
         answer = "too_short"
-    elif set(verdicts) == {"no_expiry_seen"}:
+    elif verdicts == {"no_expiry_seen"}:
         outlived = (diagnosis.sites["low_s"].fill_null(0.0) >= diagnosis.settings.keepalive_s).all()
         answer = "long_enough" if outlived else "no_expiry"
     return LogAnswer(answer, " ".join(said) or tr("The log shows no site."), _refs(died))

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from starface_nb.analysis.experiment import what_next
-from starface_nb.errors import SettingError
 from starface_nb.guide.answers import trouble_began
 from starface_nb.guide.causes import cause_advice, cause_name
 from starface_nb.guide.checklist import checklist, given
@@ -20,7 +19,7 @@ from starface_nb.guide.comparison import experiment_text
 from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.ports import port_checklist
-from starface_nb.guide.routers import router_default
+from starface_nb.guide.routers import products, router_default, setting
 from starface_nb.guide.words import names, site_name, timeout_text
 
 if TYPE_CHECKING:
@@ -146,22 +145,20 @@ def from_answers(
 
 def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: Translator) -> list[str]:
     chosen = given(answers, "nat")
-    if not chosen.router:
+    if chosen.router not in products():  # none, or one named in free text: nothing is known of it
         return []
-    try:
-        default = router_default(chosen.router)
-    except SettingError:  # a router named in free text: nothing is known of it
-        return []
-    seconds = chosen.seconds or default.seconds
-    if seconds is None:
-        return [tr("{router}: no documented default, read the timeout from the device.", router=default.product)]
-    values = {"router": default.product, "time": tr.duration(seconds)}
+    seconds = chosen.seconds or router_default(chosen.router).seconds
     text = (
-        tr("{router}: the timeout read from the device is {time}.", **values)
+        tr(
+            "{router}: the timeout read from the device is {time}.",
+            router=chosen.router,
+            time=tr.duration(chosen.seconds),
+        )
         if chosen.seconds
-        else tr("{router}: its documented default is {time}.", **values)
+        else setting(chosen.router, diagnosis.settings.recommended_timeout_s, tr)[0][0]
     )
-    inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
-    if diagnosis.sites.filter(inside).height:
-        text += " " + tr("That lies inside the bracket found in the log.")
+    if seconds is not None:
+        inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
+        if diagnosis.sites.filter(inside).height:
+            text += " " + tr("That lies inside the bracket found in the log.")
     return [text]
