@@ -7,8 +7,7 @@ import re
 import polars as pl
 
 from starface_nb.privacy.rewrite import kept
-from starface_nb.reading import belief, catalogue, layouts
-from starface_nb.reading.parse import Parsed, rows_of
+from starface_nb.reading.parse import Parsed
 
 _ADDRESS = r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
 _WITHOUT_WHO = ("restart", "shutdown", "rotate", "reload")
@@ -26,13 +25,11 @@ def understood(parsed: Parsed) -> tuple[pl.DataFrame, pl.DataFrame]:
     polars.DataFrame
         `offset`, `body`, `layout`, `stamp` and `message` of the first and the last line with a stamp.
     """
-    rows, habit = belief.with_headers(rows_of(parsed.hits), parsed.hits)
-    rows = rows.with_columns(
-        layouts.verbose_prefix_off(pl.col("message")).alias("bare"), pl.col("layout").cast(pl.String)
+    rows = (
+        parsed.rows.filter(pl.col("doubt").is_null())
+        .with_columns(pl.col("layout").cast(pl.String))
+        .drop("time", "peer")
     )
-    found = catalogue.match(rows["bare"], rows["module"]).select("row", "entry", "kind")
-    rows = belief.judged(rows, habit).with_row_index("row").join(found, on="row", how="left", maintain_order="left")
-    rows = rows.filter(pl.col("doubt").is_null())
     events = parsed.events.select("offset", "time", "peer", pl.lit(value=True).alias("event"))
     known = rows.filter(pl.col("line").is_not_null()).join(events, on="offset", how="left", maintain_order="left")
     event = pl.col("event").is_not_null() | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)

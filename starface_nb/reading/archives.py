@@ -11,12 +11,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import BinaryIO
 
-from isal import isal_zlib
-
 from starface_nb.errors import InputError
-from starface_nb.reading.decompress import BLOCK, Blocks, decompressed
+from starface_nb.reading.decompress import BLOCK, Blocks
 from starface_nb.reading.limits import Account, DamagedError, RefusedError, raising
 from starface_nb.text import visible
 
@@ -66,7 +65,9 @@ def _outside(name: str) -> str:
 # ---- zip ----
 
 
-def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account) -> list[tuple[Member, Blocks]]:
+def zip_members(
+    open_file: Callable[[], BinaryIO], place: str, account: Account
+) -> list[tuple[Member, Callable[[], Blocks]]]:
     """List a zip archive.
 
     Parameters
@@ -80,8 +81,9 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
 
     Returns
     -------
-    list of (Member, iterator of bytes)
-        Plain files only; equal names get `#2`, `#3` ... The iterators start reading when first used.
+    list of (Member, callable)
+        Plain files only; equal names get `#2`, `#3` ... The callables open the member anew, its bytes compressed as gz
+        where they are deflated in the archive.
 
     Raises
     ------
@@ -97,11 +99,11 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
                 infos = [info for info in archive.infolist() if not info.is_dir()]
         except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError, EOFError) as error:
             raise _no_zip(place, str(error)) from None
-    seen, members = dict[str, int](), list[tuple[Member, Blocks]]()
+    seen, members = dict[str, int](), list[tuple[Member, Callable[[], Blocks]]]()
     for info in infos:
         name = _unique(visible(info.filename.replace("\\", "/")), seen)
         member = Member(name, info.compress_size, _zip_time(info), _zip_refusal(info))
-        members.append((member, _zip_blocks(open_file, info, place, account)))
+        members.append((member, partial(_zip_blocks, open_file, info, place, account)))
     return members
 
 
@@ -162,25 +164,23 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
 
 
 def _zip_blocks(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, place: str, account: Account) -> Blocks:
-    name, crc, size = f"{place}!{visible(info.filename)}", 0, 0
+    """Yield a member; a deflated one as the gz file that it is but for header and trailer (RFC 1952 2.3)."""
+    name, size = f"{place}!{visible(info.filename)}", 0
     try:
         with open_file() as file:
-            for block in _unpacked(file, info, name, account):
-                crc, size = isal_zlib.crc32(block, crc), size + len(block)
-                yield block
-        if (crc, size) != (info.CRC, info.file_size):
-            raise ValueError("wrong checksum")
+            if info.compress_type == zipfile.ZIP_DEFLATED:
+                yield b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+                yield from _stored(file, info)
+                yield struct.pack("<LL", info.CRC, info.file_size & 0xFFFFFFFF)
+                return
+            with zipfile.ZipFile(file) as archive, archive.open(info) as member:
+                while block := member.read(BLOCK):
+                    size += len(block)
+                    account.unpack(len(block), size, info.compress_size, name)
+                    yield block
     except _ERRORS as error:
         cause = f"this member of the zip archive is damaged ({error}); {size:,} bytes could be read."
         raise DamagedError(cause, place=name) from None
-
-
-def _unpacked(file: BinaryIO, info: zipfile.ZipInfo, name: str, account: Account) -> Blocks:
-    if info.compress_type == zipfile.ZIP_STORED:
-        return _stored(file, info)
-    if info.compress_type == zipfile.ZIP_DEFLATED:
-        return decompressed("deflate", _stored(file, info), name, account, [])
-    return _by_zipfile(file, info, name, account)
 
 
 def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
@@ -197,15 +197,6 @@ def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
             raise EOFError("cut off")
         left -= len(raw)
         yield raw
-
-
-def _by_zipfile(file: BinaryIO, info: zipfile.ZipInfo, name: str, account: Account) -> Blocks:
-    size = 0
-    with zipfile.ZipFile(file) as archive, archive.open(info) as member:
-        while block := member.read(BLOCK):
-            size += len(block)
-            account.unpack(len(block), size, info.compress_size, name)
-            yield block
 
 
 # ---- tar ----

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
 from starface_nb.reading import catalogue, layouts
-from starface_nb.reading.dumps import bytes_between, in_dump
+from starface_nb.reading.dumps import bytes_between
+from starface_nb.reading.messages import read_lines
 from starface_nb.reading.scan import Hits
 
 _MOST_CHECKED = 1000
@@ -19,7 +20,6 @@ BROKEN_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
 _BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
 _HEADERLESS = ("none", "stamped")
-_GIVEN = ("offset", "line", "edge", "text", "body", "dumped")
 
 
 @dataclass(frozen=True)
@@ -32,37 +32,10 @@ class Habits:
         Every entry has a header, so that a line without one continues the entry before.
     console : bool
         Some entries have a console's header, so that its header-less verbose lines carry a verbosity mark.
-    prefix : str or None
-        Regex of what grep, a container or the like put before every line.
     """
 
     headed: bool
     console: bool
-    prefix: str | None = None
-
-
-def with_headers(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, Habits]:
-    """Split the rows' text into header and message, by the habits of the file they stand in.
-
-    Parameters
-    ----------
-    rows : polars.DataFrame
-        Lines in the file's order, with `offset`, `line` (null for a line that is no candidate), `edge` (whether it is
-        one of the file's first or last) and `text`.
-
-    Returns
-    -------
-    polars.DataFrame
-        With `body` (the text without what grep and the like put before every line), the parts of the header, `message`
-        and `dumped`.
-    Habits
-    """
-    prefix = layouts.usual_prefix(rows.filter("edge")["text"].to_list())
-    rows = rows.with_columns(layouts.without_prefix(rows["text"], prefix).alias("body"))
-    rows = rows.with_columns(pl.Series("dumped", in_dump(rows["offset"].to_numpy(), hits, prefix)))
-    rows = pl.concat([rows, layouts.read_headers(rows["body"])], how="horizontal")
-    habit = replace(habits(rows.filter(~pl.col("dumped"))), prefix=prefix)
-    return with_swallowed(rows, hits, habit), habit
 
 
 def habits(rows: pl.DataFrame) -> Habits:
@@ -90,13 +63,13 @@ def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFram
     inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & ~pl.col("dumped") & suspicious)
     inner = inner.filter(pl.col("body").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
     texts = {i: _swallowed(t, offset, hits) for i, t, offset in inner.select("i", "body", "offset").iter_rows()}
-    texts = {i: text for i, text in texts.items() if text}
-    if not texts:
+    found = {i: text.encode() for i, text in texts.items() if text}
+    if not found:
         return rows
-    given = rows[list(texts)].select(_GIVEN).with_columns(pl.Series("body", list(texts.values())))
-    again = pl.concat([given, layouts.read_headers(given["body"])], how="horizontal")
-    others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(texts))).drop("i")
-    return pl.concat([others, again]).sort("offset")
+    given = rows[list(found)].select("offset", "line", "text", "dumped")
+    again = given.hstack(read_lines(list(found.values()), None).drop("text"))
+    others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(found))).drop("i")
+    return pl.concat([others, again.select(others.columns)]).sort("offset")
 
 
 def _swallowed(text: str, offset: int, hits: Hits) -> str | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import polars as pl
 
-from starface_nb.frames import in_pieces
 from starface_nb.reading.schemas import KIND, TECH
 
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
@@ -140,10 +139,7 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
         `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`), `kind` (null: a known line that is no
         event), `tech`, `role`, and the raw text of every group (String, null where the message has none).
     """
-    return in_pieces(_match, pl.DataFrame({"m": message, "module": module}).with_row_index("row"))
-
-
-def _match(rest: pl.DataFrame) -> pl.DataFrame:
+    rest = pl.DataFrame({"m": message, "module": module}).with_row_index("row")
     names = rest["module"].unique().to_list()
     begins = rest["m"].str.slice(0, _BEGIN).unique().to_list()
     found = [pl.DataFrame(schema=_FOUND)]

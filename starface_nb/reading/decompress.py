@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import io
 import lzma
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO, cast
 
 from backports import zstd
-from isal import igzip_lib
+from isal import igzip_lib, isal_zlib
 
 from starface_nb.reading.limits import Account, DamagedError
+from starface_nb.reading.lines import Block
 
-BLOCK = 1 << 20  # smaller ones cost more hand-overs between the threads than they save in the caches
-_AHEAD = 4  # blocks
+BLOCK = 1 << 18  # larger ones are given back to the system each time
+_AHEAD = 3
+_GZ_READ = 1 << 20
 ISAL_ERROR = cast(type[Exception], igzip_lib.IsalError)
 _XZ_MEMORY = 256 << 20  # a hostile header may ask for gigabytes; xz -9 needs 65 MiB
 
 Blocks = Iterator[bytes]
+Fill = Callable[[memoryview], int]  # writes the next bytes into a buffer and says how many; 0 at the end
 
 # Fixed by the formats: RFC 1952 2.3.1, bzip2's "BZh", the .xz file format 2.1.1.1, RFC 8878 3.1.1 (and 3.1.2 for the
 # frames that a reader skips).
@@ -32,7 +36,6 @@ _MAGICS = {
 }
 _DECODERS: dict[str, Callable[[], Any]] = {
     "gz": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
-    "deflate": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE),
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
     "zst": zstd.ZstdDecompressor,
@@ -80,7 +83,7 @@ def decompressed(kind: str, blocks: Blocks, place: str, account: Account, remark
     Yields
     ------
     bytes
-        At most 1 MiB each.
+        At most 256 KiB each.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def decompressed(kind: str, blocks: Blocks, place: str, account: Account, remark
                 if frames and fresh:
                     remarks.append(f"bytes behind the end of the {kind} data were left out")
                     return
-                raise _damage(kind, place, produced, str(error)) from None
+                raise _damage(place, produced, str(error)) from None
             block = decoder.unused_data if decoder.eof else b""
             if out:
                 fresh = False
@@ -117,11 +120,11 @@ def decompressed(kind: str, blocks: Blocks, place: str, account: Account, remark
     if frames and fresh:
         remarks.append(f"bytes behind the end of the {kind} data were left out")
         return
-    raise _damage(kind, place, produced, "")
+    raise _damage(place, produced, "")
 
 
-def _damage(kind: str, place: str, produced: int, reason: str) -> DamagedError:
-    what = f"the {kind} data is corrupt ({reason})" if reason else f"the {kind} data is cut off (truncated file)"
+def _damage(place: str, produced: int, reason: str) -> DamagedError:
+    what = f"the compressed data is corrupt ({reason})" if reason else "the compressed data is cut off (truncated file)"
     return DamagedError(f"{what}; {produced:,} bytes of the log could be read before that.", place=place)
 
 
@@ -156,10 +159,105 @@ def _recoded(codec: str, blocks: Blocks) -> Blocks:
         yield last
 
 
-def ahead(blocks: Blocks) -> Blocks:
-    """Yield the blocks, the next ones being made in another thread meanwhile, so that both cores work."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        pending = deque(pool.submit(next, blocks, b"") for _ in range(_AHEAD))
-        while block := pending.popleft().result():
-            pending.append(pool.submit(next, blocks, b""))
-            yield block
+def filling(blocks: Blocks) -> Fill:
+    """Return what fills a buffer with the next blocks; an error in them comes after the bytes before it."""
+    rest, failed = memoryview(b""), list[Exception]()
+
+    def fill(room: memoryview) -> int:
+        nonlocal rest
+        at = 0
+        try:
+            while at < len(room) and (rest := rest or memoryview(next(blocks, b""))):
+                part = rest[: len(room) - at]
+                room[at : at + len(part)] = part
+                at, rest = at + len(part), rest[len(part) :]
+        except Exception as error:
+            if not at:
+                raise
+            failed.append(error)
+        return at
+
+    def fill_or_fail(room: memoryview) -> int:
+        if failed:
+            raise failed[0]
+        return fill(room)
+
+    return fill_or_fail
+
+
+def gunzipping(open_again: Callable[[], Blocks], place: str, account: Account, remarks: list[str]) -> Fill:
+    """Return what fills a buffer with the text of a gz stream, without the interpreter's lock for most of the time.
+
+    What is odd about the stream is left to `decompressed`, which begins anew and passes over what was read already.
+    """
+    raw = _Raw(open_again())
+    reader, produced, slow = isal_zlib._GzipReader(cast(BinaryIO, raw), _GZ_READ), 0, list[Fill]()
+
+    def fill(room: memoryview) -> int:
+        nonlocal produced
+        if slow:
+            return slow[0](room)
+        try:
+            count = reader.readinto(room)
+        except _ERRORS:
+            slow.append(filling(_behind(decompressed("gz", open_again(), place, account, remarks), produced)))
+            return slow[0](room)
+        produced += count
+        account.unpack(count, produced, raw.count, place)
+        return count
+
+    return fill
+
+
+def _behind(blocks: Blocks, count: int) -> Blocks:
+    for block in blocks:
+        if len(block) > count:
+            yield block[count:]
+        count = max(0, count - len(block))
+
+
+class _Raw(io.RawIOBase):
+    """Blocks as a file, which counts what was read of it."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._fill, self.count = filling(blocks), 0
+
+    def readinto(self, room: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer."""
+        count = self._fill(memoryview(room))
+        self.count += count
+        return count
+
+
+def ahead(fill: Fill) -> Iterator[tuple[Block, int]]:
+    """Yield filled blocks and how much is in each, the next being filled in another thread meanwhile.
+
+    A block is filled again once the next but one is asked for: buffers that come and go would cost the system a page
+    fault per 4 KiB.
+    """
+    free: SimpleQueue[Block | None] = SimpleQueue()
+    made: SimpleQueue[tuple[Block, int] | BaseException] = SimpleQueue()
+
+    def make() -> None:
+        try:
+            while block := free.get():
+                made.put((block, fill(block.room)))
+        except BaseException as error:
+            made.put(error)
+
+    for _ in range(_AHEAD):
+        free.put(Block())
+    thread = Thread(target=make, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            filled = made.get()
+            if isinstance(filled, BaseException):
+                raise filled
+            yield filled
+            if not filled[1]:
+                return
+            free.put(filled[0])
+    finally:
+        free.put(None)
+        thread.join()

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from starface_nb.errors import InputError
 from starface_nb.reading.context import read_range
-from starface_nb.reading.layouts import CUT_AT, decode, without_prefix
+from starface_nb.reading.layouts import CUT_AT
+from starface_nb.reading.messages import decode
 
 if TYPE_CHECKING:
     from starface_nb.reading.scan import Hits
@@ -107,7 +108,7 @@ def _doubtful(offset: NDArray[np.int64], hits: Hits) -> NDArray[np.int64]:
 def _marks_of(which: NDArray[np.int64], hits: Hits, prefix: str | None) -> list[tuple[Any, ...]]:
     """Return offset, length, whether it begins or ends a dump, and whether of a sent message, of some of the marks."""
     counted, marked, sent = dumps()
-    text = without_prefix(decode([hits.found.marks[i] for i in which]), prefix)
+    text = decode([hits.found.marks[i] for i in which]).str.replace(prefix or "^", "")
     frame = pl.DataFrame({"offset": [hits.found.mark_offsets[i] for i in which], "text": text}).select(
         "offset",
         pl.col("text").str.extract(counted.begin, 1).cast(pl.Int64, strict=False).alias("bytes"),

@@ -7,12 +7,11 @@ import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
-
-from starface_nb.frames import in_pieces
 
 _DATA = Path(__file__).with_name("layouts.toml")
 _PARTS = ("stamp", "level", "module", "message")
@@ -21,6 +20,7 @@ _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
 # A cut entry (LOGMSG_SIZE, 20.20.1 logger.c:100) is at least this long before the next one follows on its line.
 CUT_AT = 8000
 _LONGEST_PREFIX = 300
+_EDGE_LINES = 200
 HEADER = r"\[[^\[\]]{6,48}\] ?[A-Za-z]\w*\[-?\d+\](?:\[C-[0-9A-Fa-f]+\])?:? [^\s:\"'\[\]]+\.[a-z]+:"
 
 
@@ -54,15 +54,6 @@ def layouts() -> tuple[Layout, ...]:
     )
 
 
-def decode(lines: list[bytes]) -> pl.Series:
-    """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
-    try:
-        series = pl.Series(lines, dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.PolarsError:
-        series = pl.Series([line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
-    return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
-
-
 def read_headers(text: pl.Series) -> pl.DataFrame:
     """Split lines into header and message.
 
@@ -76,11 +67,7 @@ def read_headers(text: pl.Series) -> pl.DataFrame:
         `layout` (name, "json" or "none"), `stamp`, `level`, `module` (base name) and `message`, all
         String; what a line does not have is an empty string. `message` still carries its verbose prefix.
     """
-    return in_pieces(_read_headers, text.to_frame("text").with_row_index("row"))
-
-
-def _read_headers(rows: pl.DataFrame) -> pl.DataFrame:
-    done, rest = _read_json(rows)
+    done, rest = _read_json(text.to_frame("text").with_row_index("row"))
     full = [layout for layout in layouts() if layout.style != "bare"]
     rest = _read_with(full, rest, done)
     coloured = pl.col("text").str.contains(_COLOUR)
@@ -90,7 +77,7 @@ def _read_headers(rows: pl.DataFrame) -> pl.DataFrame:
         rest = pl.concat([plain, rest])
     rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
     done.append(_parts(rest.rename({"text": "message"}), "none"))
-    split = done[0] if done[0].height == rows.height else pl.concat(done).sort("row")
+    split = done[0] if done[0].height == text.len() else pl.concat(done).sort("row")
     return split.drop("row").with_columns(pl.col("module").str.replace(r"^.*/", ""))
 
 
@@ -153,15 +140,49 @@ def _json_parts(text: str) -> tuple[str, str | None, str | None, str | None, str
         return "", None, None, None, None
 
 
-def usual_prefix(lines: list[str]) -> str | None:
+@dataclass(frozen=True)
+class Ends:
+    """First and last bytes of a file of `size` bytes; its first and last whole lines date and describe it."""
+
+    head: bytes
+    tail: bytes
+    size: int
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Some of the first and last lines."""
+        return [line for line, _ in self._chosen]
+
+    @property
+    def offsets(self) -> list[int]:
+        """Their byte offsets."""
+        return [offset for _, offset in self._chosen]
+
+    @cached_property
+    def _chosen(self) -> list[tuple[bytes, int]]:
+        first = _with_offsets(self.head, 0)
+        last = _with_offsets(self.tail, self.size - len(self.tail))
+        if len(self.head) < self.size:
+            first = first[:-1]  # the last one is cut
+        if len(self.tail) < self.size:
+            last = last[1:]
+        return [*first[:_EDGE_LINES], *last[-_EDGE_LINES:]]
+
+
+def _with_offsets(text: bytes, start: int) -> list[tuple[bytes, int]]:
+    lines = text.split(b"\n")
+    return list(zip(lines, accumulate((len(line) + 1 for line in lines), initial=start), strict=False))
+
+
+def usual_prefix(ends: list[bytes]) -> str | None:
     """Return a regex of what stands before the header in most lines (grep's file name, a container's), or None.
 
     Parameters
     ----------
-    lines : list of str
+    ends : list of bytes
         A file's first and last lines: what is before a header only here and there is somebody's text.
     """
-    lines = [line for line in lines if line]
+    lines = [line.decode("utf-8", "replace").strip("\ufeff\0") for line in ends if line]
     shapes: Counter[str] = Counter()
     for line in lines:
         found = re.search(HEADER, line[: _LONGEST_PREFIX + 1])
@@ -173,11 +194,6 @@ def usual_prefix(lines: list[str]) -> str | None:
     one = [re.sub(r"\\-|:", "[:-]", re.escape(shape).replace("9", "[0-9]+")) for shape in sorted(usual, key=len)[::-1]]
     pattern = f"^(?:{'|'.join(one)})"
     return pattern if 2 * sum(bool(re.match(pattern, line)) for line in lines) > len(lines) else None
-
-
-def without_prefix(text: pl.Series, prefix: str | None) -> pl.Series:
-    """Return lines without the usual prefix, if there is one."""
-    return text.str.replace(prefix, "") if prefix else text
 
 
 def begins_with_header(text: str) -> bool:

@@ -27,7 +27,7 @@ class Limits:
     max_members : int
         Files in a folder or members of an archive.
     max_nesting : int
-        Archives or compressions inside each other.
+        Archives or compressions inside each other; a zip is both.
     max_held_bytes : int
         Bytes of an archive inside an archive, which must be held in memory.
     max_line : int
@@ -41,7 +41,7 @@ class Limits:
     max_ratio: float = 250.0
     max_total_bytes: int = 64 << 30
     max_members: int = 20_000
-    max_nesting: int = 4
+    max_nesting: int = 5
     max_held_bytes: int = 128 << 20
     max_line: int = 64 << 10
     max_hit_bytes: int = 1 << 30

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account
 
-BLOCK = 4 << 20  # fewer blocks mean fewer hand-overs of the interpreter lock between the threads
+BLOCK = 8 << 20  # fewer blocks mean fewer hand-overs of the interpreter lock between the threads
+CARRY = 256 << 10  # longest line that is carried from one block to the next
 # What a dump of a SIP message begins or ends with: looked for in every log, as text from the network stands in it.
 MARKS = (b"<---", b"ransmitting")
 _WEIGHT = 120  # bytes that the objects around a line weigh
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
+Spans = tuple[list[int], list[int]]
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
@@ -38,15 +40,13 @@ class Needles:
         rest = [rest for _, rest, _ in split]
         self._find = BytesAhoCorasick(rest, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
-    def spans(
-        self, buffer: bytearray, view: memoryview, begin: int, end: int
-    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return begin and end of each line in `buffer[begin:end]` with a needle, and of each with a mark."""
-        hits: list[tuple[int, int]] = []
-        marks: list[tuple[int, int]] = []
+    def spans(self, block: Block, begin: int, end: int) -> tuple[Spans, Spans]:
+        """Return begins and ends of the lines in `buffer[begin:end]` with a needle, and of those with a mark."""
+        hits, hit_ends, marks, mark_ends = list[int](), list[int](), list[int](), list[int]()
+        buffer = block.buffer
         first = behind = begin  # of the line looked at
         hit = marked = -1  # the latest line of each kind
-        for pattern, at, _ in self._find(view[begin:end]):
+        for pattern, at, _ in self._find(block.view[begin:end]):
             if (at := at + begin) >= behind:
                 first = buffer.rfind(b"\n", behind, at) + 1 or behind
                 behind = buffer.find(b"\n", at, end) + 1 or end + 1
@@ -56,12 +56,14 @@ class Needles:
             there = at >= length and buffer.startswith(before, at - length)
             if there and is_mark:
                 if marked != first:
-                    marks.append((first, behind - 1))
+                    marks.append(first)
+                    mark_ends.append(behind - 1)
                     marked = first
             elif there or any(needle in buffer[first : behind - 1] for needle in self._needles):
-                hits.append((first, behind - 1))
+                hits.append(first)
+                hit_ends.append(behind - 1)
                 hit = first
-        return hits, marks
+        return (hits, hit_ends), (marks, mark_ends)
 
 
 def _rarest(needle: bytes) -> int:
@@ -108,11 +110,27 @@ class Found:
         self.lines, self.cut, self.unfinished = self.lines + other.lines, self.cut + other.cut, other.unfinished
 
 
-class Scanner:
-    """Finds the lines that hold a needle in bytes that come piece by piece, from the beginning of a line on.
+class Block:
+    """A buffer to be filled again and again, with room for the beginning of a line before what is filled in.
 
-    Write into `room()`, then call `advance(count)`, or `feed` what is in memory already; at the end call `finish()`. Of
-    a line longer than a block the block is looked at.
+    Attributes
+    ----------
+    room : memoryview
+        Where the next bytes are written.
+    """
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(CARRY + BLOCK + 64)  # whole words of newline bits
+        self.view = memoryview(self.buffer)
+        self.room = self.view[CARRY : CARRY + BLOCK]
+        self.bytes = np.frombuffer(self.buffer, np.uint8)
+        self.is_newline = np.zeros(len(self.buffer), np.bool_)
+
+
+class Scanner:
+    """Finds the lines that hold a needle in blocks that follow each other, from the beginning of a line on.
+
+    Of a line too long to be carried from block to block, what its first block holds is looked at.
 
     Parameters
     ----------
@@ -128,87 +146,69 @@ class Scanner:
     def __init__(self, needles: Needles, account: Account, place: str, start: int = 0) -> None:
         self._found = Found()
         self._needles, self._account, self._place = needles, account, place
-        self._buffer = bytearray(BLOCK + 64)  # room for a last newline, and for whole words of newline bits
-        self._view = memoryview(self._buffer)
-        self._bytes = np.frombuffer(self._buffer, np.uint8)
-        self._is_newline = np.empty(len(self._buffer), np.bool_)
-        self._filled, self._base = 0, start
-        self._in_long = False  # within a line whose beginning was looked at
+        self._at = start  # offset of the next block
+        self._carried = b""  # of the line that goes on in it
+        self._in_long = False  # that line was looked at and is only to be passed over
 
-    def room(self) -> memoryview:
-        """Return where the next bytes may be written (never empty)."""
-        return self._view[self._filled : BLOCK]
-
-    def advance(self, count: int) -> None:
-        """Take in the `count` bytes that were written into `room()`."""
-        self._filled += count
-        if self._filled == BLOCK:
-            self._search()
-
-    def feed(self, data: bytes) -> None:
-        """Take in a copy of `data`."""
-        rest = memoryview(data)
-        while rest:
-            room = self.room()
-            count = min(len(room), len(rest))
-            room[:count] = rest[:count]
-            rest = rest[count:]
-            self.advance(count)
-
-    def finish(self) -> Found:
-        """Take what is left as a line without newline, and return all that was found."""
-        self._search()
-        if self._filled or self._in_long:
-            self._found.unfinished = True
-            self._buffer[self._filled] = 10
-            self._filled += 1
-            self._search()
-        return self._found
-
-    def _search(self) -> None:
-        """Look at the whole lines in the buffer, and keep the beginning of the next."""
-        end = self._buffer.rfind(b"\n", 0, self._filled) + 1
-        begin = self._buffer.find(b"\n", 0, end) + 1 if self._in_long else 0
-        if end:
+    def scan(self, block: Block, count: int) -> None:
+        """Look at the lines that end in the first `count` bytes of a block's room, and carry the last one on."""
+        buffer, begin, filled = block.buffer, CARRY - len(self._carried), CARRY + count
+        buffer[begin:CARRY] = self._carried
+        end = buffer.rfind(b"\n", CARRY, filled) + 1 or begin
+        if end > begin:
+            passed = buffer.find(b"\n", begin, end) + 1 if self._in_long else begin
+            self._lines(block, begin, passed, end)
             self._in_long = False
-            self._lines(begin, end)
-        elif self._filled == BLOCK:
-            if not self._in_long:
-                self._found.cut += 1
-                self._lines(0, BLOCK)
-            self._in_long, end = True, BLOCK
-        rest = self._filled - end
-        self._buffer[:rest] = self._buffer[end : self._filled]
-        self._filled, self._base = rest, self._base + end
+        if filled - end > CARRY and not self._in_long:
+            self._found.cut += 1
+            self._lines(block, end, end, filled)
+            self._in_long = True
+        self._carried = b"" if self._in_long else bytes(block.view[end:filled])
+        self._at += count
 
-    def _lines(self, begin: int, end: int) -> None:
-        """Find the candidates among the lines in `buffer[begin:end]`, and count all lines in `buffer[:end]`."""
-        bits, counts = self._newlines(end)
-        found = self._found
-        spans, marks = self._needles.spans(self._buffer, self._view, begin, end)
-        self._account.keep(sum(last - first + _WEIGHT for first, last in (*spans, *marks)), self._place)
-        found.mark_offsets += [first + self._base for first, _ in marks]
-        found.marks += self._copied(marks)
-        found.texts += self._copied(spans)
-        starts = np.array([first for first, _ in spans], np.int64)
-        word, bit = starts >> 6, (starts & 63).astype(np.uint64)
+    def finish(self, block: Block) -> Found:
+        """Take what is left as a line without newline, and return what was found."""
+        if self._carried or self._in_long:
+            self._found.unfinished = True
+            block.room[0] = 10
+            self.scan(block, 1)
+        return self.take()
+
+    def take(self) -> Found:
+        """Return what was found since this was last asked; its line numbers count from there."""
+        found, self._found = self._found, Found()
+        return found
+
+    def _lines(self, block: Block, begin: int, passed: int, end: int) -> None:
+        """Find the candidates among the lines in `buffer[passed:end]`, and count all lines from `begin` on."""
+        found, base = self._found, self._at - CARRY
+        bits, counts = _newlines(block, begin, end)
+        hits, marks = self._needles.spans(block, passed, end)
+        found.texts += self._copied(block.view, hits)
+        found.marks += self._copied(block.view, marks)
+        found.mark_offsets += [first + base for first in marks[0]]
+        starts = np.array(hits[0], np.int64)
+        word, bit = (starts - begin) >> 6, ((starts - begin) & 63).astype(np.uint64)
         up_to = np.cumsum(counts, dtype=np.int32)
         before = up_to[word] - counts[word] + np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
         found.numbers += (before + (found.lines + 1)).tolist()
-        found.offsets += (starts + self._base).tolist()
+        found.offsets += (starts + base).tolist()
         found.lines += int(up_to[-1])
 
-    def _newlines(self, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-        """Return one bit per byte, set where a newline is, in words of 64, and the number of bits set in each."""
-        whole = (end + 63) & ~63
-        np.equal(self._bytes[:end], 10, out=self._is_newline[:end])
-        self._is_newline[end:whole] = False
-        bits = np.packbits(self._is_newline[:whole], bitorder="little").view("<u8")
-        return bits, np.bitwise_count(bits)
+    def _copied(self, view: memoryview, spans: Spans) -> list[bytes]:
+        firsts, lasts = spans
+        keep, lengths = self._account.limits.max_line, np.array(lasts, np.int64) - np.array(firsts, np.int64)
+        if lengths.size and lengths.max() > keep:
+            self._found.cut += int((lengths > keep).sum())
+            lasts = (np.array(firsts, np.int64) + np.minimum(lengths, keep)).tolist()
+        self._account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, self._place)
+        return [bytes(view[first:last]) for first, last in zip(firsts, lasts, strict=True)]
 
-    def _copied(self, spans: list[tuple[int, int]]) -> list[bytes]:
-        keep, view = self._account.limits.max_line, self._view
-        if any(last - first > keep for first, last in spans):
-            self._found.cut += sum(last - first > keep for first, last in spans)
-            spans = [(first, min(last, first + keep)) for first, last in spans]
-        return [bytes(view[first:last]) for first, last in spans]
+
+def _newlines(block: Block, begin: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Return one bit per byte from `begin` on, set where a newline is, in words of 64, and the bits set in each."""
+    whole = begin + ((end - begin + 63) & ~63)
+    np.equal(block.bytes[begin:end], 10, out=block.is_newline[begin:end])
+    block.is_newline[end:whole] = False
+    bits = np.packbits(block.is_newline[begin:whole], bitorder="little").view("<u8")
+    return bits, np.bitwise_count(bits)

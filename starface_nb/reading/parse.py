@@ -9,16 +9,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from starface_nb.reading import belief, catalogue, clock, layouts
-from starface_nb.reading.dumps import bytes_between
-from starface_nb.reading.fields import typed
-from starface_nb.reading.layouts import decode
+from starface_nb.reading import belief, clock, layouts
+from starface_nb.reading.dumps import bytes_between, in_dump
+from starface_nb.reading.layouts import usual_prefix
+from starface_nb.reading.messages import decode, read_lines
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.scan import Hits
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 from starface_nb.reading.stamps import dateformats, read_stamps
 
-EDGE_LINES = 200
 NEARBY_BYTES = 64 << 20
 TEXT_LIMIT = 1000
 _MORE_STEPS = 5
@@ -30,60 +29,39 @@ class Parsed:
 
     Attributes
     ----------
+    rows : polars.DataFrame
+        Every candidate line and the file's first and last: where it stands (`offset`, `line`, null for a line that is
+        no candidate), what `messages.read_lines` says of it, `time` (UTC) and `doubt` (why it is not believed).
     events, unparsed : polars.DataFrame
         As declared in `schemas`, in the file's order.
     first, last : datetime or None
         Time of its first and last line that has one, aware, UTC.
     notes : tuple of str
-    prefix : str or None
-        Regex of what stands before every line's header (see `layouts.usual_prefix`).
     """
 
     hits: Hits
+    rows: pl.DataFrame
     events: pl.DataFrame
     unparsed: pl.DataFrame
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...]
-    prefix: str | None = None
 
 
-def _edge(hits: Hits) -> tuple[list[bytes], list[int]]:
-    """Return some of the file's first and last whole lines with their offsets: they date and describe the file."""
-    lines, offsets, at = [], [], 0
-    for text in hits.head.split(b"\n")[:EDGE_LINES]:
-        if at + len(text) < max(len(hits.head), 1) or len(hits.head) == hits.bytes:
-            lines.append(text)
-            offsets.append(at)
-        at += len(text) + 1
-    at = hits.bytes - len(hits.tail)
-    tail, tail_offsets = [], []
-    for i, text in enumerate(hits.tail.split(b"\n")):
-        if i or at == 0:
-            tail.append(text)
-            tail_offsets.append(at)
-        at += len(text) + 1
-    lines += tail[-EDGE_LINES:]
-    offsets += tail_offsets[-EDGE_LINES:]
-    return lines, offsets
-
-
-def rows_of(hits: Hits) -> pl.DataFrame:
+def _rows(hits: Hits) -> pl.DataFrame:
     """Return the lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
-    extra, offsets = _edge(hits)
-    more = pl.DataFrame(
-        {"offset": offsets, "line": None, "edge": True, "text": decode(extra)},
-        schema_overrides={"offset": pl.Int64, "line": pl.Int64},
-    ).unique("offset")
-    found = hits.found
-    own = pl.DataFrame(
-        {"offset": found.offsets, "line": found.numbers, "text": decode(found.texts)},
-        schema_overrides={"offset": pl.Int64, "line": pl.Int64},
-    )
-    edge = pl.col("offset").is_in(more["offset"].implode()).alias("edge")
-    own = own.select("offset", "line", edge, "text")
-    more = more.filter(~pl.col("offset").is_in(found.offsets))
-    return own.merge_sorted(more.sort("offset"), "offset")
+    ends, found, prefix = hits.ends, hits.found, usual_prefix(hits.ends.lines)
+    if prefix == hits.prefix:
+        read = pl.concat([part.result() for part in hits.read])
+    else:  # the end of the file told more
+        read = read_lines(found.texts + ends.lines, prefix)
+    place = {"offset": pl.Int64, "line": pl.Int64}
+    own = pl.DataFrame({"offset": found.offsets, "line": found.numbers}, schema=place)
+    own = own.hstack(read.head(own.height))
+    more = pl.DataFrame({"offset": ends.offsets, "line": None}, schema_overrides=place)
+    more = more.hstack(read.slice(own.height)).unique("offset").join(own, on="offset", how="anti")
+    rows = own.merge_sorted(more.sort("offset"), "offset")
+    return rows.with_columns(pl.Series("dumped", in_dump(rows["offset"].to_numpy(), hits, prefix)))
 
 
 def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
@@ -97,19 +75,17 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     year : int, optional
         Year of the file's first line, for stamps that have none.
     """
-    rows, habit = belief.with_headers(rows_of(hits), hits)
-    rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
-    found = catalogue.match(rows["bare"], rows["module"])
-    rows = belief.judged(rows, habit)
+    rows = _rows(hits)
+    habit = belief.habits(rows.filter(~pl.col("dumped")))
+    rows = belief.judged(belief.with_swallowed(rows, hits, habit), habit)
     rows, notes = _timed(rows, hits, time_zone, year)
-    found = typed(pl.concat([found, rows[found["row"]]], how="horizontal"))
-    gaps = found.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
+    gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
         notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
-    events, unparsed = _split(found, rows, hits)
+    events, unparsed = _split(rows.with_row_index("row"), hits)
     known = rows["time"].drop_nulls()
     first, last = (known[0], known[-1]) if known.len() else (None, None)
-    return Parsed(hits, events, unparsed, first, last, tuple(notes), habit.prefix)
+    return Parsed(hits, rows, events, unparsed, first, last, tuple(notes))
 
 
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
@@ -190,22 +166,20 @@ def _step_notes(hits: Hits, rows: pl.DataFrame, time: clock.Micros) -> list[str]
     return notes
 
 
-def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the events, and the lines that only look like one with the reason."""
-    event = pl.col("kind").is_not_null() & pl.col("line").is_not_null()
+    unfinished = _unfinished(hits)
+    candidate = pl.col("line").is_not_null()
     lost = pl.when(pl.col("doubt").is_null() & (pl.col("stamp") != "") & pl.col("time").is_null()).then(
         pl.lit("the date format is not known; a logger.conf beside the log would name it")
     )
-    doubts = found.filter(event).with_columns(pl.coalesce("doubt", lost).alias("reason"))
-    events = one_per_start_and_stop(doubts.filter(pl.col("reason").is_null()))
-    events = events.with_columns(pl.lit(hits.name).alias("file"))
-    unfinished = _unfinished(hits)
-    unread = np.ones(rows.height, dtype=np.bool_)
-    unread[found["row"].to_numpy()] = False
-    rest = rows.filter(pl.Series(unread)).filter(pl.col("line").is_not_null() | (pl.col("offset") == unfinished))
+    found = rows.filter(candidate & pl.col("kind").is_not_null())
+    found = found.with_columns(pl.coalesce("doubt", lost).alias("reason"), pl.lit(hits.name).alias("file"))
+    events = one_per_start_and_stop(found.filter(pl.col("reason").is_null()))
+    rest = rows.filter(pl.col("entry").is_null() & (candidate | (pl.col("offset") == unfinished)))
     rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished).alias("reason"))
     columns = ["line", "offset", "reason", "text"]
-    unparsed = pl.concat([doubts.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
+    unparsed = pl.concat([found.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
     unparsed = unparsed.sort("offset").with_columns(
         pl.lit(hits.name).alias("file"),
         pl.col("text").str.slice(0, TEXT_LIMIT),
@@ -216,6 +190,6 @@ def _split(found: pl.DataFrame, rows: pl.DataFrame, hits: Hits) -> tuple[pl.Data
 
 def _unfinished(hits: Hits) -> int:
     """Return the byte offset of a last line that no newline ends, or -1."""
-    if not hits.tail or hits.tail.endswith(b"\n"):
+    if not hits.ends.tail or hits.ends.tail.endswith(b"\n"):
         return -1
-    return hits.bytes - len(hits.tail) + hits.tail.rfind(b"\n") + 1
+    return hits.bytes - len(hits.ends.tail) + hits.ends.tail.rfind(b"\n") + 1

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.archives import is_tar
 from starface_nb.reading.context import kept_from_pipe
-from starface_nb.reading.decompress import ahead, format_of, utf16_codec
+from starface_nb.reading.decompress import ahead, filling, format_of, peek, utf16_codec
+from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import Account, DamagedError, Limits, RefusedError
-from starface_nb.reading.lines import Found, Needles, Scanner
+from starface_nb.reading.lines import Block, Found, Needles, Scanner
+from starface_nb.reading.messages import read_lines
 from starface_nb.reading.remember import HitStore
 from starface_nb.reading.sources import Argument, Beside, Source, expand, opened
 from starface_nb.reading.unwrap import Text, check_text, texts
@@ -31,6 +36,7 @@ __all__ = ["Hits", "Limits", "scan_logs"]
 EDGE = 64 << 10
 STRETCH = 32 << 20  # least unit of parallel work
 _SHARES = 16  # stretches per core
+_READ_AT_ONCE = 8_000  # lines
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,12 @@ class Hits:
         Path as given, with `!member` behind it for an archive's member; `-` for standard input.
     found : Found
         The candidate lines, where they stand in the decompressed stream, and the marks of dumps.
-    head, tail : bytes
-        First and last 64 KiB at most.
-    bytes : int
-        Size after decompression.
+    read : list of futures of polars.DataFrame
+        What the candidate lines say and then `ends.lines`, see `messages.read_lines`, in pieces.
+    prefix : str or None
+        Regex of what stood before every line when they were read.
+    ends : Ends
+        Size after decompression, first and last 64 KiB at most.
     modified : datetime or None
         Time of the file or member, aware, UTC (a zip without time zone: the stored local time, taken as UTC).
     rank : int
@@ -60,19 +68,24 @@ class Hits:
 
     name: str
     found: Found = field(repr=False)
-    head: bytes = field(repr=False)
-    tail: bytes = field(repr=False)
-    bytes: int
+    read: list[Future[pl.DataFrame]] = field(repr=False)
+    prefix: str | None
+    ends: Ends = field(repr=False)
     modified: datetime | None
     rank: int = 0
     remarks: list[str] = field(default_factory=list)
     damage: DamagedError | None = None
     logger_conf: str | None = field(default=None, repr=False)
 
+    @property
+    def bytes(self) -> int:
+        """Size after decompression."""
+        return self.ends.size
+
     @cached_property
     def fingerprint(self) -> str:
         """Identifies what was read, the same in any container: size, both ends, and every candidate line."""
-        digest = hashlib.sha256(b"%d\0" % self.bytes + self.head + self.tail)
+        digest = hashlib.sha256(b"%d\0" % self.bytes + self.ends.head + self.ends.tail)
         digest.update(np.array(self.found.offsets, "<i8").tobytes())
         digest.update(b"\n".join(self.found.texts))
         return digest.hexdigest()[:24]
@@ -108,9 +121,40 @@ class Job:
     store: HitStore
     pool: ThreadPoolExecutor
     cores: int
+    mine: local = field(default_factory=local)  # each thread's own block
 
 
-Task = tuple[list[Future[Any]], Callable[[list[Any]], Outcome]]  # work under way, and how it becomes an outcome
+class Reader:
+    """Gathers what is found of one text, and has it read."""
+
+    def __init__(self, job: Job, head: bytes) -> None:
+        self.found, self.read = Found(), list[Future[pl.DataFrame]]()
+        self.prefix = usual_prefix(Ends(head, b"", len(head) + 1).lines)
+        self._pool, self._given = job.pool, 0
+
+    def add(self, found: Found) -> None:
+        """Take in what the next stretch holds, and have it read while the rest is still scanned."""
+        self.found.extend(found)
+        if len(self.found.texts) - self._given >= _READ_AT_ONCE:
+            self._read([])
+
+    def hits(self, name: str, ends: Ends, **about: Any) -> Hits:
+        """Return all that was found, once the text has ended."""
+        self._read(ends.lines)
+        return Hits(name, self.found, self.read, self.prefix, ends, **about)
+
+    def _read(self, more: list[bytes]) -> None:
+        texts, self._given = self.found.texts[self._given :], len(self.found.texts)
+        self.read.append(self._pool.submit(read_lines, texts + more, self.prefix))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source at work: its pieces under way, what takes their results in order, and what makes an outcome of them."""
+
+    pieces: deque[Future[Any]]
+    take: Callable[[Any], None]
+    end: Callable[[], Outcome]
 
 
 def scan_logs(
@@ -168,14 +212,17 @@ def scan_logs(
 
 def _run(sources: Sequence[Source], job: Job, progress: bool) -> list[Outcome]:
     tasks = [_begin(source, job) for source in sources]
-    left = {future for futures, _ in tasks for future in futures}
+    outcomes: dict[int, Outcome] = {}
     with Progress(sum(s.size for s in sources), "Reading", enabled=progress) as bar:
-        while left:  # the bar moves in this thread alone: notebooks' widgets know no other
-            done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
-            bar.advance(job.account.take_read())
-            for future in done:
-                future.result()
-    return [collect([future.result() for future in futures]) for futures, collect in tasks]
+        while len(outcomes) < len(tasks):
+            for i, task in enumerate(tasks):
+                while task.pieces and task.pieces[0].done():
+                    task.take(task.pieces.popleft().result())
+                if not task.pieces and i not in outcomes:
+                    outcomes[i] = task.end()
+            wait([task.pieces[0] for task in tasks if task.pieces], timeout=0.2, return_when=FIRST_COMPLETED)
+            bar.advance(job.account.take_read())  # in this thread alone: notebooks' widgets know no other
+    return [outcomes[i] for i in range(len(tasks))]
 
 
 def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes: list[str]) -> list[Hits]:
@@ -211,7 +258,8 @@ def _begin(source: Source, job: Job) -> Task:
         head = _read(source.path, 0, EDGE, job.account)
         if not (format_of(head) or is_tar(head) or utf16_codec(head)):
             return _begin_plain(source, source.path, head, job)
-    return [job.pool.submit(_stream, source, job)], lambda results: results[0]
+    outcome = Outcome(source, [], Beside())
+    return Task(deque([job.pool.submit(_stream, outcome, job)]), lambda _: None, lambda: outcome)
 
 
 def _read(path: Path, start: int, count: int, account: Account) -> bytes:
@@ -228,12 +276,30 @@ def _begin_plain(source: Source, path: Path, head: bytes, job: Job) -> Task:
         if source.direct:
             raise
         outcome = Outcome(source, [], Beside([f"skipped: {error}"]))
-        return [], lambda _: outcome
+        return Task(deque(), lambda _: None, lambda: outcome)
     size = path.stat().st_size
     known, start = job.store.load(path, size)
-    borders = _line_starts(path, start, size, job)
-    futures = [job.pool.submit(_stretch, path, begin, end, job) for begin, end in pairwise(borders)]
-    return futures, partial(_end_plain, source, path, head, size, known, start, job)
+    reader, counts = Reader(job, head), [start]
+    reader.found.extend(known)
+
+    def take(result: tuple[Found, int]) -> None:
+        reader.found.extend(result[0])  # to be read at the end: both cores are busy
+        counts.append(result[1])
+
+    def end() -> Outcome:
+        return Outcome(source, [_plain_hits(source, path, head, reader, sum(counts), size, job)], Beside())
+
+    stretches = pairwise(_line_starts(path, start, size, job))
+    return Task(deque(job.pool.submit(_stretch, path, *stretch, job) for stretch in stretches), take, end)
+
+
+def _plain_hits(source: Source, path: Path, head: bytes, reader: Reader, size: int, expected: int, job: Job) -> Hits:
+    remarks = ["became shorter while it was read"] if size < expected else []
+    tail = _read(path, max(0, size - EDGE), min(size, EDGE), job.account)
+    if not remarks:
+        job.store.save(path, reader.found, tail, size)
+    ends = Ends(head[:size], tail, size)
+    return reader.hits(source.name, ends, modified=source.modified, rank=source.rank, remarks=remarks)
 
 
 def _line_starts(path: Path, start: int, size: int, job: Job) -> list[int]:
@@ -249,40 +315,21 @@ def _line_starts(path: Path, start: int, size: int, job: Job) -> list[int]:
 
 def _stretch(path: Path, start: int, end: int, job: Job) -> tuple[Found, int]:
     """Return what the lines in `[start, end)` hold, and how many bytes were there."""
-    scanner = Scanner(job.needles, job.account, str(path), start)
-    at = start
+    scanner, at = Scanner(job.needles, job.account, str(path), start), start
+    if not hasattr(job.mine, "block"):
+        job.mine.block = Block()
+    block: Block = job.mine.block
     with opened(path, job.account) as file:
         file.seek(start)
-        while at < end and (count := file.readinto(scanner.room()[: end - at])):
+        while at < end and (count := file.readinto(block.room[: end - at])):
             at += count
-            scanner.advance(count)
-    return scanner.finish(), at - start
+            scanner.scan(block, count)
+    return scanner.finish(block), at - start
 
 
-def _end_plain(
-    source: Source,
-    path: Path,
-    head: bytes,
-    expected: int,
-    known: Found,
-    start: int,
-    job: Job,
-    results: list[tuple[Found, int]],
-) -> Outcome:
-    for found, _ in results:
-        known.extend(found)
-    size = start + sum(count for _, count in results)
-    remarks = ["became shorter while it was read"] if size < expected else []
-    tail = _read(path, max(0, size - EDGE), min(size, EDGE), job.account)
-    hits = Hits(source.name, known, head[:size], tail, size, source.modified, source.rank, remarks)
-    if not remarks:
-        job.store.save(path, known, tail, size)
-    return Outcome(source, [hits], Beside())
-
-
-def _stream(source: Source, job: Job) -> Outcome:
+def _stream(outcome: Outcome, job: Job) -> None:
     """Scan what must be read from its beginning: compressed files, archives, members, pipes."""
-    outcome = Outcome(source, [], Beside())
+    source = outcome.source
     try:
         for text in texts(source, job.account, outcome.beside):
             blocks = text.blocks if source.path else kept_from_pipe(text.name, text.blocks)
@@ -296,18 +343,20 @@ def _stream(source: Source, job: Job) -> Outcome:
             raise
         else:
             outcome.beside.notes.append(f"skipped: {error}")
-    return outcome
 
 
 def _scan_text(text: Text, job: Job) -> Hits:
-    scanner = Scanner(job.needles, job.account, text.name)
-    head, tail, size, damage = b"", b"", 0, None
+    scanner, block = Scanner(job.needles, job.account, text.name), Block()
+    head, blocks = peek(text.blocks, EDGE)
+    reader, tail, size, damage = Reader(job, head[:EDGE]), b"", 0, None
     try:
-        for block in ahead(text.blocks):
-            scanner.feed(block)
-            size += len(block)
-            head = head if len(head) == EDGE else (head + block)[:EDGE]
-            tail = (block if len(block) >= EDGE else tail + block)[-EDGE:]
+        for block, count in ahead(text.fill or filling(blocks)):
+            scanner.scan(block, count)
+            reader.add(scanner.take())
+            size += count
+            tail = (tail + block.room[max(0, count - EDGE) : count])[-EDGE:]
     except DamagedError as error:
         damage = error
-    return Hits(text.name, scanner.finish(), head, tail, size, text.modified, text.rank, text.remarks, damage)
+    reader.add(scanner.finish(block))
+    about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "damage": damage}
+    return reader.hits(text.name, Ends(head[:EDGE], tail, size), **about)

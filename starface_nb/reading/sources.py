@@ -17,7 +17,7 @@ from typing import cast
 
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, zip_members
-from starface_nb.reading.decompress import Blocks, peek
+from starface_nb.reading.decompress import Blocks, decompressed, format_of, peek
 from starface_nb.reading.limits import Account, RefusedError, raising
 from starface_nb.text import visible
 
@@ -215,7 +215,7 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
         head = file.read(8)
     if head.startswith(ZIP_MAGICS):
         members = zip_members(partial(opened, path, account), name, account)
-        return list(chosen(name, members, argument, argument.beside, path))
+        return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
         argument.beside.logger_conf = _conf_file(path.parent / "logger.conf", account)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
@@ -223,15 +223,20 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
 
 
 def chosen(
-    name: str, members: list[tuple[Member, Blocks]], argument: Argument, beside: Beside, path: Path | None = None
+    name: str,
+    members: list[tuple[Member, Callable[[], Blocks]]],
+    argument: Argument,
+    beside: Beside,
+    account: Account,
+    path: Path | None = None,
 ) -> Iterator[Source]:
     """Return the members of a zip archive that may be the PBX log: those of the best rank, and inner archives."""
     ranks = {member.name: rank_of(member.name) for member, _ in members}
     best = min((rank for n, rank in ranks.items() if not ARCHIVE.search(n)), default=NOT_A_LOG)
-    for member, blocks in members:
+    for member, open_member in members:
         inner = bool(ARCHIVE.search(member.name))
         if CONF.match(member.name) and not member.refused:
-            beside.logger_conf = conf_text(blocks)
+            beside.logger_conf = conf_text(open_member(), account)
         elif not inner and (ranks[member.name] > best or best == NOT_A_LOG):
             beside.skipped += 1
         elif member.refused:
@@ -239,7 +244,7 @@ def chosen(
         else:
             full = f"{visible(name)}!{member.name}"
             rank = 0 if inner else ranks[member.name]
-            yield Source(full, rank, member.size, member.modified, argument, partial(iter, blocks), path)
+            yield Source(full, rank, member.size, member.modified, argument, open_member, path)
 
 
 def refuse(archive: str, member: Member, beside: Beside) -> None:
@@ -251,9 +256,12 @@ def refuse(archive: str, member: Member, beside: Beside) -> None:
     beside.notes.append(f"{place} was refused: {member.refused}.")
 
 
-def conf_text(blocks: Blocks) -> str | None:
+def conf_text(blocks: Blocks, account: Account) -> str | None:
     """Return the text of a `logger.conf`, None where it cannot be read."""
     try:
+        head, blocks = peek(blocks)
+        if kind := format_of(head):
+            blocks = decompressed(kind, blocks, "logger.conf", account, [])
         head, _ = peek(blocks, CONF_BYTES)
     except InputError:
         return None
@@ -262,7 +270,7 @@ def conf_text(blocks: Blocks) -> str | None:
 
 def _conf_file(path: Path, account: Account) -> str | None:
     try:
-        return conf_text(raw_blocks(path, account)) if path.is_file() else None
+        return conf_text(raw_blocks(path, account), account) if path.is_file() else None
     except OSError:
         return None
 

@@ -10,7 +10,16 @@ from functools import partial
 
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import ZIP_MAGICS, is_tar, tar_members, zip_members
-from starface_nb.reading.decompress import Blocks, decompressed, format_of, peek, utf8
+from starface_nb.reading.decompress import (
+    Blocks,
+    Fill,
+    decompressed,
+    format_of,
+    gunzipping,
+    peek,
+    utf8,
+    utf16_codec,
+)
 from starface_nb.reading.limits import Account, RefusedError, raising
 from starface_nb.reading.sources import (
     ARCHIVE,
@@ -54,6 +63,8 @@ class Text:
     modified: datetime | None
     blocks: Blocks = field(repr=False)
     remarks: list[str] = field(default_factory=list)
+    again: Callable[[], Blocks] | None = None  # opens it anew
+    fill: Fill | None = None  # a faster way to the same bytes
 
 
 def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
@@ -64,7 +75,8 @@ def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
     InputError
         The content is no log, is damaged, or is refused.
     """
-    text = Text(source.name, source.rank, source.modified, source.open())
+    again = source.open if source.path else None
+    text = Text(source.name, source.rank, source.modified, source.open(), again=again)
     return _Unwrapping(source.argument, account, beside).unwrap(text, 0)
 
 
@@ -77,7 +89,7 @@ class _Unwrapping:
     beside: Beside
 
     def unwrap(self, outer: Text, depth: int) -> Iterator[Text]:
-        name, blocks, remarks = outer.name, outer.blocks, list[str]()
+        name, blocks, remarks, kinds = outer.name, outer.blocks, list[str](), list[str]()
         while True:
             head, blocks = peek(blocks)
             kind = format_of(head)
@@ -91,9 +103,13 @@ class _Unwrapping:
             if archive:
                 yield from self._inside(self._tar if is_tar(head) else self._zip, name, blocks, depth)
                 return
+            kinds.append(kind)
             blocks = decompressed(kind, blocks, name, self.account, remarks)
         check_text(head, name)
-        yield replace(outer, blocks=utf8(head, blocks, remarks), remarks=remarks)
+        fill = None
+        if kinds == ["gz"] and outer.again and not utf16_codec(head):
+            fill = gunzipping(outer.again, name, self.account, remarks)
+        yield replace(outer, blocks=utf8(head, blocks, remarks), remarks=remarks, fill=fill)
 
     def _inside(
         self, walk: Callable[[str, Blocks], Iterator[Text]], name: str, blocks: Blocks, depth: int
@@ -110,7 +126,7 @@ class _Unwrapping:
         for member, data in tar_members(blocks, name, self.account):
             rank = 0 if ARCHIVE.search(member.name) else rank_of(member.name)
             if CONF.match(member.name) and not member.refused:
-                self.beside.logger_conf = conf_text(data)
+                self.beside.logger_conf = conf_text(data, self.account)
             elif rank == NOT_A_LOG:
                 self.beside.skipped += 1
             elif member.refused:
@@ -129,8 +145,8 @@ class _Unwrapping:
                 raise RefusedError(cause, place=name, next_step=step)
         data = held.getvalue()
         members = zip_members(partial(io.BytesIO, data), name, self.account)
-        for source in chosen(name, members, self.argument, self.beside):
-            yield Text(source.name, source.rank, source.modified, source.open())
+        for source in chosen(name, members, self.argument, self.beside, self.account):
+            yield Text(source.name, source.rank, source.modified, source.open(), again=source.open)
 
 
 def check_text(head: bytes, name: str) -> None:

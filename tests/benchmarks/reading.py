@@ -119,15 +119,6 @@ def _read_log(path: str) -> int:
     return read_log(path, progress=False).events.height
 
 
-def _scan(path: str) -> int:
-    from starface_nb.reading import catalogue, parse  # noqa: F401
-    from starface_nb.reading.scan import scan_logs
-
-    yield_ready()
-    hits, _ = scan_logs([path], catalogue.needles(), progress=False)
-    return sum(len(h.found.texts) for h in hits)
-
-
 def _pandas(path: str) -> int:
     import pandas as pd
 
@@ -207,7 +198,6 @@ def yield_ready() -> None:
 
 PYTHON: dict[str, Callable[[str], int]] = {
     "starface-nb read_log": _read_log,
-    "starface-nb scan alone": _scan,
     "polars": _polars,
     "DuckDB": _duckdb,
     "pandas": _pandas,
@@ -307,7 +297,7 @@ def measure(size: float, folder: Path, repeats: int, chosen: list[str]) -> Itera
     total = path.stat().st_size
     path.unlink()
     yield f"\n### {size:g} GB as gz: {packed.stat().st_size / 1e9:.2f} GB\n"
-    names = ["starface-nb read_log", "starface-nb scan alone", *UNPACKERS, "polars"]
+    names = ["starface-nb read_log", *UNPACKERS, "polars"]
     commands = itertools.chain(((name, _python(name, packed)) for name in names), _unpacking_programs(str(packed)))
     results = _all(commands, packed, repeats, chosen)
     alone = [r for r in results if r.name in UNPACKERS or "-dc" in r.name]

@@ -45,7 +45,7 @@ def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def same(one: Hits, other: Hits) -> None:
-    for name in ("name", "found", "head", "tail", "bytes", "fingerprint", "modified", "logger_conf", "note"):
+    for name in ("name", "found", "ends", "fingerprint", "modified", "logger_conf", "note"):
         assert getattr(one, name) == getattr(other, name), name
 
 

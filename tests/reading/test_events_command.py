@@ -15,7 +15,10 @@ KEYS = ["time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_ms",
 
 
 def run(capsysbinary, *arguments):
-    status = main(["events", *map(str, arguments)])
+    try:
+        status = main(["events", *map(str, arguments)])
+    except SystemExit as end:  # what the options' parser refuses
+        status = end.code
     out = capsysbinary.readouterr()
     return status, out.out, out.err.decode()
 
