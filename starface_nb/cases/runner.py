@@ -6,11 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 from time import monotonic
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from traitlets.config import Config
 
 from starface_nb.files import write
@@ -83,7 +84,8 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed
     began, number, error = monotonic(), 0, ""
     try:
         client.reset_execution_trackers()
-        with client.setup_kernel():  # client.execute() would take Ctrl-C for itself
+        # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
+        with client.setup_kernel(stderr=DEVNULL):
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
                     number += 1
@@ -92,10 +94,10 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed
             client.set_widgets_metadata()
     except CellExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".splitlines()[0]
-    except (CellTimeoutError, DeadKernelError) as failure:
+    except (CellTimeoutError, RuntimeError) as failure:  # the kernel died
         error = str(failure).splitlines()[0]
     except KeyboardInterrupt:
-        logging.getLogger("asyncio").disabled = True  # what still waits for the kernel would complain
+        logging.getLogger("asyncio").disabled = True  # so would what still waits for it
         raise
     finally:
         save_notebook(path, notebook)

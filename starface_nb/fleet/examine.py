@@ -45,7 +45,7 @@ def examine(source: str, settings: Settings, time_zone: str) -> Examined:
             return failed(NOTHING_RELEVANT)
         case = diagnose(log, settings)
     except StarfaceError as error:
-        return failed(str(error))
+        return failed(str(error).removeprefix(f"{source}: "))
     except Exception as error:  # a log that breaks the program must not stop the other customers
         return failed(f"The program failed on this log: {type(error).__name__}: {error}", lasting=False)
     return Examined(summarise(case), case.intervals)

@@ -73,7 +73,7 @@ def _shown(row: dict[str, Any], tr: Translator) -> dict[str, Any]:
         "level": level,
         "verdict": word("verdict", level, tr),
         "bracket": bracket_text(row["low_s"], row["high_s"], tr),
-        "probability": None if share is None else tr.percent(share),
+        "probability": None if share is None else tr.percent(share).replace(" ", "\N{NO-BREAK SPACE}"),
         "phones": tr.number(row["phones"]),
         "phones_lost": tr.number(row["phones_lost"]),
         "losses": tr.count("{n} loss", "{n} losses", row["losses"]),

@@ -1,0 +1,155 @@
+"""The command line: what a wrong value, an unwritable place, Ctrl-C or a closed pipe leads to. Never a traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from starface_nb import samples
+from starface_nb.cli import COMMANDS, main
+from starface_nb.errors import SettingError
+from starface_nb.text import moment
+
+LOG = samples.recorded("one-bad-phone")
+STARFACE_NB = [sys.executable, "-m", "starface_nb"]
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that is bound to fail; return what it says, one line on standard error."""
+    try:
+        status = main(arguments)
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    return err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: starface-nb {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "required: COMMAND"),
+        ("check", "required: LOG"),
+        ("nonsense LOG", "invalid choice: 'nonsense' (choose from"),
+        ("check LOG --keepalive soon", "'soon' is no duration; write for example 60m"),
+        ("check LOG --keepalive 0", "'0' is no duration"),
+        ("check LOG --keepalive 99999999d", "'99999999d' is no duration"),
+        ("check LOG --time-zone Mars/Phobos", "'Mars/Phobos' is no time zone. Use a name such as Europe/Berlin"),
+        ("check FOLDER", "holds no log that can be read"),
+        ("check missing.log", "missing.log: no such file or folder. Check the path."),
+        ("check missing*.log", "no file matches this pattern"),
+        ("events LOG -o FOLDER", "is a folder; name a file in it"),
+        ("events LOG -o FOLDER/missing/x.csv", "there is no folder"),
+        ("report LOG", "required: -o/--output"),
+        ("report LOG -o LOG/report.html", "there is no folder"),
+        ("report LOG -o FOLDER/r.html --language es", "choose from 'en', 'de', 'fr'"),
+        ("run LOG -o LOG", "is or lies in a file; name a folder"),
+        ("lab LOG --cases LOG/cases --dry-run", "is or lies in a file; name a folder"),
+        ("lab LOG --port 70000 --dry-run", "'70000' is no number from 1 to 65535"),
+        ("compare LOG LOG LOG", "compare takes one log or two"),
+        ("compare LOG LOG --at 2026-03-13", "Leave out --at or the second log"),
+        ("compare LOG --at noon", "'noon' is no time. Write it as 2026-03-13T11:45."),
+        ("compare LOG --at 0001-01-01", "'0001-01-01' is no time"),
+        ("anonymise LOG -o FOLDER/missing/x.log", "x.log: No such file or directory. Choose another file or folder"),
+        ("anonymise LOG -o LOG", "The output is the log itself"),
+        ("anonymise LOG -o FOLDER/x.log --shift-weeks 9999999", "no number from -1000 to 1000"),
+        ("simulate -o LOG", "is or lies in a file; name a folder"),
+        ("simulate -o FOLDER --hours nan", "'nan' is no number from 0.01 to 9000.0"),
+        ("simulate -o FOLDER --hours inf", "'inf' is no number"),
+        ("simulate -o FOLDER --phones 0", "'0' is no number from 1 to 999"),
+        ("simulate -o FOLDER --seed -1", "'-1' is no number from 0"),
+        ("fleet FOLDER -o FOLDER/out", "There is no customer's log"),
+        ("fleet LOG -o LOG", "is or lies in a file; name a folder"),
+        ("fleet LOG -o FOLDER/out --workers 0", "'0' is no number from 1 to 1000"),
+        ("fleet LOG -o FOLDER/out --scheduler nonsense", "No Dask scheduler answers there"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(
+    arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    log = shutil.copy(LOG, tmp_path / "customer.log")
+    before = Path(log).read_bytes()
+    places = {"LOG": str(log), "FOLDER": str(tmp_path / "empty")}
+    words = [next((word.replace(k, v) for k, v in places.items() if k in word), word) for word in arguments.split()]
+    assert message in said(words, capsys)
+    assert Path(log).read_bytes() == before
+
+
+def test_a_files_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\\x1b[31mred" in said(["check", "\x1b[31mred"], capsys)
+
+
+def test_a_fault_of_the_program_is_told_from_one_of_the_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("starface_nb.reading.read_log", lambda *_, **__: {}["x"])
+    told = said(["events", str(LOG)], capsys)
+    assert "a fault of the program, not of the log: KeyError: 'x' (test_command_line.py, line" in told
+    assert "Please report it" in told
+
+
+def test_a_typed_time_is_in_the_logs_zone_unless_it_says_so() -> None:
+    assert moment("2026-07-01T12:00", "Europe/Berlin").isoformat() == "2026-07-01T12:00:00+02:00"
+    assert moment(" 2026-07-01 12:00+00:00 ", "Europe/Berlin").isoformat() == "2026-07-01T12:00:00+00:00"
+    with pytest.raises(SettingError, match="no time"):
+        moment("tomorrow", "UTC")
+
+
+if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
+
+    def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+        with subprocess.Popen(
+            [*STARFACE_NB, "events", samples.recorded("mixed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as run:
+            assert run.stdout is not None
+            assert run.stderr is not None
+            assert run.stdout.readline().startswith(b"{")
+            run.stdout.close()
+            assert run.stderr.read() == b""
+        assert run.returncode == 0
+
+    def test_a_full_disk_is_said(tmp_path: Path) -> None:
+        if not Path("/dev/full").exists():
+            pytest.skip("no /dev/full on this system")
+        with open("/dev/full", "w") as full:  # noqa: PTH123
+            done = subprocess.run([*STARFACE_NB, "events", LOG], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            "starface-nb: output: No space left on device. Choose another file or folder, or make room there."
+        ]
+
+    def test_ctrl_c_ends_a_run_of_notebooks_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+        folder = tmp_path / "case"
+        with subprocess.Popen(
+            [*STARFACE_NB, "run", LOG, "-o", folder, "--notebooks", "00,02"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as run:
+            while not (folder / "results").is_dir():  # the first kernel is at work
+                assert run.poll() is None
+                time.sleep(0.05)
+            os.killpg(run.pid, signal.SIGINT)
+            out, err = run.communicate(timeout=60)
+        assert (run.returncode, out) == (130, "")
+        assert err.splitlines()[-1] == "starface-nb: interrupted; nothing half-written was left."
+        assert "Traceback" not in err
+        assert not [path.name for path in folder.rglob("*") if path.name.startswith(".") and path.suffix != ".lock"]
