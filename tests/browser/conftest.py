@@ -1,11 +1,15 @@
-"""JupyterLab on localhost for the browser tests, and the few things they do in it."""
+"""JupyterLab as `starface-nb lab` starts it, for the browser tests, and the few things they do in it."""
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
+import re
+import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,55 +20,64 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from starface_nb.commands.lab import SERVER
+from starface_nb import samples
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
+CUSTOMER = "customer"
+
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab: its folder and how to reach it."""
+    """A running JupyterLab: the folder of all cases, and how to reach it."""
 
     folder: Path
-    port: int
+    opened: str
     token: str
 
-    def address(self, path: str = "", **query: str) -> str:
+    def address(self, path: str) -> str:
         """The address of JupyterLab showing a file of its folder."""
-        more = "".join(f"&{name}={value}" for name, value in query.items())
-        return f"http://127.0.0.1:{self.port}/lab/tree/{quote(path)}?token={self.token}{more}"
+        base = self.opened.partition("/lab/")[0]
+        return f"{base}/lab/tree/{quote(path)}?token={self.token}&reset="
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One JupyterLab for all browser tests, with an empty home and settings of its own."""
-    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("lab")
-    token = secrets.token_hex(16)
+    """`starface-nb lab customer.zip` for all browser tests, with an empty home and settings of its own."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cases")
+    log = home / f"{CUSTOMER}.zip"
+    shutil.copy(samples.path(), log)
+    for name in ("config", "runtime"):
+        (home / name).mkdir()
+    exposed = {"LabApp": {"expose_app_in_browser": True}}
+    (home / "config" / "jupyter_lab_config.json").write_text(json.dumps(exposed))
     environment = {
         **os.environ,
         "HOME": str(home),
-        "JUPYTER_TOKEN": token,
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
-    port = _free_port()
-    command = [
-        *SERVER,
-        *(f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}", "--no-browser"),
-        "--LabApp.expose_app_in_browser=True",
-    ]
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        found = Lab(folder, port, token)
+    command = [sys.executable, "-m", "starface_nb", "lab", str(log), "--cases", str(folder), "--no-browser"]
+    command += ["--port", str(_free_port())]
+    with (
+        (home / "errors").open("wb") as errors,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        ) as server,
+    ):
+        assert server.stdout is not None
+        told = next((line for line in server.stdout if line.startswith("Open: ")), "")
         try:
-            _wait_until_up(found, server, home / "server.log")
-            yield found
+            opened = re.fullmatch(r"Open: (http://127\.0\.0\.1:\d+/lab/tree/\S+\?token=(\S+))\n", told)
+            assert opened, f"starface-nb lab gave no address: {(home / 'errors').read_text()}"
+            _wait_until_up(opened[1], server, home / "errors")
+            yield Lab(folder, opened[1], opened[2])
         finally:
-            server.terminate()
-            server.wait(20)
+            os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
+            assert server.wait(30) == 0
 
 
 def _free_port() -> int:
@@ -73,21 +86,21 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_up(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_up(address: str, server: subprocess.Popen[str], errors: Path) -> None:
     for _ in range(300):
         if server.poll() is not None:
-            raise RuntimeError(f"JupyterLab ended at once:\n{log.read_text()}")
+            raise RuntimeError(f"JupyterLab ended at once:\n{errors.read_text()}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{lab.port}/api?token={lab.token}", timeout=2):
+            with urllib.request.urlopen(address, timeout=2):  # noqa: S310  on localhost
                 return
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError(f"JupyterLab did not answer within a minute:\n{log.read_text()}")
+    raise RuntimeError(f"JupyterLab did not answer within a minute:\n{errors.read_text()}")
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that reaches nothing but localhost; a request to anywhere else fails the test."""
+@pytest.fixture(scope="module")
+def _window(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """One page for a module's tests, which reaches nothing but localhost, and the addresses that it was refused."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     outside: list[str] = []
 
@@ -101,16 +114,24 @@ def page(browser: Browser) -> Iterator[Page]:
     context.route("**/*", only_localhost)
     page = context.new_page()
     page.set_default_timeout(60_000)
-    yield page
-    if page.evaluate("() => Boolean(window.jupyterapp)"):  # kernels that stay would slow the others down
-        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+    yield page, outside
     context.close()
+
+
+@pytest.fixture
+def page(_window: tuple[Page, list[str]]) -> Iterator[Page]:
+    """The module's page; a request to anywhere but localhost fails the test."""
+    page, outside = _window
+    outside.clear()
+    yield page
+    if page.evaluate(_IN_LAB):
+        page.evaluate(_CLOSE_ALL)  # kernels that stay would slow the others down
     assert outside == []
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook that is open in the page."""
+    """The notebook that is open in the page."""
 
     page: Page
 
@@ -126,30 +147,64 @@ class Notebook:
 
     def run(self, source: str) -> str:
         """Append a cell, run it and return what it shows."""
-        self.page.evaluate(
-            """async (source) => {
-                const app = window.jupyterapp;
-                await app.commands.execute('notebook:move-cursor-down');
-                const panel = app.shell.currentWidget, notebook = panel.content;
-                notebook.activeCellIndex = notebook.widgets.length - 1;
-                await app.commands.execute('notebook:insert-cell-below');
-                notebook.activeCell.model.sharedModel.setSource(source);
-                await app.commands.execute('notebook:run-cell');
-            }""",
-            source,
-        )
+        self.page.evaluate(_RUN_CELL, source)
         return self.page.locator(".jp-Cell").last.locator(".jp-OutputArea-output").all_inner_texts()[-1]
+
+    def drawn(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
+        """Wait until `count` pictures are there and none is empty; return them."""
+        for _ in range(int(seconds * 4)):
+            seen = self.pictures()
+            full = [one for one in seen if one["inside"] > 3 and one["width"] > 200 and one["height"] > 30]
+            if len(full) >= count:
+                return full
+            time.sleep(0.25)
+        raise AssertionError(f"{count} pictures expected, drawn are {seen}")
 
     def pictures(self) -> list[dict[str, Any]]:
         """Every picture of a chart cell or panel: kind, width, height, number of different colours or elements."""
         found: list[dict[str, Any]] = self.page.evaluate(_PICTURES)
         return found
 
-    def save(self) -> None:
-        """Save the notebook."""
-        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+@pytest.fixture
+def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
+    """Open a notebook of the lab's folder, alone and with a fresh kernel."""
+
+    def opened(path: str) -> Notebook:
+        if page.evaluate(_IN_LAB):
+            page.evaluate(_CLOSE_ALL)
+            page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', {path})", path)
+        else:
+            page.goto(lab.address(path))
+        page.wait_for_function(_READY, arg=path)
+        return Notebook(page)
+
+    return opened
 
 
+_IN_LAB = "() => Boolean(window.jupyterapp)"
+_CLOSE_ALL = """async () => {
+    const app = window.jupyterapp;
+    for (const panel of [...app.shell.widgets('main')]) {
+        if (panel.context) panel.context.model.dirty = false;  // or it asks whether to save
+        panel.close();
+    }
+    await app.serviceManager.sessions.shutdownAll();
+}"""
+_READY = """path => {
+    const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+    const session = panel && panel.context && panel.context.isReady && panel.sessionContext.session;
+    return session && panel.context.path === path && session.kernel && session.kernel.status === 'idle';
+}"""
+_RUN_CELL = """async (source) => {
+    const app = window.jupyterapp;
+    await app.commands.execute('notebook:move-cursor-down');
+    const panel = app.shell.currentWidget, notebook = panel.content;
+    notebook.activeCellIndex = notebook.widgets.length - 1;
+    await app.commands.execute('notebook:insert-cell-below');
+    notebook.activeCell.model.sharedModel.setSource(source);
+    await app.commands.execute('notebook:run-cell');
+}"""
 _PICTURES = """() => {
     const seen = [], size = ({width, height}) => ({width, height});
     for (const canvas of document.querySelectorAll('.jp-OutputArea canvas')) {
@@ -171,22 +226,3 @@ _PICTURES = """() => {
     }
     return seen;
 }"""
-
-
-@pytest.fixture
-def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
-    """Open a notebook of the lab's folder in a fresh workspace and wait for its kernel."""
-
-    def opened(path: str) -> Notebook:
-        page.goto(lab.address(path, reset=""))
-        page.wait_for_function(
-            """() => {
-                const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
-                return panel && panel.context && panel.context.isReady && panel.sessionContext
-                    && panel.sessionContext.session && panel.sessionContext.session.kernel
-                    && panel.sessionContext.session.kernel.status === 'idle';
-            }"""
-        )
-        return Notebook(page)
-
-    return opened
