@@ -9,7 +9,7 @@ import numpy as np
 from starface_nb.analysis.outages import Members, Verdict, explain_site
 from starface_nb.analysis.schemas import CAUSES
 from starface_nb.analysis.story import BIG, Bools, Columns, Floats, Ints, Losses
-from starface_nb.analysis.together import Event, Surface, find_events
+from starface_nb.analysis.together import SHORT_PJSIP_S, SHORT_S, Event, Surface, find_events
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
 
@@ -18,6 +18,9 @@ BOOT_S = 330.0
 
 BLIP_S = 70.0
 """Losses that end at one of the first repeated probes: bursts of lost packets."""
+
+BLIP_PJSIP_S = 130.0
+"""There the second repeated probe comes two probing intervals later."""
 
 SLOW_S = 0.9
 """A round trip above this was late, or one packet of the probe was lost."""
@@ -33,6 +36,9 @@ MISFIT = 0.3
 
 IN_STEP = 0.6
 """Share of the answering phones that go together where phones are in step, and of a site's losses that are such."""
+
+ON_TIME = 0.4
+"""Share of a site's returns that must be at renewals for that to be more than chance."""
 
 CLOCK_S = 1800.0
 """What goes by the clock comes every half-hour, or every hour or two."""
@@ -73,6 +79,7 @@ REASONS = {
     "renewal_unseen": "no renewal was seen before it; bindings of this site expire most of the time",
     "by_the_clock": "the site's phones are lost at the same minutes of every hour, however old their bindings are",
     "phone_was_on": "the phone kept to its renewals, so it was on, and its binding was too young to expire",
+    "silence_killed": "a lost probe's silence cost the binding, as often here: back at the phone's own renewal",
     "one_day": "the site's phones were gone for 24 h to the minute, as long as the PBX blocks an address",
 }
 """Why a loss is given its cause, as it stands in the evidence."""
@@ -251,8 +258,16 @@ def _events(facts: Facts, nat: Bools, free: Bools) -> None:
 
 
 def _find(facts: Facts, which: Bools) -> list[Event]:
+    short = SHORT_PJSIP_S if facts.loss.pjsip.any() else SHORT_S
     return find_events(
-        facts.loss.start, facts.loss.end, facts.loss.phone, which, facts.around.at_risk, facts.window, facts.surface
+        facts.loss.start,
+        facts.loss.end,
+        facts.loss.phone,
+        which,
+        facts.around.at_risk,
+        facts.window,
+        facts.surface,
+        short,
     )
 
 
@@ -337,7 +352,8 @@ def _singles(facts: Facts, single: Bools) -> None:
     closed = np.isfinite(facts.loss.end)
     late = (facts.loss.late_near > 0) | (facts.loss.rtt >= SLOW_S) | (facts.loss.last_rtt >= SLOW_S)
     hard = facts.loss.renewed & (facts.loss.registered | (length > BLIP_S) | ~facts.shows_ports)
-    blip = single & closed & ~facts.loss.registered & (length <= BLIP_S)
+    most = np.where(facts.loss.pjsip, BLIP_PJSIP_S, BLIP_S)
+    blip = single & closed & ~facts.loss.registered & (length <= most)
     stayed = single & closed & ~hard & ~blip
     _set(facts, stayed, "wan_outage", 0.5, "nobody_else")
     _set(facts, stayed & (facts.around.at_risk > 2), "phone_offline", 0.5, "back_without_registration")
@@ -345,8 +361,13 @@ def _singles(facts: Facts, single: Bools) -> None:
     _set(facts, single & closed & ~blip & hard & (length <= BOOT_S), "phone_restart", 0.85, "short_absence")
     _set(facts, single & ~closed, "phone_offline", 0.6, "not_back")
     longer = single & closed & ~blip
-    on = longer & facts.on_time & (facts.expires | late)
+    # By chance one return in thirty is on time; where many are, the phones were on and silence cost the binding.
+    on_time = longer & hard & facts.on_time
+    usual = on_time.sum() >= max(3.0, ON_TIME * (longer & hard).sum()) and len(np.unique(facts.loss.phone[on_time])) > 1
+    on = longer & facts.on_time & (facts.expires | late | usual)
     _set(facts, on, "unknown", 0.4, "phone_was_on")
+    if usual:
+        _set(facts, on & ~facts.expires, "packet_loss", 0.6, "silence_killed")
     _set(
         facts,
         longer & hard & ~on & facts.expires & facts.anchored & (facts.around.at_risk == 1),

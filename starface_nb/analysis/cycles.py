@@ -57,9 +57,8 @@ def measure(story: Story, anchor: Floats, renewal: Ints) -> Exposure:
     early = LOCK_EARLY_S + story.resolution
     in_step = (off >= -early) & (off <= 2.0 + story.resolution + DRIFT_PER_PROBE * count) & (count >= 1)
     shifted = (losses.last_up > anchor + 3.0) & (losses.last_up <= losses.start)
-    pjsip = np.array([t == "PJSIP" for t in story.techs], bool)[losses.phone] if len(losses) else np.empty(0, bool)
     known = np.isfinite(anchor)
-    return Exposure(renewal, anchor, np.where(known, lower, 0.0), upper, known & (in_step | shifted | pjsip))
+    return Exposure(renewal, anchor, np.where(known, lower, 0.0), upper, known & (in_step | shifted | losses.pjsip))
 
 
 @dataclass

@@ -28,6 +28,12 @@ from starface_nb.analysis.story import (
     seconds,
 )
 
+MOST_PASSES = 4
+"""Each renewal found by the rhythm may reveal the one after it."""
+
+LINE_BACK = 0.6
+"""Share of the phones that were down that come back within one probing interval when a line is back."""
+
 SHAKEN_S = 1800.0
 """Losses shorter than this may end at a probe that late answers have shifted."""
 
@@ -88,7 +94,7 @@ def tell(
     last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
     not_probed(losses, starts, stops)
     losses.late_near = late_near(losses, ups, homes, names, origin)
-    _endings(losses, seen, np.array([tech == "PJSIP" for tech in techs], bool))
+    _endings(losses, seen)
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
     lagged = of_kind(ups, "lagged")
     lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
@@ -104,7 +110,9 @@ def tell(
     lines = raw["end_line"].fill_null(0).to_numpy()
     story.renewals = merge_renewals(story, seen, lines)
     story.periods = find_periods(story)
-    if _rhythmic(story):
+    for _ in range(MOST_PASSES):
+        if not _rhythmic(story):
+            break
         story.renewals = merge_renewals(story, seen, lines)
     return story
 
@@ -119,7 +127,7 @@ def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple
     return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order], np.zeros(len(order))), lines
 
 
-def _endings(losses: Losses, seen: Renewals, pjsip: Bools) -> None:
+def _endings(losses: Losses, seen: Renewals) -> None:
     """Decide at which losses' end the phone sent a REGISTER."""
     closed = np.isfinite(losses.end)
     end = np.where(closed, losses.end, 0.0)
@@ -128,7 +136,7 @@ def _endings(losses: Losses, seen: Renewals, pjsip: Bools) -> None:
     losses.registered = closed & (near <= np.maximum(losses.end - losses.start - 1.0, SAME_MOMENT_S))
     # A late answer while down is silent and shifts the probes, so that the rhythm tells nothing then.
     shaken = (losses.late_near >= 2) & (losses.end - losses.start < SHAKEN_S)
-    blind = shaken | losses.on_grid | losses.restart_inside | losses.unregistered_end | pjsip[losses.phone]
+    blind = shaken | losses.on_grid | losses.restart_inside | losses.unregistered_end | losses.pjsip
     losses.renewed = losses.registered | (closed & ~blind)
 
 
@@ -171,7 +179,8 @@ def _shows_ports(story: Story) -> Bools:
     """
     losses = story.losses
     home = homes_of(story)
-    off = losses.renewed & ~losses.on_grid & ~losses.lagged_end & (losses.end - losses.start > 20.0)
+    off = (losses.renewed & ~losses.on_grid & ~losses.lagged_end) | (losses.pjsip & np.isfinite(losses.end))
+    off &= losses.end - losses.start > 20.0
     sure = off & (losses.end - losses.start > 70.0)
     shows = np.zeros(len(home), bool)
     for name in np.unique(home):
@@ -184,20 +193,22 @@ def _shows_ports(story: Story) -> Bools:
 
 
 def _on_own_grid(story: Story) -> None:
-    """Take a PJSIP recovery after a longer loss for a renewal, unless others of the site come back with it.
+    """Take a PJSIP recovery after a longer loss for a renewal, unless most phones that were down come back with it.
 
-    A REGISTER that changes nothing triggers no probe there, so the recovery stands on the peer's own probing grid.
+    A REGISTER that changes nothing triggers no probe there, so the recovery stands on the peer's own probing grid; a
+    line that is back brings every phone whose binding lives back within one probing interval.
     """
     losses, step = story.losses, story.settings.probe_interval_s
-    longer = (
-        _is_pjsip(story) & np.isfinite(losses.end) & (losses.end - losses.start > step + 10) & ~losses.restart_inside
-    )
+    gone = losses.pjsip & (losses.end - losses.start > step + 10)
     home = homes_of(story)[losses.phone]
-    for name in np.unique(home[longer]):
-        mine = np.flatnonzero(longer & (home == name))
-        end = np.sort(losses.end[mine])
-        near = np.searchsorted(end, losses.end[mine] + step, "right") - np.searchsorted(end, losses.end[mine] - step)
-        losses.renewed[mine[near <= 2]] = True
+    for name in np.unique(home[gone]):
+        mine = np.flatnonzero(gone & (home == name))
+        end, start = np.sort(losses.end[mine]), np.sort(losses.start[mine])
+        now = losses.end[mine]
+        back = np.searchsorted(end, now + step, "right") - np.searchsorted(end, now - step)
+        down = np.searchsorted(start, now - step) - np.searchsorted(end, now - step)
+        alone = (back <= 2) | (back < LINE_BACK * down)
+        losses.renewed[mine[alone & np.isfinite(now) & ~losses.restart_inside[mine]]] = True
 
 
 def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
@@ -208,9 +219,7 @@ def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
     time = np.concatenate([seen.time, losses.end[own] - losses.rtt[own]])
     shown = np.concatenate([np.ones(len(seen.phone), bool), np.zeros(int(own.sum()), bool)])
     line = np.concatenate([seen.line, end_lines[losses.row[own]]])
-    early = np.concatenate(
-        [np.zeros(len(seen.phone)), np.where(_is_pjsip(story)[own], story.settings.probe_interval_s, 0)]
-    )
+    early = np.concatenate([np.zeros(len(seen.phone)), np.where(losses.pjsip[own], story.settings.probe_interval_s, 0)])
     order = np.lexsort((time, phone))
     phone, time, shown, line, early = phone[order], time[order], shown[order], line[order], early[order]
     fresh = np.ones(len(time), bool)
@@ -266,7 +275,7 @@ def rhythm_odds(story: Story, anchor: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         length = np.maximum(losses.end - losses.start, 10.0)
         fault = 0.5 / 300.0 * (length <= 300.0) + 0.5 / (length * np.log(720.0))
-        spread = np.hypot(JITTER * period, np.where(_is_pjsip(story), story.settings.probe_interval_s / 3, 1.0))
+        spread = np.hypot(JITTER * period, np.where(losses.pjsip, story.settings.probe_interval_s / 3, 1.0))
         gap = (losses.end - losses.rtt - anchor) / spread
         turns = (period / spread)[:, None] * [1.0, 2.0]
         due = np.exp(-0.5 * (gap[:, None] - turns) ** 2) @ [ON_TIME, ONE_LATER] / (spread * np.sqrt(2 * np.pi))
@@ -285,10 +294,6 @@ def _rhythmic(story: Story) -> bool:
     gap = losses.end - renewals.time[np.maximum(before, 0)] if len(renewals.time) else np.full(len(losses), np.inf)
     tolerance = np.where(losses.on_grid, 0.012, 0.02)
     with np.errstate(invalid="ignore"):
-        fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance * period + 60.0 * _is_pjsip(story))
+        fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance * period + 60.0 * losses.pjsip)
     losses.renewed |= fits
     return bool(fits.any())
-
-
-def _is_pjsip(story: Story) -> Bools:
-    return np.array([t == "PJSIP" for t in story.techs], bool)[story.losses.phone]

@@ -33,6 +33,9 @@ NEAR_S = 130.0
 START_BURST_S = 70.0
 """After a PBX start every known phone is probed within the probing interval."""
 
+PJSIP_SLOW_MS = 900.0
+"""Round trips this long are late, or one packet of the probe was lost."""
+
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
 
@@ -62,6 +65,7 @@ class Losses(Columns):
     restart_inside : the PBX started between start and end
     off_grid : seconds from the nearest repeated probe to the end
     late_near : late answers at the site shortly before and in the first minutes
+    pjsip : the peer is probed by res_pjsip: on a grid of its own, up and down alike
     """
 
     phone: Ints
@@ -80,6 +84,7 @@ class Losses(Columns):
     on_grid: Bools
     renewed: Bools
     row: Ints
+    pjsip: Bools
     late_near: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
@@ -202,6 +207,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         on_grid=np.abs(off) <= 0.3 + 0.9 * resolution + 0.01 * np.minimum(count, 60),
         renewed=np.zeros(n, bool),
         row=rows["i"].to_numpy().astype(np.int64),
+        pjsip=pjsip,
     )
 
 
@@ -233,8 +239,12 @@ def not_probed(losses: Losses, starts: Floats, stops: Floats) -> None:
 
 
 def late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:
-    """Count the late answers at each loss's site from two minutes before it to its first two minutes."""
-    lagged = of_kind(ups, "lagged")
+    """Count the late answers at each loss's site from two minutes before it to its first two minutes.
+
+    res_pjsip knows no Lagged state; there a long round trip on a Reachable line tells.
+    """
+    slow = (pl.col("kind") == "lagged") | ((pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= PJSIP_SLOW_MS))
+    lagged = ups.filter(slow)
     home = np.array([homes.get(peer, "") for peer in names], dtype=object)
     at, times = home[lagged["phone"].to_numpy()], seconds(lagged["time"], origin)
     counts, where = np.zeros(len(losses), np.int64), home[losses.phone]

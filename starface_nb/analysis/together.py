@@ -17,6 +17,9 @@ MISSED = 0.03
 SHORT_S = 45.0
 """Shorter disturbances are bursts of lost packets, whoever they strike."""
 
+SHORT_PJSIP_S = 64.0
+"""There a single lost probe lasts until the next one, a probing interval later."""
+
 
 @dataclass
 class Event:
@@ -55,7 +58,7 @@ class Surface:
 
 
 def find_events(
-    start: Floats, end: Floats, phone: Ints, free: Bools, at_risk: Ints, window: float, surface: Surface
+    start: Floats, end: Floats, phone: Ints, free: Bools, at_risk: Ints, window: float, surface: Surface, short: float
 ) -> list[Event]:
     """Find losses with one common cause.
 
@@ -71,6 +74,8 @@ def find_events(
         Probing interval plus time-out, seconds.
     surface : Surface
         Lines that show phones of the site answering.
+    short : float
+        Shorter disturbances make no event, seconds.
     """
     index = np.flatnonzero(free)
     times, ends = start[index], end[index]
@@ -90,7 +95,7 @@ def find_events(
         members = inside[core]
         if len(np.unique(phone[index[members]])) < 2:
             continue
-        event = _weigh(index[members], start, end, phone, at_risk, float(rate[first]), window, surface)
+        event = _weigh(index[members], start, end, phone, at_risk, float(rate[first]), window, surface, short)
         if event is not None:
             taken[members] = True
             events.append(event)
@@ -116,13 +121,21 @@ def _down_together(start: Floats, end: Floats) -> Ints:
 
 
 def _weigh(
-    members: Ints, start: Floats, end: Floats, phone: Ints, at_risk: Ints, rate: float, window: float, surface: Surface
+    members: Ints,
+    start: Floats,
+    end: Floats,
+    phone: Ints,
+    at_risk: Ints,
+    rate: float,
+    window: float,
+    surface: Surface,
+    short: float,
 ) -> Event | None:
     """Return the event if one common cause explains these losses better than chance."""
     begin, latest = float(start[members].min()) - 4.0, float(start[members].max())
     back = min(float(end[members].min()), surface.first_after(latest + 1.0))
     length = back - begin
-    if length < SHORT_S:
+    if length < short:
         return None
     size = len(np.unique(phone[members]))
     risk = max(int(at_risk[members].max()), size)

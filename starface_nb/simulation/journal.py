@@ -62,6 +62,11 @@ class Journal:
             phone.episode = None
 
     def _obstacles(self, phone: PhoneState, t: float) -> list[tuple[float, str]]:
+        """Return since when and by what the probe of this moment was stopped.
+
+        Late answers and lost packets count only where nothing else would have stopped it for certain, as in the truth
+        of the recorded logs.
+        """
         site = phone.site
         if site is None:
             return [(t, "packet_loss")]
@@ -71,6 +76,8 @@ class Journal:
             found.append(off)
         if phone.holder(t) is None:
             found.append(self._death(phone))
+        if found:
+            return found
         for timeline, cause in ((site.slow, "latency"), (site.lossy, "packet_loss")):
             span = timeline.at(t)
             if span:

@@ -211,6 +211,7 @@ def deadly(source, settings, time_zone):
 def test_a_log_that_kills_its_workers_is_given_up_with_a_reason(tmp_path):
     import cloudpickle
     import dask
+    import distributed  # noqa: F401 - brings its settings' defaults before one is overridden
 
     from starface_nb.analysis import Settings
     from starface_nb.fleet.customers import find_customers
