@@ -7,8 +7,8 @@ A seeded log is generated in a temporary folder and deleted afterwards. The job:
 relevant lines, every reachability and registration event with its time, peer and kind. `rg` and `grep` only count the
 lines, of the strings of this job or of "every needle" that `read_log` looks for. "Again" is a log that was read before
 and has not changed. Python contenders are timed inside their process, after their imports; other programs from start to
-end. Peak memory is the process's own (resident set), which for `rg` includes the mapped file. Who took more than 20 s is
-left out of the larger sizes.
+end. Peak memory is the process's own (resident set), which for `rg` includes the mapped file. Who took more than 20 s
+is left out of the larger sizes.
 """
 
 from __future__ import annotations
