@@ -169,13 +169,14 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
     shares = bool(story.shares_ports[site.phones].any())
     alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
+    confirmed = _on_time(context, use, exposure.anchor)
     lost = Candidates(
         np.searchsorted(site.phones, phone),
         exposure.anchor,
         exposure.lower,
         exposure.upper,
         1.0 / alongside,
-        np.where(_on_time(context, use, exposure.anchor), 1.0, DOUBTFUL),
+        np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
         context.rhythm[use],
     )
     kept = Survivals(

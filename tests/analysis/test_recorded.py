@@ -2,10 +2,13 @@
 
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
 from recorded import LOGS, OURS, ZONE, case, truth
+
+import starface_nb as sf
 
 NAMES = [name for name in LOGS if "-shortdate" not in name and name != "mixed-dst"]
 ONE_GROUP = {"phone_restart": "phone", "phone_offline": "phone", "latency": "loss", "packet_loss": "loss"}
@@ -76,3 +79,14 @@ def test_every_interval_has_evidence_with_its_lines():
     assert evidence["line"].to_list() == found["line"].to_list()
     assert evidence["reason"].null_count() == 0
     assert found["confidence"].is_between(0, 1).all()
+
+
+def test_a_log_cut_before_anybody_came_back_still_shows_the_timeout(tmp_path):
+    whole = (Path(__file__).parents[2] / "data/recorded/clean/pbx.log").read_text().splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(whole) if "07:35:" in line[:22])
+    (tmp_path / "pbx.log").write_text("".join(whole[:cut]))
+    case = sf.diagnose(sf.read_log(tmp_path / "pbx.log"))
+    assert set(case.intervals["cause"]) == {"nat_expiry"}
+    site = case.sites.row(0, named=True)
+    assert site["verdict"] == "too_short"
+    assert site["low_s"] < 1800.0 <= site["high_s"]
