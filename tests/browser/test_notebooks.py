@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)  # of a busy machine, not of the product
 Open = Callable[[str], "Notebook"]
 CURATED = samples.notebooks()
 REGISTER: dict[str, dict[str, Any]] = {
@@ -107,7 +108,7 @@ def test_from_a_customers_zip_to_the_verdict(lab: Lab, page: Page, open_notebook
     assert "asked by phone" in (lab.folder / CASE / "report-en.html").read_text("utf-8")
 
 
-def until(happened: Callable[[], bool], seconds: float = 20) -> None:
+def until(happened: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for something outside the browser."""
     for _ in range(int(seconds * 10)):
         if happened():
