@@ -49,18 +49,28 @@ def format_of(head: bytes) -> str:
 
 
 def peek(blocks: Blocks, count: int = 512) -> tuple[bytes, Blocks]:
-    """Return at least `count` first bytes (fewer only at the end) and the blocks with those bytes still in them."""
-    head = b""
-    for block in blocks:
-        head += block
-        if len(head) >= count:
-            break
-    return head, _chain(head, blocks)
+    """Return at least `count` first bytes (fewer only at the end) and the blocks with those bytes still in them.
+
+    Damage met behind the first of them is raised by the blocks, in its place.
+    """
+    head, damage = b"", None
+    try:
+        for block in blocks:
+            head += block
+            if len(head) >= count:
+                break
+    except DamagedError as error:
+        if not head:
+            raise
+        damage = error
+    return head, _chain(head, blocks, damage)
 
 
-def _chain(head: bytes, blocks: Blocks) -> Blocks:
+def _chain(head: bytes, blocks: Blocks, damage: DamagedError | None) -> Blocks:
     if head:
         yield head
+    if damage:
+        raise damage
     yield from blocks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import signal
@@ -90,6 +91,22 @@ def test_wrong_usage_is_said_in_one_line(
     words = [next((word.replace(k, v) for k, v in places.items() if k in word), word) for word in arguments.split()]
     assert message in said(words, capsys)
     assert Path(log).read_bytes() == before
+
+
+def test_a_log_cut_off_in_its_first_kilobytes_can_still_be_read_up_to_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "full.gz"
+    packed = gzip.compress(LOG.read_bytes())
+    path.write_bytes(packed[: len(packed) * 3 // 4])
+    assert "set STARFACE_NB_ALLOW_DAMAGED=1" in said(["events", str(path)], capsys)
+    monkeypatch.setenv("STARFACE_NB_ALLOW_DAMAGED", "1")
+    assert main(["events", str(path)]) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert main(["events", str(LOG)]) == 0
+    whole = capsys.readouterr().out.replace(str(LOG), str(path)).splitlines()
+    assert found == whole[: len(found)]
+    assert 10 < len(found) < len(whole)
 
 
 def test_a_files_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
