@@ -137,7 +137,7 @@ class Notebook:
 
     def run_all(self) -> None:
         """Run all cells, wait for the kernel, and require that no cell failed."""
-        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         self.require_no_error()
 
     def require_no_error(self) -> None:
@@ -173,7 +173,7 @@ def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
     def opened(path: str) -> Notebook:
         if page.evaluate(_IN_LAB):
             page.evaluate(_CLOSE_ALL)
-            page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', {path})", path)
+            page.evaluate(_OPEN, path)
         else:
             page.goto(lab.address(path))
         page.wait_for_function(_READY, arg=path)
@@ -189,8 +189,10 @@ _CLOSE_ALL = """async () => {
         if (panel.context) panel.context.model.dirty = false;  // or it asks whether to save
         panel.close();
     }
-    await app.serviceManager.sessions.shutdownAll();
+    const patience = new Promise(resolve => setTimeout(resolve, 20000));  // an evaluation has no time limit of its own
+    await Promise.race([app.serviceManager.sessions.shutdownAll(), patience]);
 }"""
+_OPEN = "path => { window.jupyterapp.commands.execute('docmanager:open', {path}); }"  # not its result: a whole widget
 _READY = """path => {
     const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
     const session = panel && panel.context && panel.context.isReady && panel.sessionContext.session;
