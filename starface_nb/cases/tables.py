@@ -121,7 +121,7 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         return ("< 0.001" if value < 0.5 else "> 0.999") if sure else f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(dtype, pl.List):
         return ", ".join(map(str, value))
-    if isinstance(dtype, pl.Enum):
+    if isinstance(dtype, pl.Enum) or name == "verdict":
         words = data.toml("texts.toml").get(name, {})
         spoken = tr(words[value]) if value in words else value.replace("_", " ")
         return cause_name(value, tr) if name == "cause" else spoken
