@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
 
 from starface_nb import __version__
-from starface_nb.commands.values import duration, new_file, new_folder, number
 from starface_nb.errors import StarfaceError
 from starface_nb.text import visible
 
 COMMANDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 _SHARED = COMMANDS.pop("shared")
+_WRONG_INPUT, _INTERRUPTED = 2, 130
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_S = 366 * 86400.0
+
+
+def duration(text: str) -> float:
+    """Return seconds for a duration such as `60m`, `3600`, `90s` or `1h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 0 < seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 60m, 90s or 1h")
+    return seconds
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return a reader of numbers from `low` to `high`, of their kind."""
+
+    def read(text: str) -> float:
+        try:
+            value = type(low)(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {low} to {high}")
+        return value
+
+    return read
+
+
+def new_file(text: str) -> Path:
+    """Return the path of a file to be written; whether it can be is said before the work is done."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
+    return path
+
+
+def new_folder(text: str) -> Path:
+    """Return the path of a folder to be written to, which may be missing."""
+    path = Path(text)
+    if any(level.exists() and not level.is_dir() for level in (path, *path.parents)):
+        raise argparse.ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
+    return path
+
+
 _TYPES = {"duration": duration, "file": new_file, "folder": new_folder, "path": Path}
-WRONG_INPUT, INTERRUPTED = 2, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,7 +74,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the message and where help is."""
-        self.exit(WRONG_INPUT, f"{self.prog}: {visible(message)}. See {self.prog} --help.\n")
+        self.exit(_WRONG_INPUT, f"{self.prog}: {visible(message)}. See {self.prog} --help.\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,13 +111,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = build_parser().parse_args(arguments)
     try:
-        status: int = import_module(f"starface_nb.commands.{options.command}").run(options)
+        commands = import_module("starface_nb.commands")  # not before --help was answered
+        status: int = getattr(commands, options.command)(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough
         _close_output()
         return 0
     except KeyboardInterrupt:
-        return _say("interrupted; nothing half-written was left.", INTERRUPTED)
+        return _say("interrupted; nothing half-written was left.", _INTERRUPTED)
     except StarfaceError as error:
         return _say(str(error))
     except OSError as error:
@@ -90,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _say(message: str, status: int = WRONG_INPUT) -> int:
+def _say(message: str, status: int = _WRONG_INPUT) -> int:
     print(f"starface-nb: {visible(message)}", file=sys.stderr)  # noqa: T201
     return status
 

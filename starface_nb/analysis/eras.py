@@ -25,6 +25,10 @@ CELL_S = 60.0
 CONTRADICTION = -3.9
 """Logarithm of the probability that a cycle outlived its timeout because a renewal was not seen (2 %)."""
 
+IN_USE = (-1.6, 2)
+"""The same for a timeout below the probing interval, and for how many cycles in a row: a binding in steady use, as while
+answers are lost, may be kept for longer from then on (Linux: 30 s unreplied, 120 s as a stream)."""
+
 IMMUNE = 0.25
 """Share of phones that a short timeout does not touch: re-REGISTER more often, or have a keepalive of their own."""
 
@@ -97,7 +101,10 @@ def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: f
     np.add.at(table, (rows, np.maximum(past, first)), -MATCH)
     outlived = np.clip(np.ceil(evidence.kept.idle / STEP_S - 0.5), 0, columns).astype(np.int64)
     weight = CONTRADICTION * evidence.kept.count
-    np.add.at(table, (s_rows, np.zeros_like(s_rows)), weight)
+    soft = IN_USE[0] * np.minimum(evidence.kept.count, IN_USE[1])
+    probed = np.minimum(np.int64(CELL_S / STEP_S), outlived)
+    np.add.at(table, (s_rows, np.zeros_like(s_rows)), soft)
+    np.add.at(table, (s_rows, probed), weight - soft)
     np.add.at(table, (s_rows, outlived), -weight)
     table = np.cumsum(table[:, :-1], axis=1)
     table[:, columns] = 0.0
@@ -174,7 +181,6 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
     outlived = evidence.kept.reach >= high
     against = np.bincount(evidence.kept.phone[outlived], evidence.kept.count[outlived], minlength=phones)
-    against = np.where(shares & (matches > 0), 0, against)
     rhythm = np.bincount(evidence.lost.phone[inside], evidence.lost.rhythm[inside], minlength=phones) * (not shares)
     # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.
     wider = max(0.0, float(np.log((high - low) / CELL_S)))

@@ -17,7 +17,7 @@ from starface_nb.analysis.eras import (
     probability_expiring,
     touched_phones,
 )
-from starface_nb.analysis.estimate import TimeoutEstimate, estimate_timeout, longest_outlived
+from starface_nb.analysis.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
 from starface_nb.analysis.sites import UNKNOWN
 from starface_nb.analysis.story import START_BURST_S, Bools, Floats, Ints, Story, first_after_start
 from starface_nb.analysis.together import Surface
@@ -40,6 +40,9 @@ DOUBTFUL = 0.2
 
 UNCERTAIN_S = 3960.0
 """A cycle that begins this soon after a change may still be one under the old timeout."""
+
+WHOLE_TURN = 0.95 * SHORTEST_TURN
+"""Share of its period from which on a cycle without a loss was outlived as a whole."""
 
 MOST_TURNS = 12
 """After more silent renewals than this nobody knows when the next is due."""
@@ -184,9 +187,22 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         cycles.start[mine],
         cycles.idle[mine],
         np.clip(cycles.routine[mine], 1, 1000),
-        _reach(context, mine),
+        _shared_reach(context, site, mine) if shares else _reach(context, mine),
     )
     return Evidence(lost.take(good), kept)
+
+
+def _shared_reach(context: Context, site: SiteView, mine: Ints) -> Floats:
+    """Return what a shared binding outlived in cycles that saw no loss, where each phone's renewals keep it alive.
+
+    n renewals at any time cut a period into n pieces; the longest is hardly ever (UNSEEN_RENEWAL) shorter than this.
+    """
+    cycles, periods = context.cycles, context.story.periods[site.phones]
+    period = cycles.period[mine]
+    usual = np.median(np.where(np.isfinite(periods), periods, context.story.settings.keepalive_s))
+    n = len(periods) * period / usual
+    longest = np.maximum(np.log(n) - np.log(-np.log(UNSEEN_RENEWAL)), 1.0) / n * period
+    return np.where(cycles.idle[mine] >= WHOLE_TURN * period, longest, 0.0)
 
 
 def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
@@ -201,7 +217,7 @@ def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
 def _reach(context: Context, mine: Ints) -> Floats:
     """Return what cycles without a loss outlived if the phone kept to its period, up to the probe after it."""
     cycles = context.cycles
-    whole = (cycles.loss[mine] < 0) & (cycles.idle[mine] >= 0.95 * SHORTEST_TURN * cycles.period[mine])
+    whole = (cycles.loss[mine] < 0) & (cycles.idle[mine] >= WHOLE_TURN * cycles.period[mine])
     step = context.story.settings.probe_interval_s
     return np.where(whole, cycles.idle[mine] / SHORTEST_TURN + step, cycles.idle[mine])
 
@@ -239,7 +255,8 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         slop=story.slop,
         level=settings.level,
     )
-    if estimate.low < 1.0 and estimate.high <= settings.probe_interval_s + story.slop + 1.0:
+    if estimate.high <= settings.probe_interval_s + story.slop + 1.0:
+        # No probe comes sooner: what was answered in between was late or repeated, and kept the binding alive.
         estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
     inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
     outlived = int(part.kept.count.sum())

@@ -13,7 +13,7 @@ import vl_convert
 
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 WIDTH, WIDE = 580, 760
-"""A picture's width in JupyterLab, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
+"""A picture's width in JupyterLab at least, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 INK = "#808080"
 """Lines that must be seen on white and on dark alike; text takes its colour from JupyterLab's theme."""
@@ -55,8 +55,9 @@ THICKNESS = {**dict.fromkeys(COLOURS, 0.4), "nat_expiry": 0.62, "unknown": 0.62,
 _MIME = "application/vnd.vegalite.v5+json"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _OLDEST_VEGA_LITE = "5.8"
-# in the picture, not in the output's metadata: there JupyterLab would keep the theme of the day along with it
-_PLAIN = {"embedOptions": {"actions": False}}
+# Vega-Lite's own "container" finds no width there: the box is empty, or not on the page yet, when it is measured.
+_ROOM = f"clamp(windowSize()[0] - 450, {WIDTH}, 1000)"
+_WIDE_AS_THE_WINDOW = {"name": "width", "init": _ROOM, "on": [{"events": "window:resize", "update": _ROOM}]}
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 _CONFIG: dict[str, Any] = {
     "font": FONT,
@@ -147,8 +148,13 @@ def _svg(spec: dict[str, Any], **config: Any) -> str:
 
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    spec = {**spec, "$schema": _SCHEMA, "usermeta": _PLAIN}
-    return {_MIME: spec, "image/svg+xml": _svg(spec), "text/plain": "starface_nb picture"}, {}
+    # in the picture, not in the output's metadata: there JupyterLab would keep the theme of the day along with it
+    options: dict[str, Any] = {"actions": False}
+    shown = {**spec, "$schema": _SCHEMA, "usermeta": {"embedOptions": options}}
+    if "autosize" in spec:
+        shown["params"] = [{"name": "signals", "value": None}]  # so that there is a list of signals to add to
+        options["patch"] = [{"op": "add", "path": "/signals/-", "value": _WIDE_AS_THE_WINDOW}]
+    return {_MIME: shown, "image/svg+xml": _svg({**spec, "$schema": _SCHEMA}), "text/plain": "starface_nb picture"}, {}
 
 
 def register() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ SERVER = (
 )
 
 
-def run(options: argparse.Namespace) -> int:
+def lab(options: Namespace) -> int:
     """Prepare the case, start JupyterLab and stay until it ends."""
     from starface_nb.cases import copy_notebooks, open_case
 

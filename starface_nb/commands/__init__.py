@@ -1,1 +1,0 @@
-"""One module per command, each with `run(options) -> exit status`; their arguments stand in `cli.toml`."""
