@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 
 import polars as pl
 
@@ -64,30 +63,15 @@ class Schema:
 
         Raises
         ------
-        TypeError
+        polars.exceptions.SchemaError
             A column is missing or has another dtype.
         ValueError
             A column that may not be null is null somewhere.
         """
-        missing = [name for name in self.dtypes if name not in frame.columns]
-        if missing:
-            raise TypeError(f"frame {self.name!r} lacks the columns {missing}")
-        frame = frame.select(self.dtypes.keys())
-        wrong = {n: frame.schema[n] for n, dtype in self.dtypes.items() if frame.schema[n] != dtype}
-        if wrong:
-            raise TypeError(f"frame {self.name!r} has other dtypes than declared: {wrong}")
+        frame = frame.match_to_schema(self.dtypes, extra_columns="ignore")
         strict = [column.name for column in self.columns if not column.nullable]
         nulls = frame.select(pl.col(strict).null_count())
         bad = [name for name in strict if nulls[name][0]]
         if bad:
             raise ValueError(f"frame {self.name!r} has nulls where none may be: {bad}")
         return frame
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><code>{escape(c.name)}</code></td><td>{escape(str(c.dtype))}</td><td>{escape(c.unit)}</td>"
-            f"<td>{'yes' if c.nullable else 'no'}</td><td>{escape(c.meaning)}</td></tr>"
-            for c in self.columns
-        )
-        head = "<tr><th>column</th><th>dtype</th><th>unit</th><th>may be null</th><th>meaning</th></tr>"
-        return f"<table>{head}{rows}</table>"

@@ -16,7 +16,7 @@ from starface_nb.files import private_folder
 from starface_nb.text import visible
 
 _FIRST = "00_start_here.ipynb"
-SERVER = (
+_SERVER = (
     *(sys.executable, "-m", "jupyterlab"),
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port_retries=0",
@@ -49,7 +49,7 @@ def lab(options: Namespace) -> int:
     print(f"Open: http://127.0.0.1:{port}{page}?token={token}")
     print("In the notebook choose Run > Run All Cells. End JupyterLab here with Ctrl-C.", flush=True)
     command = [
-        *SERVER,
+        *_SERVER,
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={case.home}",
         f"--LabApp.default_url={page}",

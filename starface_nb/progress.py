@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any, Self
 
 DELAY = 1.0
@@ -49,6 +52,22 @@ class Progress:
         """Move on by `count` units."""
         if self._bar is not None and count:
             self._bar.update(count)
+
+
+@contextmanager
+def stage(label: str) -> Iterator[None]:
+    """Name on a terminal what is going on while the block lasts, where that is longer than a second and has no count."""
+    if os.environ.get("STARFACE_NB_PROGRESS") == "0" or not sys.stderr.isatty():
+        yield
+        return
+    shown = Timer(DELAY, lambda: print(f"{label} …", end="", file=sys.stderr, flush=True))
+    shown.daemon = True
+    shown.start()
+    try:
+        yield
+    finally:
+        shown.cancel()
+        print(f"\r{' ' * (len(label) + 2)}\r", end="", file=sys.stderr, flush=True)
 
 
 class _Cell:

@@ -64,6 +64,7 @@ REASONS = {
     "expired_during_stop": "the binding ran out while the PBX was down",
     "no_binding_after_start": "the first probe after a PBX start found no binding",
     "back_together": "the site's phones went together and came back together",
+    "none_back": "the site's phones went together; none was back when the log ended",
     "new_address": "the site's phones went together and came back with a new public address",
     "back_one_by_one": "the site's phones went together; each came back only with its own renewal",
     "refused": "refused registrations from the site's address, then nobody from there was heard",
@@ -339,7 +340,8 @@ def _name_event(facts: Facts, event: Event, verdict: Verdict) -> None:
     elif facts.around.new_address[members].any():
         _set(facts, members, "wan_outage", sure, "new_address")
     else:
-        _set(facts, members, "wan_outage", sure, "back_together")
+        none_back = bool(np.isinf(facts.loss.end[members]).all())
+        _set(facts, members, "wan_outage", sure, "none_back" if none_back else "back_together")
         back = np.min(facts.loss.end[members])
         facts.reason[members[facts.loss.renewed[members] & (facts.loss.end[members] > back + 20.0)]] = REASON[
             "died_meanwhile"

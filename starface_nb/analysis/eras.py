@@ -26,8 +26,8 @@ CONTRADICTION = -3.9
 """Logarithm of the probability that a cycle outlived its timeout because a renewal was not seen (2 %)."""
 
 IN_USE = (-1.6, 2)
-"""The same for a timeout below the probing interval, and for how many cycles in a row: a binding in steady use, as while
-answers are lost, may be kept for longer from then on (Linux: 30 s unreplied, 120 s as a stream)."""
+"""The same for a timeout below the probing interval, and for how many cycles in a row: a binding in steady use, as
+while answers are lost, may be kept for longer from then on (Linux: 30 s unreplied, 120 s as a stream)."""
 
 IMMUNE = 0.25
 """Share of phones that a short timeout does not touch: re-REGISTER more often, or have a keepalive of their own."""

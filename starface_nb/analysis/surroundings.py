@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from starface_nb.analysis.causes import Around
@@ -17,8 +16,6 @@ from starface_nb.analysis.sites import UNKNOWN, Addresses, place
 from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 from starface_nb.analysis.together import Surface
 from starface_nb.frames import UTC_TIME
-
-Names = npt.NDArray[np.object_]
 
 REFUSED_S = 900.0
 """Refused registrations block an address at once, if they do."""
@@ -37,13 +34,12 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         soft = np.isfinite(losses.end[:-1]) & ~losses.renewed[:-1] & same
         previous[1:][soft] = losses.end[:-1][soft] - losses.rtt[:-1][soft]
     none = np.full(len(losses), -1)
-    homes = placed["home"].to_numpy()
     at_risk, surfaces = _who_answers(story, states, rows)
     around = Around(
         inherited=inherited,
         placed=placed["address"].is_not_null().to_numpy(),
         new_address=(placed["site"] != later["site"]).to_numpy(),
-        refused=_refused(story, states, addresses, homes),
+        refused=_refused(story, states, addresses),
         at_risk=at_risk,
         spot=spot,
         on_spot=on_spot,
@@ -61,8 +57,9 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
     )
 
 
-def _refused(story: Story, states: pl.DataFrame, addresses: Addresses, homes: Names) -> Ints:
+def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
+    homes = np.array([story.homes.get(peer, UNKNOWN) for peer in story.peers], dtype=object)[story.losses.phone]
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
     where = rows["address"].replace_strict(addresses.site_of, default=UNKNOWN, return_dtype=pl.String).to_numpy()
     times, starts = seconds(rows["time"], story.origin_us), story.losses.start

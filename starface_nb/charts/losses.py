@@ -29,7 +29,7 @@ def fold(s: Scene) -> Picture:
     x, tips = _age(s), s.about(since=tr("since the last renewal"))
     base = alt.Chart(table(told)).encode(x=x, y=s.time(alt.Y), color=s.cause(), tooltip=tips)
     marks = [
-        base.mark_rule(strokeWidth=1.5, opacity=0.25).encode(x2="back:Q"),
+        base.mark_rule(opacity=0.2).encode(x2="back:Q"),
         base.mark_point(size=36, opacity=0.9).encode(shape=s.cause(alt.Shape, SHAPES)),
     ]
     unknown = s.intervals.height - data.height
@@ -90,7 +90,7 @@ def linked(s: Scene) -> Picture:
     above = above.encode(opacity=alt.condition(brush, alt.value(1), alt.value(0.3))).add_params(brush)
     chosen = alt.Chart().transform_filter(brush)
     points = chosen.transform_filter("isValid(datum.age)").mark_point(size=26, opacity=0.8)
-    aged = points.encode(x=_age(s), y=s.time(alt.Y).title(None), color=s.cause(), tooltip=s.about())
+    aged = points.encode(x=_age(s, ticks=6), y=s.time(alt.Y).title(None), color=s.cause(), tooltip=s.about())
     lasting = _bars(s, chosen.transform_filter("isValid(datum.low)"), "count():Q")
     lasting = lasting.encode(x=_lasting(s).title(s.tr("unreachable for")))
     below = [one.properties(width=_HALF, height=170) for one in (aged, lasting)]
@@ -129,11 +129,11 @@ def measured(s: Scene) -> pl.DataFrame:
     )
 
 
-def _age(s: Scene) -> alt.X:
+def _age(s: Scene, ticks: int = 12) -> alt.X:
     """Return the x channel over one keepalive."""
     scale = alt.Scale(domain=[0, max(s.keepalive, 0.1)], nice=False, clamp=True)
     return alt.X(
-        "age:Q", scale=scale, axis=alt.Axis(title=s.tr("minutes since the phone's last renewal"), tickCount=12)
+        "age:Q", scale=scale, axis=alt.Axis(title=s.tr("minutes since the phone's last renewal"), tickCount=ticks)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from typing import Any
 
 import altair as alt
@@ -11,12 +11,14 @@ import polars as pl
 from starface_nb.analysis.compare import Comparison, Side
 from starface_nb.charts.estimates import bracket
 from starface_nb.charts.scene import plain, table
-from starface_nb.charts.theme import COLOURS, WIDTH, Picture, dressed
+from starface_nb.charts.theme import COLOURS, Picture, dressed
 from starface_nb.guide.causes import cause_name
 from starface_nb.guide.i18n import Translator, translator
 from starface_nb.text import visible
 
 _MOST_CUSTOMERS = 48
+_STRIP = 0.6
+"""Share of a customer's row that its highest bar fills; above it stands the verdict."""
 _TWO = [COLOURS["nat_expiry"], COLOURS["wan_outage"]]
 
 
@@ -31,15 +33,24 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
     """
     tr = translator(language, comparison.time_zone)
     when = [tr("before"), tr("after")]
-    rows = [
-        {"site": visible(one.site), "when": name, **_side(tr, side)}
-        for one in sorted(comparison.sites, key=lambda one: one.site)
-        for name, side in zip(when, (one.before, one.after), strict=True)
-    ]
+    rows, lines = [], []
+    for one in sorted(comparison.sites, key=lambda one: one.site):
+        site = visible(one.site)
+        lines += [site, *when]
+        rows += [
+            {"line": len(lines) - 2 + i, "site": site, "when": when[i], **_side(tr, side)}
+            for i, side in enumerate((one.before, one.after))
+        ]
+    names = alt.Axis(
+        labelExpr=f"({json.dumps(lines)})[datum.value]",
+        labelFontWeight={"condition": {"test": "datum.value % 3 == 0", "value": "bold"}, "value": "normal"},
+        ticks=False,
+        grid=False,
+    )
     lost = alt.Axis(title=tr("share of the renewal periods with a NAT loss"), format=".0%", tickCount=6)
-    base = alt.Chart().encode(
+    base = alt.Chart(table(pl.DataFrame(rows))).encode(
         x=alt.X("share:Q", scale=alt.Scale(domain=[0, 1]), axis=lost),
-        y=alt.Y("when:N", scale=alt.Scale(domain=when), axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("line:O", scale=alt.Scale(domain=list(range(len(lines)))), axis=names),
         tooltip=[
             alt.Tooltip("site:N", title=tr("site")),
             alt.Tooltip("when:N", title=tr("log")),
@@ -55,9 +66,7 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
         ),
         short.mark_text(dx=6).encode(text="text:N"),
         inside.encode(text="text:N"),
-        data=table(pl.DataFrame(rows)),
-    )
-    chart = chart.properties(width=WIDTH - 60, height=alt.Step(20)).facet(row=alt.Row("site:N"), spacing=14)
+    ).properties(height=alt.Step(20))
     named = {
         "fixed": tr("fixed"),
         "improved": tr("improved"),
@@ -80,8 +89,8 @@ def _side(tr: Translator, side: Side) -> dict[str, object]:
     return {"share": share, "text": text, "hours": side.hours}
 
 
-def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 3) -> Picture:
-    """Draw one small picture per customer: the losses along the log, NAT apart from the rest; worst first.
+def fleet_page(summary: pl.DataFrame, language: str = "en") -> Picture:
+    """Draw one strip per customer: the losses along the log, NAT apart from the rest; worst first.
 
     Parameters
     ----------
@@ -90,41 +99,39 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 3) ->
         `losses`, `nat_losses`, `nat_by_bin`, `other_by_bin`.
     language : str
         `en`, `de` or `fr`.
-    columns : int
-        Pictures side by side.
     """
     tr = translator(language)
     read = summary.filter(pl.col("nat_by_bin").is_not_null()).sort("rank", "customer")
-    shown = read.head(_MOST_CUSTOMERS).with_columns(plain("customer"))
-    names = [
-        "\n".join((f"{row['rank']}. {row['customer']}", *_verdict(tr, row))) for row in shown.iter_rows(named=True)
-    ]
+    shown = read.head(_MOST_CUSTOMERS).with_columns(plain("customer")).with_row_index("row")
     kinds = [cause_name("nat_expiry", tr), tr("other causes")]
-    data = _bins(shown.with_columns(name=pl.Series(names, dtype=pl.String)), kinds)
+    data = _bins(shown, kinds)
+    peaks = dict(data.group_by("row").agg(pl.col("all").first()).iter_rows())
+    texts = [_verdict(tr, one, peaks.get(one["row"], 0)) for one in shown.iter_rows(named=True)]
+    heads = shown.select("customer", foot=pl.col("row") + 1 - _STRIP, text=pl.Series(texts, dtype=pl.String))
+    names = [f"{rank}. {customer}" for rank, customer in shown.select("rank", "customer").iter_rows()]
+    axis = alt.Axis(
+        values=[row + 0.6 for row in range(len(names))],
+        labelExpr=f"({json.dumps(names)})[floor(datum.value)]",
+        ticks=False,
+        grid=False,
+    )
     parts: Any = shown["nat_by_bin"].list.len().max() or 1
-    axis = alt.Axis(tickCount=2, format="d", tickMinStep=1, grid=False, minExtent=24)
-    bars = (
-        alt.Chart(table(data))
-        .mark_bar(aria=False, strokeWidth=0, binSpacing=0)
-        .encode(
-            x=alt.X("bin:Q", axis=None, scale=alt.Scale(domain=[0, parts], nice=False)),
-            x2="end:Q",
-            y=alt.Y("from:Q", axis=axis),
-            y2="to:Q",
-            color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=_TWO)),
-            tooltip=[
-                alt.Tooltip("customer:N", title=tr("customer")),
-                alt.Tooltip("kind:N", title=tr("cause")),
-                alt.Tooltip("n:Q", title=tr("losses")),
-            ],
-        )
+    y = alt.Y("from:Q", axis=axis, scale=alt.Scale(domain=[len(names), 0], nice=False))
+    bars = alt.Chart(table(data)).mark_bar(aria=False, strokeWidth=0, binSpacing=0)
+    bars = bars.encode(
+        x=alt.X("bin:Q", axis=None, scale=alt.Scale(domain=[0, parts], nice=False)),
+        x2="end:Q",
+        y=y,
+        y2="to:Q",
+        color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=_TWO)),
+        tooltip=[
+            alt.Tooltip("customer:N", title=tr("customer")),
+            alt.Tooltip("kind:N", title=tr("cause")),
+            alt.Tooltip("n:Q", title=tr("losses")),
+        ],
     )
-    header = alt.Header(
-        labelExpr="split(datum.value, '\\n')", labelLimit=150, labelFontWeight="normal", labelLineHeight=13
-    )
-    small = bars.properties(width=WIDTH // columns - 62, height=46)
-    facet = alt.Facet("name:N", header=header, sort=names)
-    chart = small.facet(facet=facet, columns=columns, spacing={"row": 16, "column": 20}).resolve_scale(y="independent")
+    head = alt.Chart(table(heads)).encode(y=alt.Y("foot:Q"))
+    above = head.mark_text(baseline="bottom", dy=-2).encode(x=alt.value(4), text="text:N")
     title = tr(
         "{customers}: {bad} with a NAT timeout that is too short",
         customers=tr.count("{n} customer", "{n} customers", summary.height),
@@ -133,35 +140,42 @@ def fleet_page(summary: pl.DataFrame, language: str = "en", columns: int = 3) ->
     failed = summary.height - read.height
     unread = tr.count("{n} customer's log could not be read", "{n} customers' logs could not be read", failed)
     return dressed(
-        chart,
+        alt.layer(bars, above).properties(height=46 * max(1, len(names))),
         title,
-        tr("each picture: losses from the log's beginning to its end; the height differs between customers"),
+        tr("each strip: losses from the log's beginning to its end; the height differs between customers"),
         unread if failed else "",
         tr("the first {n} are drawn", n=tr.number(_MOST_CUSTOMERS)) if read.height > _MOST_CUSTOMERS else "",
     )
 
 
-def _verdict(tr: Translator, row: dict[str, Any]) -> list[str]:
+def _verdict(tr: Translator, row: dict[str, Any], highest: int) -> str:
     losses = tr.count("{n} loss", "{n} losses", row["losses"] or 0)
+    if highest:
+        losses += "; " + tr("highest bar: {n}", n=tr.number(highest))
     if row["verdict"] == "too_short":
-        said = tr("too short: {bracket}; {losses}", bracket=bracket(tr, row["low_s"], row["high_s"]), losses=losses)
-    elif row["verdict"] == "no_expiry_seen":
-        said = tr("no NAT expiry; {losses}", losses=losses)
-    else:
-        said = tr("cannot tell; {losses}", losses=losses)
-    return re.split(r"\s?; ", said)
+        return tr("too short: {bracket}; {losses}", bracket=bracket(tr, row["low_s"], row["high_s"]), losses=losses)
+    return tr(
+        "no NAT expiry; {losses}" if row["verdict"] == "no_expiry_seen" else "cannot tell; {losses}", losses=losses
+    )
 
 
 def _bins(frame: pl.DataFrame, kinds: list[str]) -> pl.DataFrame:
-    """One row per customer, part of the log and kind, stacked; empty parts are left out, but every customer stays."""
-    bins = pl.int_ranges(0, pl.col("nat_by_bin").list.len())
-    long = frame.select("name", "customer", "nat_by_bin", "other_by_bin", bin=bins)
+    """One bar per customer, part of the log and kind, stacked in the customer's strip; `all` is the highest stack."""
+    long = frame.select(
+        "row", "customer", "nat_by_bin", "other_by_bin", bin=pl.int_ranges(pl.col("nat_by_bin").list.len())
+    )
     long = long.explode("nat_by_bin", "other_by_bin", "bin", empty_as_null=True)
-    nat, rest = pl.col("nat_by_bin"), pl.col("other_by_bin")
-    both = [
-        long.with_columns(pl.lit(kind).alias("kind"), n=n, low=low)
-        for kind, n, low in ((kinds[0], nat, nat * 0), (kinds[1], rest, nat))
-    ]
-    data = pl.concat(both).filter((pl.col("n") > 0) | ((pl.col("bin") == 0) & (pl.col("kind") == kinds[0])))
-    edges = {"end": pl.col("bin") + 1, "from": pl.col("low"), "to": pl.col("low") + pl.col("n")}
-    return data.select("name", "customer", "kind", "n", "bin", **edges).sort("name", "bin", "kind")
+    nat, other = pl.col("nat_by_bin"), pl.col("other_by_bin")
+    long = long.with_columns(all=(nat + other).max().over("row"))
+    both = pl.concat(
+        long.with_columns(kind=pl.lit(kind), n=n, low=low)
+        for kind, n, low in ((kinds[0], nat, nat * 0), (kinds[1], other, nat))
+    )
+    foot, unit = pl.col("row") + 1, _STRIP / pl.col("all")
+    edges = {"end": pl.col("bin") + 1, "from": foot - pl.col("low") * unit}
+    edges["to"] = foot - (pl.col("low") + pl.col("n")) * unit
+    return (
+        both.filter(pl.col("n") > 0)
+        .select("row", "customer", "kind", "n", "bin", "all", **edges)
+        .sort("row", "bin", "kind")
+    )

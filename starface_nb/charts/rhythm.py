@@ -8,9 +8,11 @@ import altair as alt
 import polars as pl
 
 from starface_nb.charts.scene import Scene, picture, said, table
-from starface_nb.charts.theme import ACCENT, INK, WIDTH, Picture, dressed
+from starface_nb.charts.theme import ACCENT, INK, Picture, dressed
 
 _MOST_SITES, _MOST_STEPS = 8, 3000
+_FULL = 0.7
+"""Share of a site's row that all its phones at once fill; above it stands the site's name."""
 
 
 @picture
@@ -20,20 +22,27 @@ def simultaneity(s: Scene) -> Picture:
     sizes = s.phones.group_by("site").agg(phones=pl.len(), losses=pl.col("losses").sum())
     shown = sizes.sort("losses", "site", descending=[True, False]).head(_MOST_SITES).sort("site")
     rows = shown.rows() or [("", 0, 0)]
-    data = pl.concat([at_once(s, name, phones, _MOST_STEPS // len(rows)) for name, phones, _ in rows])
+    steps = [at_once(s, name, phones, _MOST_STEPS // len(rows)) for name, phones, _ in rows]
+    whole = pl.col("phones").clip(1)
+    data = pl.concat(one.with_columns(foot=i + 1.0) for i, one in enumerate(steps)).with_columns(
+        high=pl.col("foot") - _FULL * pl.col("n") / whole, full=pl.col("foot") - _FULL
+    )
+    most = tr("at most {n} at once", n="{}")
+    heads = data.group_by("foot", "name", "full", maintain_order=True).agg(pl.col("n").max())
+    heads = heads.with_columns(text=pl.format("{}, " + most, "name", "n"))
     tips = s.tips(name=tr("site"), n=tr("phones unreachable at once"), begin=tr("from"), until=tr("until"))
-    base = alt.Chart().encode(x=s.time())
-    height = alt.Y("n:Q", axis=alt.Axis(tickCount=3, format="d", tickMinStep=1), scale=alt.Scale(domainMin=0))
-    area = base.mark_area(color=ACCENT, opacity=0.85, interpolate="step-after").encode(y=height)
-    whole = {"y": alt.value(0), "y2": alt.value("height")}
-    hover = base.mark_rect(color="transparent", aria=False).encode(x2="until:T", tooltip=tips, **whole)
-    most = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(y="max(phones):Q")
-    chart = alt.layer(area, hover, most, data=table(data)).properties(width=WIDTH - 40, height=56)
-    chart = chart.facet(row=alt.Row("name:N"), spacing=12).resolve_scale(y="independent")
+    y = alt.Y("foot:Q", axis=None, scale=alt.Scale(domain=[len(rows), 0], nice=False))
+    base, head = alt.Chart(table(data)).encode(x=s.time(), detail="name:N"), alt.Chart(table(heads))
+    chart = alt.layer(
+        base.mark_area(color=ACCENT, opacity=0.85, interpolate="step-after", clip=True).encode(y=y, y2="high:Q"),
+        base.mark_rect(color="transparent", aria=False).encode(x2="until:T", y=y, y2="full:Q", tooltip=tips),
+        head.mark_rule(strokeDash=[4, 3]).encode(y="full:Q"),
+        head.mark_text(baseline="bottom", dy=-3, fontWeight="bold").encode(x=alt.value(4), y="full:Q", text="text:N"),
+    )
     left = sizes.height - shown.height
     note = tr.count("{n} site with fewer losses is not shown", "{n} sites with fewer losses are not shown", left)
     help_line = tr("height: phones unreachable at the same time; dashed: all phones of the site")
-    return dressed(chart, s.headline(), help_line, note if left else "")
+    return dressed(chart.properties(height=76 * len(rows)), s.headline(), help_line, note if left else "")
 
 
 def at_once(s: Scene, site: str, phones: int, most: int) -> pl.DataFrame:
@@ -68,20 +77,21 @@ def heatmap(s: Scene) -> Picture:
     top: Any = data["rate"].max() or 1
     seen = [day for day in days if day in set(data["weekday"])]
     hour = alt.Axis(title=tr("hour of the day ({zone})", zone=tr.time_zone), labelAngle=0)
-    colours = alt.Scale(scheme="cividis", reverse=True, domain=[0, top])
-    legend = alt.Legend(title=tr("losses per hour"), gradientLength=160, tickCount=4, format=".3~r")
     hours = alt.Tooltip("hours:Q", title=tr("hours of log"), format=".1f")
     base = alt.Chart(table(data)).encode(
         x=alt.X("hour:O", scale=alt.Scale(domain=list(range(24))), axis=hour),
         y=alt.Y("weekday:N", scale=alt.Scale(domain=seen)),
         tooltip=[*s.tips(weekday=tr("day"), hour=tr("hour"), n=tr("losses")), hours],
     )
-    cells = base.mark_rect(stroke=INK, strokeOpacity=0.35)
-    text = base.transform_filter("datum.n > 0").mark_text(fontSize=10, align="center")
-    ink = alt.condition(f"datum.rate > {top / 2}", alt.value("white"), alt.value("black"))
+    strength = alt.Opacity("rate:Q", scale=alt.Scale(domain=[0, top], range=[0, 1]), legend=None)
     chart = alt.layer(
-        cells.encode(color=alt.Color("rate:Q", scale=colours, legend=legend)),
-        text.encode(text=alt.Text("rate:Q", format=".2~r"), color=ink),
+        base.mark_rect(color=ACCENT, stroke=INK, strokeOpacity=0.35).encode(fillOpacity=strength),
+        *(
+            base.transform_filter(f"datum.rate {side} {0.85 * top}")
+            .mark_text(fontSize=10, align="center", **ink)
+            .encode(text=alt.Text("rate:Q", format=".2~r"))
+            for side, ink in (("<=", {}), (">", {"color": "white"}))
+        ),
     )
     help_line = tr("number: losses per hour of log in that hour of the week; empty: the log does not cover it")
     return dressed(chart.properties(height=alt.Step(28)), s.headline(), help_line)

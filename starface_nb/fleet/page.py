@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from starface_nb.fleet.schemas import BINS
-from starface_nb.guide.causes import cause_name, word
-from starface_nb.guide.i18n import Translator, translator
-from starface_nb.guide.words import bracket_text
+from starface_nb.guide import Translator, bracket_text, cause_name, translator, word
+from starface_nb.templates import fill
 from starface_nb.text import visible
 
 _STRIP_WIDTH, _STRIP_HEIGHT = 240, 34
@@ -24,19 +20,33 @@ def fleet_html(summary: pl.DataFrame, language: str = "en", time_zone: str = "Eu
     It needs no network and no script; everything from a log or a file's name is escaped.
     """
     tr = translator(language, time_zone)
-    rows = [_shown(row, tr) for row in summary.sort("rank").iter_rows(named=True)]
-    return _template().render(
+    return fill(
+        "fleet/page.html",
         tr=tr,
         language=language,
-        read=[row for row in rows if row["state"] == "read"],
-        failed=[row for row in rows if row["state"] == "failed"],
-        headline=headline(summary, tr),
+        headline=_headline(summary, tr),
+        read=summary.filter(pl.col("state") == "read").sort("rank").to_dicts(),
+        failed=summary.filter(pl.col("state") == "failed").sort("rank").to_dicts(),
         width=_STRIP_WIDTH,
         height=_STRIP_HEIGHT,
+        bars=_bars,
+        told=_told,
+        cause_name=cause_name,
     )
 
 
-def headline(summary: pl.DataFrame, tr: Translator) -> str:
+def as_text(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europe/Berlin") -> str:
+    """Return the ranking as lines of text, one customer each."""
+    tr = translator(language, time_zone)
+    lines = [_headline(summary, tr)]
+    for row in summary.sort("rank").iter_rows(named=True):
+        losses = "" if row["reason"] else tr.count("{n} loss", "{n} losses", row["losses"])
+        said = row["reason"] or f"{', '.join(_told(row, tr))}; {losses}"
+        lines.append(f"{row['rank']:>4}  {visible(row['customer'])}: {visible(said)}")
+    return "\n".join(lines)
+
+
+def _headline(summary: pl.DataFrame, tr: Translator) -> str:
     """Return the fleet in one sentence."""
     short = summary.filter(pl.col("verdict") == "too_short").height
     failed = summary.filter(pl.col("state") == "failed").height
@@ -49,60 +59,26 @@ def headline(summary: pl.DataFrame, tr: Translator) -> str:
     return ", ".join(parts)
 
 
-def as_text(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europe/Berlin") -> str:
-    """Return the ranking as lines of text, one customer each."""
-    tr = translator(language, time_zone)
-    lines = [headline(summary, tr)]
-    for row in summary.sort("rank").iter_rows(named=True):
-        shown = _shown(row, tr)
-        told = shown["reason"] or f"{shown['verdict']}, {shown['bracket']}; {shown['losses']}"
-        lines.append(f"{row['rank']:>4}  {shown['customer']}: {told}")
-    return "\n".join(lines)
+def _told(row: dict[str, Any], tr: Translator) -> list[str]:
+    """Return verdict and bracket in words; of a router that was fixed within the log the old bracket, and when."""
+    told = [word("verdict", row["verdict"] or "undetermined", tr), bracket_text(row["low_s"], row["high_s"], tr)]
+    if row["fixed_at"] is not None:
+        before = bracket_text(row["before_low_s"], row["before_high_s"], tr)
+        told.append(tr("until {time} too short: {bracket}", time=tr.time(row["fixed_at"], "short"), bracket=before))
+    return told
 
 
-def _shown(row: dict[str, Any], tr: Translator) -> dict[str, Any]:
-    """Return what is shown of a customer, in words; texts from the log or a file's name are made visible."""
-    shown: dict[str, Any] = {name: row[name] for name in ("state", "rank")}
-    shown |= {name: visible(row[name] or "") for name in ("customer", "reason")}
-    if row["state"] == "failed":
-        return shown
+def _bars(row: dict[str, Any]) -> dict[str, str]:
+    """Return SVG paths, one bar per bin: losses by NAT at the bottom, the others on top of them."""
     nat, other = row["nat_by_bin"], row["other_by_bin"]
-    highest = max(n + o for n, o in zip(nat, other, strict=True))
-    level, share = row["verdict"] or "undetermined", row["probability_too_short"]
-    return shown | {
-        "level": level,
-        "verdict": word("verdict", level, tr),
-        "bracket": bracket_text(row["low_s"], row["high_s"], tr),
-        "probability": None if share is None else tr.percent(share).replace(" ", "\N{NO-BREAK SPACE}"),
-        "phones": tr.number(row["phones"]),
-        "phones_lost": tr.number(row["phones_lost"]),
-        "losses": tr.count("{n} loss", "{n} losses", row["losses"]),
-        "unreachable": tr.duration(row["unreachable_s"]),
-        "worst": [visible(phone) for phone in row["worst_phones"]],
-        "not_nat": [
-            f"{cause_name(cause, tr)} ({tr.number(count)})"
-            for cause, count in zip(row["not_nat"], row["not_nat_losses"], strict=True)
-        ],
-        "span": " \N{EN DASH} ".join(tr.time(when, "short") for when in (row["first"], row["last"]) if when),
-        "highest": tr.number(highest),
-        "nat_path": bars(nat, [0] * BINS, highest),
-        "other_path": bars(other, nat, highest),
+    highest = max(map(sum, zip(nat, other, strict=True)))
+    step, unit = _STRIP_WIDTH / BINS, (_STRIP_HEIGHT - 1) / max(1, highest)
+    paths = {
+        kind: "".join(
+            f"M{n * step:.1f} {_STRIP_HEIGHT - floor * unit:.1f}v{-count * unit:.1f}h{step - 1:.1f}v{count * unit:.1f}z"
+            for n, (count, floor) in enumerate(zip(counts, below, strict=True))
+            if count
+        )
+        for kind, counts, below in (("nat", nat, [0] * BINS), ("other", other, nat))
     }
-
-
-def bars(counts: list[int], below: list[int], highest: int) -> str:
-    """Return an SVG path of bars, one per bin, standing on `below`."""
-    if not highest:
-        return ""
-    step, unit = _STRIP_WIDTH / BINS, (_STRIP_HEIGHT - 1) / highest
-    return "".join(
-        f"M{place * step:.1f} {_STRIP_HEIGHT - floor * unit:.1f}v{-count * unit:.1f}h{step - 1:.1f}v{count * unit:.1f}z"
-        for place, (count, floor) in enumerate(zip(counts, below, strict=True))
-        if count
-    )
-
-
-@cache
-def _template() -> jinja2.Template:
-    source = files("starface_nb.fleet").joinpath("page.html").read_text("utf-8")
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    return paths | {"highest": highest}
