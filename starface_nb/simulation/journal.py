@@ -42,9 +42,9 @@ class Journal:
             if t >= 0 and not episode.shown:
                 episode.start, episode.shown, episode.repeats = t, True, []
             return
-        obstacles = sorted(self._obstacles(phone, sent), key=lambda found: found[0])
+        obstacles = sorted(phone.blame or self._obstacles(phone, sent), key=lambda found: found[0])
         (since, cause), rest = obstacles[0], obstacles[1:]
-        died = phone.where.dies if cause == "nat_expiry" and phone.where else None
+        died = since if cause == "nat_expiry" else None
         also = tuple(dict.fromkeys(name for at, name in rest if name != cause and at == since)) + _twin(
             phone, cause, sent
         )
@@ -54,6 +54,10 @@ class Journal:
         if cause == "nat_expiry" and phone.site and phone.where and not phone.where.counted:
             self._cycle(phone.site, phone.where, sent - phone.where.renewed)
             phone.where.counted = True
+
+    def blame(self, phone: PhoneState, t: float) -> None:
+        """Note what stops the probe sent now; until it is given up, another phone may have renewed the mapping."""
+        phone.blame = self._obstacles(phone, t)
 
     def recover(self, phone: PhoneState, t: float, by: str) -> None:
         """Note the end of an unreachable interval."""

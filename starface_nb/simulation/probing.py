@@ -165,6 +165,8 @@ class Prober:
                 pause = self.rhythm.interval if rtt <= LIMIT_MS or not self.rhythm.drift else self.rhythm.retry
                 phone.next_probe = t + pause + (rtt / 1000.0 if self.rhythm.drift else 0.0)
                 return
+        if phone.last_ms > -1.0:
+            self.journal.blame(phone, t)
         phone.pending = (t + wait, -1.0, t)
         phone.next_probe = t + wait + self.rhythm.retry
 
@@ -190,7 +192,7 @@ class Prober:
         if rtt < 0:
             if before > -1.0:
                 self.journal.lose(phone, t, sent)
-            phone.last_ms = -1.0
+            phone.last_ms, phone.blame = -1.0, []
             return
         phone.last_ms = rtt if self.rhythm.drift else min(rtt, LIMIT_MS)
         was, now = 0 < before <= LIMIT_MS, rtt <= LIMIT_MS or not self.rhythm.drift

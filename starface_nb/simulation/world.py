@@ -105,6 +105,7 @@ class PhoneState:
         self.last_ms = 0.0
         self.next_probe: float | None = None
         self.pending: tuple[float, float, float] | None = None
+        self.blame: list[tuple[float, str]] = []
         self.calm = 0
         self.episode: Episode | None = None
         self.lagged_since: float | None = None
