@@ -49,6 +49,21 @@ CHANCE = 0.7
 ENOUGH_RENEWALS = 4
 """A phone with so many renewals and no usual spacing between them keeps no rhythm."""
 
+BORROWED_S = 70.0
+"""Shorter losses may be lost packets."""
+
+ENOUGH_BORROWED = 8
+"""Losses from which on one and the same time since the return is more than chance."""
+
+ONE_PROBE_S = 62.0
+"""Times that fall between the same two probes lie this close together."""
+
+SAME_AGE = 0.7
+"""Share of a site's losses that must come at the same time since the return."""
+
+BORROWED = 0.3
+"""Share of those returns that must be at a repeated probe; of a phone's own renewals one in fourteen is."""
+
 TOGETHER_S = 17.0
 """Phones that one binding brings back are found within one repeated probe: 14 s and a round trip."""
 
@@ -102,7 +117,7 @@ def tell(
         settings, names, techs, origin, end, resolution, losses, seen, starts, stops, lates, homes,
         peers["trunk"].to_list(),
     )  # fmt: skip
-    story.shares_ports = _shares_ports(story, registered)
+    story.shares_ports = _shares_ports(story, registered) | _inherits(story)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
     _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
@@ -157,6 +172,34 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
     return np.isin(home, spots["home"].unique().to_numpy().astype(str))
 
 
+def _inherits(story: Story) -> Bools:
+    """Say for each phone whether its site's phones come back over others' bindings, shown by when they go again.
+
+    Such a phone turns up at a repeated probe, without a REGISTER of its own, and goes again after one and the same
+    time, however long the way from one loss to the next is. A line that is down for as long as it likes gives no
+    constant time, one that is down by the clock no change of the way.
+    """
+    losses, home = story.losses, homes_of(story)
+    inherits = np.zeros(len(home), bool)
+    own = (np.diff(losses.phone, prepend=-1) == 0) & ~losses.pjsip
+    back = np.concatenate([[-np.inf], losses.end[:-1]])[: len(losses)]
+    age, way = losses.failed - back, np.diff(losses.start, prepend=-np.inf)
+    borrowed = np.concatenate([[False], losses.on_grid[:-1]])[: len(losses)]
+    use = own & np.isfinite(age) & (age > 0) & (losses.end - losses.start > BORROWED_S) & ~losses.restart_inside
+    for name in np.unique(home[losses.phone[use]]):
+        mine = use & (home == name)[losses.phone]
+        if mine.sum() < ENOUGH_BORROWED or len(np.unique(losses.phone[mine])) < 2:
+            continue
+        ages = np.sort(age[mine])
+        cell = np.searchsorted(ages, ages + ONE_PROBE_S, "right") - np.arange(len(ages))
+        low = ages[int(np.argmax(cell))]
+        agree = mine & (age >= low) & (age <= low + ONE_PROBE_S)
+        constant = agree.sum() >= SAME_AGE * mine.sum()
+        changing = np.ptp(np.quantile(way[agree], [0.25, 0.75])) > 2 * ONE_PROBE_S
+        inherits[home == name] = constant and changing and borrowed[agree].mean() >= BORROWED
+    return inherits
+
+
 def _lead(story: Story) -> None:
     """Where ports are shared, the first of several phones that come back together is the one that sent a REGISTER."""
     losses = story.losses
@@ -180,8 +223,10 @@ def _shows_ports(story: Story) -> Bools:
     losses = story.losses
     home = homes_of(story)
     off = (losses.renewed & ~losses.on_grid & ~losses.lagged_end) | (losses.pjsip & np.isfinite(losses.end))
-    off &= losses.end - losses.start > 20.0
-    sure = off & (losses.end - losses.start > 70.0)
+    length = losses.end - losses.start
+    # The first repeated probe comes after ten seconds: only a REGISTER is sooner.
+    off &= (length > 20.0) | ((length < story.settings.probe_retry_s - 1.0 - story.resolution) & ~losses.pjsip)
+    sure = off & (length > 70.0)
     shows = np.zeros(len(home), bool)
     for name in np.unique(home):
         here = sure & (home == name)[losses.phone]

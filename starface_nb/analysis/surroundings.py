@@ -11,7 +11,7 @@ from starface_nb.analysis.causes import Around
 from starface_nb.analysis.cycles import Exposure, exposures, find_cycles, measure
 from starface_nb.analysis.intervals import UP, of_kind
 from starface_nb.analysis.reasoning import Context
-from starface_nb.analysis.renewals import rhythm_odds
+from starface_nb.analysis.renewals import homes_of, rhythm_odds
 from starface_nb.analysis.sites import UNKNOWN, Addresses, place
 from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 from starface_nb.analysis.together import Surface
@@ -19,6 +19,9 @@ from starface_nb.frames import UTC_TIME
 
 REFUSED_S = 900.0
 """Refused registrations block an address at once, if they do."""
+
+COMMON_SPOT = 0.3
+"""Share of a site's losses that must have had one external port for it to be the shared one."""
 
 
 def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataFrame, addresses: Addresses) -> Context:
@@ -132,17 +135,17 @@ def _shared_ports(
     losses, renewals = story.losses, story.renewals
     n = len(losses)
     nothing = measure(story, np.full(n, np.nan), np.full(n, -1))
-    seen = addresses.seen.filter(pl.col("port").is_not_null())
-    if not story.shares_ports.any() or seen.is_empty() or not n or not len(renewals.time):
+    if not story.shares_ports.any() or not n or not len(renewals.time):
         return np.zeros(n, bool), nothing, np.zeros(n, np.int64), np.zeros(n, np.int64)
     when = pl.Series(((renewals.time + 1.0) * 1e6 + story.origin_us).astype(np.int64)).cast(UTC_TIME)
     at = place(pl.DataFrame({"peer": pl.Series(story.peers)[renewals.phone], "start": when}), addresses, "start")
     spots = pl.concat([at.select("site", "port"), placed.select("site", "port")]).select(
         pl.when(pl.col("port").is_not_null()).then(pl.struct("site", "port").rank("dense")).otherwise(0).cast(pl.Int64)
     ).to_series().to_numpy()  # fmt: skip
+    usual = _usual_spot(story, spots[len(at) :])
+    phone = np.concatenate([renewals.phone, losses.phone])
+    spots = np.where(spots == 0, usual[phone], spots)
     mine, theirs = spots[len(at) :], spots[: len(at)]
-    usual = _usual_spot(story, mine)
-    mine = np.where((mine == 0) & (usual > 0), usual, mine)
     order = np.lexsort((renewals.time, theirs))
     key = theirs[order] * 1e9 + renewals.time[order]
 
@@ -163,21 +166,25 @@ def _shared_ports(
 
 
 def _usual_spot(story: Story, spots: Ints) -> Ints:
-    """Return, for losses at sites with shared ports, the port most losses of that site had; else 0."""
-    losses = story.losses
-    home = np.array([story.homes.get(p, UNKNOWN) for p in story.peers], dtype=object)[losses.phone].astype(str)
-    usual = np.zeros(len(losses), np.int64)
-    for name in np.unique(home[story.shares_ports[losses.phone]]):
-        use = home == name
-        known = spots[use & (spots > 0)]
-        usual[use] = np.bincount(known).argmax() if len(known) else 0
+    """Return each phone's port where no line shows one: the one most losses of its site had, or one of their own.
+
+    A port without a line is one that did not change; 0 at sites where ports are not shared.
+    """
+    home = homes_of(story)
+    usual = np.zeros(len(home), np.int64)
+    for number, name in enumerate(np.unique(home[story.shares_ports])):
+        here = home == name
+        known = spots[here[story.losses.phone] & (spots > 0)]
+        count = np.bincount(known) if len(known) else np.zeros(1, np.int64)
+        often = count.max() >= COMMON_SPOT * here[story.losses.phone].sum()
+        usual[here] = count.argmax() if often else len(story.peers) + spots.max(initial=0) + number
     return usual
 
 
 def _on_spot(story: Story, theirs: Ints, mine: Ints) -> Ints:
     """Count the phones that answered over each loss's external port just before it, where ports are shared."""
     losses, renewals = story.losses, story.renewals
-    home = np.array([story.homes.get(p, UNKNOWN) for p in story.peers], dtype=object).astype(str)
+    home = homes_of(story)
     count = np.zeros(len(losses), np.int64)
     for name in np.unique(home[story.shares_ports]):
         use = np.flatnonzero(home[losses.phone] == name)
