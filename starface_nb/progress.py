@@ -56,18 +56,23 @@ class Progress:
 
 @contextmanager
 def stage(label: str) -> Iterator[None]:
-    """Name on a terminal what is going on while the block lasts, where that is longer than a second and has no count."""
+    """Name on a terminal what is going on while the block lasts, once that is longer than a second."""
     if os.environ.get("STARFACE_NB_PROGRESS") == "0" or not sys.stderr.isatty():
         yield
         return
-    shown = Timer(DELAY, lambda: print(f"{label} …", end="", file=sys.stderr, flush=True))
+    shown = Timer(DELAY, lambda: _tell(f"{label} …"))
     shown.daemon = True
     shown.start()
     try:
         yield
     finally:
         shown.cancel()
-        print(f"\r{' ' * (len(label) + 2)}\r", end="", file=sys.stderr, flush=True)
+        _tell(f"\r{' ' * (len(label) + 2)}\r")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 class _Cell:

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.guide import Translator, cause_name, data, translator
+from starface_nb.guide import Translator, cause_name, translator
+from starface_nb.guide.words import toml
 from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
@@ -94,7 +95,7 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     """
     tr = tr or translator()
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
-    labels = data.toml("texts.toml")["columns"]
+    labels = toml("texts.toml")["columns"]
     names = {
         name: tr(labels[name]) if name in labels else name.removesuffix("_s").replace("_", " ")
         for name in shown.columns
@@ -122,7 +123,7 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
     if isinstance(dtype, pl.List):
         return ", ".join(map(str, value))
     if isinstance(dtype, pl.Enum) or name == "verdict":
-        words = data.toml("texts.toml").get(name, {})
+        words = toml("texts.toml").get(name, {})
         spoken = tr(words[value]) if value in words else value.replace("_", " ")
         return cause_name(value, tr) if name == "cause" else spoken
     return re.split(r"[/\\]", value)[-1] if name in ("file", "end_file") else str(value)

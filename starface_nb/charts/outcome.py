@@ -12,8 +12,7 @@ from starface_nb.analysis.compare import Comparison, Side
 from starface_nb.charts.estimates import bracket
 from starface_nb.charts.scene import plain, table
 from starface_nb.charts.theme import COLOURS, Picture, dressed
-from starface_nb.guide.causes import cause_name
-from starface_nb.guide.i18n import Translator, translator
+from starface_nb.guide import Translator, cause_name, translator
 from starface_nb.text import visible
 
 _MOST_CUSTOMERS = 48

@@ -17,8 +17,7 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.schemas import CAUSES
 from starface_nb.charts.theme import COLOURS, Picture
 from starface_nb.errors import SettingError
-from starface_nb.guide.causes import cause_name
-from starface_nb.guide.i18n import Translator, translator
+from starface_nb.guide import Translator, cause_name, translator
 from starface_nb.text import visible
 
 Window = tuple[datetime, datetime]

@@ -1,4 +1,4 @@
-"""The fleet's engine: Dask workers, started here or on a cluster that is running already."""
+"""The fleet's engine: this process, Dask workers started here, or those of a cluster that is running already."""
 
 from __future__ import annotations
 
@@ -18,77 +18,87 @@ from starface_nb.fleet.examine import Examined, examine, failed
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
-Work = Callable[[str, Settings, str], Examined]
 _PATIENCE = 15  # seconds to wait for a scheduler
 _SILENT = logging.CRITICAL + 10
 
 
 def examine_all(
-    logs: Mapping[str, Path], settings: Settings, time_zone: str, client: Client, work: Work = examine
+    logs: Mapping[str, Path],
+    settings: Settings,
+    time_zone: str,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    work: Callable[[str, Settings, str], Examined] = examine,
 ) -> Iterator[tuple[str, Examined]]:
     """Yield every log's result under its key as soon as it is there, each once.
 
     A worker that dies takes only the customer it was on with it; that one is read again elsewhere. A log that kills its
     worker again and again (Dask's `allowed-failures`) is given up with a reason.
-    """
-    from distributed import as_completed
-
-    run = token_hex(4)  # somebody else's fleet on the same cluster may have a customer of that name
-    futures = {
-        client.submit(work, str(path.resolve()), settings, time_zone, key=f"examine-{slug}-{run}"): slug
-        for slug, path in logs.items()
-    }
-    done = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
-    for future, result in done:
-        slug = futures.pop(future)
-        if isinstance(result, Examined):
-            yield slug, result
-        else:
-            error = result[1] if isinstance(result, tuple) else result
-            reason = f"Its worker gave no answer: {type(error).__name__}: {error}"
-            yield slug, failed(reason, lasting=False)
-        future.release()
-
-
-@contextmanager
-def connected(scheduler: str | None = None, workers: int | None = None) -> Iterator[Client]:
-    """Yield a client of the cluster at `scheduler`, or of one with `workers` processes on this machine.
 
     Parameters
     ----------
-    scheduler : str, optional
-        Address of a running scheduler, `tcp://host:8786`; its workers need this package and see the logs under the same
-        paths. The results come back to this process, which alone writes them.
+    logs : mapping of str to Path
+    settings : Settings
+    time_zone : str
     workers : int, optional
-        Number of local processes, default one per core; not used with `scheduler`.
+        Number of processes on this machine, default one per core; a single one is this process itself.
+    scheduler : str, optional
+        Address of a running scheduler to use instead, `tcp://host:8786`; its workers need this package and see the logs
+        under the same paths. The results come back to this process, which alone writes them.
+    work : callable
+        What is done with each log.
 
     Raises
     ------
     SetupError
         The scheduler does not answer.
     """
+    workers = min(workers or os.cpu_count() or 1, len(logs))
+    if workers <= 1 and not scheduler:
+        for key, path in logs.items():
+            yield key, work(str(path.resolve()), settings, time_zone)
+        return
+    run = token_hex(4)  # somebody else's fleet on the same cluster may have a customer of that name
+    with _connected(scheduler, workers) as client:
+        from distributed import as_completed
+
+        futures = {
+            client.submit(work, str(path.resolve()), settings, time_zone, key=f"examine-{key}-{run}"): key
+            for key, path in logs.items()
+        }
+        done = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
+        for future, result in done:
+            if not isinstance(result, Examined):
+                error = result[1] if isinstance(result, tuple) else result
+                reason = f"Its worker gave no answer: {type(error).__name__}: {error}"
+                result = failed(reason, lasting=False)
+            yield futures.pop(future), result
+            future.release()
+
+
+@contextmanager
+def _connected(scheduler: str | None, workers: int) -> Iterator[Client]:
+    """Yield a client of the cluster at `scheduler`, or of one with `workers` processes on this machine."""
+    from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
+
     logger = logging.getLogger("distributed")
     with ExitStack() as stack:
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(_SILENT)  # what matters comes back as results
-        cluster = scheduler or stack.enter_context(_local_cluster(workers or os.cpu_count() or 1))
-        yield stack.enter_context(_client(cluster))
-
-
-def _client(cluster: str | LocalCluster) -> Client:
-    from distributed import Client
-    from distributed.comm.addressing import get_address_host_port
-
-    try:
-        if isinstance(cluster, str):
-            get_address_host_port(cluster)
-        return Client(cluster, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise SetupError(
-            f"No Dask scheduler answers there ({type(error).__name__}).",
-            place=str(cluster),
-            next_step="Start one with `dask scheduler` and `dask worker`, or leave --scheduler out.",
-        ) from None
+        try:
+            if scheduler:
+                get_address_host_port(scheduler)
+            cluster = scheduler or stack.enter_context(_local_cluster(workers))
+            client = Client(cluster, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise SetupError(
+                f"No Dask scheduler answers there ({type(error).__name__}).",
+                place=scheduler or "this machine",
+                next_step="Start one with `dask scheduler` and `dask worker`, or leave --scheduler out.",
+            ) from None
+        yield stack.enter_context(client)
 
 
 @contextmanager

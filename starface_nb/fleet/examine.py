@@ -13,6 +13,7 @@ from starface_nb.analysis import Settings, diagnose
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError
 from starface_nb.fleet.schemas import BINS, URGENCY
+from starface_nb.guide.conclusion import cured_sites
 from starface_nb.reading import NOTHING_RELEVANT, read_log
 
 Row = dict[str, Any]
@@ -68,7 +69,7 @@ def summarise(case: Diagnosis) -> Row:
     return {
         "state": "read",
         "sites": case.sites.height,
-        **_worst_site(case.sites),
+        **_worst_site(case),
         "phones": phones.height,
         "phones_lost": lost.height,
         "losses": losses.height,
@@ -87,10 +88,15 @@ def summarise(case: Diagnosis) -> Row:
     }
 
 
-def _worst_site(sites: pl.DataFrame) -> Row:
-    worst = sites.sort(URGENCY, "cycles_expired", "site", descending=[False, True, False]).head(1)
-    columns = ("verdict", "site", "low_s", "high_s", "level", "probability_too_short")
-    return worst.select(columns).row(0, named=True) if worst.height else dict.fromkeys(columns)
+def _worst_site(case: Diagnosis) -> Row:
+    """Return the columns about the site that needs help most; what its bracket was before it was fixed in the log."""
+    earlier = case.eras.filter(pl.col("verdict") == "too_short").sort("era").group_by("site")
+    before = earlier.agg(before_low_s=pl.col("low_s").last(), before_high_s=pl.col("high_s").last())
+    fixed = cured_sites(case).select("site", fixed_at="changed_at").join(before, on="site")
+    ranking = (URGENCY, pl.col("fixed_at").is_null(), -pl.col("cycles_expired"), pl.col("site"))
+    worst = case.sites.join(fixed, on="site", how="left").sort(ranking).head(1)
+    own = ("verdict", "site", "low_s", "high_s", "level", "probability_too_short")
+    return next(worst.select(*own, *fixed.columns[1:]).iter_rows(named=True), {})
 
 
 def _by_bin(starts: pl.Series, first: datetime | None, last: datetime | None) -> list[int]:

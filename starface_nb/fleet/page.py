@@ -68,7 +68,7 @@ def _told(row: dict[str, Any], tr: Translator) -> list[str]:
     return told
 
 
-def _bars(row: dict[str, Any]) -> dict[str, str]:
+def _bars(row: dict[str, Any]) -> dict[str, object]:
     """Return SVG paths, one bar per bin: losses by NAT at the bottom, the others on top of them."""
     nat, other = row["nat_by_bin"], row["other_by_bin"]
     highest = max(map(sum, zip(nat, other, strict=True)))

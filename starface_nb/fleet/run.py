@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
@@ -10,9 +14,9 @@ import polars as pl
 
 from starface_nb import __version__
 from starface_nb.analysis.settings import Settings
+from starface_nb.errors import InputError
 from starface_nb.files import locked, private_folder, replacing
-from starface_nb.fleet.customers import find_customers
-from starface_nb.fleet.engine import connected, examine_all
+from starface_nb.fleet.engine import examine_all
 from starface_nb.fleet.examine import Examined, Row
 from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
@@ -43,7 +47,7 @@ def run_fleet(
     time_zone : str
         Zone of the logs' local times.
     workers : int, optional
-        Processes on this machine; default one per core.
+        Processes on this machine, default one per core; 1 is this process alone.
     scheduler : str, optional
         Address of a running Dask scheduler to use instead.
     on_done : callable, optional
@@ -62,40 +66,81 @@ def run_fleet(
         The scheduler does not answer, or the folder cannot be written.
     """
     settings, folder = settings or Settings(), Path(folder)
-    customers = {customer.slug: customer for customer in find_customers(sources, leave_out=folder)}
+    customers = find_customers(sources, leave_out=folder)
     homes = {slug: private_folder(folder / "customers" / slug) for slug in customers}
     known = {
         slug: {
-            "customer": customer.name,
-            "source": visible(str(customer.path)),
-            "fingerprint": f"{__version__} {settings} {time_zone} {quick_fingerprint([customer.path])}",
+            "customer": name,
+            "source": visible(str(path)),
+            "fingerprint": f"{__version__} {settings} {time_zone} {quick_fingerprint([path])}",
         }
-        for slug, customer in customers.items()
+        for slug, (name, path) in customers.items()
     }
     with locked(folder / ".fleet.lock"):
         found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
         rows = {slug: row for slug, row in found.items() if row is not None}
-        waiting = {slug: customer.path for slug, customer in customers.items() if slug not in rows}
-        if waiting:
-            with (
-                connected(scheduler, workers and min(workers, len(waiting))) as client,
-                Progress(len(waiting), "fleet", unit="customers") as bar,
-            ):
-                for slug, examined in examine_all(waiting, settings, time_zone, client):
-                    rows[slug] = _remember(homes[slug], examined, known[slug])
-                    bar.advance()
-                    if on_done:
-                        on_done(customers[slug].name)
+        waiting = {slug: path for slug, (_, path) in customers.items() if slug not in rows}
+        with Progress(len(waiting), "fleet", unit="customers") as bar:
+            for slug, examined in examine_all(waiting, settings, time_zone, workers=workers, scheduler=scheduler):
+                rows[slug] = _remember(homes[slug], examined, known[slug])
+                bar.advance()
+                if on_done:
+                    on_done(customers[slug][0])
         summary = ranked(rows[slug] | known[slug] for slug in customers)
         with replacing(folder / "fleet.parquet", alone=True) as file:
             summary.write_parquet(file)
     return summary
 
 
+def find_customers(
+    sources: Sequence[str | PathLike[str]], *, leave_out: Path | None = None
+) -> dict[str, tuple[str, Path]]:
+    """Return the fleet's customers, in the order of their names: a name and a path each.
+
+    Parameters
+    ----------
+    sources : sequence of paths
+        One folder, whose files and subfolders are the customers, or several customers' files and folders.
+    leave_out : Path, optional
+        A folder that is no customer: the one the results go to.
+
+    Returns
+    -------
+    dict
+        By the name as a folder's name, safe on every system and unique.
+
+    Raises
+    ------
+    InputError
+        A path does not exist, or there is no customer at all.
+    """
+    paths = [Path(source) for source in sources]
+    for path in paths:
+        if not path.exists():
+            raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = [path for path in paths[0].iterdir() if not path.name.startswith(".")]
+    apart = leave_out.resolve() if leave_out else None
+    paths = sorted((p for p in paths if p.resolve() != apart), key=lambda p: (p.name.lower(), p.name, str(p)))
+    if not paths:
+        raise InputError(
+            "There is no customer's log.",
+            place=str(sources[0]),
+            next_step="Put one file or subfolder per customer there.",
+        )
+    shared = {path.name for one, path in pairwise(paths) if one.name == path.name}
+    found = {}
+    for path in paths:
+        name = str(path) if path.name in shared else path.name
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", visible(name)).strip(".-")[:60]
+        unique = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        found[f"{plain or 'customer'}-{unique}"] = visible(name), path
+    return found
+
+
 def ranked(rows: Iterable[Row]) -> pl.DataFrame:
     """Return rows as the fleet's frame: too short first, more NAT losses first; logs that could not be read last."""
-    frame = pl.DataFrame([{name: row.get(name) for name in FLEET.dtypes} for row in rows], schema=FLEET.dtypes)
-    frame = frame.sort(
+    frame = pl.DataFrame(list(rows), schema=FLEET.dtypes).sort(
         pl.col("state") == "failed",
         URGENCY,
         pl.col("nat_losses").fill_null(0),
@@ -124,7 +169,7 @@ def _remembered(folder: Path, fingerprint: str) -> Row | None:
     """Return an earlier result if it is of the same log state, settings and version."""
     try:
         row = FLEET.check(pl.read_parquet(folder / "result.parquet")).row(0, named=True)
-    except (OSError, TypeError, ValueError, pl.exceptions.PolarsError):
+    except (OSError, ValueError, pl.exceptions.PolarsError):
         return None
     whole = row["state"] == "failed" or (folder / "intervals.parquet").exists()
     return row if whole and row["fingerprint"] == fingerprint else None

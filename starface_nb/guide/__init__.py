@@ -1,11 +1,9 @@
 """The guide as data: checklist, ports, router defaults, texts in three languages."""
 
 from starface_nb.guide.answers import LogAnswer, answers_from_log, trouble_began
-from starface_nb.guide.causes import cause_name, word
-from starface_nb.guide.checklist import Given, Step, checklist, given
-from starface_nb.guide.conclusion import Conclusion, conclusion, headline
+from starface_nb.guide.checklist import Given, Step, checklist, given, port_checklist, ports
+from starface_nb.guide.conclusion import Conclusion, conclusion, headline, open_steps
 from starface_nb.guide.i18n import LANGUAGES, Translator, translator
-from starface_nb.guide.ports import port_checklist, ports
 from starface_nb.guide.readings import keepalive_readings, limits
 from starface_nb.guide.routers import (
     defaults_in_bracket,
@@ -16,6 +14,7 @@ from starface_nb.guide.routers import (
     routers,
     setting,
 )
+from starface_nb.guide.words import bracket_text, cause_name, finding_text, word
 
 __all__ = [
     "LANGUAGES",
@@ -25,16 +24,19 @@ __all__ = [
     "Step",
     "Translator",
     "answers_from_log",
+    "bracket_text",
     "cause_name",
     "checklist",
     "conclusion",
     "defaults_in_bracket",
     "find_product",
+    "finding_text",
     "given",
     "headline",
     "is_enough",
     "keepalive_readings",
     "limits",
+    "open_steps",
     "port_checklist",
     "ports",
     "products",

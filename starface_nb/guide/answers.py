@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, names, site_name
+from starface_nb.guide.words import bracket_text, names, site_name, word
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis

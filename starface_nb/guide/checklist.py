@@ -1,4 +1,4 @@
-"""The vendor guide's checklist as data, in one language, and how its answers are read."""
+"""The vendor guide's checklist and port table as data, in one language, and how answers are read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from starface_nb.guide import data
+import polars as pl
+
 from starface_nb.guide.i18n import Translator
+from starface_nb.guide.words import HERE, toml, worded
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,36 @@ class Given:
     ports: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Port:
+    """One entry of the port table, worded in one language.
+
+    `for_phones` marks those that desk phones need; `stated` says whether the source states the direction.
+    """
+
+    id: str
+    port: str
+    protocol: str
+    direction: str
+    purpose: str
+    scope: str
+    source: str
+    for_phones: bool
+    stated: bool
+
+
 def checklist(tr: Translator) -> tuple[Step, ...]:
     """Return the guide's steps in their order, worded in the translator's language."""
-    return tuple(_step(raw, tr) for raw in data.toml("checklist.toml")["steps"])
-
-
-def _step(raw: dict[str, Any], tr: Translator) -> Step:
-    answers = tuple(Answer(**data.worded(answer, tr)) for answer in raw["answers"])
-    return Step(**data.worded(raw, tr) | {"answers": answers, "editions": tuple(raw["editions"])})
+    return tuple(
+        Step(
+            **worded(raw, tr)
+            | {
+                "answers": tuple(Answer(**worded(answer, tr)) for answer in raw["answers"]),
+                "editions": tuple(raw["editions"]),
+            }
+        )
+        for raw in toml("checklist.toml")["steps"]
+    )
 
 
 def given(answers: Mapping[str, Any] | None, step_id: str) -> Given:
@@ -112,29 +136,48 @@ def given(answers: Mapping[str, Any] | None, step_id: str) -> Given:
         for the ports.
     step_id : str
     """
-    entry = (answers or {}).get(step_id)
-    if entry is None:
-        return Given()
-    if not isinstance(entry, Mapping) or "answer" not in entry:
-        entry = {"answer": entry}
-    value = entry["answer"]
-    rest: dict[str, Any] = {k: str(entry.get(k) or "") for k in ("note", "who", "when")}
-    if not isinstance(value, Mapping):
-        return Given(answer=None if value is None else str(value), **rest)
+    entry = dict((answers or {}).get(step_id) or {})
+    value = entry.pop("answer", None)
+    about: dict[str, Any] = {name: entry.get(name) or "" for name in ("note", "who", "when")}
     if step_id == "ports":
-        return Given(ports={str(k): str(v) for k, v in value.items()}, **rest)
-    answer, router, seconds = value.get("answer"), value.get("router"), value.get("seconds")
+        return Given(ports=value or {}, **about)
+    chosen = value if isinstance(value, Mapping) else {"answer": value}
     return Given(
-        answer=None if answer is None else str(answer),
-        day=_day(value.get("day")),
-        router=str(router) if router else None,
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
-        **rest,
+        answer=chosen.get("answer"),
+        day=_day(chosen.get("day")),
+        router=chosen.get("router"),
+        seconds=chosen.get("seconds"),
+        **about,
     )
 
 
-def _day(value: object) -> date | None:
+def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(str(value)[:10]) if value else None
+        return date.fromisoformat(text) if text else None
     except ValueError:
         return None
+
+
+def ports() -> pl.DataFrame:
+    """Return the ports that phones and apps need, one row each; every column is text.
+
+    Returns
+    -------
+    polars.DataFrame
+        `id`, `port` (or range), `protocol`, `direction` (which side opens the connection, where the source says so),
+        `purpose`, `scope` (who needs it) and `source`.
+    """
+    return pl.read_csv(HERE / "ports.csv", infer_schema=False)
+
+
+def port_checklist(tr: Translator) -> tuple[Port, ...]:
+    """Return the ports to tick one by one, in the translator's language, those that phones need first."""
+    entries = [
+        Port(
+            **row | {key: tr(row[key]) for key in ("direction", "purpose", "scope")},
+            for_phones="phones" in row["scope"],
+            stated=row["direction"] != "not stated",
+        )
+        for row in ports().to_dicts()
+    ]
+    return tuple(sorted(entries, key=lambda entry: not entry.for_phones))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from starface_nb.analysis.experiment import Experiment, what_next
-from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, site_name
+from starface_nb.guide.words import bracket_text, site_name, word
 
 if TYPE_CHECKING:
     from starface_nb.analysis.comparison import Comparison, Side, SiteComparison

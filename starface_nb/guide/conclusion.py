@@ -12,15 +12,12 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from starface_nb.analysis.experiment import what_next
-from starface_nb.guide.answers import trouble_began
-from starface_nb.guide.causes import cause_advice, cause_name
-from starface_nb.guide.checklist import checklist, given
+from starface_nb.guide.answers import answers_from_log, trouble_began
+from starface_nb.guide.checklist import Step, checklist, given, port_checklist
 from starface_nb.guide.comparison import experiment_text
-from starface_nb.guide.findings import finding_text
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.ports import port_checklist
 from starface_nb.guide.routers import products, router_default, setting
-from starface_nb.guide.words import names, site_name, timeout_text
+from starface_nb.guide.words import about_cause, finding_text, names, site_name, timeout_text
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -58,10 +55,21 @@ def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Tran
     reasons, steps = from_answers(diagnosis, answers, tr)
     reasons = [*(finding_text(finding, tr) for finding in told), *reasons]
     steps = [*_timeouts(diagnosis, tr), *steps, *_other_causes(diagnosis, tr)]
-    missing = [s.title for s in checklist(tr) if not s.from_log and (answers or {}).get(s.id) is None]
+    missing = [step.title for step in open_steps(diagnosis, answers, tr)]
     if missing:
         steps.append(tr("Answer the open steps of the checklist: {steps}.", steps=", ".join(missing)))
     return Conclusion(headline(diagnosis, tr), tuple(reasons), tuple(steps))
+
+
+def open_steps(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator) -> list[Step]:
+    """Return the steps that neither the analyst nor the log has answered; a note alone is no answer."""
+    logged = {step_id: answer.answer_id for step_id, answer in answers_from_log(diagnosis, tr).items()}
+    found = []
+    for step in checklist(tr):
+        kept = given(answers, step.id)
+        if not (kept.answer or kept.ports or (step.from_log and logged.get(step.id))):
+            found.append(step)
+    return found
 
 
 def headline(diagnosis: Diagnosis, tr: Translator) -> str:
@@ -81,7 +89,7 @@ def headline(diagnosis: Diagnosis, tr: Translator) -> str:
         return tr("No phone was lost in this log.")
     cured = cured_sites(diagnosis)
     if cured.height and "undetermined" not in verdicts:
-        when = tr.time(max(cured["changed_at"]))
+        when = tr.time(max(cured["changed_at"]), "short")
         return tr(
             "The router's timeout for NAT entries was too short until {time}; since then no entry died.", time=when
         )
@@ -117,7 +125,8 @@ def _other_causes(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     """What to do about the other causes, the most frequent first."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
-    return [tr("{name}: {text}", name=cause_name(cause, tr), text=cause_advice(cause, tr)) for cause in counts["cause"]]
+    told = [about_cause(cause, tr) for cause in counts["cause"]]
+    return [tr("{name}: {text}", name=cause["name"], text=cause["advice"]) for cause in told]
 
 
 def from_answers(
@@ -144,21 +153,15 @@ def from_answers(
 
 
 def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: Translator) -> list[str]:
-    chosen = given(answers, "nat")
-    if chosen.router not in products():  # none, or one named in free text: nothing is known of it
+    router, read = given(answers, "nat").router, given(answers, "nat").seconds
+    if router not in products():  # none, or one named in free text: nothing is known of it
         return []
-    seconds = chosen.seconds or router_default(chosen.router).seconds
-    text = (
-        tr(
-            "{router}: the timeout read from the device is {time}.",
-            router=chosen.router,
-            time=tr.duration(chosen.seconds),
-        )
-        if chosen.seconds
-        else setting(chosen.router, diagnosis.settings.recommended_timeout_s, tr)[0][0]
-    )
-    if seconds is not None:
-        inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
-        if diagnosis.sites.filter(inside).height:
-            text += " " + tr("That lies inside the bracket found in the log.")
+    if read:
+        text = tr("{router}: the timeout read from the device is {time}.", router=router, time=tr.duration(read))
+    else:
+        text = setting(router, diagnosis.settings.recommended_timeout_s, tr)[0][0]
+    seconds = read or router_default(router).seconds  # null compares to nothing
+    inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
+    if diagnosis.sites.filter(inside).height:
+        text += " " + tr("That lies inside the bracket found in the log.")
     return [text]

@@ -22,7 +22,7 @@ from babel.numbers import format_decimal, format_percent
 from starface_nb.errors import SettingError
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
-# English dates as Europe writes them: the logs are read there, and a 24-hour clock is easier to compare with a log.
+# English numbers and dates as Europe writes them: the logs are read there, and a 24-hour clock is easier to compare.
 _FORMATS = {"en": "en_GB"}
 _LOCALE_DIR = Path(__file__).parent / "locale"
 
@@ -87,8 +87,10 @@ class Translator:
         return str(format_percent(share, format=pattern, locale=self._format))
 
     def time(self, when: datetime, style: str = "medium") -> str:
-        """Format an aware time in the time zone."""
-        return str(format_datetime(when, style, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
+        """Format an aware time in the time zone: `medium` to the second, `short` to the minute, or a CLDR pattern."""
+        day = "d. MMM y" if self.language == "de" else "d MMM y"
+        pattern = {"medium": f"{day}, HH:mm:ss", "short": f"{day}, HH:mm"}.get(style, style)
+        return str(format_datetime(when, pattern, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
 
     def duration(self, seconds: float) -> str:
         """Format a duration by its size: `45 s`, `12 min 30 s`, `3 h 5 min`, `2 d 4 h`."""

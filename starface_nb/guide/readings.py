@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starface_nb.guide import data
-from starface_nb.guide.causes import word
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
-from starface_nb.guide.words import names, site_name
+from starface_nb.guide.words import names, site_name, toml, word, worded
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -42,7 +40,7 @@ def keepalive_readings(diagnosis: Diagnosis, tr: Translator) -> tuple[tuple[Read
     sites = diagnosis.sites.to_dicts()
     readings = []
     groups: dict[str, list[dict[str, Any]]] = {}
-    for raw in data.toml("limits.toml")["readings"]:
+    for raw in toml("limits.toml")["readings"]:
         seconds = float(raw["keepalive_s"])
         judged = tuple((site_name(s["site"], tr), judge(s["low_s"], s["high_s"], seconds)) for s in sites)
         readings.append(Reading(seconds, seconds + MARGIN_S, tr(raw["title"]), judged))
@@ -58,12 +56,12 @@ def _explained(verdicts: str, group: list[dict[str, Any]], tr: Translator) -> st
 
 def limits(tr: Translator) -> tuple[dict[str, Any], ...]:
     """Return what RFC 4787, 5382 and 5626 demand: `id`, `protocol`, `seconds` where it is one, `text`, `source`."""
-    return tuple(data.worded(raw, tr) for raw in data.toml("limits.toml")["limits"])
+    return tuple(worded(raw, tr) for raw in toml("limits.toml")["limits"])
 
 
 def keepalive_experiment(tr: Translator) -> str:
     """Return what the guide's seventh step should use, and why."""
-    tried = data.toml("limits.toml")["experiment"]
+    tried = toml("limits.toml")["experiment"]
     return tr(
         "Experiment: set the keepalive of one affected phone to {low} to {high} seconds. This is below the common "
         "router default of {guide} seconds and matches {source}; the guide's {guide} seconds lie right on that edge.",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 
 import polars as pl
 
 from starface_nb.errors import SettingError
 from starface_nb.frames import Column, Schema
-from starface_nb.guide import data
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import timeout_text
+from starface_nb.guide.words import HERE, timeout_text
 
 ROUTERS = Schema(
     "routers",
@@ -62,19 +62,16 @@ class RouterDefault:
     remark: str
 
 
+@cache
 def routers() -> pl.DataFrame:
     """Return every known default, one row per product, protocol and state; see `ROUTERS`."""
-    rows: list[dict[str, object]] = []
-    for raw in data.table("routers.csv"):
-        row: dict[str, object] = {k: v or None for k, v in raw.items()}
-        row |= {k: float(raw[k]) if raw[k] else None for k in ("seconds", "max_seconds")}
-        rows.append(row | {"legacy": raw["legacy"] == "yes"})
-    return ROUTERS.frame(rows)
+    found = pl.read_csv(HERE / "routers.csv", schema={**ROUTERS.dtypes, "legacy": pl.String})
+    return ROUTERS.check(found.with_columns(legacy=pl.col("legacy").eq_missing("yes")))
 
 
 def products() -> tuple[str, ...]:
     """Return the names of all products, in alphabetical order."""
-    return tuple(sorted({row["product"] for row in data.table("routers.csv")}, key=str.casefold))
+    return tuple(sorted(routers()["product"].unique(), key=str.casefold))
 
 
 def find_product(text: str) -> str:
@@ -83,7 +80,7 @@ def find_product(text: str) -> str:
     Raises
     ------
     SettingError
-        No product, or several, have this in their name; the message lists what comes near.
+        No product, or several, have this in their name; the message lists what comes near, or else the makers.
     """
     known, wanted = products(), text.strip().casefold()
     exact = [p for p in known if p.casefold() == wanted]
@@ -91,9 +88,12 @@ def find_product(text: str) -> str:
     if len(found) == 1:
         return found[0]
     near = found or [p for p in known if get_close_matches(wanted, re.split(r"[\s/]", p.casefold()), cutoff=0.6)]
-    choices = "; ".join(near[:8]) if near else "starface_nb.guide.products() lists all"
-    cause = f"Several routers match {text!r}." if found else f"No router is known as {text!r}."
-    raise SettingError(cause, place="router", next_step=f"Choose one of: {choices}.")
+    choices = "; ".join(near[:8] or sorted(routers()["vendor"].unique(), key=str.casefold))
+    raise SettingError(
+        f"Several routers match {text!r}." if found else f"No router is known as {text!r}.",
+        place="router",
+        next_step=f"Choose one of: {choices}." if near else f"Name one by its maker: {choices}; or leave it out.",
+    )
 
 
 def router_default(product: str) -> RouterDefault:
@@ -105,18 +105,14 @@ def router_default(product: str) -> RouterDefault:
         The product is not known.
     """
     name = find_product(product)
-    mine = routers().filter((pl.col("product") == name) & (pl.col("protocol") == "UDP"))
-    if not mine.height:
-        raise SettingError(
-            f"For {name!r} no UDP timeout is listed.", place="router", next_step="Choose another product."
-        )
-    best = mine.sort(pl.col("direction").replace_strict({"both": 0, "any": 1, "one": 2})).row(0, named=True)
-    one_way_only = best["direction"] == "one"  # says nothing about a phone that is answered
+    mine = routers().filter(pl.col("product") == name, pl.col("protocol") == "UDP")
+    ranked = mine.sort(pl.col("direction").replace_strict({"both": 0, "any": 1, "one": 2}, return_dtype=pl.Int8))
+    best = next(ranked.iter_rows(named=True), {})
     return RouterDefault(
-        product=name,
-        seconds=None if one_way_only else best["seconds"],
-        max_seconds=best["max_seconds"],
-        **{key: best[key] or "" for key in ("setting_path", "command", "source", "remark")},
+        name,
+        None if best.get("direction") == "one" else best.get("seconds"),  # says nothing about a phone that is answered
+        best.get("max_seconds"),
+        *(best.get(key) or "" for key in ("setting_path", "command", "source", "remark")),
     )
 
 
@@ -150,6 +146,7 @@ def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ..
     Only what a source states is said; a value above the router's maximum is called impossible.
     """
     default = router_default(product)
+    limit, wanted = default.max_seconds, seconds
     if default.seconds is None:
         said = [tr("The default of {router} is not documented: read it from the device.", router=default.product)]
     else:
@@ -159,21 +156,22 @@ def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ..
             if is_enough(product, seconds - MARGIN_S)
             else tr("By default {router} keeps a UDP entry for {time}: too short.", router=default.product, time=time)
         ]
-    if default.setting_path:
-        said.append(tr("Where to set it: {path}", path=default.setting_path))
-    else:
-        said.append(tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings."))
+    said.append(
+        tr("Where to set it: {path}", path=default.setting_path)
+        if default.setting_path
+        else tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings.")
+    )
     if default.remark:
         said.append(tr(default.remark))
-    if default.max_seconds is not None and seconds > default.max_seconds:
+    if limit is not None and limit < wanted:
         said.append(
             tr(
                 "This router allows at most {limit}: {wanted} cannot be set. Set the maximum and let the phones renew "
                 "more often, or let them register over TCP or TLS.",
-                limit=timeout_text(default.max_seconds, tr),
-                wanted=timeout_text(seconds, tr),
+                limit=timeout_text(limit, tr),
+                wanted=timeout_text(wanted, tr),
             )
         )
-        seconds = default.max_seconds
-    values = {"seconds": str(round(seconds)), "minutes": str(-(-round(seconds) // 60))}
+        wanted = limit
+    values = {"seconds": round(wanted), "minutes": -(-round(wanted) // 60)}
     return tuple(said), tuple(line.format(**values) for line in default.command.split("|") if line)

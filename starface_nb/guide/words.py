@@ -1,27 +1,74 @@
-"""Durations and brackets in words."""
+"""What the guide's data files say in one language: vocabularies, causes, findings, brackets and durations.
+
+Every text in them is English and the key of its translations.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from starface_nb.guide.i18n import Translator
+
+if TYPE_CHECKING:
+    from starface_nb.analysis.diagnosis import Finding
+
+HERE = Path(__file__).parent
+# Which values of a TOML file are shown to people and therefore translated; in texts.toml all are.
+TEXTS = frozenset({"title", "question", "why", "how", "evidence", "covered", "not_covered",
+                   "label", "meaning", "name", "advice", "text"})  # fmt: skip
+
+
+@cache
+def toml(name: str) -> dict[str, Any]:
+    """Return the content of a TOML file of the guide."""
+    return tomllib.loads((HERE / name).read_text("utf-8"))
+
+
+def worded(entry: Mapping[str, Any], tr: Translator) -> dict[str, Any]:
+    """Return an entry of a TOML file with its texts in the translator's language."""
+    return {key: tr(value) if key in TEXTS else value for key, value in entry.items()}
+
+
+def word(vocabulary: str, value: str, tr: Translator, **values: object) -> str:
+    """Return a word or sentence of a vocabulary in `texts.toml`, such as `verdict` or `severity`, its values put in."""
+    return tr(toml("texts.toml")[vocabulary][value], **values)
+
+
+def sentences(name: str, tr: Translator, **values: object) -> list[str]:
+    """Return a list of sentences in `texts.toml`: `verify` or `blind_spots`."""
+    return [tr(text, **values) for text in toml("texts.toml")[name]]
+
+
+def about_cause(cause: str, tr: Translator) -> dict[str, str]:
+    """Return `name`, `meaning` (a sentence) and `advice` (what to do) of a cause."""
+    return worded(toml("causes.toml")["cause"][cause], tr)
+
+
+def cause_name(cause: str, tr: Translator) -> str:
+    """Return the short name of a cause."""
+    return about_cause(cause, tr)["name"]
 
 
 def timeout_text(seconds: float, tr: Translator) -> str:
     """Return a timeout as it is entered in a router: in minutes where it is whole minutes, and in seconds."""
     whole = round(seconds)
+    said = tr.count("{n} second", "{n} seconds", whole)
     if whole < 120 or whole % 60:
-        return tr.count("{n} second", "{n} seconds", whole)
-    minutes = tr.count("{n} minute", "{n} minutes", whole // 60)
-    return f"{minutes} ({tr.count('{n} second', '{n} seconds', whole)})"
+        return said
+    return f"{tr.count('{n} minute', '{n} minutes', whole // 60)} ({said})"
 
 
 def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> str:
     """Return a bracket in words."""
-    low = low_s or 0.0
-    if high_s is not None and low > 0:
-        return tr("more than {low}, at most {high}", low=tr.duration(low), high=tr.duration(high_s))
+    low, high = (tr.duration(seconds or 0.0) for seconds in (low_s, high_s))
     if high_s is not None:
-        return tr("at most {high}", high=tr.duration(high_s))
-    return tr("more than {low}", low=tr.duration(low)) if low > 0 else tr("not known")
+        return tr("more than {low}, at most {high}", low=low, high=high) if low_s else tr("at most {high}", high=high)
+    return tr("more than {low}", low=low) if low_s else tr("not known")
 
 
 def site_name(site: str, tr: Translator) -> str:
@@ -33,3 +80,42 @@ def names(peers: list[str], tr: Translator, most: int = 6) -> str:
     """Return a list of names as text, cut after `most`."""
     more = len(peers) - most
     return ", ".join(peers[:most]) + (" " + tr.count("and {n} more", "and {n} more", more) if more > 0 else "")
+
+
+def finding_text(finding: Finding, tr: Translator) -> str:
+    """Return what a finding says.
+
+    Values are put in by their kind: names ending in `_s` are durations, times are shown in the log's zone, shares as
+    percentages; `low_s` and `high_s` together are also `{bracket}`, and `set_s` is the timeout to enter. Names from the
+    log are not escaped here: whoever shows the text does that.
+    """
+    entry = toml("findings.toml")["finding"].get(finding.id)
+    if entry is None:
+        return finding.id
+    given: Mapping[str, Any] = finding.values
+    values = {name: _said(name, value, tr) for name, value in given.items()}
+    if "low_s" in given:
+        values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
+    return tr(entry["text"], **values)
+
+
+def _said(name: str, value: Any, tr: Translator) -> str:
+    """Return one value in words."""
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return tr.time(value, "short")
+        case {"low_s": low, "high_s": high}:
+            return bracket_text(low, high, tr)
+        case dict():
+            return ", ".join(f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in value.items())
+        case list() | tuple():
+            return names([str(one) for one in value], tr)
+        case int() | float() if name == "set_s":
+            return timeout_text(value, tr)
+        case int() | float() if name.endswith("_s"):
+            return tr.duration(value)
+        case int() | float():
+            return tr.percent(value) if name.startswith("probability") else tr.number(value, 1)
+    return site_name(str(value), tr) if name == "site" else str(value)

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from starface_nb.analysis.experiment import what_next
-from starface_nb.guide.findings import finding_text
-from starface_nb.guide.i18n import translator
+from starface_nb.guide import finding_text, translator
 
 if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Diagnosis
+    from starface_nb.analysis.diagnosis import Diagnosis, Finding
 
-SCHEMA = "starface-nb/check/1"
 _BRACKET = ("low_s", "high_s", "estimate_s", "level", "renewed_by",
             "cycles_expired", "cycles_survived", "cycles_excluded")  # fmt: skip
 _INTERVAL = ("peer", "site", "start", "end", "seconds", "cause", "confidence", "evidence",
@@ -48,7 +46,7 @@ def _document(diagnosis: Diagnosis, language: str) -> dict[str, Any]:
     log = diagnosis.log
     tr = translator(language, log.time_zone)
     return {
-        "schema": SCHEMA,
+        "schema": "starface-nb/check/1",
         "log": {
             "files": [file.name for file in log.files],
             "bytes": log.bytes,
@@ -66,25 +64,22 @@ def _document(diagnosis: Diagnosis, language: str) -> dict[str, Any]:
             row | {"evidence": json.loads(row["evidence"])} for row in diagnosis.intervals.select(_INTERVAL).to_dicts()
         ],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
-        "findings": [
-            own | dict(finding.values) | own
-            for finding in diagnosis.findings
-            for own in [{"id": finding.id, "severity": finding.severity, "text": finding_text(finding, tr),
-                         "site": finding.site}]
-        ],
+        "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
-    }  # fmt: skip
+    }
+
+
+def _finding(finding: Finding, text: str) -> dict[str, Any]:
+    own = {"id": finding.id, "severity": finding.severity, "text": text, "site": finding.site}
+    return own | dict(finding.values) | own
 
 
 def _site(row: Mapping[str, Any], diagnosis: Diagnosis) -> dict[str, Any]:
     eras = diagnosis.eras.filter(diagnosis.eras["site"] == row["site"]).to_dicts()
     return {
-        "site": row["site"],
-        "addresses": row["addresses"],
-        "phones": row["phones"],
+        **{name: row[name] for name in ("site", "addresses", "phones")},
         **_verdict(row),
-        "recommended_timeout_s": row["recommended_timeout_s"],
-        "changed_at": row["changed_at"],
+        **{name: row[name] for name in ("recommended_timeout_s", "changed_at")},
         "eras": [{"start": era["start"], "end": era["end"], **_verdict(era)} for era in eras],
     }
 

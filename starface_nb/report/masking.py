@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis, Finding
-from starface_nb.guide.i18n import Translator
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.guide import Translator
 
 _STAMP = re.compile(r"^\s*\[[^\]]*\]")
 _REFUSED = re.compile(r"Registration from '.*' failed")
@@ -37,13 +39,19 @@ class Mask:
         head = stamp[0] if stamp else ""
         return head + self.text(_REFUSED.sub("Registration from '…' failed", text[len(head) :]))
 
-    def value(self, value: object) -> object:
+    def value(self, value: Any) -> Any:
         """Return a value of a finding with every name replaced, at any depth."""
         if isinstance(value, str):
             return self.labels.get(value) or self.text(value)
         if isinstance(value, dict):
             return {self.value(key): self.value(item) for key, item in value.items()}
         return [self.value(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def answers(self, answers: Mapping[str, Any]) -> dict[str, Any]:
+        """Return kept answers with every name in their notes replaced, and without who gave them."""
+        return {
+            step: {**entry, "note": self.text(entry.get("note") or ""), "who": ""} for step, entry in answers.items()
+        }
 
 
 def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
@@ -62,7 +70,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
         intervals=intervals,
         phones=_renamed(diagnosis.phones, found),
         cycles=_renamed(diagnosis.cycles, found),
-        findings=tuple(_finding(finding, found) for finding in diagnosis.findings),
+        findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),
     ), found
 
 
@@ -78,7 +86,3 @@ def _labels(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
 
 def _renamed(frame: pl.DataFrame, found: Mask) -> pl.DataFrame:
     return frame.with_columns(pl.col("peer").replace(found.labels))
-
-
-def _finding(finding: Finding, found: Mask) -> Finding:
-    return replace(finding, values={key: found.value(value) for key, value in finding.values.items()})

@@ -1,153 +1,181 @@
-"""Everything the report's template needs, put together from a diagnosis and the answers to the checklist."""
+"""The report as one page: what its template needs, put together from a diagnosis and the answers to the checklist."""
 
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import PurePath
+from io import BytesIO
+from pathlib import Path, PurePath
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
-import starface_nb
+from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide.answers import answers_from_log
-from starface_nb.guide.causes import sentences, word
-from starface_nb.guide.checklist import Given, Step, checklist, given
+from starface_nb.guide import Given, Step, Translator, cause_name, finding_text, given, translator, word
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.conclusion import cured_sites, from_answers, headline
-from starface_nb.guide.findings import finding_text
-from starface_nb.guide.i18n import Translator
-from starface_nb.guide.ports import port_checklist
-from starface_nb.guide.readings import keepalive_experiment, keepalive_readings, limits
-from starface_nb.guide.routers import defaults_in_bracket, find_product, products, router_default, setting
-from starface_nb.guide.words import site_name, timeout_text
-from starface_nb.report.evidence import evidence
-from starface_nb.report.masking import Mask
-from starface_nb.report.pictures import proofs, timeline
-from starface_nb.report.tables import lost_phones, other_causes, site_rows
+from starface_nb.guide.conclusion import cured_sites, from_answers
+from starface_nb.guide.readings import keepalive_experiment
+from starface_nb.guide.words import sentences, site_name, timeout_text
+from starface_nb.report.masking import mask as masked
+from starface_nb.report.tables import evidence, lost_phones, other_causes, site_rows
+from starface_nb.templates import fill
 
-Context = dict[str, Any]
-_MOST_HINTS, _MOST_FINDINGS = 8, 6
+_MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS = 8, 6, 3
 # Findings that stand in the table of sites, among the other causes, or among what the log cannot show.
-_SHOWN_ELSEWHERE = {
-    "nat_too_short",
-    "nat_below_probe",
-    "timeout_fixed",
-    "not_cured",
-    "other_causes",
-    "unparsed",
-    "note",
-}
+_SHOWN_ELSEWHERE = {"nat_too_short", "nat_below_probe", "timeout_fixed", "not_cured", "other_causes",
+                    "unparsed", "note"}  # fmt: skip
 
 
-def context(
-    shown: Diagnosis, tr: Translator, found: Mask | None, answers: Mapping[str, Any], router: str | None
-) -> Context:
-    """Return the values for the template; `shown` is masked already where `found` is given."""
+def render(
+    diagnosis: Diagnosis,
+    *,
+    language: str = "en",
+    customer: str = "",
+    answers: Mapping[str, Any] | None = None,
+    router: str | None = None,
+    mask: bool = False,
+    created: datetime | None = None,
+) -> str:
+    """Return the report as one HTML page that needs no network, no script and no other file.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+    language : str
+        `en`, `de` or `fr`: texts, dates, numbers, plurals and the labels in the pictures.
+    customer : str
+        The customer's name; not shown in a masked report.
+    answers : Mapping, optional
+        Answers to the checklist by step id.
+    router : str, optional
+        The customer's router, or a part of its name that is unique; default is the one chosen in the checklist.
+    mask : bool
+        Call phones "Phone 1", "Phone 2" everywhere, evidence lines and pictures included.
+    created : aware datetime, optional
+        Shown as the report's date; without it the page depends on the log alone.
+
+    Raises
+    ------
+    SettingError
+        There is no such language or router.
+    """
+    tr, answers, shown, found = translator(language, diagnosis.log.time_zone), answers or {}, diagnosis, None
+    if mask:
+        shown, found = masked(diagnosis, tr)
+        answers, customer = found.answers(answers), ""
+    router = guide.find_product(router) if router else given(answers, "nat").router
     short = shown.sites.filter(pl.col("verdict") == "too_short").sort("site")
     losses = shown.intervals.filter(~pl.col("trunk"))
-    reasons, steps = from_answers(shown, answers, tr)
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
-    urgent = [f for f in said if f.severity != "info"][:_MOST_FINDINGS]
-    notes = [finding_text(f, tr) for f in said if f.severity == "info"]
-    return {
-        "tr": tr,
-        "word": word,
-        "moment": moment,
-        "timeout_text": timeout_text,
-        "diagnosis": shown,
-        "files": [PurePath(file.name).name for file in shown.log.files],
-        "headline": headline(shown, tr),
-        "tone": "bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
-        "phones": shown.phones.filter(~pl.col("trunk")).height,
-        "losses": losses.height,
-        "nat": losses.filter(pl.col("cause") == "nat_expiry").height,
-        "sites": site_rows(shown, tr),
-        "cycles": {n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},
-        "findings": [(word("severity", f.severity, tr), finding_text(f, tr)) for f in urgent],
-        "to_set": [site_name(site, tr) for site in short["site"]],
-        "router": _router(router, answers, shown, tr),
-        "cured": cured_sites(shown).height > 0,
-        "hints": _hints(short, tr),
-        "verify": sentences("verify", tr, keepalive=tr.duration(shown.settings.keepalive_s)),
-        "others": other_causes(shown, tr),
-        "timeline": timeline(shown, tr) if shown.phones.height else None,
-        "proofs": proofs(shown, _provable(shown), tr),
-        "groups": lost_phones(shown, tr),
-        "steps": _steps(shown, answers, found, tr),
-        "follows": reasons + steps,
-        "ports": port_checklist(tr),
-        "ticked": given(answers, "ports").ports,
-        "readings": keepalive_readings(shown, tr),
-        "limits": limits(tr),
-        "guide_experiment": keepalive_experiment(tr),
-        "experiment": next_experiment(shown, tr),
-        "notes": [*notes, *shown.log.notes],
-        "blind_spots": sentences("blind_spots", tr, probe=tr.duration(shown.settings.probe_interval_s)),
-        "evidence": evidence(shown, found, tr),
-        "versions": {"starface-nb": starface_nb.__version__, "Python": platform.python_version()},
-        "masked": found is not None,
-    }
+    return fill(
+        "report/template.html",
+        style=Markup(Path(__file__).with_name("style.css").read_text("utf-8")),  # noqa: S704  our own file
+        tr=tr,
+        language=language,
+        customer=customer,
+        created=created,
+        guide=guide,
+        word=word,
+        timeout_text=timeout_text,
+        diagnosis=shown,
+        files=[PurePath(file.name).name for file in shown.log.files],
+        headline=guide.headline(shown, tr),
+        tone="bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
+        phones=shown.phones.filter(~pl.col("trunk")).height,
+        losses=losses.height,
+        nat=losses.filter(pl.col("cause") == "nat_expiry").height,
+        sites=site_rows(shown, tr),
+        cycles={n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},
+        findings=[f for f in said if f.severity != "info"][:_MOST_FINDINGS],
+        notes=[*(finding_text(f, tr) for f in said if f.severity == "info"), *shown.log.notes],
+        finding_text=finding_text,
+        to_set=[site_name(site, tr) for site in short["site"]],
+        router=router if router in guide.products() else None,
+        cured=cured_sites(shown).height > 0,
+        hints=_hints(short, tr),
+        verify=sentences("verify", tr, keepalive=tr.duration(shown.settings.keepalive_s)),
+        blind_spots=sentences("blind_spots", tr, probe=tr.duration(shown.settings.probe_interval_s)),
+        others=other_causes(shown, tr),
+        timeline=_inline(charts.timeline(shown, language=language), "t-") if shown.phones.height else None,
+        proofs=_proofs(shown, tr),
+        groups=lost_phones(shown, tr),
+        answers=answers,
+        from_log=guide.answers_from_log(shown, tr),
+        chosen=_chosen,
+        follows=[line for lines in from_answers(shown, answers, tr) for line in lines],
+        guide_experiment=keepalive_experiment(tr),
+        experiment=next_experiment(shown, tr),
+        evidence=evidence(shown, found, tr),
+        cause_name=cause_name,
+        versions={"starface-nb": __version__, "Python": platform.python_version()},
+        masked=mask,
+    )
 
 
-def moment(when: datetime, tr: Translator) -> str:
-    """Return a moment to the minute, with the month as a word."""
-    return tr.time(when, {"de": "d. MMM y, HH:mm"}.get(tr.language, "d MMM y, HH:mm"))
+def to_pdf(html: str) -> bytes:
+    """Return a rendered report as PDF (A4), set in the same look; nothing is fetched from anywhere."""
+    import plutoprint  # not needed for the page alone
 
+    class Nothing(plutoprint.ResourceFetcher):
+        """Fetches nothing: the page holds everything that it shows."""
 
-def _router(router: str | None, answers: Mapping[str, Any], shown: Diagnosis, tr: Translator) -> Context | None:
-    """How to set the timeout on the customer's router, where it is one that is known."""
-    chosen = find_product(router) if router else given(answers, "nat").router
-    if chosen not in products():
-        return None
-    said, commands = setting(chosen, shown.settings.recommended_timeout_s, tr)
-    return {"name": chosen, "said": said, "commands": commands, "source": router_default(chosen).source}
+        def fetch_url(self, url: str) -> plutoprint.ResourceData:
+            raise ValueError(url)
+
+    book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)
+    book.custom_resource_fetcher = Nothing()
+    book.load_html(html)
+    buffer = BytesIO()
+    book.write_to_pdf_stream(buffer)
+    return buffer.getvalue()
 
 
 def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
-    named: dict[str, None] = {}
-    for low, high in short.select("low_s", "high_s").iter_rows():
-        for row in defaults_in_bracket(low, high).filter(~pl.col("legacy")).to_dicts():
-            named[f"{row['product']} ({tr.duration(row['seconds'])})"] = None
-    return list(named)[:_MOST_HINTS]
+    """Return the routers whose documented default lies in a bracket, with it."""
+    known = [guide.defaults_in_bracket(*bracket) for bracket in short.select("low_s", "high_s").iter_rows()]
+    rows = [row for frame in known for row in frame.filter(~pl.col("legacy")).to_dicts()]
+    return list(dict.fromkeys(f"{row['product']} ({tr.duration(row['seconds'])})" for row in rows))[:_MOST_HINTS]
 
 
-def _provable(shown: Diagnosis) -> list[str]:
-    """Sites whose picture proves something, those with the most dead entries first."""
-    ranked = shown.eras.group_by("site").agg(pl.col("cycles_expired").sum()).filter(pl.col("cycles_expired") > 0)
-    return ranked.sort("cycles_expired", "site", descending=[True, False])["site"].to_list()
+def _proofs(shown: Diagnosis, tr: Translator) -> list[tuple[str, Markup]]:
+    """Return captions and pictures: folded losses and cycles as brackets, for the sites with most dead entries."""
+    dead = shown.eras.group_by("site").agg(pl.col("cycles_expired").sum()).filter(pl.col("cycles_expired") > 0)
+    found = []
+    for n, site in enumerate(dead.sort(-pl.col("cycles_expired"), "site")["site"].head(_MOST_PROOFS)):
+        folded, brackets = (draw(shown, language=tr.language, site=site) for draw in (charts.fold, charts.cycles))
+        caption = tr("Every loss at {site} by the time since the phone's last renewal", site=site)
+        found.append((caption, _inline(folded, f"f{n}-")))
+        caption = tr("What each cycle at {site} says about the timeout", site=site)
+        found.append((caption, _inline(brackets, f"c{n}-")))
+    return found
 
 
-def _steps(shown: Diagnosis, answers: Mapping[str, Any], found: Mask | None, tr: Translator) -> list[Context]:
-    from_log = answers_from_log(shown, tr)
-    rows = []
-    for step in checklist(tr):
-        log, kept = from_log.get(step.id), given(answers, step.id)
-        chosen = step.answer(log.answer_id) if log else None
-        said = [_given(step, kept, tr), found.text(kept.note) if found else kept.note]
-        rows.append(
-            {
-                "step": step,
-                "log": log,
-                "log_choice": chosen.label if chosen else "",
-                "given": ", ".join(filter(None, said)),
-                "by": ", ".join(filter(None, ("" if found else kept.who, kept.when[:10]))),
-            }
-        )
-    return rows
+def _inline(chart: Any, prefix: str) -> Markup:
+    """Return a chart as SVG that can stand in a page with others: its ids begin with `prefix`.
+
+    They are numbered anew: the drawing library counts on from picture to picture, and the same log gives the same page.
+    """
+    svg = charts.to_svg(chart)
+    numbers = {name: str(n) for n, name in enumerate(dict.fromkeys(re.findall(r'<[^>]* id="([^"]*)"', svg)))}
+    svg = re.sub(r'( id="|url\(#)([^")]*)', lambda found: found[1] + prefix + numbers.get(found[2], found[2]), svg)
+    svg = re.sub(r' width="([\d.]+)" height="[\d.]+"', r' style="max-width:\1px"', svg, count=1)
+    return Markup(svg)  # noqa: S704  drawn by us this moment: texts in it are escaped
 
 
-def _given(step: Step, kept: Given, tr: Translator) -> str:
-    if kept.ports:
-        counts = [(a.label, sum(v == a.id for v in kept.ports.values())) for a in step.answers]
-        return ", ".join(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n)
-    chosen = step.answer(kept.answer)
+def _chosen(step: Step, kept: Given, tr: Translator) -> str:
+    """Return what was answered to a step, in words."""
+    counts = [(a.label, sum(v == a.id for v in kept.ports.values())) for a in step.answers]
+    answer = step.answer(kept.answer)
     parts = (
-        chosen.label if chosen else "",
-        kept.day.isoformat() if kept.day else "",
-        kept.router or "",
-        tr.duration(kept.seconds) if kept.seconds else "",
+        *(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n),
+        answer and answer.label,
+        kept.day and kept.day.isoformat(),
+        kept.router,
+        kept.seconds and tr.duration(kept.seconds),
+        kept.note,
     )
-    return ", ".join(filter(None, parts))
+    return ", ".join(part for part in parts if part)

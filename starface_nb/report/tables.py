@@ -1,4 +1,4 @@
-"""The report's tables as rows, ready for the template."""
+"""The report's tables and quoted lines as rows, ready for the template."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide.causes import cause_advice, cause_meaning, cause_name
-from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, site_name
+from starface_nb.errors import StarfaceError
+from starface_nb.guide import Translator, bracket_text, cause_name
+from starface_nb.guide.words import about_cause, site_name
+from starface_nb.reading.context import lines_around
+from starface_nb.report.masking import Mask
+from starface_nb.text import visible
 
 Row = dict[str, Any]
 _MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES = 150, 3, 60
 _NOT_WORTH_CUTTING = 3
+_PER_CAUSE, _MOST_LINES, _LONGEST = 2, 8, 300
 _SUREST = 0.9999  # an estimate is never certain
 _MOST_INCIDENTS = {"packet_loss": 3, "latency": 3}
 # Losses of one fault of a whole site are noticed within one probe interval and its timeout.
@@ -22,22 +26,21 @@ _TOGETHER_US = 64_000_000
 
 def site_rows(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     """Return one row per site, the worst first."""
-    sites = diagnosis.sites.sort(
-        pl.col("verdict").to_physical(), pl.col("phones"), "site", descending=[False, True, False]
+    at = diagnosis.phones.filter(~pl.col("trunk")).select("peer", "site")
+    lost = (
+        diagnosis.intervals.select("peer", "cause")
+        .join(at, on="peer")
+        .group_by("site")
+        .agg(losses=pl.len(), nat=(pl.col("cause") == "nat_expiry").sum())
     )
-    lost = diagnosis.intervals.select("peer", "cause").join(
-        diagnosis.phones.filter(~pl.col("trunk")).select("peer", at="site"), on="peer"
-    )
+    sites = diagnosis.sites.join(lost, on="site", how="left").with_columns(pl.col("losses", "nat").fill_null(0))
     rows = []
-    for site in sites.to_dicts():
-        mine = lost.filter(pl.col("at") == site["site"])["cause"]
+    for site in sites.sort(pl.col("verdict").to_physical(), -pl.col("phones"), "site").to_dicts():
         eras = diagnosis.eras.filter(pl.col("site") == site["site"]).sort("era").to_dicts()
         rows.append(
             site
             | {
                 "name": site_name(site["site"], tr),
-                "losses": len(mine),
-                "nat": int((mine == "nat_expiry").sum()),
                 "bracket": short_bracket(site, tr),
                 "sure": _sure(site, diagnosis.settings.keepalive_s, tr),
                 "eras": [era | {"bracket": short_bracket(era, tr)} for era in eras] if len(eras) > 1 else [],
@@ -96,12 +99,10 @@ def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
         incidents = _incidents(mine)
         most = _MOST_INCIDENTS.get(cause, 6)
         rows.append(
-            {
-                "name": cause_name(cause, tr),
+            about_cause(cause, tr)
+            | {
                 "losses": mine.height,
                 "phones": mine["peer"].n_unique(),
-                "meaning": cause_meaning(cause, tr),
-                "advice": cause_advice(cause, tr),
                 "when": incidents.head(most).sort("start", "site").to_dicts(),
                 "more": max(0, incidents.height - most),
             }
@@ -118,3 +119,39 @@ def _incidents(mine: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("start").min(), pl.col("site", "peer").first(), phones=pl.col("peer").n_unique())
         .sort("phones", "start", "site", descending=[True, False, False])
     )
+
+
+def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
+    """Return for up to two losses of each cause the lines about that phone, from the last sign of life to the end.
+
+    Only lines that were read as events are quoted: the others may hold calls of other people.
+
+    Parameters
+    ----------
+    shown : Diagnosis
+        Masked already, where it is to be masked.
+    found : Mask or None
+        Replaces names in the lines.
+    tr : Translator
+    """
+    phones = shown.intervals.filter(~pl.col("trunk")).sort(
+        "confidence", "start", "peer", descending=[True, False, False]
+    )
+    telling = phones.group_by("cause", maintain_order=True).head(_PER_CAUSE).sort("cause", "start", "peer")
+    quoted = []
+    for row in telling.to_dicts():
+        mine = shown.log.events.filter(pl.col("peer") == row["peer"]).sort("time", maintain_order=True)
+        before = mine.filter(pl.col("time") < row["start"]).tail(2)
+        during = mine.filter(pl.col("time").is_between(row["start"], row["end"] or row["start"])).head(_MOST_LINES)
+        lines = [(event["line"], _text(event, found)) for event in pl.concat([before, during]).to_dicts()]
+        if lines:
+            quoted.append({"cause": cause_name(row["cause"], tr), "peer": row["peer"], "lines": lines})
+    return quoted
+
+
+def _text(event: Row, found: Mask | None) -> str:
+    try:
+        (line,) = lines_around(event["file"], event["offset"], before=0, after=0)
+    except (OSError, StarfaceError, ValueError):  # the log was moved since it was read: its place is still known
+        return "…"
+    return visible((found.line(line.text) if found else line.text).rstrip("\r\n"), _LONGEST)

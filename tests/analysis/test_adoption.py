@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 import starface_nb as sf
-from starface_nb.guide.findings import finding_text
+from starface_nb.guide import finding_text
 from starface_nb.guide.i18n import translator
 from starface_nb.reading.schemas import EVENTS
 

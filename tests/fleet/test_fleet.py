@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -17,9 +18,9 @@ import pytest
 
 import starface_nb as sf
 from starface_nb.errors import InputError, SetupError
-from starface_nb.fleet import FLEET, fleet_html, run_fleet
+from starface_nb.fleet import FLEET, as_text, fleet_html, run_fleet
 from starface_nb.fleet.examine import examine
-from starface_nb.fleet.run import ranked
+from starface_nb.fleet.run import find_customers, ranked
 
 RECORDED = Path(__file__).parents[2] / "data/recorded"
 LOGS = ("mixed", "clean", "one-bad-phone", "undilated")
@@ -105,33 +106,16 @@ def test_second_run_examines_nothing_and_says_the_same(folder, fleet, monkeypatc
     assert (fleet[0] / "fleet.parquet").read_bytes() == before
 
 
-@pytest.fixture
-def worker_inside(monkeypatch):
-    """A worker in this process, which starts at once."""
-    from distributed import Client, LocalCluster
-
-    @contextmanager
-    def inside(scheduler, workers):
-        with (
-            LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
-
-    monkeypatch.setattr("starface_nb.fleet.run.connected", inside)
-
-
-@pytest.mark.usefixtures("worker_inside")
 def test_only_what_changed_is_examined_again(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a", "b"):
         (folder / name).write_bytes((RECORDED / "one-bad-phone/pbx.log").read_bytes())
     names = []
-    run_fleet([folder], tmp_path / "out", on_done=names.append)
+    run_fleet([folder], tmp_path / "out", workers=1, on_done=names.append)
     (folder / "b").write_bytes((RECORDED / "undilated/pbx.log").read_bytes())
     (folder / "c").write_bytes((RECORDED / "clean/pbx.log").read_bytes())
-    again = run_fleet([folder], tmp_path / "out", on_done=names.append)
+    again = run_fleet([folder], tmp_path / "out", workers=1, on_done=names.append)
     assert sorted(names) == ["a", "b", "b", "c"]
     assert again.height == 3
     result = next((tmp_path / "out/customers").glob("a-*/result.parquet"))
@@ -139,7 +123,7 @@ def test_only_what_changed_is_examined_again(tmp_path):
     for damaged in (b"", whole[:-50], b"PAR1" + whole[50:]):
         result.write_bytes(damaged)
         names.clear()
-        assert run_fleet([folder], tmp_path / "out", on_done=names.append).equals(again)
+        assert run_fleet([folder], tmp_path / "out", workers=1, on_done=names.append).equals(again)
         assert names == ["a"]
 
 
@@ -214,15 +198,14 @@ def test_a_log_that_kills_its_workers_is_given_up_with_a_reason(tmp_path):
     import distributed  # noqa: F401 - brings its settings' defaults before one is overridden
 
     from starface_nb.analysis import Settings
-    from starface_nb.fleet.customers import find_customers
-    from starface_nb.fleet.engine import connected, examine_all
+    from starface_nb.fleet.engine import examine_all
 
     for name in ("a", "deadly", "z"):
         (tmp_path / name).write_bytes((RECORDED / "undilated/pbx.log").read_bytes())
-    customers = {customer.name: customer.path for customer in find_customers([tmp_path])}
+    customers = {name: tmp_path / name for name in ("a", "deadly", "z")}
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connected(workers=2) as client:
-        results = dict(examine_all(customers, Settings(), "Europe/Berlin", client, deadly))
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        results = dict(examine_all(customers, Settings(), "Europe/Berlin", workers=2, work=deadly))
     assert {name: result.row["state"] for name, result in results.items()} == {
         "a": "read",
         "deadly": "failed",
@@ -240,18 +223,37 @@ def test_no_scheduler_is_said_in_one_sentence(tmp_path, capfd, monkeypatch):
 
 
 def test_customers_by_list_and_wrong_paths(tmp_path):
-    from starface_nb.fleet.customers import find_customers
-
     (tmp_path / "x").mkdir()
     (tmp_path / "y").mkdir()
-    both = [RECORDED / "clean/pbx.log", RECORDED / "mixed/pbx.log"]
-    assert len({customer.name for customer in find_customers(both)}) == 2
-    assert len({customer.slug for customer in find_customers(both)}) == 2
+    both = find_customers([RECORDED / "clean/pbx.log", RECORDED / "mixed/pbx.log"])
+    assert len(both) == 2
+    assert len({name for name, _ in both.values()}) == 2
     with pytest.raises(InputError, match="no such file"):
         find_customers([tmp_path / "nothing"])
     with pytest.raises(InputError, match="no customer"):
         find_customers([tmp_path / "x"])
-    assert [c.name for c in find_customers([tmp_path], leave_out=tmp_path / "y")] == ["x"]
+    assert [name for name, _ in find_customers([tmp_path], leave_out=tmp_path / "y").values()] == ["x"]
+
+
+def test_a_router_fixed_within_its_log_is_told_with_its_old_bracket(tmp_path):
+    log = RECORDED / "fixed-router/pbx.log"
+    summary = run_fleet([log], tmp_path / "out", workers=1)
+    (era, _) = sf.diagnose(sf.read_log(log)).eras.sort("era").to_dicts()
+    row = summary.row(0, named=True)
+    assert (row["verdict"], row["before_low_s"], row["before_high_s"]) == (
+        "no_expiry_seen",
+        era["low_s"],
+        era["high_s"],
+    )
+    assert abs(row["fixed_at"] - era["end"]) < timedelta(hours=1)
+    for told in (as_text(summary), fleet_html(summary)):
+        assert "no expiry seen" in told
+        assert re.search(r"until 13 Mar 2026, 11:\d\d too short: more than \d", told)
+
+
+def test_one_worker_is_this_process_and_starts_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("starface_nb.fleet.engine._connected", None)
+    assert run_fleet([RECORDED / "clean/pbx.log"], tmp_path / "out", workers=1)["state"].to_list() == ["read"]
 
 
 def test_ranking_puts_who_needs_help_first():

@@ -12,7 +12,7 @@ import pytest
 import starface_nb as sf
 from starface_nb import guide, samples
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide import data
+from starface_nb.guide import words
 from starface_nb.guide.readings import judge
 
 TR = guide.translator("en")
@@ -92,7 +92,7 @@ def test_the_readings_agree_where_it_is_too_short_for_both() -> None:
 def test_every_pair_of_readings_is_explained() -> None:
     brackets = [(low, high) for low in (None, 30, 60, 600, 3600) for high in (45, 60, 900, 3600, 7200, None)]
     pairs = {"_".join(judge(low, high, keepalive) for keepalive in (3600, 60)) for low, high in brackets}
-    assert pairs == data.toml("texts.toml")["readings"].keys()
+    assert pairs == words.toml("texts.toml")["readings"].keys()
 
 
 def test_the_conclusion_names_cause_and_value() -> None:
@@ -138,7 +138,6 @@ def test_answers_change_the_conclusion() -> None:
 
 def test_kept_answers_are_read_in_every_form() -> None:
     assert guide.given(None, "scope") == guide.Given()
-    assert guide.given({"scope": "one"}, "scope").answer == "one"
     entry = {"scope": {"answer": "one", "note": "n", "who": "w", "when": "t"}}
     assert guide.given(entry, "scope") == guide.Given(answer="one", note="n", who="w", when="t")
     assert guide.given({"changes": {"answer": {"answer": "yes", "day": "2026-03-04"}}}, "changes").day == date(
@@ -147,6 +146,14 @@ def test_kept_answers_are_read_in_every_form() -> None:
     assert guide.given({"changes": {"answer": {"answer": "yes", "day": "soon"}}}, "changes").day is None
     assert guide.given({"ports": {"answer": {"dns": "open"}}}, "ports").ports == {"dns": "open"}
     assert guide.given({"nat": {"answer": {"router": "X", "seconds": 30}}}, "nat").seconds == 30
+
+
+def test_a_note_alone_is_no_answer() -> None:
+    kept = {"status": {"answer": None, "note": "asked, waiting"}, "nat": {"answer": {"answer": "checked"}}}
+    ids = [step.id for step in guide.open_steps(case("clean"), kept, TR)]
+    assert ids == ["status", "changes", "ports", "keepalive_test"]
+    titles = [step.title for step in guide.open_steps(case("clean"), kept, TR)]
+    assert guide.conclusion(case("clean"), kept, TR).next_steps[-1].endswith(f"checklist: {', '.join(titles)}.")
 
 
 def test_a_router_in_free_text_does_no_harm() -> None:

@@ -6,16 +6,16 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from translation_keys import texts
+from translation_keys import table, texts
 
 from starface_nb import guide
-from starface_nb.guide import data
+from starface_nb.guide import words
 
 UNSOURCED = {"unsourced", "not found"}
 
 
 def test_every_number_of_a_router_has_a_source_or_is_marked() -> None:
-    for row in data.table("routers.csv"):
+    for row in table("routers.csv"):
         name = f"{row['product']} {row['protocol']} {row['state']}"
         if row["seconds"] or row["max_seconds"] or row["setting_path"] or row["command"]:
             assert row["source"], f"{name}: a fact without a source"
@@ -27,15 +27,15 @@ def test_every_number_of_a_router_has_a_source_or_is_marked() -> None:
 
 
 def test_every_port_has_a_source_and_a_direction_only_where_it_is_stated() -> None:
-    stated = {row["id"]: row["direction"] for row in data.table("ports.csv") if row["direction"] != "not stated"}
+    stated = {row["id"]: row["direction"] for row in table("ports.csv") if row["direction"] != "not stated"}
     assert stated == {"rtp_in": "incoming", "rtp_out": "outgoing"}
-    for row in data.table("ports.csv"):
+    for row in table("ports.csv"):
         assert row["source"].startswith("https://"), row["id"]
         assert re.fullmatch(r"\d+(-\d+)?", row["port"]), row["id"]
 
 
 def test_every_limit_and_reading_has_a_source() -> None:
-    facts = data.toml("limits.toml")
+    facts = words.toml("limits.toml")
     for entry in [*facts["limits"], *facts["readings"], facts["experiment"]]:
         assert entry["source"], entry
         assert urlsplit(entry["url"]).scheme == "https", entry
@@ -44,22 +44,22 @@ def test_every_limit_and_reading_has_a_source() -> None:
 def test_nothing_is_told_from_memory() -> None:
     everything = [
         *texts(),
-        *((n, v) for n in ("routers.csv", "ports.csv") for r in data.table(n) for v in r.values()),
+        *((n, v) for n in ("routers.csv", "ports.csv") for r in table(n) for v in r.values()),
     ]
     assert not [text for _, text in everything if re.search(r"memory says|from memory|\(memory\)|unverified", text)]
 
 
 def test_ids_are_unique_and_products_are_found_by_their_own_name() -> None:
-    ids = [row["id"] for row in data.table("ports.csv")]
+    ids = [row["id"] for row in table("ports.csv")]
     assert len(ids) == len(set(ids))
     for product in guide.products():
         assert guide.find_product(product.upper()) == product
-    keys = [(row["product"], row["protocol"], row["state"]) for row in data.table("routers.csv")]
+    keys = [(row["product"], row["protocol"], row["state"]) for row in table("routers.csv")]
     assert len(keys) == len(set(keys))
 
 
 def test_commands_take_the_timeout_in_seconds_or_minutes() -> None:
-    for row in data.table("routers.csv"):
+    for row in table("routers.csv"):
         if row["command"]:
             assert row["direction"] != "one", f"{row['product']}: a command for the wrong timeout"
             assert ("{seconds}" in row["command"]) != ("{minutes}" in row["command"]), row["product"]
@@ -82,5 +82,5 @@ def test_limits_of_the_standards() -> None:
     assert found["rfc4787_req5_minimum"] == 120
     assert found["rfc4787_req5_recommended"] == 300
     assert found["rfc5382_req5_established"] == 7440
-    tried = data.toml("limits.toml")["experiment"]
+    tried = words.toml("limits.toml")["experiment"]
     assert tried["high_s"] < found["rfc5626_keepalive"] < tried["guide_s"]  # 30 s sits on the edge, 20 to 25 does not

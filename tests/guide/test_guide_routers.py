@@ -52,8 +52,18 @@ def test_a_part_of_a_name_is_enough_where_it_is_unique() -> None:
         guide.find_product("cisco")
     with pytest.raises(SettingError, match=r"No router is known as 'fritzbux'.*FRITZ!Box"):
         guide.find_product("fritzbux")
-    with pytest.raises(SettingError):
-        guide.find_product("  ")
+    with pytest.raises(SettingError, match=r"Name one by its maker: Amazon; .*Zyxel; or leave it out"):
+        guide.find_product("qwxz")
+
+
+def test_a_router_of_which_only_tcp_is_documented_does_no_harm() -> None:
+    (name,) = [
+        p
+        for p in guide.products()
+        if guide.routers().filter(pl.col("product") == p)["protocol"].unique().to_list() == ["TCP"]
+    ]
+    assert guide.router_default(name).seconds is None
+    assert "not documented" in guide.setting(name, 3660, TR)[0][0]
 
 
 def test_how_to_set_it_is_said_with_the_command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,16 @@ import jinja2
 from jinja2 import nodes
 
 import starface_nb
-from starface_nb.guide import data
+from starface_nb.guide import words
 
 PACKAGE = Path(starface_nb.__file__).parent
 _CSV_TEXTS = {"routers.csv": ("remark",), "ports.csv": ("purpose", "scope", "direction")}
+
+
+def table(name: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV file of the guide as they stand there."""
+    with (words.HERE / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def _strings(node: ast.expr | None) -> Iterator[str]:
 
 def _in_templates() -> Iterator[Key]:
     environment = jinja2.Environment(autoescape=True)
-    for path in sorted(PACKAGE.rglob("*.html")):
+    for path in sorted([*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.txt")]):
         for call in environment.parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
             place = f"{path.relative_to(PACKAGE)}:{call.lineno}"
             texts = [argument.value for argument in call.args if isinstance(argument, nodes.Const)]
@@ -113,12 +120,12 @@ def _in_templates() -> Iterator[Key]:
 
 def texts() -> Iterator[tuple[str, str]]:
     """Yield (file name, English text) for every text of the data files that is shown to people."""
-    for path in sorted(data.HERE.glob("*.toml")):
-        for key, text in _leaves(data.toml(path.name)):
-            if path.name == "texts.toml" or key in data.TEXTS:
+    for path in sorted(words.HERE.glob("*.toml")):
+        for key, text in _leaves(words.toml(path.name)):
+            if path.name == "texts.toml" or key in words.TEXTS:
                 yield path.name, text
     for name, columns in _CSV_TEXTS.items():
-        yield from ((name, row[column]) for row in data.table(name) for column in columns if row[column])
+        yield from ((name, row[column]) for row in table(name) for column in columns if row[column])
 
 
 def _leaves(node: object, key: str = "") -> Iterator[tuple[str, str]]:

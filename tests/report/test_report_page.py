@@ -212,10 +212,10 @@ def test_values_and_lines_are_masked_at_any_depth() -> None:
 def test_evidence_lines_are_quoted_as_they_stand() -> None:
     found = case("clean")
     lines = samples.path("clean").read_text().splitlines()
-    for item in report.evidence.evidence(found, None, guide.translator("en")):
-        assert any("UNREACHABLE" in line["text"] for line in item["lines"])
-        for line in item["lines"]:
-            assert line["text"] == lines[line["line"] - 1]
+    for item in report.tables.evidence(found, None, guide.translator("en")):
+        assert any("UNREACHABLE" in text for _, text in item["lines"])
+        for number, text in item["lines"]:
+            assert text == lines[number - 1]
 
 
 def test_a_log_that_was_moved_still_gives_a_report(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Pages and texts from the templates that lie beside the code of their rooms."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from starface_nb.text import visible
+
+
+def fill(name: str, **values: object) -> str:
+    """Return a template of the package, such as `report/page.html`, filled in.
+
+    Every text that is put in is made visible, in HTML escaped, too: names from a log are never markup.
+    """
+    return _environment().get_template(name).render(values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
