@@ -61,6 +61,9 @@ ONE_PROBE_S = 62.0
 SAME_AGE = 0.7
 """Share of a site's losses that must come at the same time since the return."""
 
+EXACT_S, ENOUGH_EXACT = 2.0, 4
+"""How alike the ways from one recovery to the next are where a phone's timer is exact, seconds, and how many must be."""
+
 BORROWED = 0.3
 """Share of those returns that must be at a repeated probe; of a phone's own renewals one in fourteen is."""
 
@@ -122,6 +125,7 @@ def tell(
     _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
     _on_own_grid(story)
+    losses.renewed |= _exact(story) & ~story.shows_ports[losses.phone] & ~story.shares_ports[losses.phone]
     lines = raw["end_line"].fill_null(0).to_numpy()
     story.renewals = merge_renewals(story, seen, lines)
     story.periods = find_periods(story)
@@ -240,20 +244,48 @@ def _shows_ports(story: Story) -> Bools:
 def _on_own_grid(story: Story) -> None:
     """Take a PJSIP recovery after a longer loss for a renewal, unless most phones that were down come back with it.
 
-    A REGISTER that changes nothing triggers no probe there, so the recovery stands on the peer's own probing grid; a
-    line that is back brings every phone whose binding lives back within one probing interval.
+    A REGISTER that changes nothing triggers no probe there, so the recovery stands on the peer's own probing grid.
     """
     losses, step = story.losses, story.settings.probe_interval_s
     gone = losses.pjsip & (losses.end - losses.start > step + 10)
+    losses.renewed |= gone & ~_with_the_line(story, gone, step) & np.isfinite(losses.end) & ~losses.restart_inside
+
+
+def _with_the_line(story: Story, gone: Bools, step: float) -> Bools:
+    """Say which of these losses ended as when a line is back: most phones whose binding lives are back within `step`."""
+    losses = story.losses
     home = homes_of(story)[losses.phone]
+    with_line = np.zeros(len(losses), bool)
     for name in np.unique(home[gone]):
         mine = np.flatnonzero(gone & (home == name))
         end, start = np.sort(losses.end[mine]), np.sort(losses.start[mine])
         now = losses.end[mine]
         back = np.searchsorted(end, now + step, "right") - np.searchsorted(end, now - step)
         down = np.searchsorted(start, now - step) - np.searchsorted(end, now - step)
-        alone = (back <= 2) | (back < LINE_BACK * down)
-        losses.renewed[mine[alone & np.isfinite(now) & ~losses.restart_inside[mine]]] = True
+        with_line[mine] = (back > 2) & (back >= LINE_BACK * down)
+    return with_line
+
+
+def _exact(story: Story) -> Bools:
+    """Find recoveries on the probing grid that are renewals: the phone is back again and again after exactly one time.
+
+    A timer that is exact to the second meets the grid in every cycle or in none; a fault ends when it likes.
+    """
+    losses = story.losses
+    gone = np.isfinite(losses.end) & ~losses.pjsip & ~losses.restart_inside
+    gone &= losses.end - losses.start > BORROWED_S
+    at = np.flatnonzero(gone & ~_with_the_line(story, gone, TOGETHER_S))
+    found = np.zeros(len(losses), bool)
+    gaps, same = np.diff(losses.end[at]), np.diff(losses.phone[at]) == 0
+    for phone in np.unique(losses.phone[at][1:][same]):
+        mine = np.flatnonzero(same & (losses.phone[at][1:] == phone))
+        sizes = np.sort(gaps[mine])
+        alike = np.searchsorted(sizes, sizes + EXACT_S + story.resolution, "right") - np.arange(len(sizes))
+        low = sizes[int(np.argmax(alike))]
+        if alike.max() >= max(ENOUGH_EXACT, 0.5 * len(sizes)) and low > 2 * story.settings.probe_interval_s:
+            exact = mine[(gaps[mine] >= low) & (gaps[mine] <= low + EXACT_S + story.resolution)]
+            found[at[exact]] = found[at[exact + 1]] = True
+    return found & losses.on_grid
 
 
 def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
