@@ -38,8 +38,9 @@ def bracket(tr: Translator, low: float | None, high: float | None) -> str:
         return tr("over {low}", low=tr.duration(low or 0))
     if not low:
         return tr("at most {high}", high=tr.duration(high))
-    if min(low, high) >= 120:
-        return tr("{low} to {high} min", low=tr.number(low / 60, 1), high=tr.number(high / 60, 1))
+    ends = [tr.number(end / 60, 1) for end in (low, high)]
+    if min(low, high) >= 120 and ends[0] != ends[1]:
+        return tr("{low} to {high} min", low=ends[0], high=ends[1])
     return tr("{low} to {high}", low=tr.duration(low), high=tr.duration(high))
 
 

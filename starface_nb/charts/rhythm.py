@@ -84,14 +84,13 @@ def heatmap(s: Scene) -> Picture:
         tooltip=[*s.tips(weekday=tr("day"), hour=tr("hour"), n=tr("losses")), hours],
     )
     strength = alt.Opacity("rate:Q", scale=alt.Scale(domain=[0, top], range=[0, 1]), legend=None)
+    faint, strong = (base.transform_filter(f"datum.rate {side} {0.85 * top}") for side in ("<=", ">"))
+    rate = alt.Text("rate:Q", format=".2~r")
+    look: dict[str, Any] = {"fontSize": 10, "align": "center"}
     chart = alt.layer(
         base.mark_rect(color=ACCENT, stroke=INK, strokeOpacity=0.35).encode(fillOpacity=strength),
-        *(
-            base.transform_filter(f"datum.rate {side} {0.85 * top}")
-            .mark_text(fontSize=10, align="center", **ink)
-            .encode(text=alt.Text("rate:Q", format=".2~r"))
-            for side, ink in (("<=", {}), (">", {"color": "white"}))
-        ),
+        faint.mark_text(**look).encode(text=rate),
+        strong.mark_text(**look, color="white").encode(text=rate),
     )
     help_line = tr("number: losses per hour of log in that hour of the week; empty: the log does not cover it")
     return dressed(chart.properties(height=alt.Step(28)), s.headline(), help_line)
