@@ -76,7 +76,7 @@ def safe(text: object) -> str:
 
 def html(value: str = "", **layout: str) -> Any:
     """Return an HTML widget in the panels' look; `value` must be safe already."""
-    found = widgets.HTML(value, layout=widgets.Layout(width="100%", **layout))
+    found = widgets.HTML(value, layout=widgets.Layout(**{"width": "auto", **layout}))
     found.add_class("sfnb-html")
     return found
 

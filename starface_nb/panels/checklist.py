@@ -55,7 +55,7 @@ class ChecklistPanel(Panel):
         self._list = widgets.Select(options=self._marked(), rows=len(self._steps), layout=wide)
         self._inputs = widgets.VBox(layout=widgets.Layout(width="100%"))
         kept = {"rows": 2, "continuous_update": False, "placeholder": tr("kept with the answer")}
-        self._note = labelled(widgets.Textarea, tr("Note"), width="98%", **kept)
+        self._note = labelled(widgets.Textarea, tr("Note"), width="auto", **kept)
         who = {"continuous_update": False, "placeholder": tr("who answered")}
         self._who = labelled(widgets.Text, tr("Who"), width="320px", **who)
         following = widgets.Button(description=tr("Next step"), icon="arrow-right")
@@ -143,7 +143,7 @@ class ChecklistPanel(Panel):
         options = [(none, _NONE), *((answer.label, answer.id) for answer in step.answers)]
         value = kept.answer if step.answer(kept.answer) else _NONE
         kind = widgets.RadioButtons
-        self._boxes["answer"] = labelled(kind, self._tr("Answer"), width="98%", options=options, value=value)
+        self._boxes["answer"] = labelled(kind, self._tr("Answer"), width="auto", options=options, value=value)
         return [self._boxes["answer"]]
 
     def _ask_day(self, step: Step, kept: Given) -> list[Any]:
@@ -174,7 +174,7 @@ class ChecklistPanel(Panel):
                 tooltip=f"{port.port}/{port.protocol}",
             )
             name = f"<b>{safe(port.port)}/{safe(port.protocol)}</b> {safe(port.purpose)}"
-            text = html(f"{name} <span class='sfnb-note'>({safe(port.scope)}; {safe(port.direction)})</span>")
+            text = html(f"{name} <span class='sfnb-note'>({safe(port.scope)}; {safe(port.direction)})</span>", flex="1")
             layout = widgets.Layout(width="100%", align_items="center", flex="0 0 auto")
             lines.append(widgets.HBox([tick, text], layout=layout))
             self._boxes[port.id] = tick

@@ -71,7 +71,8 @@ class LogChooser(Panel):
         for setting in (self._zone, self._keepalive, self._language):
             setting.observe(self._set, "value")
         inbox = tr(
-            "Drop a log into the folder {folder} with JupyterLab's file browser on the left, then look again.",
+            "Drop a log into the folder {folder}, beside the customers' folders in JupyterLab's file browser on the "
+            "left, then look again.",
             folder=f"\u201c{self._inbox.name}\u201d",
         )
         self._show(

@@ -67,27 +67,27 @@ class Explorer(Panel):
         self.chosen: dict[str, Any] | None = None
         sites = [(tr("all sites"), _ALL), *((visible(site), site) for site in found.sites["site"])]
         self._site = labelled(widgets.Dropdown, tr("Site"), width="300px", options=sites)
-        self._peers = labelled(widgets.SelectMultiple, tr("Phones"), width="400px", options=self._phones(), rows=6)
+        self._peers = labelled(widgets.SelectMultiple, tr("Phones"), options=self._phones(), rows=6)
         present = set(found.intervals["cause"].unique())
         causes = [(tr("all causes"), _ALL), *((name, c) for c, name in cause_names(tr).items() if c in present)]
         self._cause = labelled(widgets.Dropdown, tr("Cause"), width="300px", options=causes)
         self._kind = labelled(widgets.Dropdown, tr("Picture"), width="300px", options=list(self._pictures()))
         times = [(tr.time(moment, "short"), moment) for moment in _times(found)]
         span = {"index": (0, len(times) - 1), "continuous_update": False, "readout": False}
-        self._window = labelled(widgets.SelectionRangeSlider, tr("Time"), width="98%", options=times, **span)
+        self._window = labelled(widgets.SelectionRangeSlider, tr("Time"), width="auto", options=times, **span)
         everyone = widgets.Button(description=tr("all phones"), tooltip=tr("take back the choice of phones"))
         everyone.on_click(lambda _: setattr(self._peers, "value", ()))
         self._timeline, self._picture, self._table, self._said, self._span, self._lines = (html() for _ in range(6))
-        self._list = labelled(widgets.Select, tr("Intervals"), width="98%", options=[], rows=9)
+        self._list = labelled(widgets.Select, tr("Intervals"), width="auto", options=[], rows=9)
         self._list.add_class("sfnb-mono")
         self._site.observe(lambda _: self._peers.set_trait("options", self._phones()), "value")
         for chooser in (self._site, self._peers, self._cause, self._window):
             chooser.observe(lambda _: self._narrow(), "value")
         self._kind.observe(lambda _: self._draw(timeline=False), "value")
         self._list.observe(lambda _: self._choose(), "index")
-        left = widgets.VBox([self._site, self._cause, self._kind, everyone])
-        texts = (self._span, self._said, self._timeline, self._picture, self._table, self._list, self._lines)
-        self._show(rows(left, self._peers), self._window, *texts)
+        left = widgets.VBox([self._site, self._cause, everyone])
+        pictures = (self._span, self._said, self._timeline, self._kind, self._picture)
+        self._show(rows(left, self._peers), self._window, *pictures, self._table, self._list, self._lines)
         self._narrow()
 
     def _pictures(self) -> dict[str, Callable[..., Any]]:
@@ -155,7 +155,7 @@ class Explorer(Panel):
         listed = []
         for row, (start, peer, seconds, cause) in enumerate(shown.iter_rows()):
             lasted = tr("still open") if seconds is None else tr.duration(seconds)
-            line = f"{tr.time(start)}  {visible(peer)[:wide]:<{wide}}  {lasted:>12}  {names[cause]}"
+            line = f"{tr.time(start)}  {visible(peer)[:wide]:<{wide}}  {lasted:>11}  {names[cause]}"
             listed.append((line.replace(" ", "\u00a0"), row))
         return listed
 
