@@ -1,9 +1,6 @@
 """A seeded simulator of phones, NAT router and PBX probes, with ground truth."""
 
-from __future__ import annotations
-
-from starface_nb.simulation.drawing import Wish
-from starface_nb.simulation.scenarios import FAMILIES, make
+from starface_nb.simulation.drawing import FAMILIES, Wish, make
 from starface_nb.simulation.simulated import Simulated, simulate
 from starface_nb.simulation.spec import Fault, Phone, Router, Scenario, Site, Style
 

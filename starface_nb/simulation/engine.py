@@ -20,7 +20,7 @@ class Engine:
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = 0
         faults = scenario.faults
-        self.down = Timeline((f.start, f.end, f) for f in faults if f.kind == "pbx_restart")
+        self.down = Timeline(fault for fault in faults if fault.kind == "pbx_restart")
         self.chance = Chance(seed)
         self.journal = Journal(self.down, RHYTHMS[scenario.tech].interval)
         self.prober = Prober(RHYTHMS[scenario.tech], self.chance, self.journal)
@@ -44,9 +44,9 @@ class Engine:
             first = phone.spec.first_s
             wait = self.chance.uniform(0, phone.spec.reregister_s) if first is None else first
             self._at(self.now + wait, self._register, phone, 0)
-            for _, end, kind in phone.down.spans:
-                boot = self.chance.uniform(0.5, 3.0) if kind == "phone_offline" else self.chance.uniform(0.0, 1.0)
-                self._at(end + boot, self._boot, phone)
+            for fault in phone.down.faults:
+                boot = self.chance.uniform(0.5, 3.0) if fault.kind == "phone_offline" else self.chance.uniform(0.0, 1.0)
+                self._at(fault.end + boot, self._boot, phone)
         for fault in faults:
             self._plan_fault(fault, next((site for site in self.sites if site.spec.name == fault.site), None))
         if not self.down.at(self.now):

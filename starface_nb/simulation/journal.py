@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from starface_nb.simulation.spec import Fault
 from starface_nb.simulation.world import Contact, Episode, Mapping, PhoneState, SiteState, Timeline
 
 Row = tuple[float, int, str, dict[str, Any]]
@@ -14,7 +13,7 @@ Row = tuple[float, int, str, dict[str, Any]]
 class Journal:
     """Collects rows, unreachable intervals, lagged intervals and cycles; nothing before the log's start is shown."""
 
-    def __init__(self, pbx_down: Timeline[Fault], interval_s: float) -> None:
+    def __init__(self, pbx_down: Timeline, interval_s: float) -> None:
         self.rows: list[Row] = []
         self.episodes: list[Episode] = []
         self.lags: list[tuple[str, float, float]] = []
@@ -77,16 +76,13 @@ class Journal:
         found = site.obstacles(t)
         off = phone.down.at(t)
         if off:
-            found.append(off)
+            found.append((off.start, off.kind))
         if phone.holder(t) is None:
             found.append(self._death(phone))
         if found:
             return found
-        for timeline, cause in ((site.slow, "latency"), (site.lossy, "packet_loss")):
-            span = timeline.at(t)
-            if span:
-                found.append((span[0], cause))
-        return found or [(t, "packet_loss")]
+        slow_or_lossy = [fault for timeline in (site.slow, site.lossy) if (fault := timeline.at(t))]
+        return [(fault.start, fault.kind) for fault in slow_or_lossy] or [(t, "packet_loss")]
 
     def _death(self, phone: PhoneState) -> tuple[float, str]:
         mapping = phone.where
@@ -97,16 +93,11 @@ class Journal:
         assert site is not None  # noqa: S101
         if site.router.renewal == "any_packet" and mapping.timeout > self._interval:
             # Probing had kept it alive, so whatever stopped the probes' answers killed it.
-            down = self._pbx_down.at(mapping.dies - 1e-3)
-            if down:
-                return down[0], "pbx_restart"
-            for timeline in (site.line, site.box):
-                span = timeline.at(mapping.dies - 1e-3)
-                if span:
-                    return span[0], span[1].kind
-            off = phone.down.at(mapping.dies - 1e-3)
-            if off:
-                return off
+            last = mapping.dies - 1e-3
+            for timeline in (self._pbx_down, site.line, site.box, phone.down):
+                fault = timeline.at(last)
+                if fault:
+                    return fault.start, fault.kind
         return mapping.dies, "nat_expiry"
 
     def survive(self, mapping: Mapping | None) -> None:
@@ -147,7 +138,7 @@ def _twin(phone: PhoneState, cause: str, t: float) -> tuple[str, ...]:
         return ()
     if cause == "router_restart":
         return ("wan_outage",)
-    span = site.line.at(t)
-    if cause != "wan_outage" or span is None:
+    outage = site.line.at(t)
+    if cause != "wan_outage" or outage is None:
         return ()
-    return ("router_restart",) if span[1].end > mapping.dies and not span[1].values.get("new_ip") else ()
+    return ("router_restart",) if outage.end > mapping.dies and not outage.values.get("new_ip") else ()

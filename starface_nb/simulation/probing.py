@@ -89,10 +89,10 @@ class Prober:
 
     def lost(self, site: SiteState, t: float) -> bool:
         """Return whether a fault swallows a packet and its answer."""
-        span = site.lossy.at(t)
-        if span is None:
+        fault = site.lossy.at(t)
+        if fault is None:
             return False
-        rate: float = span[1].values.get("rate", 1.0)
+        rate: float = fault.values.get("rate", 1.0)
         return self.chance.uniform() < 1.0 - (1.0 - rate) ** 2
 
     def _leap(self, phone: PhoneState, t: float, until: float) -> bool:
@@ -151,7 +151,7 @@ class Prober:
                 continue
             slow = site.slow.at(at) if site is not None else None
             if slow:
-                values = slow[1].values
+                values = slow.values
                 low, high = values.get("low_ms", 1500.0) / 2, values.get("high_ms", 5000.0) / 2
                 rtt = self.chance.uniform(low, high) + self.chance.uniform(low, high)  # one way and the other
             else:

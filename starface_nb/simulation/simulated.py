@@ -1,30 +1,36 @@
-"""A simulated log and its truth."""
+"""A simulated log and its truth: what the PBX did as the lines it writes, and why."""
 
 from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from datetime import UTC, timedelta
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from starface_nb.files import write
 from starface_nb.reading import read_log
 from starface_nb.reading.log import Log
 from starface_nb.simulation.engine import Engine
-from starface_nb.simulation.logtext import text_lines
+from starface_nb.simulation.journal import Row
 from starface_nb.simulation.spec import Router, Scenario
 from starface_nb.simulation.world import SiteState
 
 Local = Callable[[float | None], str | None]
+_ISO = "%Y-%m-%d %H:%M:%S"
+_NOISES = 6
+_LAST = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,10 @@ def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
     Simulated
     """
     engine = Engine(scenario, seed).run()
-    return Simulated(scenario, seed, text_lines(engine.journal.rows, scenario, seed), _truth(engine, seed))
+    return Simulated(scenario, seed, _text_lines(engine.journal.rows, scenario, seed), _truth(engine, seed))
+
+
+# ---- the truth ----
 
 
 def _truth(engine: Engine, seed: int) -> dict[str, Any]:
@@ -132,7 +141,7 @@ def _truth(engine: Engine, seed: int) -> dict[str, Any]:
         "run": f"{scenario.family or 'simulated'}-{seed}", "family": scenario.family, "seed": seed,
         "time_zone": scenario.time_zone, "log_start": local(0.0), "log_end": local(scenario.seconds),
         "asterisk": "18 chan_sip" if scenario.tech == "SIP" else "22 res_pjsip",
-        "pbx_down": [{"start": local(start), "end": local(end)} for start, end, _ in engine.down.spans],
+        "pbx_down": [{"start": local(down.start), "end": local(down.end)} for down in engine.down.faults],
         "sites": [_site_truth(engine, site, local) for site in engine.sites],
         "trunks": list(scenario.trunks),
         "faults": [
@@ -184,3 +193,65 @@ def _era_truth(engine: Engine, site: SiteState, i: int, local: Local) -> dict[st
         "oracle_high_s": round(min(uppers), 1) if uppers else None,
         "cycles_expired": len(uppers), "cycles_survived": len(mine) - len(uppers),
     }  # fmt: skip
+
+
+# ---- the lines ----
+
+
+@cache
+def _messages(tech: str) -> dict[str, list[str]]:
+    found = tomllib.loads((Path(__file__).parent / "messages.toml").read_text("utf-8"))
+    texts: dict[str, list[str]] = found["any"] | found[tech]
+    built = texts["built"][0].format(version=texts.pop("version"))
+    return texts | {"start": [built, *texts["start"]], "rotate": [built, *texts["rotate"]]}
+
+
+def _text_lines(rows: list[Row], scenario: Scenario, seed: int) -> list[str]:
+    """Return the log's lines without their line ends, noise and rotation marks among them."""
+    stamp, messages = _stamp(scenario), _messages(scenario.tech)
+    lines = [
+        f"[{stamp(t)}] {text.format(**values)}"
+        for t, _, kind, values in sorted(rows + _noise(scenario, seed), key=lambda row: row[:2])
+        for text in messages[kind]
+    ]
+    if scenario.style.cut_last:
+        lines[-1] = lines[-1][: max(10, len(lines[-1]) // 2)]
+    return lines
+
+
+def _noise(scenario: Scenario, seed: int) -> list[Row]:
+    """Return unrelated lines, one at each end at least, and the marks of log rotation."""
+    found: list[Row] = [(t, -1, "rotate", {}) for t in scenario.style.rotations]
+    found += [(0.0, _LAST, "noise5", {}), (scenario.seconds, _LAST, "noise5", {})]
+    if scenario.style.noise > 0:
+        rng = np.random.default_rng([seed, 1])
+        times = rng.uniform(0, scenario.seconds, rng.poisson(scenario.style.noise * scenario.hours))
+        which = rng.integers(0, _NOISES, times.size)
+        numbers = rng.integers(1000, 9999, times.size)
+        for t, w, n in zip(times.tolist(), which.tolist(), numbers.tolist(), strict=True):
+            if scenario.tech == "SIP" and n % 10 == 0:  # a stranger tries his luck
+                found.append((t, -2, "failed", {"peer": n, "ip": f"192.0.2.{n % 200}", "port": n}))
+            else:
+                found.append((t, -2, f"noise{w}", {"n": n}))
+    return found
+
+
+def _stamp(scenario: Scenario) -> Callable[[float], str]:
+    """Return a function that writes a second of the log as local time."""
+    start, zone, form = scenario.start.astimezone(UTC), ZoneInfo(scenario.time_zone), scenario.style.date_format
+    known: dict[int, str] = {}
+
+    def stamp(t: float) -> str:
+        local = (start + timedelta(seconds=t)).astimezone(zone)
+        if form == "iso_ms":
+            return f"{local:{_ISO}},{local.microsecond // 1000:03d}"
+        if form == "short":
+            return f"{local:%b} {local.day:2d} {local:%H:%M:%S}"
+        return local.strftime(_ISO if form == "iso" else form)
+
+    def stamp_of_second(t: float) -> str:
+        if int(t) not in known:
+            known[int(t)] = stamp(t)
+        return known[int(t)]
+
+    return stamp if form == "iso_ms" else stamp_of_second

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -134,7 +134,3 @@ class Scenario:
     def at(self, second: float) -> datetime:
         """Return the UTC time of a second of the log."""
         return self.start.astimezone(UTC) + timedelta(seconds=second)
-
-    def change(self, **values: Any) -> Scenario:
-        """Return a copy with other values."""
-        return replace(self, **values)

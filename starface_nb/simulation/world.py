@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -15,24 +14,21 @@ from starface_nb.simulation.spec import Fault, Phone, Router, Site
 COMMON_PORT = 5060
 Contact = tuple[str, int]
 
-Value = TypeVar("Value")
 
+class Timeline:
+    """Faults in the order of their begin; a later one wins where two overlap."""
 
-class Timeline(Generic[Value]):
-    """Spans of time with a value each; a later one wins where two overlap."""
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self.faults = sorted(faults, key=lambda fault: fault.start)
+        self.starts = [fault.start for fault in self.faults]
+        self.longest = max((fault.end - fault.start for fault in self.faults), default=0.0)
 
-    def __init__(self, spans: Iterable[tuple[float, float, Value]] = ()) -> None:
-        self.spans = sorted(spans, key=lambda span: span[0])
-        self.starts = [span[0] for span in self.spans]
-        self.longest = max((end - start for start, end, _ in self.spans), default=0.0)
-
-    def at(self, t: float) -> tuple[float, Value] | None:
-        """Return start and value of the span that covers `t`."""
+    def at(self, t: float) -> Fault | None:
+        """Return the fault that covers `t`."""
         i = bisect_right(self.starts, t) - 1
         while i >= 0 and self.starts[i] >= t - self.longest:
-            start, end, value = self.spans[i]
-            if t < end:
-                return start, value
+            if t < self.faults[i].end:
+                return self.faults[i]
             i -= 1
         return None
 
@@ -92,9 +88,8 @@ class PhoneState:
         self.spec, self.site = spec, site
         mine = [f for f in faults if f.phone == spec.peer and f.kind in ("phone_restart", "phone_offline")]
         cut = [f for f in faults if site and f.kind == "power_cut" and f.site == site.spec.name]
-        spans = [(f.start, f.end, f.kind) for f in mine] + [(f.start, f.end, "phone_restart") for f in cut]
-        self.down = Timeline(spans)
-        self.edges = sorted(edge for start, end, _ in spans for edge in (start, end))
+        self.down = Timeline([*mine, *(replace(fault, kind="phone_restart") for fault in cut)])
+        self.edges = sorted(edge for fault in self.down.faults for edge in (fault.start, fault.end))
         self.inner_port = COMMON_PORT
         self.token = 0
         self.mapping: Mapping | None = None
@@ -137,8 +132,8 @@ class SiteState:
         self.ip, self.router = spec.public_ip, spec.router
         mine = [f for f in faults if f.site == spec.name]
 
-        def timeline(*kinds: str) -> Timeline[Fault]:
-            return Timeline((f.start, f.end, f) for f in mine if f.kind in kinds)
+        def timeline(*kinds: str) -> Timeline:
+            return Timeline(fault for fault in mine if fault.kind in kinds)
 
         self.line = timeline("wan_outage")
         self.box = timeline("router_restart", "router_change", "power_cut")
@@ -160,12 +155,12 @@ class SiteState:
         """Return since when and by what every packet to the site is stopped."""
         found = []
         for timeline in (self.line, self.box, self.blocked):
-            span = timeline.at(t)
-            if span:
-                start, kind = span[0], span[1].kind
-                found.append((start, "router_restart" if kind in ("router_change", "power_cut") else kind))
-                if kind == "power_cut":
-                    found.append((start, "wan_outage"))
+            fault = timeline.at(t)
+            if fault:
+                restart = fault.kind in ("router_change", "power_cut")
+                found.append((fault.start, "router_restart" if restart else fault.kind))
+                if fault.kind == "power_cut":
+                    found.append((fault.start, "wan_outage"))
         return found
 
     def renew(self, mapping: Mapping, t: float) -> None:

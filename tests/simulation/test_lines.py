@@ -39,7 +39,7 @@ def test_the_lines_say_what_the_truth_says(
 ) -> None:
     scenario = make(family, seed)
     style = replace(scenario.style, date_format=form, cut_last=False)
-    made = simulate(scenario.change(tech=tech, style=style, start=start or scenario.start), seed)
+    made = simulate(replace(scenario, tech=tech, style=style, start=start or scenario.start), seed)
     assert made.log.unparsed.height == 0
     lost = made.log.events.filter(pl.col("kind") == "unreachable").select("peer", pl.col("time").dt.truncate("1s"))
     assert set(lost.rows()) == starts(made)
@@ -47,7 +47,7 @@ def test_the_lines_say_what_the_truth_says(
 
 
 def test_a_half_written_last_line_is_no_event(tmp_path: Path) -> None:
-    whole, cut = (simulate(make("plain", 1).change(style=Style(cut_last=c)), 1) for c in (False, True))
+    whole, cut = (simulate(replace(make("plain", 1), style=Style(cut_last=c)), 1) for c in (False, True))
     path = cut.write(tmp_path)
     assert not path.read_text().endswith("\n")
     assert sf.read_log(path).events.drop("file").equals(whole.log.events.drop("file"))
