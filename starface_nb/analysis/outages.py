@@ -24,6 +24,9 @@ RETRY_S = 160.0
 RESTART_S, RESTART_SPREAD = 140.0, 0.38
 """How long a restarting router is usually away, seconds, and the spread of its logarithm."""
 
+POWER_CUT_S = 1800.0
+"""Longer than this, a line is more often down than the power of a whole site."""
+
 OUTAGE_S = (45.0, 6 * 3600.0)
 """How long lines are usually down, seconds (evenly in the logarithm)."""
 
@@ -142,7 +145,8 @@ def _plain(event: Event, members: Members, log_end: float) -> Verdict | None:
         return Verdict("wan_outage", 0.97, alive=True)
     boots = members.end[np.isfinite(members.end)]
     if len(boots) >= 3 and len(boots) == len(members.end) and boots.max() - boots.min() <= BACK_S:
-        return Verdict("router_restart", 0.8)
+        # Either all of them booted at once, after a power cut, or their REGISTERs had failed for as long.
+        return Verdict("router_restart" if event.back - event.begin <= POWER_CUT_S else "wan_outage", 0.7)
     if np.isfinite(event.back):
         return None
     return Verdict("wan_outage", 0.8 if log_end - event.begin > np.median(members.period) else 0.5)
