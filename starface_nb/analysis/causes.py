@@ -19,6 +19,9 @@ BOOT_S = 330.0
 BLIP_S = 70.0
 """Losses that end at one of the first repeated probes: bursts of lost packets."""
 
+OFF_GRID_S, SOONEST_BOOT_S = 3.0, 12.0
+"""So far from every repeated probe a return is a REGISTER; so soon no phone has booted."""
+
 BLIP_PJSIP_S = 130.0
 """There the second repeated probe comes two probing intervals later."""
 
@@ -352,10 +355,13 @@ def _singles(facts: Facts, single: Bools) -> None:
     """Name the cause of losses that no other phone shared."""
     length = np.minimum(facts.loss.end, facts.log_end) - facts.loss.start
     closed = np.isfinite(facts.loss.end)
-    late = (facts.loss.late_near > 0) | (facts.loss.rtt >= SLOW_S) | (facts.loss.last_rtt >= SLOW_S)
+    # After an absence the first probe may have been repeated until the phone was back: a long round trip says nothing.
+    long_trip = (facts.loss.rtt >= SLOW_S) & (length <= BLIP_S)
+    late = (facts.loss.late_near > 0) | long_trip | (facts.loss.last_rtt >= SLOW_S)
     hard = facts.loss.renewed & (facts.loss.registered | (length > BLIP_S) | ~facts.shows_ports)
     most = np.where(facts.loss.pjsip, BLIP_PJSIP_S, BLIP_S)
-    blip = single & closed & ~facts.loss.registered & (length <= most)
+    booted = facts.loss.renewed & (np.abs(facts.loss.off_grid) >= OFF_GRID_S) & ~late & (length > SOONEST_BOOT_S)
+    blip = single & closed & ~facts.loss.registered & (length <= most) & ~booted
     stayed = single & closed & ~hard & ~blip
     _set(facts, stayed, "wan_outage", 0.5, "nobody_else")
     _set(facts, stayed & (facts.around.at_risk > 2), "phone_offline", 0.5, "back_without_registration")

@@ -21,6 +21,13 @@ SHORT_PJSIP_S = 64.0
 """There a single lost probe lasts until the next one, a probing interval later."""
 
 
+HEARD, MOST_HEARD = 2.0, 4
+"""What each answer from the site in the midst of it speaks against a common cause (log-odds), and how many count."""
+
+ANSWERED_S = 4.5
+"""An answer to a probe sent before may still come for so long, seconds."""
+
+
 @dataclass
 class Event:
     """Losses that went together.
@@ -137,13 +144,14 @@ def _weigh(
     length = back - begin
     if length < short:
         return None
+    heard = min(surface.heard(begin + ANSWERED_S, latest - ANSWERED_S), MOST_HEARD)
     size = len(np.unique(phone[members]))
     risk = max(int(at_risk[members].max()), size)
     caught = min(1.0, length / window) * (1 - MISSED)
     common = size * np.log(caught) + (risk - size) * np.log1p(-caught) + np.log(EVENTS_PER_DAY * window / 86_400)
     common += _choose(risk, size)
     chance = (size - 1) * np.log(max(rate * window, 1e-6)) - _log_factorial(size - 1) + np.log(max(rate * window, 1e-3))
-    odds = float(common - chance)
+    odds = float(common - chance) - HEARD * heard
     return Event(np.sort(members), begin, back, risk, odds) if odds > 0 else None
 
 
