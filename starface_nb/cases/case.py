@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -26,7 +26,6 @@ from starface_nb.files import private_folder, replacing
 from starface_nb.guide import Conclusion, conclusion, defaults_in_bracket, translator
 from starface_nb.guide.comparison import comparison_text, experiment_text
 from starface_nb.reading import read_log
-from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log
 from starface_nb.text import moment
 
@@ -174,13 +173,8 @@ class Case:
             content["log"] = {
                 "paths": list(self.paths),
                 "fingerprint": fingerprint(log),
-                "state": quick_fingerprint(self.paths),
                 "events": log.events.height,
                 "peers": peers(log),
-                "files": [asdict(file) for file in log.files],
-                "first": log.first and log.first.isoformat(),
-                "last": log.last and log.last.isoformat(),
-                "notes": list(log.notes),
             }
             content["settings"] = {
                 "time_zone": log.time_zone,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from starface_nb import __version__, samples
+from starface_nb import samples
 from starface_nb.analysis.settings import Settings
 from starface_nb.cases.answers import AnswerStore
 from starface_nb.cases.case import Case, Source, absolute, fingerprint, peers
 from starface_nb.cases.record import CaseError, Record
 from starface_nb.files import private_folder
 from starface_nb.guide import translator
-from starface_nb.reading import EVENTS, UNPARSED, read_log
-from starface_nb.reading.cache import load_frames, quick_fingerprint, save_frames
-from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading import read_log, recall
+from starface_nb.reading.cache import gone
+from starface_nb.reading.log import Log
 
 _ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt", ".full"}
 _RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
@@ -82,14 +83,21 @@ def open_case(
     kept = _kept(place)
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
     zone = time_zone or _settings(kept)["time_zone"]
-    known = _recall(kept, paths, zone, place) if place and "-" not in given else None
-    found = known or read_log(list(paths), time_zone=zone)
-    if place and name is None and folder is None:
-        place = _own(place, kept, found)
-        kept = _kept(place)
+    # What is read is remembered in the case, once it is known to be this customer's.
+    cache = place / "cache" if place and kept.get("log", {}).get("paths", [*paths]) == [*paths] else None
+    known = recall(paths, time_zone=zone, cache=cache) if cache and "-" not in given and gone(paths) else None
+    found = known or read_log(paths, time_zone=zone, cache=cache)
+    if place and name is None and folder is None and (own := _own(place, kept, found)) != place:
+        if cache and not kept:  # begun for this log, and not needed
+            shutil.rmtree(cache, ignore_errors=True)
+            with suppress(OSError):
+                place.rmdir()
+        place, kept, cache = own, _kept(own), None
     settings = _settings(kept)
-    if found.time_zone != (zone := time_zone or settings["time_zone"]):
-        found = read_log(list(paths), time_zone=zone)  # it was read in another customer's
+    zone = time_zone or settings["time_zone"]
+    notes = _compared(kept, found, place, (_GONE,) if known else ())
+    if place and cache is None and "-" not in paths:
+        found = read_log(paths, time_zone=zone, cache=private_folder(place) / "cache")
     if keepalive_minutes is not None:
         keepalive_s = 60.0 * keepalive_minutes
     case = Case(
@@ -99,47 +107,15 @@ def open_case(
         settings=Settings(keepalive_s=settings["keepalive_s"] if keepalive_s is None else float(keepalive_s)),
         language=translator(language or settings["language"]).language,
         answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
-        notes=_compared(kept, found, place, (_GONE,) if known and _gone(paths) else ()),
+        notes=notes,
         paths=paths,
     )
     case.save()
-    if place and found is not known:
-        frames = {"events": found.events, "unparsed": found.unparsed}
-        save_frames(_key(fingerprint(found), zone), frames, private_folder(place / "cache"))
     return case
 
 
 def _settings(kept: dict[str, Any]) -> dict[str, Any]:
     return {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en", **kept.get("settings", {})}
-
-
-def _key(log_fingerprint: str, time_zone: str) -> str:
-    return f"case {__version__} {log_fingerprint} {time_zone}"
-
-
-def _gone(paths: tuple[str, ...]) -> bool:
-    return not any(set(path) & set("*?[") or Path(path).exists() for path in paths)
-
-
-def _recall(kept: dict[str, Any], paths: tuple[str, ...], zone: str, place: Path) -> Log | None:
-    """Return the log as the case remembers it, where it has not changed since or has gone, else None."""
-    about = kept.get("log")
-    if about is None or tuple(about["paths"]) != paths:
-        return None
-    if not _gone(paths) and about["state"] != quick_fingerprint(paths):
-        return None
-    frames = load_frames(_key(about["fingerprint"], zone), place / "cache")
-    if frames is None:
-        return None
-    return Log(
-        events=EVENTS.check(frames["events"]),
-        unparsed=UNPARSED.check(frames["unparsed"]),
-        files=tuple(LogFile(**file) for file in about["files"]),
-        time_zone=zone,
-        first=about["first"] and datetime.fromisoformat(about["first"]),
-        last=about["last"] and datetime.fromisoformat(about["last"]),
-        notes=tuple(about["notes"]),
-    )
 
 
 def _place(given: tuple[str, ...], name: str | None, root: str | Path | None, folder: str | Path | None) -> Path | None:

@@ -111,8 +111,8 @@ def anonymise(
         raise InputError(
             "The output is the log itself.", place=str(path), next_step="Choose another name for the output."
         )
-    needles = [*catalogue.needles(), kept()["useragent"]["needle"].encode()]
-    hits, _ = scan_logs(logs, needles, progress=progress, limits=limits)
+    needles = [*catalogue.NEEDLES, kept()["useragent"]["needle"].encode()]
+    hits, _ = scan_logs(logs, needles, progress=progress, limits=limits, words=True)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
     lines = [understood(one) for one in parsed]
@@ -126,7 +126,7 @@ def anonymise(
     rewriter = Rewriter(pseudonyms)
     written = [_rewrite(one, *some, rewriter, shift_weeks, zone) for one, some in zip(parsed, lines, strict=True)]
     _write(path, written)
-    total, good = sum(one.hits.found.lines for one in parsed), sum(one.kept for one in written)
+    total, good = sum(one.hits.lines for one in parsed), sum(one.kept for one in written)
     refused = sum(one.refused for one in written)
     return Anonymised(path, total, good, total - good - refused, refused, len(names), len(addresses))
 

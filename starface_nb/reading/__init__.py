@@ -8,15 +8,15 @@ from pathlib import Path
 
 import polars as pl
 
+from starface_nb.reading import cache as memory
 from starface_nb.reading import catalogue, clock, order
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import parse
-from starface_nb.reading.remember import recall, remember
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 
-__all__ = ["EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log"]
+__all__ = ["EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log", "recall"]
 
 NOTHING_RELEVANT = (
     "No reachability or registration message was found. Was qualify on for the phones, and does the log's level "
@@ -44,7 +44,8 @@ def read_log(
     progress : bool
         Show progress on anything longer than a second.
     cache : path, optional
-        Folder in which what was read is remembered.
+        Folder in which what was read is remembered: a log that has not changed is not read again, one that has grown
+        (plain files) only from where it ended.
     year : int, optional
         Year of the first line of every file whose lines name none; otherwise it is inferred.
     limits : Limits, optional
@@ -63,18 +64,15 @@ def read_log(
     """
     zone = clock.zone(time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
-    folder = Path(cache) if cache is not None and "-" not in paths else None
-    state = f"{quick_fingerprint(paths)} {year} {limits}" if folder else ""
-    known = recall(state, time_zone, folder) if folder else None
-    if known is not None:
+    folder = Path(cache) if cache is not None else None
+    key, state = _key(paths, time_zone, year, limits), quick_fingerprint(paths)
+    if folder and "-" not in paths and (known := memory.recall(key, folder, state)):
         return known
-    hits, notes = scan_logs(paths, catalogue.needles(), progress=progress, limits=limits, cache=folder)
+    hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits, cache=folder)
     hits, copies = order.without_copies(hits)
     parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
-    files = tuple(
-        LogFile(p.hits.name, p.hits.bytes, p.hits.found.lines, p.hits.fingerprint, p.hits.note) for p in parsed
-    )
+    files = tuple(LogFile(p.hits.name, p.hits.bytes, p.hits.lines, p.hits.fingerprint, p.hits.note) for p in parsed)
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
     hint = [] if _says_something(events) else [NOTHING_RELEVANT]
     log = Log(
@@ -87,8 +85,17 @@ def read_log(
         notes=(*notes, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
     )
     if folder:
-        remember(log, state, folder)
+        memory.remember(key, log, state, folder)
     return log
+
+
+def recall(logs: Sequence[str | os.PathLike[str]], *, time_zone: str, cache: str | os.PathLike[str]) -> Log | None:
+    """Return a log as `read_log` remembered it, whatever has become of its files since; None where it did not."""
+    return memory.recall(_key(logs, time_zone, None, None), Path(cache))
+
+
+def _key(logs: Sequence[str | os.PathLike[str]], time_zone: str, year: int | None, limits: Limits | None) -> str:
+    return f"log|{[str(Path(log).absolute()) for log in logs]}|{time_zone}|{year}|{limits}"
 
 
 def _says_something(events: pl.DataFrame) -> bool:

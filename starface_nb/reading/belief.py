@@ -8,18 +8,15 @@ import polars as pl
 
 from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.dumps import bytes_between
-from starface_nb.reading.messages import read_lines
-from starface_nb.reading.scan import Hits
+from starface_nb.reading.messages import BROKEN_JSON, HEADERLESS, read_lines
 
 _MOST_CHECKED = 1000
 
 DUMP = "inside a dump of a received or sent message"
 NO_HEADER = "no header, in a file whose lines have one: the continuation of another message"
 UNKNOWN = "begins like an event, but its wording is not known"
-BROKEN_JSON = "a broken JSON object"
+NO_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
-_BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
-_HEADERLESS = ("none", "stamped")
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,12 @@ class Habits:
 
 
 def habits(rows: pl.DataFrame) -> Habits:
-    """Return the habits of a file's lines; `rows` has `layout` and `level`, and none from dumps."""
+    """Return the habits of a file's lines; `rows` has `layout` and `verbose`, and none from dumps."""
     known = layouts.layouts()
     headed_by = ["json", *(one.name for one in known if one.style == "file")]
     console_by = [one.name for one in known if one.style == "console"]
     layout = pl.col("layout")
-    plain = layout.is_in(console_by) & (pl.col("level") == "VERBOSE")  # a console shows verbose lines without a header
+    plain = layout.is_in(console_by) & pl.col("verbose")  # a console shows verbose lines without a header
     headed, console = rows.select(
         (layout.is_in(headed_by) | plain).sum().alias("headed"),
         (layout.is_in(console_by) & ~plain).sum().alias("console"),
@@ -52,33 +49,34 @@ def habits(rows: pl.DataFrame) -> Habits:
     return Habits(headed > console, console > 0)
 
 
-def with_swallowed(rows: pl.DataFrame, hits: Hits, habit: Habits) -> pl.DataFrame:
+def with_swallowed(rows: pl.DataFrame, name: str, habit: Habits) -> pl.DataFrame:
     """Put the entry that a cut entry swallowed in place of the line it stands on.
 
     From Asterisk 16 on an entry longer than LOGMSG_SIZE loses its newline, so that the next entry follows on the same
     physical line: behind the cut entry's 8 KiB, which may have begun some lines earlier.
     """
-    suspicious = pl.col("layout").is_in(_HEADERLESS) if habit.headed else pl.lit(value=False)
+    suspicious = pl.col("layout").is_in(HEADERLESS) if habit.headed else pl.lit(value=False)
     suspicious |= pl.col("body").str.len_bytes() > layouts.CUT_AT
     inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & ~pl.col("dumped") & suspicious)
     inner = inner.filter(pl.col("body").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
-    texts = {i: _swallowed(t, offset, hits) for i, t, offset in inner.select("i", "body", "offset").iter_rows()}
-    found = {i: text.encode() for i, text in texts.items() if text}
+    texts = {i: _swallowed(t, offset, name) for i, t, offset in inner.select("i", "body", "offset").iter_rows()}
+    found = {i: text for i, text in texts.items() if text}
     if not found:
         return rows
     given = rows[list(found)].select("offset", "line", "text", "dumped")
-    again = given.hstack(read_lines(list(found.values()), None).drop("text"))
+    text = pl.Series("text", list(found.values()))
+    again = given.hstack(read_lines(text, None, words=True).drop("text"))
     others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(found))).drop("i")
     return pl.concat([others, again.select(others.columns)]).sort("offset")
 
 
-def _swallowed(text: str, offset: int, hits: Hits) -> str | None:
+def _swallowed(text: str, offset: int, name: str) -> str | None:
     """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
     if layouts.begins_with_header(text):
         return layouts.inner_entry(text, layouts.CUT_AT)
     at = max(0, offset - 2 * layouts.CUT_AT)
     start = None
-    for piece in bytes_between(hits.name, at, offset).split(b"\n")[:-1]:
+    for piece in bytes_between(name, at, offset).split(b"\n")[:-1]:
         start = at if layouts.begins_with_header(piece.decode("utf-8", "replace")) else start
         at += len(piece) + 1
     return None if start is None else layouts.inner_entry(text, max(1, layouts.CUT_AT - (offset - start)))
@@ -90,11 +88,11 @@ def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
     Parameters
     ----------
     rows : polars.DataFrame
-        Lines with `dumped`, `layout`, `message` and `bare`.
+        Lines with `dumped`, `layout` and `marked`.
     """
-    marked = pl.col("message") != pl.col("bare")
-    bare = pl.col("layout").is_in(_HEADERLESS)
-    continued = bare & (pl.lit(habit.headed) | ((pl.col("layout") == "none") & pl.lit(habit.console) & ~marked))
+    bare = pl.col("layout").is_in(HEADERLESS)
+    unmarked = (pl.col("layout") == "none") & ~pl.col("marked")
+    continued = bare & (pl.lit(habit.headed) | (unmarked & pl.lit(habit.console)))
     return rows.with_columns(
         pl.when("dumped").then(pl.lit(DUMP)).when(continued).then(pl.lit(NO_HEADER)).alias("doubt")
     )
@@ -105,7 +103,7 @@ def looks_like_event(unfinished: int) -> pl.Expr:
     written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains(
         "pjsip"
     )
-    json = (pl.col("layout") == "none") & pl.col("body").str.contains(_BROKEN_JSON)
+    json = (pl.col("layout") == "none") & pl.col("body").str.contains(BROKEN_JSON)
     cut = (pl.col("offset") == unfinished) & pl.col("bare").str.contains(catalogue.BEGINNING)
     return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut | json)
 
@@ -115,7 +113,7 @@ def why_not(unfinished: int) -> pl.Expr:
     return (
         pl.when(pl.col("offset") == unfinished)
         .then(pl.lit(UNFINISHED))
-        .when(pl.col("body").str.contains(_BROKEN_JSON))
-        .then(pl.lit(BROKEN_JSON))
+        .when(pl.col("body").str.contains(BROKEN_JSON))
+        .then(pl.lit(NO_JSON))
         .otherwise(pl.coalesce("doubt", pl.lit(UNKNOWN)))
     )

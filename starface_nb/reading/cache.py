@@ -1,7 +1,8 @@
-"""Results remembered on disk: parquet frames in one file per key, written at once or not at all.
+"""What was read of a log remembered on disk: all of it for a log that has not changed, the lines of one that grows.
 
-A file begins with a version line and a manifest (key, names, lengths, checksum). What another version, another key or
-another user wrote, or what is damaged, is not believed and is written anew. Nothing is ever unpickled.
+One file per key, written at once or not at all: a version line, a manifest (key, facts, lengths, checksum) and frames
+as parquet. What another version, another key or another user wrote, or what is damaged, is not believed and is written
+anew. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -11,49 +12,51 @@ import hashlib
 import io
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
 from isal import isal_zlib
 
-from starface_nb.files import replacing
+from starface_nb import __version__
+from starface_nb.files import private_folder, replacing
+from starface_nb.reading.lines import Found
+from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.schemas import EVENTS, UNPARSED
 
 if TYPE_CHECKING:
-    import polars as pl
+    from starface_nb.reading.scan import Hits
 
-VERSION = b"starface-nb cache 1\n"
+VERSION = f"starface-nb cache 2 {__version__}\n".encode()
 EDGE = 64 << 10
-KEEP = 64  # files in a cache folder; the oldest go first
+KEEP = 256  # files in a cache folder; the oldest go first
 _SUFFIX = ".frames"
+Facts = dict[str, Any]
+Frames = Mapping[str, pl.DataFrame]
 
 
-def default_folder() -> Path:
-    """Return the user's cache folder for this package (not created here)."""
-    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "starface-nb"
-
-
-def save_frames(key: str, frames: Mapping[str, pl.DataFrame], folder: Path | None = None) -> Path:
-    """Remember frames under a key.
+def save(key: str, facts: Facts, frames: Frames, folder: Path) -> Path:
+    """Remember facts and frames under a key.
 
     Parameters
     ----------
     key : str
-        Anything that identifies the content and the settings the frames came from.
+        What they are of, and the settings they came from; what was there before is replaced.
+    facts : dict
+        Anything that JSON can hold.
     frames : mapping of str to polars.DataFrame
-    folder : path, optional
-        Default: the user's cache folder. Created readable by its owner only.
+    folder : path
+        Created readable by its owner only.
 
     Returns
     -------
     Path
         The file, complete; a kill at any moment leaves the old one or none.
     """
-    folder = folder or default_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     blobs = {}
     for name, frame in frames.items():
         buffer = io.BytesIO()
@@ -61,26 +64,24 @@ def save_frames(key: str, frames: Mapping[str, pl.DataFrame], folder: Path | Non
         blobs[name] = buffer.getvalue()
     payload = b"".join(blobs.values())
     lengths = {name: len(blob) for name, blob in blobs.items()}
-    manifest = json.dumps({"key": key, "frames": lengths, "crc": isal_zlib.crc32(payload)}).encode() + b"\n"
-    path = _path(key, folder)
+    manifest = {"key": key, "facts": facts, "frames": lengths, "crc": isal_zlib.crc32(payload)}
+    path = _path(key, private_folder(folder))
     with replacing(path) as file:
-        file.write(VERSION + manifest + payload)
+        file.write(VERSION + json.dumps(manifest).encode() + b"\n" + payload)
     _prune(folder)
     return path
 
 
-def load_frames(key: str, folder: Path | None = None) -> dict[str, pl.DataFrame] | None:
-    """Return the frames remembered under a key, or None where there are none to be trusted."""
-    import polars as pl
-
-    path = _path(key, folder or default_folder())
+def load(key: str, folder: Path) -> tuple[Facts, Frames] | None:
+    """Return the facts and frames remembered under a key, or None where there are none to be trusted."""
+    path = _path(key, folder)
     try:
         with path.open("rb") as file:
             if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
                 return None
             if file.readline(len(VERSION)) != VERSION:
                 return None
-            manifest = json.loads(file.readline(1 << 20))
+            manifest = json.loads(file.readline())
             payload = file.read()
         if manifest["key"] != key or manifest["crc"] != isal_zlib.crc32(payload):
             return None
@@ -88,11 +89,26 @@ def load_frames(key: str, folder: Path | None = None) -> dict[str, pl.DataFrame]
         for name, length in manifest["frames"].items():
             frames[name] = pl.read_parquet(io.BytesIO(payload[at : at + length]))
             at += length
+        facts: Facts = manifest["facts"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError):
         return None
     with suppress(OSError):
         os.utime(path)  # the least recently used go first
-    return frames
+    return facts, frames
+
+
+def _path(key: str, folder: Path) -> Path:
+    return folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + _SUFFIX)
+
+
+def _prune(folder: Path) -> None:
+    with suppress(OSError):
+        files = sorted(folder.glob("*" + _SUFFIX), key=lambda p: p.stat().st_mtime, reverse=True)
+        for path in files[KEEP:]:
+            path.unlink(missing_ok=True)
+
+
+# ---- a log that has not changed, or has gone ----
 
 
 def quick_fingerprint(paths: Iterable[str | os.PathLike[str]]) -> str:
@@ -105,13 +121,19 @@ def quick_fingerprint(paths: Iterable[str | os.PathLike[str]]) -> str:
     digest = hashlib.sha256()
     for path in sorted(_files(paths)):
         digest.update(os.fsencode(path.absolute()) + b"\0")
-        with suppress(OSError), path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            digest.update(f"{status.st_size} {status.st_mtime_ns}\0".encode())
-            digest.update(file.read(EDGE))
-            file.seek(max(0, status.st_size - EDGE))
-            digest.update(file.read(EDGE))
+        with suppress(OSError):
+            status = path.stat()
+            digest.update(f"{status.st_size} {status.st_mtime_ns} {_ends(path, status.st_size)}\0".encode())
     return digest.hexdigest()[:32]
+
+
+def _ends(path: Path, size: int) -> str:
+    """Identify the first and last 64 KiB of the first `size` bytes of a file."""
+    with path.open("rb", buffering=0) as file:
+        digest = hashlib.sha256(file.read(min(size, EDGE)))
+        file.seek(max(0, size - EDGE))
+        digest.update(file.read(min(size, EDGE)))
+    return digest.hexdigest()
 
 
 def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterable[Path]:
@@ -124,12 +146,75 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterable[Path]:
             yield path
 
 
-def _path(key: str, folder: Path) -> Path:
-    return folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + _SUFFIX)
+def gone(paths: Iterable[str | os.PathLike[str]]) -> bool:
+    """Say whether nothing of a log is where it was."""
+    return not any(path.exists() for path in _files(paths))
 
 
-def _prune(folder: Path) -> None:
-    with suppress(OSError):
-        files = sorted(folder.glob("*" + _SUFFIX), key=lambda p: p.stat().st_mtime, reverse=True)
-        for path in files[KEEP:]:
-            path.unlink(missing_ok=True)
+def remember(key: str, log: Log, state: str, folder: Path) -> None:
+    """Keep a log in `folder`, with the `quick_fingerprint` of its files."""
+    facts = {
+        "state": state,
+        "time_zone": log.time_zone,
+        "files": [asdict(file) for file in log.files],
+        "first": log.first and log.first.isoformat(),
+        "last": log.last and log.last.isoformat(),
+        "notes": list(log.notes),
+    }
+    save(key, facts, {"events": log.events, "unparsed": log.unparsed}, folder)
+
+
+def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
+    """Return the log kept under a key; None where there is none, or its files had another state than the one given."""
+    facts, frames = load(key, folder) or ({}, {})
+    if not facts or (state is not None and state != facts["state"]):
+        return None
+    first, last = (datetime.fromisoformat(text) if text else None for text in (facts["first"], facts["last"]))
+    return Log(
+        events=EVENTS.check(frames["events"]),
+        unparsed=UNPARSED.check(frames["unparsed"]),
+        files=tuple(LogFile(**file) for file in facts["files"]),
+        time_zone=facts["time_zone"],
+        first=first,
+        last=last,
+        notes=tuple(facts["notes"]),
+    )
+
+
+# ---- a log that grows ----
+
+
+class Grown:
+    """Keeps what was found in plain logs in a folder; without a folder it knows nothing and keeps nothing."""
+
+    def __init__(self, folder: Path | None, settings: str) -> None:
+        self._folder, self._settings = folder, settings
+
+    def load(self, path: Path, size: int, prefix: str | None) -> tuple[pl.DataFrame, pl.DataFrame, Found, int] | None:
+        """Return rows, dumps' marks, counts and the offset up to which a file that has grown is known."""
+        facts, frames = (self._folder and load(self._key(path, prefix), self._folder)) or ({}, {})
+        if not facts or size < facts["size"] or _ends(path, facts["size"]) != facts["ends"]:
+            return None
+        if size == facts["size"] and path.stat().st_mtime_ns != facts["time"]:
+            return None
+        return frames["rows"], frames["marks"], Found(lines=facts["lines"], cut=facts["cut"]), facts["end"]
+
+    def save(self, path: Path, hits: Hits, prefix: str | None) -> None:
+        """Remember the whole lines of a file."""
+        last = hits.bytes if hits.unfinished is None else hits.unfinished
+        if self._folder is None or (hits.unfinished is not None and b"\n" not in hits.ends.tail):
+            return
+        facts = {
+            "size": hits.bytes,
+            "time": path.stat().st_mtime_ns,
+            "ends": _ends(path, hits.bytes),
+            "end": last,
+            "lines": hits.lines - (hits.unfinished is not None),
+            "cut": hits.cut,
+        }
+        whole = pl.col("offset") < last
+        rows = hits.rows.filter(whole & pl.col("line").is_not_null())
+        save(self._key(path, prefix), facts, {"rows": rows, "marks": hits.marks.filter(whole)}, self._folder)
+
+    def _key(self, path: Path, prefix: str | None) -> str:
+        return f"lines|{path.resolve()}|{self._settings}|{prefix}"

@@ -118,11 +118,6 @@ def entries() -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.fallback))
 
 
-def needles() -> tuple[bytes, ...]:
-    """Return the byte strings of which a relevant line contains at least one."""
-    return NEEDLES
-
-
 def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
     """Match messages against the catalogue.
 

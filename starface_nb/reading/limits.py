@@ -125,6 +125,12 @@ class Account:
             raise RefusedError(cause, place=place, next_step="Read fewer files at once. " + raising("max_hit_bytes"))
 
 
+def cores() -> int:
+    """Return how many processors this process may use, 8 at most."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, usable)
+
+
 class RefusedError(InputError):
     """A source passes a limit: it is refused whatever else could be read."""
 

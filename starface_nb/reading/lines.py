@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account
 
-BLOCK = 8 << 20  # fewer blocks mean fewer hand-overs of the interpreter lock between the threads
+BLOCK = 2 << 20  # smaller ones hand the interpreter lock over more often, larger ones leave the processor's caches
 CARRY = 256 << 10  # longest line that is carried from one block to the next
 # What a dump of a SIP message begins or ends with: looked for in every log, as text from the network stands in it.
 MARKS = (b"<---", b"ransmitting")
@@ -19,6 +19,7 @@ _WEIGHT = 120  # bytes that the objects around a line weigh
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 Spans = tuple[list[int], list[int]]
+Offsets = NDArray[np.int64]
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
@@ -81,10 +82,12 @@ class Found:
     ----------
     texts : list of bytes
         Candidate lines without the newline (a carriage return before it stays), cut to `Limits.max_line`.
-    offsets, numbers : list of int
-        Byte offset of each in the stream, and its line's number, from 1.
-    marks, mark_offsets : list
-        The lines that hold a dump's mark, and their byte offsets.
+    offsets, numbers : list of ndarray of int64
+        Byte offset of each in the stream, and its line's number, from 1; in pieces.
+    marks : list of bytes
+        The lines that hold a dump's mark.
+    mark_offsets : list of ndarray of int64
+        Their byte offsets, in pieces.
     lines : int
         Physical lines; only a newline ends one.
     unfinished : bool
@@ -94,20 +97,24 @@ class Found:
     """
 
     texts: list[bytes] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
+    offsets: list[Offsets] = field(default_factory=list)
+    numbers: list[Offsets] = field(default_factory=list)
     marks: list[bytes] = field(default_factory=list)
-    mark_offsets: list[int] = field(default_factory=list)
+    mark_offsets: list[Offsets] = field(default_factory=list)
     lines: int = 0
     unfinished: bool = False
     cut: int = 0
 
     def extend(self, other: Found) -> None:
         """Append what the stretch that follows holds."""
-        self.numbers += [number + self.lines for number in other.numbers]
+        self.numbers += [numbers + self.lines for numbers in other.numbers]
         for name in ("texts", "offsets", "marks", "mark_offsets"):
             getattr(self, name).extend(getattr(other, name))
         self.lines, self.cut, self.unfinished = self.lines + other.lines, self.cut + other.cut, other.unfinished
+
+    def emptied(self) -> Found:
+        """Return one that goes on counting where this one ends."""
+        return Found(lines=self.lines, cut=self.cut, unfinished=self.unfinished)
 
 
 class Block:
@@ -184,21 +191,23 @@ class Scanner:
         found, base = self._found, self._at - CARRY
         bits, counts = _newlines(block, begin, end)
         hits, marks = self._needles.spans(block, passed, end)
-        found.texts += self._copied(block.view, hits)
-        found.marks += self._copied(block.view, marks)
-        found.mark_offsets += [first + base for first in marks[0]]
-        starts = np.array(hits[0], np.int64)
-        word, bit = (starts - begin) >> 6, ((starts - begin) & 63).astype(np.uint64)
-        up_to = np.cumsum(counts, dtype=np.int32)
-        before = up_to[word] - counts[word] + np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
-        found.numbers += (before + (found.lines + 1)).tolist()
-        found.offsets += (starts + base).tolist()
-        found.lines += int(up_to[-1])
+        if marks[0]:
+            found.marks += self._copied(block.view, marks)
+            found.mark_offsets.append(np.array(marks[0], np.int64) + base)
+        if hits[0]:
+            found.texts += self._copied(block.view, hits)
+            starts = np.array(hits[0], np.int64)
+            word, bit = (starts - begin) >> 6, ((starts - begin) & 63).astype(np.uint64)
+            before = np.cumsum(counts, dtype=np.int64)[word] - counts[word]
+            before += np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
+            found.numbers.append(before + (found.lines + 1))
+            found.offsets.append(starts + base)
+        found.lines += int(counts.sum(dtype=np.int64))
 
     def _copied(self, view: memoryview, spans: Spans) -> list[bytes]:
         firsts, lasts = spans
         keep, lengths = self._account.limits.max_line, np.array(lasts, np.int64) - np.array(firsts, np.int64)
-        if lengths.size and lengths.max() > keep:
+        if lengths.max() > keep:
             self._found.cut += int((lengths > keep).sum())
             lasts = (np.array(firsts, np.int64) + np.minimum(lengths, keep)).tolist()
         self._account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, self._place)

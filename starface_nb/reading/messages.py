@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import polars as pl
 
-from starface_nb.frames import in_pieces
 from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.fields import typed
+from starface_nb.reading.limits import cores
+
+HEADERLESS = ("none", "stamped")
+BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
+_WORTH_A_THREAD = 8_000  # lines
+_USUAL_STAMP = r"^(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)"
+_WORDS = ("text", "body", "module", "message", "bare")
 
 
 def decode(lines: list[bytes]) -> pl.Series:
@@ -20,30 +27,55 @@ def decode(lines: list[bytes]) -> pl.Series:
     return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
 
 
-def read_lines(lines: list[bytes], prefix: str | None) -> pl.DataFrame:
-    """Read lines, each for itself.
+def read_lines(text: pl.Series, prefix: str | None, *, words: bool) -> pl.DataFrame:
+    """Read lines, each for itself, on all cores.
 
     Parameters
     ----------
-    lines : list of bytes, length n
+    text : polars.Series of String, shape (n,)
     prefix : str or None
         Regex of what grep, a container or the like put before every line.
+    words : bool
+        Keep the text of every line. Without it only those lines have theirs that may yet be looked at again: what
+        stands in other lines is in the columns, and a log may have a million of them.
 
     Returns
     -------
-    polars.DataFrame, shape (n, 20)
-        `text`; `body` (the text without the prefix); the parts of the header and `message`, see
-        `layouts.read_headers`; `bare` (the message without a console's verbosity mark); and what `catalogue.match` and
-        `fields.typed` say of it, null where no entry reads it.
+    polars.DataFrame, shape (n, 23)
+        `text`; `body` (the text without the prefix); `module`; `message`; `bare` (the message without a console's
+        verbosity mark), all null where the text is not kept; `layout` and `stamp`, see `layouts.read_headers`;
+        `verbose` (written at that level); `marked` (with a verbosity mark); and what `catalogue.match` and
+        `fields.typed` say, null where no entry reads the line.
     """
-    return in_pieces(partial(_read, prefix=prefix), decode(lines).to_frame())
+    read = partial(_read, prefix=prefix, words=words)
+    pieces = min(cores(), text.len() // _WORTH_A_THREAD)
+    if pieces < 2:
+        return read(text.to_frame("text"))
+    with ThreadPoolExecutor(pieces) as pool:  # regular expressions run on one core per expression
+        return pl.concat(pool.map(read, text.to_frame("text").iter_slices(-(-text.len() // pieces))))
 
 
-def _read(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
+def _read(rows: pl.DataFrame, prefix: str | None, *, words: bool) -> pl.DataFrame:
     body = pl.col("text").str.replace(prefix, "") if prefix else pl.col("text")
     rows = rows.with_columns(body.alias("body"))
     rows = rows.hstack(layouts.read_headers(rows["body"]))
     rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
     found = typed(catalogue.match(rows["bare"], rows["module"]))
-    joined = rows.with_row_index("row").join(found, on="row", how="left", maintain_order="left")
-    return joined.drop("row", "endpoint", "identity", "state")
+    rows = rows.with_row_index("row").join(found, on="row", how="left", maintain_order="left")
+    rows = rows.with_columns(
+        (pl.col("level") == "VERBOSE").alias("verbose"), (pl.col("message") != pl.col("bare")).alias("marked")
+    )
+    if not words:
+        rows = rows.with_columns(pl.when(_looked_at_again()).then(pl.col(_WORDS)).name.keep())
+    return rows.drop("row", "level", "endpoint", "identity", "state")
+
+
+def _looked_at_again() -> pl.Expr:
+    """Say which lines may be read again, or shown as not understood, once the whole log was seen."""
+    like_event = pl.col("bare").str.contains(catalogue.SUSPECT) | pl.col("bare").str.contains(catalogue.BEGINNING)
+    return (
+        pl.col("layout").is_in(HEADERLESS)
+        | (pl.col("body").str.len_bytes() > layouts.CUT_AT)
+        | (pl.col("entry").is_null() & (like_event | pl.col("body").str.contains(BROKEN_JSON)))
+        | ~(pl.col("stamp").str.contains(_USUAL_STAMP) | (pl.col("stamp") == ""))
+    )

@@ -11,8 +11,7 @@ import polars as pl
 
 from starface_nb.reading import belief, clock, layouts
 from starface_nb.reading.dumps import bytes_between, in_dump
-from starface_nb.reading.layouts import usual_prefix
-from starface_nb.reading.messages import decode, read_lines
+from starface_nb.reading.messages import decode
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.scan import Hits
 from starface_nb.reading.schemas import EVENTS, UNPARSED
@@ -30,8 +29,7 @@ class Parsed:
     Attributes
     ----------
     rows : polars.DataFrame
-        Every candidate line and the file's first and last: where it stands (`offset`, `line`, null for a line that is
-        no candidate), what `messages.read_lines` says of it, `time` (UTC) and `doubt` (why it is not believed).
+        As in `hits`, with `time` (UTC) and `doubt` (why a line is not believed).
     events, unparsed : polars.DataFrame
         As declared in `schemas`, in the file's order.
     first, last : datetime or None
@@ -48,22 +46,6 @@ class Parsed:
     notes: tuple[str, ...]
 
 
-def _rows(hits: Hits) -> pl.DataFrame:
-    """Return the lines to look at, in the file's order: the candidates, and lines from both ends (`line` null)."""
-    ends, found, prefix = hits.ends, hits.found, usual_prefix(hits.ends.lines)
-    if prefix == hits.prefix:
-        read = pl.concat([part.result() for part in hits.read])
-    else:  # the end of the file told more
-        read = read_lines(found.texts + ends.lines, prefix)
-    place = {"offset": pl.Int64, "line": pl.Int64}
-    own = pl.DataFrame({"offset": found.offsets, "line": found.numbers}, schema=place)
-    own = own.hstack(read.head(own.height))
-    more = pl.DataFrame({"offset": ends.offsets, "line": None}, schema_overrides=place)
-    more = more.hstack(read.slice(own.height)).unique("offset").join(own, on="offset", how="anti")
-    rows = own.merge_sorted(more.sort("offset"), "offset")
-    return rows.with_columns(pl.Series("dumped", in_dump(rows["offset"].to_numpy(), hits, prefix)))
-
-
 def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
     """Parse one file's candidate lines.
 
@@ -75,9 +57,10 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     year : int, optional
         Year of the file's first line, for stamps that have none.
     """
-    rows = _rows(hits)
+    dumped = in_dump(hits.name, hits.rows["offset"].to_numpy(), hits.marks)
+    rows = hits.rows.with_columns(pl.Series("dumped", dumped))
     habit = belief.habits(rows.filter(~pl.col("dumped")))
-    rows = belief.judged(belief.with_swallowed(rows, hits, habit), habit)
+    rows = belief.judged(belief.with_swallowed(rows, hits.name, habit), habit)
     rows, notes = _timed(rows, hits, time_zone, year)
     gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
@@ -168,7 +151,7 @@ def _step_notes(hits: Hits, rows: pl.DataFrame, time: clock.Micros) -> list[str]
 
 def _split(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the events, and the lines that only look like one with the reason."""
-    unfinished = _unfinished(hits)
+    unfinished = -1 if hits.unfinished is None else hits.unfinished
     candidate = pl.col("line").is_not_null()
     lost = pl.when(pl.col("doubt").is_null() & (pl.col("stamp") != "") & pl.col("time").is_null()).then(
         pl.lit("the date format is not known; a logger.conf beside the log would name it")
@@ -180,16 +163,18 @@ def _split(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished).alias("reason"))
     columns = ["line", "offset", "reason", "text"]
     unparsed = pl.concat([found.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
-    unparsed = unparsed.sort("offset").with_columns(
+    unparsed = unparsed.sort("offset")
+    unparsed = unparsed.with_columns(
         pl.lit(hits.name).alias("file"),
-        pl.col("text").str.slice(0, TEXT_LIMIT),
-        pl.col("line").fill_null(hits.found.lines),
+        pl.coalesce("text", _texts(unparsed, hits.name)).str.slice(0, TEXT_LIMIT),
+        pl.col("line").fill_null(hits.lines),
     )
     return EVENTS.check(events), UNPARSED.check(unparsed)
 
 
-def _unfinished(hits: Hits) -> int:
-    """Return the byte offset of a last line that no newline ends, or -1."""
-    if not hits.ends.tail or hits.ends.tail.endswith(b"\n"):
-        return -1
-    return hits.bytes - len(hits.ends.tail) + hits.ends.tail.rfind(b"\n") + 1
+def _texts(rows: pl.DataFrame, name: str) -> pl.Series:
+    """Return the text of the lines that was not kept, out of the log: of those in dumps, above all."""
+    wanted = rows.select(pl.when(pl.col("text").is_null()).then("offset")).to_series()
+    return decode(
+        [b"" if at is None else bytes_between(name, at, at + 4 * TEXT_LIMIT).partition(b"\n")[0] for at in wanted]
+    )

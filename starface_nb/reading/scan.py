@@ -21,13 +21,14 @@ import polars as pl
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.archives import is_tar
+from starface_nb.reading.cache import Grown
 from starface_nb.reading.context import kept_from_pipe
 from starface_nb.reading.decompress import ahead, filling, format_of, peek, utf16_codec
+from starface_nb.reading.dumps import marks_near
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import Account, DamagedError, Limits, RefusedError
+from starface_nb.reading.limits import Account, DamagedError, Limits, RefusedError, cores
 from starface_nb.reading.lines import Block, Found, Needles, Scanner
-from starface_nb.reading.messages import read_lines
-from starface_nb.reading.remember import HitStore
+from starface_nb.reading.messages import decode, read_lines
 from starface_nb.reading.sources import Argument, Beside, Source, expand, opened
 from starface_nb.reading.unwrap import Text, check_text, texts
 
@@ -35,8 +36,9 @@ __all__ = ["Hits", "Limits", "scan_logs"]
 
 EDGE = 64 << 10
 STRETCH = 32 << 20  # least unit of parallel work
-_SHARES = 16  # stretches per core
-_READ_AT_ONCE = 8_000  # lines
+_SHARES = 6  # stretches per core
+_READ_AT_ONCE = 16_000  # lines
+_SAYS = ("stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class Hits:
     ----------
     name : str
         Path as given, with `!member` behind it for an archive's member; `-` for standard input.
-    found : Found
-        The candidate lines, where they stand in the decompressed stream, and the marks of dumps.
-    read : list of futures of polars.DataFrame
-        What the candidate lines say and then `ends.lines`, see `messages.read_lines`, in pieces.
-    prefix : str or None
-        Regex of what stood before every line when they were read.
+    rows : polars.DataFrame
+        The candidate lines and the file's first and last ones, in its order: where they stand in the decompressed
+        stream (`offset`, `line` from 1, null for a line that is no candidate) and what `messages.read_lines` says.
+    marks : polars.DataFrame
+        Of dumps, see `dumps.marks_near`.
+    lines, cut : int
+        Physical lines; lines of which only the beginning was kept or looked at.
     ends : Ends
         Size after decompression, first and last 64 KiB at most.
     modified : datetime or None
@@ -67,9 +70,10 @@ class Hits:
     """
 
     name: str
-    found: Found = field(repr=False)
-    read: list[Future[pl.DataFrame]] = field(repr=False)
-    prefix: str | None
+    rows: pl.DataFrame = field(repr=False)
+    marks: pl.DataFrame = field(repr=False)
+    lines: int
+    cut: int
     ends: Ends = field(repr=False)
     modified: datetime | None
     rank: int = 0
@@ -82,21 +86,29 @@ class Hits:
         """Size after decompression."""
         return self.ends.size
 
+    @property
+    def unfinished(self) -> int | None:
+        """Byte offset of a last line that no newline ends."""
+        tail = self.ends.tail
+        return self.bytes - len(tail) + tail.rfind(b"\n") + 1 if tail and not tail.endswith(b"\n") else None
+
     @cached_property
     def fingerprint(self) -> str:
-        """Identifies what was read, the same in any container: size, both ends, and every candidate line."""
+        """Identifies what was read, the same in any container: size, both ends, and what every candidate line says."""
         digest = hashlib.sha256(b"%d\0" % self.bytes + self.ends.head + self.ends.tail)
-        digest.update(np.array(self.found.offsets, "<i8").tobytes())
-        digest.update(b"\n".join(self.found.texts))
+        digest.update(self.rows["offset"].to_numpy().tobytes())
+        for name in _SAYS:
+            said = self.rows[name].drop_nulls()
+            digest.update(said.str.join("\0").item().encode() if said.dtype == pl.String else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
 
     @property
     def note(self) -> str:
         """What was odd: damaged, cut lines, last line unfinished; or empty."""
         remarks = list(self.remarks)
-        if self.found.cut:
-            remarks.append(f"{self.found.cut} lines longer than 64 KiB were cut")
-        if self.found.unfinished:
+        if self.cut:
+            remarks.append(f"{self.cut} lines longer than 64 KiB were cut")
+        if self.unfinished is not None:
             remarks.append("the last line is unfinished")
         if self.damage:
             remarks.append(f"damaged: {self.damage.cause}")
@@ -118,34 +130,72 @@ class Job:
 
     needles: Needles
     account: Account
-    store: HitStore
+    grown: Grown
     pool: ThreadPoolExecutor
-    cores: int
+    words: bool
     mine: local = field(default_factory=local)  # each thread's own block
 
 
 class Reader:
-    """Gathers what is found of one text, and has it read."""
+    """Reads what is found of one text, some thousand lines at a time, so that little is held as it was found.
 
-    def __init__(self, job: Job, head: bytes) -> None:
-        self.found, self.read = Found(), list[Future[pl.DataFrame]]()
-        self.prefix = usual_prefix(Ends(head, b"", len(head) + 1).lines)
-        self._pool, self._given = job.pool, 0
+    Parameters
+    ----------
+    prefix : str or None
+        Regex of what stands before every line.
+    words : bool
+        See `messages.read_lines`.
+    """
+
+    def __init__(self, prefix: str | None, *, words: bool) -> None:
+        self.prefix, self.words = prefix, words
+        self.found, self.rows, self.marks = Found(), list[pl.DataFrame](), list[pl.DataFrame]()
 
     def add(self, found: Found) -> None:
-        """Take in what the next stretch holds, and have it read while the rest is still scanned."""
+        """Take in what the next stretch holds."""
         self.found.extend(found)
-        if len(self.found.texts) - self._given >= _READ_AT_ONCE:
-            self._read([])
+        if len(self.found.texts) > _READ_AT_ONCE or len(self.found.marks) > 8 * _READ_AT_ONCE:
+            self._read()
+
+    def follow(self, other: Reader) -> None:
+        """Take in what was found and read of the next stretch."""
+        if other.rows:
+            self._read()
+            self.rows += [rows.with_columns(pl.col("line") + self.found.lines) for rows in other.rows]
+            self.marks += other.marks
+        self.add(other.found)
 
     def hits(self, name: str, ends: Ends, **about: Any) -> Hits:
         """Return all that was found, once the text has ended."""
-        self._read(ends.lines)
-        return Hits(name, self.found, self.read, self.prefix, ends, **about)
+        self._read(ends)
+        *rows, last = self.rows
+        own = pl.concat([*rows, last.filter(pl.col("line").is_not_null())])
+        more = last.filter(pl.col("line").is_null()).unique("offset").join(own, on="offset", how="anti")
+        merged = own.merge_sorted(more.sort("offset"), "offset")
+        prefix = usual_prefix(ends.lines)
+        if prefix != self.prefix:  # the end of the text told more
+            merged = _read_again(merged, prefix)
+        return Hits(name, merged, pl.concat(self.marks), self.found.lines, self.found.cut, ends, **about)
 
-    def _read(self, more: list[bytes]) -> None:
-        texts, self._given = self.found.texts[self._given :], len(self.found.texts)
-        self.read.append(self._pool.submit(read_lines, texts + more, self.prefix))
+    def _read(self, ends: Ends | None = None) -> None:
+        found, self.found = self.found, self.found.emptied()
+        places = (found.offsets, found.numbers, found.mark_offsets)
+        offsets, numbers, at = (np.concatenate([np.empty(0, np.int64), *pieces]) for pieces in places)
+        place = pl.DataFrame({"offset": offsets, "line": numbers})
+        if ends:
+            more = pl.DataFrame({"offset": ends.offsets, "line": None}, schema=place.schema)
+            place = pl.concat([place, more])
+        text = decode(found.texts + (ends.lines if ends else []))
+        self.rows.append(place.hstack(read_lines(text, self.prefix, words=self.words)))
+        self.marks.append(marks_near(found.marks, at, offsets, self.prefix))
+
+
+def _read_again(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
+    """Read the lines again whose text was kept: those without a header, above all."""
+    again = pl.col("text").is_not_null()
+    some = rows.filter(again)
+    read = some.select("offset", "line").hstack(read_lines(some["text"], prefix, words=True))
+    return rows.filter(~again).merge_sorted(read.select(rows.columns), "offset")
 
 
 @dataclass(frozen=True)
@@ -164,6 +214,7 @@ def scan_logs(
     progress: bool = True,
     limits: Limits | None = None,
     cache: Path | None = None,
+    words: bool = False,
 ) -> tuple[list[Hits], list[str]]:
     """Find every line that holds one of the needles.
 
@@ -179,6 +230,8 @@ def scan_logs(
         Default: the usual ones, as changed by the environment.
     cache : path, optional
         Folder to remember plain logs in: one that has grown is then read only from where it ended.
+    words : bool
+        Keep the text of every line, see `messages.read_lines`.
 
     Returns
     -------
@@ -196,9 +249,9 @@ def scan_logs(
     account = Account(limits or Limits.from_environment())
     arguments, sources = expand(logs, account)
     account.take_read()
-    cores = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    with ThreadPoolExecutor(cores, thread_name_prefix="scan") as pool:
-        job = Job(Needles(needles), account, HitStore(cache, needles, account.limits), pool, cores)
+    with ThreadPoolExecutor(cores(), thread_name_prefix="scan") as pool:
+        grown = Grown(cache, f"{sorted(needles)!r}|{account.limits!r}|{words}")
+        job = Job(Needles(needles), account, grown, pool, words)
         try:
             outcomes = _run(sources, job, progress)
         except BaseException:
@@ -278,33 +331,39 @@ def _begin_plain(source: Source, path: Path, head: bytes, job: Job) -> Task:
         outcome = Outcome(source, [], Beside([f"skipped: {error}"]))
         return Task(deque(), lambda _: None, lambda: outcome)
     size = path.stat().st_size
-    known, start = job.store.load(path, size)
-    reader, counts = Reader(job, head), [start]
-    reader.found.extend(known)
+    tail = _read(path, max(0, size - EDGE), min(size, EDGE), job.account)
+    reader, start = Reader(usual_prefix(Ends(head[:size], tail, size).lines), words=job.words), 0
+    if known := job.grown.load(path, size, reader.prefix):
+        rows, marks, reader.found, start = known
+        reader.rows.append(rows)
+        reader.marks.append(marks)
+    counts = [start]
 
-    def take(result: tuple[Found, int]) -> None:
-        reader.found.extend(result[0])  # to be read at the end: both cores are busy
+    def take(result: tuple[Reader, int]) -> None:
+        reader.follow(result[0])
         counts.append(result[1])
 
     def end() -> Outcome:
         return Outcome(source, [_plain_hits(source, path, head, reader, sum(counts), size, job)], Beside())
 
     stretches = pairwise(_line_starts(path, start, size, job))
-    return Task(deque(job.pool.submit(_stretch, path, *stretch, job) for stretch in stretches), take, end)
+    pieces = (job.pool.submit(_stretch, path, *stretch, reader.prefix, job) for stretch in stretches)
+    return Task(deque(pieces), take, end)
 
 
 def _plain_hits(source: Source, path: Path, head: bytes, reader: Reader, size: int, expected: int, job: Job) -> Hits:
-    remarks = ["became shorter while it was read"] if size < expected else []
     tail = _read(path, max(0, size - EDGE), min(size, EDGE), job.account)
+    remarks = ["became shorter while it was read"] if size < expected else []
+    about = {"modified": source.modified, "rank": source.rank, "remarks": remarks}
+    hits = reader.hits(source.name, Ends(head[:size], tail, size), **about)
     if not remarks:
-        job.store.save(path, reader.found, tail, size)
-    ends = Ends(head[:size], tail, size)
-    return reader.hits(source.name, ends, modified=source.modified, rank=source.rank, remarks=remarks)
+        job.grown.save(path, hits, reader.prefix)
+    return hits
 
 
 def _line_starts(path: Path, start: int, size: int, job: Job) -> list[int]:
     """Return the offsets at which stretches of whole lines begin, and the size."""
-    step = max(STRETCH, (size - start) // (_SHARES * job.cores))
+    step = max(STRETCH, (size - start) // (_SHARES * cores()))
     found = [start]
     for at in range(start + step, size, step):
         newline = _read(path, at - 1, EDGE, job.account).find(b"\n")
@@ -313,9 +372,9 @@ def _line_starts(path: Path, start: int, size: int, job: Job) -> list[int]:
     return [*found, size] if size > start else found
 
 
-def _stretch(path: Path, start: int, end: int, job: Job) -> tuple[Found, int]:
+def _stretch(path: Path, start: int, end: int, prefix: str | None, job: Job) -> tuple[Reader, int]:
     """Return what the lines in `[start, end)` hold, and how many bytes were there."""
-    scanner, at = Scanner(job.needles, job.account, str(path), start), start
+    scanner, reader, at = Scanner(job.needles, job.account, str(path), start), Reader(prefix, words=job.words), start
     if not hasattr(job.mine, "block"):
         job.mine.block = Block()
     block: Block = job.mine.block
@@ -324,7 +383,9 @@ def _stretch(path: Path, start: int, end: int, job: Job) -> tuple[Found, int]:
         while at < end and (count := file.readinto(block.room[: end - at])):
             at += count
             scanner.scan(block, count)
-    return scanner.finish(block), at - start
+            reader.add(scanner.take())
+    reader.add(scanner.finish(block))
+    return reader, at - start
 
 
 def _stream(outcome: Outcome, job: Job) -> None:
@@ -333,7 +394,8 @@ def _stream(outcome: Outcome, job: Job) -> None:
     try:
         for text in texts(source, job.account, outcome.beside):
             blocks = text.blocks if source.path else kept_from_pipe(text.name, text.blocks)
-            outcome.hits.append(_scan_text(replace(text, blocks=blocks), job))
+            words = job.words or source.path is None  # a pipe is not read again
+            outcome.hits.append(_scan_text(replace(text, blocks=blocks), job, words=words))
     except RefusedError:
         raise
     except InputError as error:
@@ -345,10 +407,11 @@ def _stream(outcome: Outcome, job: Job) -> None:
             outcome.beside.notes.append(f"skipped: {error}")
 
 
-def _scan_text(text: Text, job: Job) -> Hits:
+def _scan_text(text: Text, job: Job, *, words: bool) -> Hits:
     scanner, block = Scanner(job.needles, job.account, text.name), Block()
     head, blocks = peek(text.blocks, EDGE)
-    reader, tail, size, damage = Reader(job, head[:EDGE]), b"", 0, None
+    first = Ends(head[:EDGE], b"", len(head) + 1)
+    reader, tail, size, damage = Reader(usual_prefix(first.lines), words=words), b"", 0, None
     try:
         for block, count in ahead(text.fill or filling(blocks)):
             scanner.scan(block, count)

@@ -17,6 +17,7 @@ from starface_nb import samples
 from starface_nb.cases import CaseError, open_case
 from starface_nb.cases.opening import clean_name
 from starface_nb.errors import InputError
+from starface_nb.reading import read_log, scan
 
 
 @pytest.fixture
@@ -157,10 +158,37 @@ def test_case_json_says_what_it_is(tmp_path: Path, customer: Path) -> None:
 
 def test_an_unchanged_log_is_not_read_again(tmp_path: Path, customer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = open_case(customer, root=tmp_path)
-    monkeypatch.setattr("starface_nb.cases.opening.read_log", None)
+    monkeypatch.setattr("starface_nb.reading.scan_logs", None)
     again = open_case(customer, root=tmp_path)
     assert_frame_equal(again.log.events, case.log.events)
     assert (again.log.files, again.log.first, again.log.notes) == (case.log.files, case.log.first, case.log.notes)
+
+
+def test_a_log_that_has_grown_is_read_from_where_it_ended(
+    tmp_path: Path, customer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = customer.read_bytes()
+    cut = text.index(b"\n", len(text) // 2) + 1
+    customer.write_bytes(text[:cut])
+    open_case(customer, root=tmp_path)
+    starts = []
+    original = scan._stretch
+    monkeypatch.setattr(scan, "_stretch", lambda path, *rest: starts.append(rest[0]) or original(path, *rest))
+    customer.write_bytes(text)
+    grown = open_case(customer, root=tmp_path)
+    assert starts == [cut]
+    assert_frame_equal(grown.log.events, read_log(customer).events)
+
+
+def test_another_customers_log_leaves_nothing_in_a_case(tmp_path: Path, customer: Path) -> None:
+    case = open_case(customer, root=tmp_path)
+    assert case.folder is not None
+    before = {path: path.read_bytes() for path in case.folder.rglob("*") if path.is_file()}
+    other = tmp_path / "other.log"
+    other.write_bytes(samples.recorded("mixed").read_bytes())
+    with pytest.raises(CaseError, match="another customer's log"):
+        open_case(other, folder=case.folder)
+    assert {path: path.read_bytes() for path in case.folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_log_that_has_gone_is_shown_from_what_was_kept(tmp_path: Path, customer: Path) -> None:

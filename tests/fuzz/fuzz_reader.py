@@ -124,7 +124,7 @@ def seeds(folder: Path) -> None:
 
 def words(path: Path) -> None:
     """Write the fuzzer's dictionary: what the reader looks for."""
-    found = [needle.decode() for needle in catalogue.needles()] + [e.starts for e in catalogue.entries() if e.starts]
+    found = [needle.decode() for needle in catalogue.NEEDLES] + [e.starts for e in catalogue.entries() if e.starts]
     found += ["UNREACHABLE!", "[2026-10-25 02:30:00] NOTICE[1] chan_sip.c: ", "[Feb 29 00:00:00] ", '{"timestamp": "']
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in dict.fromkeys(found))
     path.write_text("".join(f'"{text}"\n' for text in quoted if text.isascii() and text.isprintable()))

@@ -10,11 +10,17 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import polars as pl
 from backports import zstd
 
+from starface_nb.reading import scan
+
 NEEDLES = (b" is now ", b"Registered SIP '")
+
+scan_logs = partial(scan.scan_logs, words=True)
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -41,12 +47,27 @@ def log(lines: int = 2000, seed: int = 1, every: int = 40, start: int = 0) -> by
     return ("\n".join(text) + "\n").encode()
 
 
-def expected(text: bytes, needles: tuple[bytes, ...] = NEEDLES) -> list[tuple[int, int, bytes]]:
+def triples(hits: scan.Hits) -> list[tuple[int, int, str]]:
+    """Offset, line number and text of what was found."""
+    return hits.rows.filter(pl.col("line").is_not_null()).select("offset", "line", "text").rows()
+
+
+def texts(hits: scan.Hits) -> list[str]:
+    """The text of what was found."""
+    return [text for _, _, text in triples(hits)]
+
+
+def shown(line: bytes) -> str:
+    """A line as text: without what stands before the first and behind the last character."""
+    return line[: 64 << 10].decode("utf-8", "replace").rstrip("\r\0 \t").lstrip("\ufeff\0")
+
+
+def expected(text: bytes, needles: tuple[bytes, ...] = NEEDLES) -> list[tuple[int, int, str]]:
     """What the plainest possible scan finds: offset, line number and line."""
     found, at = [], 0
     for number, line in enumerate(text.split(b"\n"), 1):
         if any(needle in line for needle in needles):
-            found.append((at, number, line[: 64 << 10]))
+            found.append((at, number, shown(line)))
         at += len(line) + 1
     return found
 

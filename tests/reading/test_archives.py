@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
+from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
 from starface_nb.errors import InputError
 from starface_nb.reading.limits import Limits
-from starface_nb.reading.scan import scan_logs
 
 TEXT = log()
 LINES = [line for _, _, line in expected(TEXT)]
@@ -66,7 +65,7 @@ def test_absolute_names_are_read_in_place(tmp_path: Path) -> None:
         written(tmp_path / "x.tar", tarred({"/var/log/asterisk/full": TEXT})),
     ):
         (hits,), _ = scan_logs([path], NEEDLES)
-        assert hits.found.texts == LINES
+        assert texts(hits) == LINES
 
 
 def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
         (_info("full.4"), TEXT),
     ]
     hits, notes = scan_logs([written(tmp_path / "x.tar", _tar(members))], NEEDLES)
-    assert [h.found.texts for h in hits] == [LINES]
+    assert [texts(h) for h in hits] == [LINES]
     for what in ("symbolic link", "hard link", "device file", "named pipe"):
         assert any(what in note and "refused" in note for note in notes)
 
@@ -91,7 +90,7 @@ def test_link_in_a_zip(tmp_path: Path) -> None:
         archive.writestr(info, "/etc/passwd")
         archive.writestr("full.1", TEXT)
     hits, notes = scan_logs([written(tmp_path / "x.zip", buffer.getvalue())], NEEDLES)
-    assert [h.found.texts for h in hits] == [LINES]
+    assert [texts(h) for h in hits] == [LINES]
     assert any("symbolic link" in note for note in notes)
 
 
@@ -119,7 +118,7 @@ def test_thousands_of_members(tmp_path: Path) -> None:
     limits = Limits(max_members=2000)
     for path in (written(tmp_path / "x.zip", zipped(many)), written(tmp_path / "x.tar", tarred(many))):
         began = time.monotonic()
-        assert [h.found.texts for h in scan_logs([path], NEEDLES)[0]] == [LINES]
+        assert [texts(h) for h in scan_logs([path], NEEDLES)[0]] == [LINES]
         with pytest.raises(InputError, match=r"members.*MAX_MEMBERS"):
             scan_logs([path], NEEDLES, limits=limits)
         assert time.monotonic() - began < 20
@@ -166,7 +165,7 @@ def test_unknown_compression_method(tmp_path: Path) -> None:
 def test_methods_and_wrong_checksums(tmp_path: Path, method: int) -> None:
     data = bytearray(zipped({"full": TEXT}, method))
     path = written(tmp_path / "x.zip", bytes(data))
-    assert [h.found.texts for h in scan_logs([path], NEEDLES)[0]] == [LINES]
+    assert [texts(h) for h in scan_logs([path], NEEDLES)[0]] == [LINES]
     at = data.find(b"PK\x01\x02") + 16
     data[at] ^= 0xFF
     with pytest.raises(InputError, match=r"damaged|corrupt"):
@@ -190,7 +189,7 @@ def test_cut_off_tar_gz_is_an_error_even_if_some_members_are_whole(tmp_path: Pat
     with pytest.raises(InputError, match="cut off"):
         scan_logs([path], NEEDLES)
     hits, _ = scan_logs([path], NEEDLES, limits=Limits(allow_damaged=True))
-    assert hits[0].found.texts == LINES
+    assert texts(hits[0]) == LINES
 
 
 def test_one_damaged_member_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -198,7 +197,7 @@ def test_one_damaged_member_does_not_stop_the_others(tmp_path: Path) -> None:
     data[data.rfind(b"PK\x01\x02") + 16] ^= 0xFF
     hits, _ = scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
     assert [("damaged" in h.note) for h in hits] == [False, True]
-    assert hits[1].found.texts == LINES
+    assert texts(hits[1]) == LINES
 
 
 def test_names_odd_and_doubled(tmp_path: Path) -> None:
@@ -221,7 +220,7 @@ def test_names_odd_and_doubled(tmp_path: Path) -> None:
         written(tmp_path / "p.tar", pax),
     ):
         hits, _ = scan_logs([path], NEEDLES)
-        assert all(h.found.texts == LINES for h in hits)
+        assert all(texts(h) == LINES for h in hits)
         assert len({h.name for h in hits}) == len(hits) == (1 if path.name == "p.tar" else 3)
         assert all(h.name.isprintable() for h in hits)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
+from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, triples, written, zipped
 
 import starface_nb as sf
 from starface_nb.reading import cache, scan
-from starface_nb.reading.cache import load_frames, quick_fingerprint, save_frames
-from starface_nb.reading.scan import Hits, scan_logs
+from starface_nb.reading.cache import load, quick_fingerprint, save
+from starface_nb.reading.scan import Hits
 
+FACTS = {"size": 7, "at": None}
 FRAMES = {
     "events": pl.DataFrame({"a": [1, 2], "b": ["x", None]}),
     "none": pl.DataFrame(schema={"c": pl.Datetime("us", "UTC")}),
@@ -36,26 +37,29 @@ def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(scan, "STRETCH", 10_000)
     original = scan._stretch
 
-    def counted(path, start, end, job):
+    def counted(path, start, end, *others):
         counts[0] += end - start
-        return original(path, start, end, job)
+        return original(path, start, end, *others)
 
     monkeypatch.setattr(scan, "_stretch", counted)
     return counts
 
 
 def same(one: Hits, other: Hits) -> None:
-    for name in ("name", "found", "ends", "fingerprint", "modified", "logger_conf", "note"):
+    for name in ("name", "lines", "cut", "ends", "fingerprint", "modified", "logger_conf", "note"):
         assert getattr(one, name) == getattr(other, name), name
+    assert_frame_equal(one.rows, other.rows)
+    assert_frame_equal(one.marks, other.marks)
 
 
 def test_frames_come_back(folder: Path) -> None:
-    path = save_frames("key", FRAMES, folder)
-    found = load_frames("key", folder)
+    path = save("key", FACTS, FRAMES, folder)
+    found = load("key", folder)
     assert found is not None
+    assert found[0] == FACTS
     for name, frame in FRAMES.items():
-        assert_frame_equal(found[name], frame)
-    assert load_frames("another", folder) is None
+        assert_frame_equal(found[1][name], frame)
+    assert load("another", folder) is None
     if os.name == "posix":
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -63,50 +67,50 @@ def test_frames_come_back(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "version", "pickle", "key", "no json"])
 def test_broken_and_foreign_files_are_not_believed(folder: Path, damage: str) -> None:
-    path = save_frames("key", FRAMES, folder)
+    path = save("key", FACTS, FRAMES, folder)
     data = path.read_bytes()
     changed = {
         "empty": b"",
         "cut": data[:-10],
         "flipped": data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
-        "version": data.replace(b"cache 1", b"cache 0", 1),
+        "version": data.replace(b"cache 2", b"cache 0", 1),
         "pickle": pickle.dumps(FRAMES["events"].to_dict(as_series=False)),
-        "key": save_frames("other", FRAMES, folder).read_bytes(),
+        "key": save("other", FACTS, FRAMES, folder).read_bytes(),
         "no json": cache.VERSION + b"[1, 2\n" + data,
     }
     path.write_bytes(changed[damage])
-    assert load_frames("key", folder) is None
-    save_frames("key", FRAMES, folder)
-    assert load_frames("key", folder) is not None
+    assert load("key", folder) is None
+    save("key", FACTS, FRAMES, folder)
+    assert load("key", folder) is not None
 
 
 def test_a_file_of_another_user_is_not_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_frames("key", FRAMES, folder)
+    save("key", FACTS, FRAMES, folder)
     monkeypatch.setattr(cache.os, "getuid", lambda: 12345, raising=False)
-    assert load_frames("key", folder) is None
+    assert load("key", folder) is None
 
 
 def test_a_write_that_fails_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_frames("key", FRAMES, folder)
+    save("key", FACTS, FRAMES, folder)
 
     def fail(_handle):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cache.os, "fsync", fail)
     with pytest.raises(KeyboardInterrupt):
-        save_frames("key", {"events": pl.DataFrame({"a": [9]})}, folder)
-    found = load_frames("key", folder)
+        save("key", FACTS, {"events": pl.DataFrame({"a": [9]})}, folder)
+    found = load("key", folder)
     assert found is not None
-    assert found["events"].height == 2
+    assert found[1]["events"].height == 2
     assert len(list(folder.iterdir())) == 1
 
 
 def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEEP", 3)
     for i in range(5):
-        path = save_frames(str(i), FRAMES, folder)
+        path = save(str(i), FACTS, FRAMES, folder)
         os.utime(path, (i, i))
-    assert [load_frames(str(i), folder) is not None for i in range(5)] == [False, False, True, True, True]
+    assert [load(str(i), folder) is not None for i in range(5)] == [False, False, True, True, True]
 
 
 def test_quick_fingerprint_sees_every_change(tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ def test_other_lines_of_a_log_are_another_scan(tmp_path: Path, folder: Path) -> 
     path = written(tmp_path / "full", log(500))
     scan_logs([path], NEEDLES, cache=folder)
     (hits,), _ = scan_logs([path], (b"Executing",), cache=folder)
-    assert hits.found.texts == [line for _, _, line in expected(path.read_bytes(), (b"Executing",))]
+    assert triples(hits) == expected(path.read_bytes(), (b"Executing",))
 
 
 def test_a_pattern_stands_for_the_files_it_matches(tmp_path: Path, folder: Path) -> None:
@@ -180,7 +184,7 @@ def test_a_grown_log_is_read_at_its_end(tmp_path: Path, folder: Path, read_bytes
     assert read_bytes[0] == path.stat().st_size - len(old) + len(old_end)
     (fresh,), _ = scan_logs([path], NEEDLES)
     same(grown, fresh)
-    assert grown.found.texts == [line for _, _, line in expected(path.read_bytes())]
+    assert triples(grown) == expected(path.read_bytes())
 
 
 @pytest.mark.parametrize("change", ["rewritten", "head", "before the end", "shorter", "same size later"])
@@ -199,7 +203,7 @@ def test_a_changed_log_is_read_anew(tmp_path: Path, folder: Path, change: str) -
     written(path, new)
     os.utime(path, (2e9, 2e9))
     (found,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert found.found.texts == [line for _, _, line in expected(new)]
+    assert triples(found) == expected(new)
 
 
 def test_a_changed_middle_of_the_same_size_is_noticed_by_its_time(tmp_path: Path, folder: Path) -> None:
@@ -212,7 +216,7 @@ def test_a_changed_middle_of_the_same_size_is_noticed_by_its_time(tmp_path: Path
     written(path, new)
     os.utime(path, (2e9, 2e9))
     (found,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert found.found.texts == [line for _, _, line in expected(new)]
+    assert triples(found) == expected(new)
 
 
 def test_a_large_result_reopens_quickly(tmp_path: Path, folder: Path) -> None:

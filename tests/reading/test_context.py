@@ -8,26 +8,25 @@ import time
 from pathlib import Path
 
 import pytest
-from scan_samples import NEEDLES, PACK, log, tarred, written, zipped
+from scan_samples import NEEDLES, PACK, log, scan_logs, tarred, triples, written, zipped
 
 from starface_nb.errors import InputError
 from starface_nb.reading import context
 from starface_nb.reading.context import lines_around, read_range
-from starface_nb.reading.scan import Hits, scan_logs
+from starface_nb.reading.scan import Hits
 
 TEXT = log(5000)
 
 
 def check(hits: Hits) -> None:
-    physical = TEXT.split(b"\n")
-    for i in (0, len(hits.found.texts) // 2, len(hits.found.texts) - 1, 1):
-        offset, number = int(hits.found.offsets[i]), int(hits.found.numbers[i])
+    physical, found = TEXT.split(b"\n"), triples(hits)
+    for offset, number, text in (found[0], found[len(found) // 2], found[-1], found[1]):
         lines = lines_around(hits.name, offset, before=3, after=2)
         assert [line.is_hit for line in lines].count(True) == 1
         hit = next(k for k, line in enumerate(lines) if line.is_hit)
         assert [line.text.encode() for line in lines] == physical[number - 1 - hit : number - 1 - hit + len(lines)]
         assert all(TEXT[line.offset :].startswith(line.text.encode()) for line in lines)
-        assert read_range(hits.name, offset, offset + len(hits.found.texts[i])) == hits.found.texts[i]
+        assert read_range(hits.name, offset, offset + len(text)) == text.encode()
 
 
 @pytest.mark.parametrize("kind", ["", *PACK])
@@ -57,7 +56,7 @@ def test_standard_input_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     Input.buffer = io.BufferedReader(io.BytesIO(TEXT))  # type: ignore[arg-type]
     (hits,), _ = scan_logs(["-"], NEEDLES)
     with pytest.raises(InputError, match="pipe"):
-        lines_around(hits.name, int(hits.found.offsets[0]))
+        lines_around(hits.name, triples(hits)[0][0])
 
 
 def test_edges_of_the_log_and_giant_neighbours(tmp_path: Path) -> None:

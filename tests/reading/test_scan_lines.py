@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scan_samples import NEEDLES, expected, log, written
+from scan_samples import NEEDLES, expected, log, scan_logs, shown, triples, written
 
 from starface_nb.errors import InputError
 from starface_nb.reading import catalogue, lines, scan
 from starface_nb.reading.limits import Account, Limits
 from starface_nb.reading.lines import MARKS, Block, Found, Needles, Scanner
-from starface_nb.reading.scan import Hits, scan_logs
 
 PIECES = st.sampled_from(
     [b"\n", b"\n\n", b" is now ", b"Registered SIP '", b" is no", b"w ", b"\0", b"\r\n", b"\xff", b"xyz" * 9]
@@ -32,16 +32,16 @@ def scanned(text: bytes, step: int, needles: Sequence[bytes], limits: Limits | N
     return found
 
 
-def triples(hits: Hits) -> list[tuple[int, int, bytes]]:
-    found = hits.found
-    return list(zip(found.offsets, found.numbers, found.texts, strict=True))
+def places(found: Found) -> list[tuple[int, int, str]]:
+    offsets, numbers = (np.concatenate([[], *pieces]).astype(int).tolist() for pieces in (found.offsets, found.numbers))
+    return list(zip(offsets, numbers, map(shown, found.texts), strict=True))
 
 
 @given(st.lists(PIECES, max_size=60), st.integers(1, 50))
 def test_scanner_equals_plain_search_whatever_the_blocks(pieces: list[bytes], step: int) -> None:
     text = b"".join(pieces)
     found = scanned(text, step, NEEDLES)
-    assert list(zip(found.offsets, found.numbers, found.texts, strict=True)) == expected(text)
+    assert places(found) == expected(text)
     assert found.lines == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
     assert found.unfinished == (bool(text) and not text.endswith(b"\n"))
 
@@ -56,7 +56,7 @@ def test_stretches_of_a_plain_file_join_without_seam(tmp_path_factory, pieces: l
         patch.setattr(scan, "_SHARES", 1000)
         (hits,), _ = scan_logs([path], NEEDLES)
     assert triples(hits) == expected(text)
-    assert hits.found.lines == text.count(b"\n") + (not text.endswith(b"\n"))
+    assert hits.lines == text.count(b"\n") + (not text.endswith(b"\n"))
     assert (hits.bytes, hits.ends.head, hits.ends.tail) == (len(text), text, text)
 
 
@@ -67,8 +67,8 @@ def test_of_lines_too_long_to_be_carried_on_a_block_is_looked_at(pieces: list[by
         patch.setattr(lines, "BLOCK", 60)
         patch.setattr(lines, "CARRY", carry)
         found = scanned(text, step, NEEDLES, Limits(max_line=16))
-    got = list(zip(found.offsets, found.numbers, found.texts, strict=True))
-    wanted = [(at, number, line[:16]) for at, number, line in expected(text)]
+    got = places(found)
+    wanted = [(at, number, shown(text[at:].partition(b"\n")[0][:16])) for at, number, _ in expected(text)]
     assert [hit for hit in wanted if len(text[hit[0] :].partition(b"\n")[0]) <= carry] == [
         hit for hit in got if len(text[hit[0] :].partition(b"\n")[0]) <= carry
     ]
@@ -92,7 +92,7 @@ def test_giant_line_loses_no_other_line(tmp_path: Path, where: str) -> None:
     if at is not None:
         filler[at : at + 8] = b" is now "
     text = log(300) + bytes(filler) + b"\n" + log(300, seed=2)
-    wanted = [hit for hit in expected(text) if where == "first" or not hit[2].startswith(b"xxx")]
+    wanted = [hit for hit in expected(text) if where == "first" or not hit[2].startswith("xxx")]
     for path in (written(tmp_path / "full", text), _gz(tmp_path / "full.gz", text)):
         (hits,), _ = scan_logs([path], NEEDLES)
         assert triples(hits) == wanted
@@ -103,7 +103,7 @@ def test_giant_last_line_without_newline(tmp_path: Path) -> None:
     text = log(50) + b"Registered SIP 'a' " + b"y" * (6 << 20)
     (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
     assert triples(hits) == expected(text)
-    assert hits.found.lines == 51
+    assert hits.lines == 51
     assert "unfinished" in hits.note
 
 
@@ -112,14 +112,16 @@ def test_marks_of_dumps_are_kept_beside_the_lines(tmp_path: Path) -> None:
     for path in (written(tmp_path / "full", text), _gz(tmp_path / "full.gz", text)):
         (hits,), _ = scan_logs([path], NEEDLES)
         assert triples(hits) == expected(text)
-        assert hits.found.marks == text.splitlines()[:2] + text.splitlines()[3:]
-        assert hits.found.mark_offsets == [text.index(mark) for mark in hits.found.marks]
+        assert hits.marks["offset"].to_list() == [0]
+    found = scanned(text, 1000, NEEDLES)
+    assert found.marks == text.splitlines()[:2] + text.splitlines()[3:]
+    assert np.concatenate(found.mark_offsets).tolist() == [text.index(mark) for mark in found.marks]
 
 
 def test_no_needle_of_the_catalogue_can_hide_behind_a_mark() -> None:
     for mark in MARKS:
         ends = [mark[i:] for i in range(len(mark))]
-        assert not [needle for needle in catalogue.needles() if needle.startswith(tuple(ends)) or mark in needle]
+        assert not [needle for needle in catalogue.NEEDLES if needle.startswith(tuple(ends)) or mark in needle]
 
 
 def test_odd_bytes_and_line_ends(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_odd_bytes_and_line_ends(tmp_path: Path) -> None:
     )
     (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
     assert triples(hits) == expected(text)
-    assert len(hits.found.texts) == 5
+    assert len(triples(hits)) == 5
     assert hits.note == "the last line is unfinished"
 
 
@@ -160,8 +162,7 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(scan, "STRETCH", 5000)
     path = written(tmp_path / "full", log(3000))
     many = scan_logs([path], NEEDLES)[0][0]
-    monkeypatch.setattr(scan.os, "cpu_count", lambda: 1)
-    monkeypatch.delattr(scan.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(scan, "cores", lambda: 1)
     one = scan_logs([path], NEEDLES)[0][0]
     assert triples(one) == triples(many)
     assert one.fingerprint == many.fingerprint

@@ -9,11 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from scan_samples import NEEDLES, PACK, expected, log, tarred, written, zipped
+from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
 from starface_nb.errors import InputError, SettingError
 from starface_nb.reading.limits import Limits
-from starface_nb.reading.scan import scan_logs
 from starface_nb.reading.sources import NOT_A_LOG, rank_of
 
 TEXT = log()
@@ -23,7 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 
 def names(*logs: object, **options: object) -> list[str]:
     hits, _ = scan_logs([str(log) for log in logs], NEEDLES, **options)  # type: ignore[arg-type]
-    assert all(h.found.texts == LINES for h in hits)
+    assert all(texts(h) == LINES for h in hits)
     return [Path(h.name).name for h in hits]
 
 
@@ -51,7 +50,7 @@ def test_nested_archives(tmp_path: Path) -> None:
     outer = written(tmp_path / "outer.tar.gz", PACK["gz"](tarred({"support/debuginfo-1.zip": inner})))
     (hits,), _ = scan_logs([outer], NEEDLES)
     assert hits.name == f"{outer}!support/debuginfo-1.zip!var/log/asterisk/full"
-    assert hits.found.texts == LINES
+    assert texts(hits) == LINES
     with pytest.raises(InputError, match=r"inside each other.*STARFACE_NB_MAX_NESTING"):
         scan_logs([outer], NEEDLES, limits=Limits(max_nesting=3))
 
@@ -65,7 +64,7 @@ def test_folder_reads_the_full_logs_at_any_depth_and_nothing_else(tmp_path: Path
     written(tmp_path / "etc/asterisk/logger.conf", b"dateformat=%s\n")
     hits, notes = scan_logs([tmp_path], NEEDLES)
     assert sorted(Path(h.name).name for h in hits) == ["full", "full-20260301", "full.0", "full.1.gz", "full.2"]
-    assert all(h.found.texts == LINES for h in hits)
+    assert all(texts(h) == LINES for h in hits)
     assert {h.logger_conf for h in hits} == {"dateformat=%s\n"}
     assert any("2 other files were not read" in note for note in notes)
 
@@ -114,7 +113,7 @@ class _Input:
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, pack) -> None:
     monkeypatch.setattr(sys, "stdin", _Input(pack(TEXT)))
     (hits,), _ = scan_logs(["-"], NEEDLES)
-    assert hits.found.texts == LINES
+    assert texts(hits) == LINES
     assert hits.name.split("!")[0] == "-"
     assert hits.modified is None or hits.modified.tzinfo
 
@@ -207,7 +206,7 @@ def test_truncated_is_an_error_that_says_how_far(tmp_path: Path, kind: str) -> N
     assert "damaged" in hits.note
     whole = expected(text[: hits.bytes])
     assert len(text) // 3 < hits.bytes < len(text)
-    assert hits.found.texts == [line for _, _, line in whole]
+    assert texts(hits) == [line for _, _, line in whole]
 
 
 @pytest.mark.parametrize("kind", PACK)
@@ -218,7 +217,7 @@ def test_corrupt_is_an_error_and_bytes_behind_are_not(tmp_path: Path, kind: str)
     with pytest.raises(InputError, match="corrupt"):
         scan_logs([written(tmp_path / "full", bytes(data))], NEEDLES)
     (hits,), _ = scan_logs([written(tmp_path / "behind", PACK[kind](TEXT) + b"garbage behind the end")], NEEDLES)
-    assert hits.found.texts == LINES
+    assert texts(hits) == LINES
     assert "left out" in hits.note
     assert names(written(tmp_path / "padded", PACK[kind](TEXT) + bytes(1024))) == ["padded"]
 
