@@ -8,16 +8,13 @@ import numpy as np
 
 from starface_nb.analysis.outages import Members, Verdict, explain_site
 from starface_nb.analysis.schemas import CAUSES
-from starface_nb.analysis.story import BIG, Bools, Columns, Floats, Ints, Losses
+from starface_nb.analysis.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Losses
 from starface_nb.analysis.together import SHORT_PJSIP_S, SHORT_S, Event, Surface, find_events
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
 
 BOOT_S = 330.0
 """A phone that is back within this time restarted; later, it was off."""
-
-BLIP_S = 70.0
-"""Losses that end at one of the first repeated probes: bursts of lost packets."""
 
 OFF_GRID_S, SOONEST_BOOT_S = 3.0, 12.0
 """So far from every repeated probe a return is a REGISTER; so soon no phone has booted."""
@@ -181,7 +178,7 @@ def name_causes(facts: Facts) -> None:
     free = ~nat & ~facts.after_pbx_start
     _set(facts, nat, "nat_expiry", 0.97, "expired")
     _singles(facts, free)
-    _set(facts, facts.by_clock & (facts.cause != CODE["packet_loss"]), "wan_outage", 0.75, "by_the_clock")
+    _set(facts, facts.by_clock & (facts.reason != REASON["lost_probe"]), "wan_outage", 0.75, "by_the_clock")
     facts.elsewhere |= facts.by_clock
     _events(facts, nat, free)
     _after_pbx_start(facts)
@@ -305,7 +302,7 @@ def _by_the_clock(facts: Facts, nat: Bools) -> Bools:
     """
     found = np.zeros(len(nat), bool)
     longer = facts.loss.end - facts.loss.start > BLIP_S
-    if (nat & longer).sum() < CLOCK_ENOUGH:
+    if longer.sum() < CLOCK_ENOUGH:
         return found
     minute = facts.loss.start % CLOCK_S
     turns = np.sort(np.concatenate([minute[longer], minute[longer] + CLOCK_S]))
@@ -314,8 +311,10 @@ def _by_the_clock(facts: Facts, nat: Bools) -> Bools:
     if inside[best] < CLOCK_SHARE * longer.sum():
         return found
     found = longer & ((minute - turns[best]) % CLOCK_S <= CLOCK_WINDOW_S)
-    ages = int((found & ~nat).sum())
-    mixed = ages >= MISFIT * 0.8 * found.sum() and len(np.unique(facts.loss.phone[found])) >= 2
+    misfits = int((found & ~nat).sum())
+    mixed = misfits >= MISFIT * 0.8 * found.sum() and len(np.unique(facts.loss.phone[found])) >= 2
+    ages = facts.upper[found & facts.anchored]
+    mixed &= bool((found & nat).any()) or (len(ages) > 0 and np.ptp(np.quantile(ages, [0.1, 0.9])) > 2 * CLOCK_WINDOW_S)
     return found if mixed else np.zeros(len(nat), bool)
 
 

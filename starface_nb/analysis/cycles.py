@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from starface_nb.analysis.story import BIG, Bools, Columns, Floats, Ints, Story
+from starface_nb.analysis.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Story
 
 LOCK_EARLY_S = 1.5
 SHORTEST_TURN = 0.97
@@ -63,7 +63,7 @@ def measure(story: Story, anchor: Floats, renewal: Ints) -> Exposure:
 
 @dataclass
 class Cycles:
-    """One entry per renewal (arrays of the same length as the story's renewals).
+    """One entry per renewal (arrays as long as the story's renewals), then the times before phones' first known one.
 
     Attributes
     ----------
@@ -116,4 +116,30 @@ def find_cycles(story: Story) -> Cycles:
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
-    return Cycles(renewals.phone, renewals.time, end, idle, routine, period, known, loss)
+    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, known, loss)
+    return _with_earlier(story, found)
+
+
+def _with_earlier(story: Story, found: Cycles) -> Cycles:
+    """Add the time before each phone's first known renewal, where whole periods must lie in it.
+
+    When its renewals were is not known, so that one period more or less than the time holds is left out.
+    """
+    losses, renewals = story.losses, story.renewals
+    until = np.full(len(story.peers), story.end - story.settings.probe_interval_s)
+    np.minimum.at(until, renewals.phone, renewals.time)
+    serious = (losses.end - losses.start > BLIP_S) | losses.renewed
+    np.minimum.at(until, losses.phone[serious], losses.answered[serious])
+    np.minimum.at(until, (story.lates // BIG).astype(np.int64), story.lates % BIG)
+    if len(story.stops):
+        at = np.searchsorted(story.stops, story.first_up)
+        until = np.minimum(until, np.append(story.stops, np.inf)[at])
+    own = story.periods
+    period = np.where(np.isfinite(own), own, story.settings.keepalive_s)
+    whole = np.floor(np.nan_to_num((until - story.first_up) / period, neginf=0.0)) - 1
+    phone = np.flatnonzero((whole >= 1) & ~np.array(story.trunks, bool))
+    start, whole, period = story.first_up[phone], whole[phone].astype(np.int64), period[phone]
+    none = np.full(len(phone), -1)
+    end = start + (whole + 0.5) * period
+    more = (phone, start, end, SHORTEST_TURN * period, whole, period, np.isfinite(own[phone]), none)
+    return Cycles(*[np.concatenate([getattr(found, f.name), new]) for f, new in zip(fields(Cycles), more, strict=True)])

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.analysis.causes import BLIP_S, CODE, Around, Facts, name_causes
+from starface_nb.analysis.causes import CODE, Around, Facts, name_causes
 from starface_nb.analysis.cycles import SHORTEST_TURN, Cycles, Exposure
 from starface_nb.analysis.eras import (
     Candidates,
@@ -19,7 +19,7 @@ from starface_nb.analysis.eras import (
 )
 from starface_nb.analysis.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
 from starface_nb.analysis.sites import UNKNOWN
-from starface_nb.analysis.story import START_BURST_S, Bools, Floats, Ints, Story, first_after_start
+from starface_nb.analysis.story import BLIP_S, START_BURST_S, Bools, Floats, Ints, Story, first_after_start
 from starface_nb.analysis.together import Surface
 
 PRIOR_EXPIRING = 0.3

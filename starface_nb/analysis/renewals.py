@@ -12,6 +12,7 @@ from starface_nb.analysis.intervals import of_kind
 from starface_nb.analysis.settings import Settings
 from starface_nb.analysis.story import (
     BIG,
+    BLIP_S,
     SAME_MOMENT_S,
     Bools,
     Floats,
@@ -21,6 +22,7 @@ from starface_nb.analysis.story import (
     Story,
     after,
     find_losses,
+    first_up,
     last_answers,
     late_near,
     not_probed,
@@ -49,9 +51,6 @@ CHANCE = 0.7
 ENOUGH_RENEWALS = 4
 """A phone with so many renewals and no usual spacing between them keeps no rhythm."""
 
-BORROWED_S = 70.0
-"""Shorter losses may be lost packets."""
-
 ENOUGH_BORROWED = 8
 """Losses from which on one and the same time since the return is more than chance."""
 
@@ -62,7 +61,7 @@ SAME_AGE = 0.7
 """Share of a site's losses that must come at the same time since the return."""
 
 EXACT_S, ENOUGH_EXACT = 2.0, 4
-"""How alike the ways from one recovery to the next are where a phone's timer is exact, seconds, and how many must be."""
+"""How alike the ways from recovery to recovery are where a phone's timer is exact, seconds, and how many must be."""
 
 BORROWED = 0.3
 """Share of those returns that must be at a repeated probe; of a phone's own renewals one in fourteen is."""
@@ -109,7 +108,8 @@ def tell(
     seen, registered = _seen_renewals(states, names, origin)
     losses = find_losses(raw, origin, settings, starts, resolution)
     ups = of_kind(rows, "reachable", "lagged")
-    last_answers(losses, ups["phone"].to_numpy(), seconds(ups["time"], origin), ups["rtt_ms"].fill_null(0).to_numpy())
+    up, up_at = ups["phone"].to_numpy(), seconds(ups["time"], origin)
+    last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())
     not_probed(losses, starts, stops)
     losses.late_near = late_near(losses, ups, homes, names, origin)
     _endings(losses, seen)
@@ -120,6 +120,7 @@ def tell(
         settings, names, techs, origin, end, resolution, losses, seen, starts, stops, lates, homes,
         peers["trunk"].to_list(),
     )  # fmt: skip
+    story.first_up = first_up(losses, up, up_at, len(names))
     story.shares_ports = _shares_ports(story, registered) | _inherits(story)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
     _lead(story)
@@ -189,7 +190,7 @@ def _inherits(story: Story) -> Bools:
     back = np.concatenate([[-np.inf], losses.end[:-1]])[: len(losses)]
     age, way = losses.failed - back, np.diff(losses.start, prepend=-np.inf)
     borrowed = np.concatenate([[False], losses.on_grid[:-1]])[: len(losses)]
-    use = own & np.isfinite(age) & (age > 0) & (losses.end - losses.start > BORROWED_S) & ~losses.restart_inside
+    use = own & np.isfinite(age) & (age > 0) & (losses.end - losses.start > BLIP_S) & ~losses.restart_inside
     for name in np.unique(home[losses.phone[use]]):
         mine = use & (home == name)[losses.phone]
         if mine.sum() < ENOUGH_BORROWED or len(np.unique(losses.phone[mine])) < 2:
@@ -252,7 +253,7 @@ def _on_own_grid(story: Story) -> None:
 
 
 def _with_the_line(story: Story, gone: Bools, step: float) -> Bools:
-    """Say which of these losses ended as when a line is back: most phones whose binding lives are back within `step`."""
+    """Say which of these losses ended as when a line is back: most phones that were down are back within `step`."""
     losses = story.losses
     home = homes_of(story)[losses.phone]
     with_line = np.zeros(len(losses), bool)
@@ -273,7 +274,7 @@ def _exact(story: Story) -> Bools:
     """
     losses = story.losses
     gone = np.isfinite(losses.end) & ~losses.pjsip & ~losses.restart_inside
-    gone &= losses.end - losses.start > BORROWED_S
+    gone &= losses.end - losses.start > BLIP_S
     at = np.flatnonzero(gone & ~_with_the_line(story, gone, TOGETHER_S))
     found = np.zeros(len(losses), bool)
     gaps, same = np.diff(losses.end[at]), np.diff(losses.phone[at]) == 0

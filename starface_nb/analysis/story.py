@@ -27,6 +27,9 @@ BIG = 1e9
 SAME_MOMENT_S = 3.0
 """Lines of one registration (Registered, Saved useragent, Reachable) stand within this time."""
 
+BLIP_S = 70.0
+"""Losses that end at one of the first repeated probes: bursts of lost packets."""
+
 NEAR_S = 130.0
 """Late answers within this time belong to a loss."""
 
@@ -128,7 +131,11 @@ class Renewals:
 
 @dataclass
 class Story:
-    """Everything the reasoning needs of one log; `lates`: joint keys of phone and time of all late answers."""
+    """Everything the reasoning needs of one log.
+
+    `lates` are the joint keys of phone and time of all late answers, `first_up` is since when each phone is known to
+    answer (infinite where it never is), `periods` how often it sends a REGISTER.
+    """
 
     settings: Settings
     peers: list[str]
@@ -143,6 +150,7 @@ class Story:
     lates: Floats = field(default_factory=lambda: np.empty(0))
     homes: dict[str, str] = field(default_factory=dict)
     trunks: list[bool] = field(default_factory=list)
+    first_up: Floats = field(default_factory=lambda: np.empty(0))
     periods: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
@@ -209,6 +217,21 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         row=rows["i"].to_numpy().astype(np.int64),
         pjsip=pjsip,
     )
+
+
+def first_up(losses: Losses, phone: Ints, time: Floats, phones: int) -> Floats:
+    """Return since when each phone answers: its first line that says so, or the log's start where its first loss does.
+
+    An UNREACHABLE line gives the round trip before; it is 0 where there was none (chan_sip.c 13.38.3:30496).
+    """
+    since = np.full(phones, np.inf)
+    np.minimum.at(since, phone, time)
+    lost = np.full(phones, np.inf)
+    np.minimum.at(lost, losses.phone, losses.start)
+    first = losses.start == lost[losses.phone]
+    before = losses.phone[first & (losses.last_rtt > 0) & (losses.start < since[losses.phone])]
+    since[before] = 0.0
+    return since
 
 
 def last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None:

@@ -65,12 +65,14 @@ def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
     era = np.zeros(len(at), np.int32)
     for i, one in enumerate(view.eras):
         era[start >= one.start] = i
+    renewal = np.full(len(cycles.phone), 2)
+    renewal[: len(story.renewals.seen)] = story.renewals.seen
     rows = story.losses.row[np.maximum(loss, 0)] if len(story.losses) else np.zeros(len(at), np.int64)
     return pl.DataFrame({
         "peer": words(cycles.phone[at], story.peers),
         "site": pl.repeat(view.name, len(at), eager=True),
         "start": times(context, start),
-        "renewal": words(np.where(turn > 0, 2, story.renewals.seen[at].astype(np.int64)), RENEWALS).cast(RENEWAL),
+        "renewal": words(np.where(turn > 0, 2, renewal[at]), RENEWALS).cast(RENEWAL),
         "end": times(context, np.maximum(end, start)),
         "outcome": words(outcome, [name for name, _ in OUTCOMES]).cast(OUTCOME),
         "reason": words(outcome, [reason for _, reason in OUTCOMES]),
