@@ -136,12 +136,11 @@ def compare(options: Namespace) -> int:
 def anonymise(options: Namespace) -> int:
     """Write the same log without personal data, and say what was left out."""
     from starface_nb import privacy
-    from starface_nb.privacy.key import load_key
 
     done = privacy.anonymise(
         options.log,
         options.output,
-        key=load_key(options.key) if options.key else None,
+        key=privacy.load_key(options.key) if options.key else None,
         shift_weeks=options.shift_weeks,
         time_zone=options.time_zone,
     )

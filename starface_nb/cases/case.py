@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import polars as pl
 
@@ -21,33 +19,17 @@ from starface_nb.analysis.settings import Settings
 from starface_nb.cases.answers import AnswerStore
 from starface_nb.cases.copies import copy_notebooks
 from starface_nb.cases.record import Record
-from starface_nb.cases.tables import Table, Text, readable
+from starface_nb.cases.tables import Shown, lines, links, readable
 from starface_nb.files import private_folder, replacing
-from starface_nb.guide import Conclusion, conclusion, defaults_in_bracket, translator
+from starface_nb.guide import Conclusion, Translator, conclusion, defaults_in_bracket, translator
 from starface_nb.guide.comparison import comparison_text, experiment_text
+from starface_nb.progress import stage
 from starface_nb.reading import read_log
 from starface_nb.reading.log import Log
 from starface_nb.text import moment
 
 FRAMES = ("intervals", "phones", "cycles", "eras", "sites")
 Source = str | Path | Sequence[str | Path] | None
-
-
-@dataclass(frozen=True)
-class Links:
-    """Working copies of the notebooks, shown as links."""
-
-    paths: tuple[Path, ...]
-
-    def __repr__(self) -> str:
-        return "\n".join(path.name for path in self.paths) or "The bundled sample is not kept: no working copies."
-
-    def _repr_html_(self) -> str:
-        links = (
-            f'<li><a href="{escape(quote(Path(os.path.relpath(path)).as_posix()))}">{escape(path.stem)}</a></li>'
-            for path in self.paths
-        )
-        return f"<ul>{''.join(links)}</ul>" if self.paths else f"<p>{self!r}</p>"
 
 
 @dataclass(frozen=True)
@@ -79,9 +61,13 @@ class Case:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """The diagnosis, made when first asked for and kept as parquet in the case's `results` folder."""
-        found = diagnose(self.log, self.settings)
+        with stage("Analysing"):
+            found = diagnose(self.log, self.settings)
         if self.folder is not None:
-            self._keep(found, self.folder / "results")
+            results = private_folder(self.folder / "results")
+            for name in FRAMES:
+                with replacing(results / f"{name}.parquet") as file:
+                    getattr(found, name).write_parquet(file)
         return found
 
     @property
@@ -97,9 +83,14 @@ class Case:
     @property
     def conclusion(self) -> Conclusion:
         """What follows from the log and the answers given so far, with reasons and next steps."""
-        return conclusion(self.diagnosis, self.answers.all(), translator(self.language, self.log.time_zone))
+        return conclusion(self.diagnosis, self.answers.all(), self.translator)
 
-    def table(self, frame: str | pl.DataFrame, *columns: str, rows: int = 12) -> Table:
+    @property
+    def translator(self) -> Translator:
+        """Speaks the case's language, in the log's time zone."""
+        return translator(self.language, self.log.time_zone)
+
+    def table(self, frame: str | pl.DataFrame, *columns: str, rows: int = 12) -> Shown:
         """Return the first rows of a frame as a table for people.
 
         Parameters
@@ -115,7 +106,7 @@ class Case:
         if isinstance(frame, str):
             frame = getattr(self.log if frame in ("events", "unparsed") else self.diagnosis, frame)
         assert isinstance(frame, pl.DataFrame)  # noqa: S101
-        return readable(frame.select(columns or pl.all()), translator(self.language, self.log.time_zone), rows)
+        return readable(frame.select(columns or pl.all()), self.translator, rows)
 
     @property
     def known_defaults(self) -> pl.DataFrame:
@@ -141,15 +132,16 @@ class Case:
         earlier = read_log(list(absolute(before)), time_zone=self.log.time_zone)
         return compare(diagnose(earlier, self.settings), self.diagnosis)
 
-    def say(self, result: Comparison | Experiment) -> Text:
+    def say(self, result: Comparison | Experiment) -> Shown:
         """Put a result into words, in the case's language."""
-        tr = translator(self.language, self.log.time_zone)
-        told = comparison_text(result, tr) if isinstance(result, Comparison) else experiment_text(result, tr)
-        return Text(tuple(told))
+        told = comparison_text if isinstance(result, Comparison) else experiment_text
+        return lines(told(result, self.translator))  # type: ignore[arg-type]
 
-    def notebooks(self) -> Links:
+    def notebooks(self) -> Shown:
         """Put working copies of the notebooks into the case's folder, where they are missing, and link to them."""
-        return Links(tuple(copy_notebooks(self.folder)) if self.folder else ())
+        if self.folder is None:
+            return lines(["The bundled sample is not kept: no working copies."])
+        return links(copy_notebooks(self.folder))
 
     def change(self, *, keepalive_s: float | None = None, language: str | None = None) -> Case:
         """Return the case with other settings, which are saved; log and answers stay.
@@ -182,16 +174,11 @@ class Case:
                 "language": self.language,
             }
 
-    def _keep(self, found: Diagnosis, folder: Path) -> None:
-        for name in FRAMES:
-            with replacing(private_folder(folder) / f"{name}.parquet") as file:
-                getattr(found, name).write_parquet(file)
-
     def __repr__(self) -> str:
         return f"Case({self.name!r}, {self.log.events.height} events, {len(self.answers.all())} answers)"
 
     def _repr_html_(self) -> str:
-        tr = translator(self.language)
+        tr = self.translator
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         kept = tr("kept in the folder {name}", name=self.folder.name) if self.folder else tr("not kept on disk")
         told = f"<p><b>{escape(tr('Case {name}', name=self.name))}</b>, {escape(kept)}</p>"

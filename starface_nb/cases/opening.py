@@ -95,7 +95,7 @@ def open_case(
         place, kept, cache = own, _kept(own), None
     settings = _settings(kept)
     zone = time_zone or settings["time_zone"]
-    notes = _compared(kept, found, place, (_GONE,) if known else ())
+    notes = (*((_GONE,) if known else ()), *_compared(kept, found, place))
     if place and cache is None and "-" not in paths:
         found = read_log(paths, time_zone=zone, cache=private_folder(place) / "cache")
     if keepalive_minutes is not None:
@@ -153,32 +153,32 @@ def _own(place: Path, kept: dict[str, Any], log: Log) -> Path:
     for other, content in _cases(place.parent):
         if content["log"]["fingerprint"] == fingerprint(log):
             return other
-    if not _foreign(kept, log):
+    if _in_common(kept, log) >= _SAME_CUSTOMER:
         return place
     numbers = (place.with_name(f"{place.name}-{n}") for n in range(2, 10_000))
     return next(path for path in numbers if not path.exists())
 
 
-def _foreign(kept: dict[str, Any], log: Log) -> bool:
-    """Whether the case holds another customer's log: other content, and fewer than half of its phones in common."""
+def _in_common(kept: dict[str, Any], log: Log) -> float:
+    """Return which share of its phones the log has in common with the case's; 1 for the very same log."""
     before = kept.get("log")
     if not before or before["fingerprint"] == fingerprint(log):
-        return False
+        return 1.0
     old, new = set(before["peers"]), set(peers(log))
-    return len(old & new) < _SAME_CUSTOMER * max(1, min(len(old), len(new)))
+    return len(old & new) / max(1, min(len(old), len(new)))
 
 
-def _compared(kept: dict[str, Any], log: Log, place: Path | None, notes: tuple[str, ...]) -> tuple[str, ...]:
+def _compared(kept: dict[str, Any], log: Log, place: Path | None) -> tuple[str, ...]:
     """Return what there is to say about the log beside what the case had; an error where that is another customer's."""
-    before = kept.get("log")
+    before, share = kept.get("log"), _in_common(kept, log)
     if before is None or before["fingerprint"] == fingerprint(log):
-        return notes
-    if not _foreign(kept, log):
+        return ()
+    if share >= _SAME_CUSTOMER:
         was, now = before["events"], log.events.height
-        return (*notes, f"The log has changed since this case was last open: {was} events then, {now} now.")
+        return (f"The log has changed since this case was last open: {was} events then, {now} now.",)
     raise CaseError(
-        f"This case holds another customer's log ({', '.join(Path(p).name for p in before['paths'])}); "
-        f"{len(set(before['peers']) & set(peers(log)))} of its {len(before['peers'])} phones occur in the new one.",
+        f"This case holds another customer's log ({', '.join(Path(path).name for path in before['paths'])}); "
+        f"it has {share:.0%} of its phones in common with the new one.",
         place=str(place),
         next_step="Give the new log a case of its own, with another name.",
     )

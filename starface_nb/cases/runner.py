@@ -42,18 +42,6 @@ class Executed:
     error: str = ""
 
 
-def read_notebook(path: Path) -> nbformat.NotebookNode:
-    """Return a notebook in the current format."""
-    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    return notebook
-
-
-def save_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
-    """Write a notebook, whole or not at all."""
-    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
-    write(path, text.rstrip("\n").encode("utf-8") + b"\n")
-
-
 def run_notebooks(paths: Sequence[Path]) -> list[Executed]:
     """Execute notebooks where they lie, one after the other, each in a fresh kernel, and save them with outputs.
 
@@ -67,7 +55,7 @@ def run_notebooks(paths: Sequence[Path]) -> list[Executed]:
     list of Executed
         In the order given.
     """
-    notebooks = [read_notebook(path) for path in paths]
+    notebooks = [nbformat.read(path, as_version=4) for path in paths]  # type: ignore[no-untyped-call]
     total = sum(cell.cell_type == "code" for notebook in notebooks for cell in notebook.cells)
     with Progress(total, "notebooks", unit="cells") as bar:
         return [_run(path, notebook, bar) for path, notebook in zip(paths, notebooks, strict=True)]
@@ -100,5 +88,6 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed
         logging.getLogger("asyncio").disabled = True  # so would what still waits for it
         raise
     finally:
-        save_notebook(path, notebook)
+        text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+        write(path, text.rstrip("\n").encode("utf-8") + b"\n")
     return Executed(path, monotonic() - began, number if error else None, error)

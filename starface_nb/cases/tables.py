@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -21,67 +24,20 @@ _SHARES = ("confidence", "level", "probability_too_short")
 
 
 @dataclass(frozen=True)
-class Table:
-    """The first rows of a frame, ready to be read.
+class Shown:
+    """Something to be read: as plain text in a terminal, as HTML in a notebook; both are safe to show."""
 
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        Text columns only.
-    numbers : frozenset of str
-        Columns that hold numbers: they stand to the right.
-    rest : str
-        What is not shown, in words.
-    """
-
-    frame: pl.DataFrame
-    numbers: frozenset[str] = frozenset()
-    rest: str = ""
+    text: str
+    html: str
 
     def __repr__(self) -> str:
-        if self.frame.is_empty():
-            return self.rest
-        with pl.Config(
-            fmt_str_lengths=200,
-            tbl_cols=-1,
-            tbl_rows=-1,
-            tbl_width_chars=10_000,
-            tbl_hide_dataframe_shape=True,
-            tbl_hide_column_data_types=True,
-        ):
-            return f"{self.frame}\n{self.rest}".rstrip()
+        return self.text
 
     def _repr_html_(self) -> str:
-        rest = f"<p>{escape(self.rest)}</p>" if self.rest else ""
-        if self.frame.is_empty():
-            return rest
-        left, right = 'style="text-align:left"', 'style="text-align:right;white-space:nowrap"'
-        sides = [right if name in self.numbers else left for name in self.frame.columns]
-
-        def row(tag: str, texts: Sequence[str]) -> str:
-            cells = (f"<{tag} {side}>{escape(text)}</{tag}>" for text, side in zip(texts, sides, strict=True))
-            return f"<tr>{''.join(cells)}</tr>"
-
-        body = "".join(row("td", texts) for texts in self.frame.rows())
-        return f"<table><thead>{row('th', self.frame.columns)}</thead><tbody>{body}</tbody></table>{rest}"
+        return self.html
 
 
-@dataclass(frozen=True)
-class Text:
-    """Lines of plain text; two blanks in front make a line a detail of the one above."""
-
-    lines: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return "\n".join(map(visible, self.lines))
-
-    def _repr_html_(self) -> str:
-        shown = ((line.startswith(" "), escape(visible(line.strip()))) for line in self.lines if line.strip())
-        told = "".join(f"<li>{text}</li>" if detail else f"<p>{text}</p>" for detail, text in shown)
-        return re.sub(r"(?:<li>.*?</li>)+", r"<ul>\g<0></ul>", told)
-
-
-def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) -> Table:
+def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) -> Shown:
     """Return the first rows of a public frame as a table.
 
     Parameters
@@ -95,16 +51,48 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     """
     tr = tr or translator()
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
+    if shown.is_empty():
+        return lines([tr("There is none.")])
     labels = toml("texts.toml")["columns"]
-    names = {
-        name: tr(labels[name]) if name in labels else name.removesuffix("_s").replace("_", " ")
-        for name in shown.columns
-    }
-    cells = {names[c.name]: [visible(_cell(c.name, value, c.dtype, tr)) for value in c] for c in shown}
-    numbers = frozenset(names[name] for name, dtype in shown.schema.items() if dtype.is_numeric())
+    heads = [
+        tr(labels[name]) if name in labels else name.removesuffix("_s").replace("_", " ") for name in shown.columns
+    ]
+    cells = [[visible(_cell(c.name, value, c.dtype, tr)) for value in c] for c in shown]
     more = frame.height - shown.height
     rest = tr.count("and {n} more row", "and {n} more rows", more) if more else ""
-    return Table(pl.DataFrame(cells), numbers, rest if shown.height else tr("There is none."))
+    with pl.Config(
+        fmt_str_lengths=200,
+        tbl_cols=-1,
+        tbl_rows=-1,
+        tbl_width_chars=10_000,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+    ):
+        text = str(pl.DataFrame(dict(zip(heads, cells, strict=True))))
+    right, left = 'style="text-align:right;white-space:nowrap"', 'style="text-align:left"'
+    sides = [right if dtype.is_numeric() else left for dtype in shown.dtypes]
+    html = f"<table><thead>{_row('th', heads, sides)}</thead><tbody>"
+    html += "".join(_row("td", row, sides) for row in zip(*cells, strict=True)) + "</tbody></table>"
+    return Shown(f"{text}\n{rest}".rstrip(), html + (f"<p>{escape(rest)}</p>" if rest else ""))
+
+
+def lines(told: Sequence[str]) -> Shown:
+    """Return lines of plain text; two blanks in front make a line a detail of the one above."""
+    shown = [(line.startswith(" "), escape(visible(line.strip()))) for line in told if line.strip()]
+    html = "".join(f"<li>{text}</li>" if detail else f"<p>{text}</p>" for detail, text in shown)
+    return Shown("\n".join(map(visible, told)), re.sub(r"(?:<li>.*?</li>)+", r"<ul>\g<0></ul>", html))
+
+
+def links(paths: Sequence[Path]) -> Shown:
+    """Return notebooks as links, relative to this notebook's folder."""
+    addresses = [escape(quote(Path(os.path.relpath(path)).as_posix())) for path in paths]
+    items = [f'<li><a href="{at}">{escape(path.stem)}</a></li>' for at, path in zip(addresses, paths, strict=True)]
+    return Shown("\n".join(path.name for path in paths), f"<ul>{''.join(items)}</ul>")
+
+
+def _row(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
+    cells = (f"<{tag} {side}>{escape(text)}</{tag}>" for text, side in zip(texts, sides, strict=True))
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
@@ -122,8 +110,9 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         return ("< 0.001" if value < 0.5 else "> 0.999") if sure else f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(dtype, pl.List):
         return ", ".join(map(str, value))
+    if name == "cause":
+        return cause_name(value, tr)
     if isinstance(dtype, pl.Enum) or name == "verdict":
         words = toml("texts.toml").get(name, {})
-        spoken = tr(words[value]) if value in words else value.replace("_", " ")
-        return cause_name(value, tr) if name == "cause" else spoken
+        return tr(words[value]) if value in words else value.replace("_", " ")
     return re.split(r"[/\\]", value)[-1] if name in ("file", "end_file") else str(value)

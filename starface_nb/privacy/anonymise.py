@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -16,10 +16,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from starface_nb.errors import InputError, SettingError
-from starface_nb.files import replacing
-from starface_nb.privacy.lines import identities, understood
-from starface_nb.privacy.pseudonyms import Pseudonyms
-from starface_nb.privacy.rewrite import Rewriter, kept
+from starface_nb.files import replacing, write
+from starface_nb.privacy.pseudonyms import Pseudonyms, kept
+from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.privacy.shift import shifted
 from starface_nb.reading import catalogue, clock, layouts, order
 from starface_nb.reading.parse import Parsed, parse
@@ -29,6 +28,8 @@ from starface_nb.reading.stamps import dateformats
 LEFT_OUT = "(left out)"
 _INSIDE_ZIP = "var/log/asterisk"
 _KEY_BYTES = 32
+_ADDRESS = r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
+_WITHOUT_WHO = ("restart", "shutdown", "rotate", "reload")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,6 @@ class Anonymised:
 class _Written(NamedTuple):
     text: str
     last: datetime | None
-    formats: tuple[str, ...]
     kept: int
     refused: int
 
@@ -115,9 +115,8 @@ def anonymise(
     hits, _ = scan_logs(logs, needles, progress=progress, limits=limits, words=True)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
-    lines = [understood(one) for one in parsed]
-    told = [identities(one, rows) for one, (rows, _) in zip(parsed, lines, strict=True)]
-    names, addresses = (list(dict.fromkeys(chain.from_iterable(found))) for found in zip(*told, strict=True))
+    lines = [_understood(one) for one in parsed]
+    names, addresses = _identities(parsed, [rows for rows, _ in lines])
     pseudonyms = Pseudonyms(key or secrets.token_bytes(_KEY_BYTES), [*names, *addresses])
     for name in names:
         pseudonyms.name(name)
@@ -125,10 +124,53 @@ def anonymise(
         pseudonyms.address(address)
     rewriter = Rewriter(pseudonyms)
     written = [_rewrite(one, *some, rewriter, shift_weeks, zone) for one, some in zip(parsed, lines, strict=True)]
-    _write(path, written)
-    total, good = sum(one.hits.lines for one in parsed), sum(one.kept for one in written)
-    refused = sum(one.refused for one in written)
+    _write(path, written, [dateformats(one.hits.logger_conf) for one in parsed])
+    total, good, refused = (
+        sum(counts)
+        for counts in zip(
+            *((p.hits.lines, w.kept, w.refused) for p, w in zip(parsed, written, strict=True)), strict=True
+        )
+    )
     return Anonymised(path, total, good, total - good - refused, refused, len(names), len(addresses))
+
+
+def _understood(parsed: Parsed) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the lines of a file that may go on, rewritten, and the two that say when it begins and ends.
+
+    Returns
+    -------
+    polars.DataFrame
+        `offset`, `body` (the line, without what grep and the like put before every line), `time` (UTC, null where not
+        known), `peer` (of the event), `entry` (index in the catalogue, null for a user agent), `layout`, `stamp`,
+        `message` and `bare` (the message without its mark).
+    polars.DataFrame
+        `offset`, `body`, `layout`, `stamp` and `message` of the first and the last line with a stamp.
+    """
+    rows = (
+        parsed.rows.filter(pl.col("doubt").is_null())
+        .with_columns(pl.col("layout").cast(pl.String))
+        .drop("time", "peer")
+    )
+    events = parsed.events.select("offset", "time", "peer", pl.lit(value=True).alias("event"))
+    known = rows.filter(pl.col("line").is_not_null()).join(events, on="offset", how="left", maintain_order="left")
+    event = pl.col("event").is_not_null() | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)
+    agent = pl.col("bare").str.contains(kept()["useragent"]["pattern"])
+    known = known.with_columns(pl.when(event).then("entry").alias("entry")).filter(event | agent)
+    stamped = rows.filter(pl.col("stamp") != "")
+    ends = pl.concat([stamped.head(1), stamped.tail(1)]).unique("offset").sort("offset")
+    columns = ["offset", "body", "layout", "stamp", "message"]
+    return known.select(*columns, "time", "peer", "entry", "bare"), ends.select(columns)
+
+
+def _identities(parsed: list[Parsed], rows: list[pl.DataFrame]) -> tuple[list[str], list[str]]:
+    """Return names and addresses in the understood lines, those of phones first."""
+    events, texts = pl.concat(one.events for one in parsed), pl.concat(one.select("body", "bare") for one in rows)
+    refused = pl.col("kind") == "registration_failed"
+    peers, own = (events.sort(refused, column)[column].drop_nulls().to_list() for column in ("peer", "address"))
+    agents = texts["bare"].str.extract(kept()["useragent"]["pattern"], 1).drop_nulls().sort().to_list()
+    users = [user for uri in events["contact"].drop_nulls().sort() for user in re.findall(r"sips?:([^@]*)@", uri)]
+    others = sorted({address for line in texts["body"] for address in re.findall(_ADDRESS, line)})
+    return list(dict.fromkeys([*peers, *users, *agents])), list(dict.fromkeys([*own, *others]))
 
 
 def _rewrite(
@@ -141,21 +183,19 @@ def _rewrite(
         stamp: str | None = row["stamp"]
         if weeks and stamp:
             stamp = shifted(stamp, time, weeks, zone) if time else None
-        return (
-            None
-            if stamp is None
-            else rewriter.line(row["body"], row["layout"], row["stamp"], row["message"], stamp, message)
-        )
+        if stamp is None:
+            return None
+        return rewriter.line(row["body"], row["layout"], row["stamp"], row["message"], stamp, message)
 
     done: list[tuple[int, str, int | None]] = []
     for row in rows.iter_rows(named=True):
         pattern = agent if row["entry"] is None else entries[row["entry"]].pattern
         body = rewriter.message(row["bare"], pattern, row["peer"])
-        if body is None:
-            continue
-        text = line(row, row["time"] or first or last, _mark(row["message"], row["bare"]) + body)
-        if text is not None:
-            done.append((row["offset"], text, row["entry"]))
+        if body is not None:
+            mark = row["message"].removesuffix(row["bare"]).rpartition("]")[2]  # without the date of old versions there
+            text = line(row, row["time"] or first or last, mark + body)
+            if text is not None:
+                done.append((row["offset"], text, row["entry"]))
     if weeks and rows.height and not done:
         raise SettingError(
             "The times of this log have a form that cannot be shifted.",
@@ -169,12 +209,7 @@ def _rewrite(
     }
     text = "".join(f"{line}\n" for _, line in sorted((marks | sure).items()) if line is not None)
     end = last + timedelta(weeks=weeks) if last else None
-    return _Written(text, end, dateformats(parsed.hits.logger_conf), len(sure), rows.height - len(sure))
-
-
-def _mark(message: str, bare: str) -> str:
-    """Return the verbosity mark before a message, without the date that old versions repeat there."""
-    return message[: len(message) - len(bare)].rpartition("]")[2]
+    return _Written(text, end, len(sure), rows.height - len(sure))
 
 
 def _sure(done: list[tuple[int, str, int | None]]) -> dict[int, str]:
@@ -187,34 +222,25 @@ def _sure(done: list[tuple[int, str, int | None]]) -> dict[int, str]:
     return {at: line for i, (at, line, entry) in enumerate(done) if "\n" not in line and entry_of.get(i) == entry}
 
 
-def _write(path: Path, written: list[_Written]) -> None:
-    names = [f"full.{n}" for n in range(len(written) - 1, 0, -1)] + ["full"]
-    files = [(name, one.text.encode("utf-8", "replace"), one.last) for name, one in zip(names, written, strict=True)]
-    formats = next((one.formats for one in reversed(written) if one.formats), ())
-    if formats:
-        conf = "[general]\n" + "".join(f"dateformat={form}\n" for form in formats)
-        files.append(("logger.conf", conf.encode("utf-8", "replace"), None))
+def _write(path: Path, written: list[_Written], formats: list[tuple[str, ...]]) -> None:
+    names = [*(f"full.{n}" for n in range(len(written) - 1, 0, -1)), "full"]
+    files = {name: (one.text, one.last) for name, one in zip(names, written, strict=True)}
+    latest = next(filter(None, reversed(formats)), ())
+    if latest:
+        files["logger.conf"] = "[general]\n" + "".join(f"dateformat={form}\n" for form in latest), None
     if path.suffix.lower() == ".zip":
-        _write_zip(path, files)
-    elif len(files) == 1 and not path.is_dir():
-        _write_file(path, *files[0][1:])
-    else:
+        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, (text, last) in files.items():
+                when = (last or datetime(1980, 1, 1, tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=2)
+                info = zipfile.ZipInfo(f"{_INSIDE_ZIP}/{name}", when.timetuple()[:6])
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, text.encode("utf-8", "replace"))
+        return
+    whole = len(files) == 1 and not path.is_dir()
+    if not whole:
         path.mkdir(parents=True, exist_ok=True)
-        for name, content, last in files:
-            _write_file(path / name, content, last)
-
-
-def _write_file(path: Path, content: bytes, last: datetime | None) -> None:
-    with replacing(path) as file:
-        file.write(content)
-    if last:  # lines without a year are dated by the file's time
-        os.utime(path, (last.timestamp() + 1,) * 2)
-
-
-def _write_zip(path: Path, files: list[tuple[str, bytes, datetime | None]]) -> None:
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content, last in files:
-            when = (last or datetime(1980, 1, 1, tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=2)
-            info = zipfile.ZipInfo(f"{_INSIDE_ZIP}/{name}", when.timetuple()[:6])
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, content)
+    for name, (text, last) in files.items():
+        place = path if whole else path / name
+        write(place, text.encode("utf-8", "replace"))
+        if last:  # lines without a year are dated by the file's time
+            os.utime(place, (last.timestamp() + 1,) * 2)

@@ -7,39 +7,60 @@ import hmac
 import ipaddress
 import itertools
 import re
+import secrets
 import string
+import tomllib
 from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from starface_nb.errors import SettingError
+from starface_nb.files import write
+
 Draw = Callable[[str, int], str]
 
-# Number and model code, as STARFACE names its phones: the code says what the device is, not whose it is.
-_MODEL_NAME = re.compile(
-    r"(?P<number>[^.]+)\.(?P<model>(?:snom|ylnk|yealink|gigaset|gset|openstage|mitel|aastra|panasonic|polycom|grandstream"
-    r"|auerswald|tiptel|unify|fanvil|htek)[a-z]{0,4}\d{0,5}[a-z]{0,3}|WinClient|MacClient|SF(?:iphone|android|windows|mac))",
-    re.ASCII | re.IGNORECASE,
-)
-# Where a public address may go: reserved for benchmarking (RFC 2544, 131,072 addresses), then for later (RFC 1112);
-# both are routed nowhere, as is the documentation range for IPv6 (RFC 3849).
-_PUBLIC_HOMES: tuple[Network, Network] = (ipaddress.IPv4Network("198.18.0.0/15"), ipaddress.IPv4Network("240.0.0.0/5"))
-_PUBLIC_HOME_6: Network = ipaddress.IPv6Network("2001:db8::/32")
-# Ranges whose name is their shape: an address of theirs stays inside (RFC 1918, 3927, 4193, 4291, 6598).
-_INSIDE = tuple(
-    ipaddress.ip_network(net)
-    for net in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "127.0.0.0/8",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
-_SAYING_NOTHING = {"0.0.0.0", "255.255.255.255", "127.0.0.1", "::", "::1"}  # noqa: S104 - compared, never bound
 _LONGEST = 64  # characters of a name that is kept in shape; longer ones are an attacker's
 _TRIES = 48  # draws of one length before a name gets longer
+_LEAST, _NEW = 16, 32  # bytes of a key: too few to be a secret, and those of a new one
+
+
+@cache
+def kept() -> dict[str, Any]:
+    """Return the content of `kept.toml`."""
+    return tomllib.loads(Path(__file__).with_name("kept.toml").read_text("utf-8"))
+
+
+@cache
+def _networks(which: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return [ipaddress.ip_network(text) for text in kept()["networks"][which]]
+
+
+def load_key(path: Path) -> bytes:
+    """Return the secret in a file; make the file, readable for its owner alone, where there is none.
+
+    Raises
+    ------
+    SettingError
+        The file cannot be read or written, or holds too little to be a secret.
+    """
+    try:
+        if not path.exists():
+            write(path, secrets.token_hex(_NEW).encode() + b"\n")
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise SettingError(
+            f"The key cannot be read or made: {error.strerror or error}.",
+            place=str(path),
+            next_step="Choose a file in a folder you may write to.",
+        ) from None
+    if len(key) < _LEAST:
+        raise SettingError(
+            f"The key has only {len(key)} bytes.",
+            place=str(path),
+            next_step="Name a file that does not exist yet; a key is made for it.",
+        )
+    return key
 
 
 class Pseudonyms:
@@ -65,7 +86,7 @@ class Pseudonyms:
 
         What is neither becomes `-`. A short name gets longer where no name of its own length is free.
         """
-        match = _MODEL_NAME.fullmatch(text)
+        match = re.fullmatch(kept()["phone"]["pattern"], text, re.ASCII)
         if match:
             return f"{self._assign('name', match['number'], self._shaped)}.{match['model']}"
         return self._assign("name", text, self._shaped)
@@ -79,7 +100,7 @@ class Pseudonyms:
             address = str(ipaddress.ip_address(text))
         except ValueError:
             return self.host(text)
-        return address if address in _SAYING_NOTHING else self._assign("address", address, self._moved)
+        return address if address in kept()["networks"]["nobody"] else self._assign("address", address, self._moved)
 
     def host(self, text: str) -> str:
         """Return another host name, in the domain that never exists (RFC 2606)."""
@@ -122,11 +143,11 @@ class Pseudonyms:
 
     def _moved(self, text: str, draw: int) -> str:
         address = ipaddress.ip_address(text)
-        home = next((net for net in _INSIDE if address in net), None)
+        home = next((net for net in _networks("inside") if address in net), None)
         if home is None and address.version == 4:
-            home = _PUBLIC_HOMES[draw >= _TRIES]
+            home = _networks("public")[draw >= _TRIES]
             return str(home[int.from_bytes(self._bytes("public", text, draw)[:8]) % home.num_addresses])
-        home = home or _PUBLIC_HOME_6
+        home = home or _networks("public_6")[0]
         # Neighbours stay together: a /24 or /64 becomes one other /24 or /64, until that is full.
         low = 8 if address.version == 4 else 64
         network = int.from_bytes(self._bytes("net", int(address) >> low, draw // 1024)[:16]) << low

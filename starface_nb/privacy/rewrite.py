@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container
 from functools import cache, partial
-from pathlib import Path
-from typing import Any
 
-from starface_nb.privacy.pseudonyms import Pseudonyms
+from starface_nb.privacy.pseudonyms import Pseudonyms, kept
 
 Replace = Callable[[str], str]
 
@@ -37,12 +34,6 @@ _ENDPOINT = re.compile(r"(?P<address>\[[^\]]*\]|[^:]*|.*?)(?P<port>:\d{1,5})?", 
 _URI = re.compile(
     r"(?P<scheme>sips?:)(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:;?>]*)(?P<port>:\d{1,5})?(?P<rest>.*)", re.DOTALL
 )
-
-
-@cache
-def kept() -> dict[str, Any]:
-    """Return the content of `kept.toml`."""
-    return tomllib.loads(Path(__file__).with_name("kept.toml").read_text("utf-8"))
 
 
 @cache
@@ -105,12 +96,26 @@ class Rewriter:
         match = _pattern(pattern).match(body)
         if match is None:
             return None
-        words = _words(pattern) | _kept_words("opened")
-        special: dict[str, Replace] = {
+        own = _words(pattern)
+        handlers: dict[str, Replace] = {
+            **self._groups,
             "identity": partial(self._identity, user=peer),
-            "detail": partial(self.scrub, allowed=_words(pattern) | _kept_words("reasons")),
+            "detail": partial(self.scrub, allowed=own | _kept_words("reasons")),
         }
-        return self._spans(match, lambda text: self.scrub(text, words.union(_COUNTS.findall(text))), special)
+
+        def between(text: str) -> str:
+            return self.scrub(text, own | _kept_words("opened") | set(_COUNTS.findall(text)))
+
+        out, at = [], 0
+        for (first, last), name in sorted((match.span(name), name) for name in match.re.groupindex if match[name]):
+            if first >= at:
+                kind, value = name.rstrip("0123456789"), match[name]
+                out += [
+                    between(body[at:first]),
+                    value if kind in _KEPT_GROUPS else handlers.get(kind, self.scrub)(value),
+                ]
+                at = last
+        return "".join([*out, between(body[at : match.end()])])
 
     def scrub(self, text: str, allowed: Container[str] = ()) -> str:
         """Return free text with every word and address replaced that is not `allowed`."""
@@ -125,19 +130,6 @@ class Rewriter:
 
         return _TOKEN.sub(one, text)
 
-    def _spans(self, match: re.Match[str], outside: Replace, special: Mapping[str, Replace]) -> str:
-        """Replace the spans of the match's groups by their kind, and what lies between them by `outside`."""
-        handlers = {**self._groups, **special}
-        out, at = [], 0
-        for (first, last), name in sorted((match.span(name), name) for name in match.re.groupindex if match[name]):
-            if first < at:
-                continue
-            kind = name.rstrip("0123456789")
-            value = match[name] if kind in _KEPT_GROUPS else handlers.get(kind, self.scrub)(match[name])
-            out += [outside(match.string[at:first]), value]
-            at = last
-        return "".join([*out, outside(match.string[at : match.end()])])
-
     def _header(self, text: str, moved: bool) -> str:
         """Replace host names and call identifiers in what stands around a header's stamp; other dates only if moved."""
         if not text:
@@ -151,9 +143,8 @@ class Rewriter:
 
     def _json(self, text: str, stamp: str, message: str) -> str:
         entry = json.loads(text)
-        logged = entry["logmsg"]
-        call = entry.get("identifiers", {}).get("callid")
-        identifiers = {"lwp": entry.get("identifiers", {}).get("lwp")}
+        logged, known = entry["logmsg"], entry.get("identifiers", {})
+        identifiers, call = {"lwp": known.get("lwp")}, known.get("callid")
         if isinstance(call, str):
             identifiers["callid"] = "C-" + self._names.hexadecimal(call.rpartition("-")[2])
         location = {key: logged["location"].get(key) for key in ("filename", "function", "line")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import sys
@@ -216,7 +217,7 @@ def test_tables_show_the_logs_own_time_and_nothing_as_markup(tmp_path: Path) -> 
     case = open_case(hostile, root=None)
     table = case.table("phones", "peer", "unreachable_s", "first", rows=3)
     assert "<b onload" not in table._repr_html_()
-    assert table.frame.columns == ["peer", "unreachable", "first"]
+    assert re.findall(r"<th [^>]*>([^<]*)<", table._repr_html_()) == ["peer", "unreachable", "first"]
     german = replace(case, language="de").table("phones", "peer", "status", rows=1)
-    assert german.frame.columns == ["Telefon", "Status"]
+    assert re.findall(r"<th [^>]*>([^<]*)<", german._repr_html_()) == ["Telefon", "Status"]
     assert repr(table).endswith(f"and {case.diagnosis.phones.height - 3} more rows")

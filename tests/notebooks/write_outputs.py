@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 
 from starface_nb.cases.copies import curated
-from starface_nb.cases.runner import read_notebook, run_notebooks, save_notebook
+from starface_nb.cases.runner import run_notebooks
 
 _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -34,9 +34,9 @@ def main(chosen: list[str]) -> int:
     for original in curated(chosen or None):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / original.name
-            save_notebook(copy, tidy(read_notebook(original)))
+            nbformat.write(tidy(nbformat.read(original, as_version=4)), copy)
             executed = run_notebooks([copy])[0]
-            notebook = read_notebook(copy)
+            notebook = nbformat.read(copy, as_version=4)
         if executed.error or _stderr(notebook):
             status = 1
             print(f"{original.name}: cell {executed.cell}: {executed.error}{_stderr(notebook)}", file=sys.stderr)
