@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
 
 UTC_TIME = pl.Datetime("us", "UTC")
-_WORTH_A_THREAD = 8_000  # rows
-
-
-def in_pieces(read: Callable[[pl.DataFrame], pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
-    """Return `read(rows)` of a reader that looks at each row alone, the pieces read on all cores.
-
-    Regular expressions run on one core per expression.
-    """
-    pieces = min(int(os.environ.get("PCS", "2")), rows.height // _WORTH_A_THREAD)
-    if pieces < 2:
-        return read(rows)
-    step = -(-rows.height // pieces)
-    with ThreadPoolExecutor(pieces) as pool:
-        return pl.concat(pool.map(read, rows.iter_slices(step)))
 
 
 @dataclass(frozen=True)
