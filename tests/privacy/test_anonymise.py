@@ -11,7 +11,7 @@ import pytest
 
 import starface_nb as sf
 from starface_nb.cli import main
-from starface_nb.errors import InputError, SettingError
+from starface_nb.errors import InputError
 from starface_nb.privacy import anonymise
 
 ROOT = Path(__file__).parents[2]
@@ -114,8 +114,8 @@ def test_lines_that_are_not_understood_do_not_pass(tmp_path):
     assert "[C-0000001a]" not in text
     assert re.search(r"\[C-[0-9a-f]{8}\]", text)
     # Where the log begins and ends is part of what it says.
-    assert lines[0].startswith("[2026-03-04 08:00:00]")
-    assert lines[-1].startswith("[2026-03-04 09:00:00]")
+    assert lines[0].startswith("[2026-03-04 08:00:00+01:00]")
+    assert lines[-1].startswith("[2026-03-04 09:00:00+01:00]")
 
 
 ATTACKS = [
@@ -184,6 +184,7 @@ LAYOUTS = {
     "syslog": "Mar  4 08:52:{s:02} customer-pbx asterisk[812]: NOTICE[17903]: chan_sip.c:305 in sip_poke: {m}",
     "rfc5424": "<134>1 2026-03-04T08:52:{s:02}+01:00 customer-pbx asterisk 812 - - NOTICE[7]: chan_sip.c:3 in f: {m}",
     "console": "[Mar  4 08:52:{s:02}] \x1b[1;33mNOTICE\x1b[0m[30733]: \x1b[1;37mchan_sip.c\x1b[0m:158 sip_poke: {m}",
+    "undated": "NOTICE[17903]: chan_sip.c:305 in sip_poke: {m}",
     "grep": "customer-pbx-full:[2026-03-04 08:52:{s:02}] NOTICE[1356] chan_sip.c: {m}",
 }
 JSON_LINE = {
@@ -195,7 +196,7 @@ JSON_LINE = {
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "json"])
-def test_every_layout_keeps_its_form_and_loses_the_host(layout, tmp_path):
+def test_every_layout_keeps_its_events_and_loses_the_host(layout, tmp_path):
     messages = [
         "Registered SIP '1234.snomd345' at 203.0.113.21:5060",
         "Peer '1234.snomd345' is now Reachable. (20ms / 2000ms)",
@@ -259,7 +260,7 @@ def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
     assert log.read_bytes() == (ROOT / "data/recorded/clean/pbx.log").read_bytes()
 
 
-def test_times_of_an_unusual_form_stay_but_are_not_shifted(tmp_path):
+def test_times_of_an_unusual_form_are_kept_and_shifted_like_others(tmp_path):
     folder = tmp_path / "customer"
     folder.mkdir()
     (folder / "logger.conf").write_text("[general]\ndateformat=%H-%M-%S %d.%m.%y\n")
@@ -269,5 +270,19 @@ def test_times_of_an_unusual_form_stay_but_are_not_shifted(tmp_path):
     before, after = (sf.read_log(path).events["time"].to_list() for path in (folder, tmp_path / "out.zip"))
     assert None not in before
     assert after == before
-    with pytest.raises(SettingError, match="cannot be shifted"):
-        anonymise([folder], tmp_path / "shifted.zip", key=KEY, shift_weeks=1)
+    anonymise([folder], tmp_path / "shifted.zip", key=KEY, shift_weeks=1)
+    moved = sf.read_log(tmp_path / "shifted.zip").events["time"].to_list()
+    assert moved == [time + timedelta(weeks=1) for time in before]
+
+
+def test_over_the_change_of_daylight_saving_time_the_distance_in_utc_stays(tmp_path):
+    path = tmp_path / "pbx.log"
+    line = "[2026-{when}] NOTICE[1] chan_sip.c: Peer '1234.snomd345' is now Reachable. (20ms / 2000ms)\n"
+    path.write_text(
+        "".join(line.format(when=when) for when in ("10-25 01:59:50.250", "10-25 02:30:00", "10-25 02:10:00"))
+    )
+    for weeks in (0, 26):
+        anonymise([path], tmp_path / "out.log", key=KEY, shift_weeks=weeks)
+        before, after = (sf.read_log(one).events["time"].to_list() for one in (path, tmp_path / "out.log"))
+        assert [time - timedelta(weeks=weeks) for time in after] == before
+    assert (before[2] - before[1]).total_seconds() == 2400
