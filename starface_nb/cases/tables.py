@@ -69,10 +69,10 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
         tbl_hide_column_data_types=True,
     ):
         text = str(pl.DataFrame(dict(zip(heads, cells, strict=True))))
-    right, left = 'style="text-align:right;white-space:nowrap"', 'style="text-align:left"'
-    sides = [right if dtype.is_numeric() else left for dtype in shown.dtypes]
+    sides = ["text-align:right" if dtype.is_numeric() else "text-align:left" for dtype in shown.dtypes]
+    whole = [f"{side};white-space:nowrap" if side.endswith("right") else side for side in sides]
     html = f"<table><thead>{_row('th', heads, sides)}</thead><tbody>"
-    html += "".join(_row("td", row, sides) for row in zip(*cells, strict=True)) + "</tbody></table>"
+    html += "".join(_row("td", row, whole) for row in zip(*cells, strict=True)) + "</tbody></table>"
     return Shown(f"{text}\n{rest}".rstrip(), html + (f"<p>{escape(rest)}</p>" if rest else ""))
 
 
@@ -91,7 +91,7 @@ def links(paths: Sequence[Path]) -> Shown:
 
 
 def _row(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
-    cells = (f"<{tag} {side}>{escape(text)}</{tag}>" for text, side in zip(texts, sides, strict=True))
+    cells = (f'<{tag} style="{side}">{escape(text)}</{tag}>' for text, side in zip(texts, sides, strict=True))
     return f"<tr>{''.join(cells)}</tr>"
 
 

@@ -124,21 +124,21 @@ def to_svg(chart: Any) -> str:
     return _svg(specification(chart))
 
 
-def to_inline_svg(chart: Any) -> str:
+def to_inline_svg(chart: Any, width: int = WIDE) -> str:
     """Return a chart as an SVG for a page that has its own background: text takes the page's colour."""
     style = {"guide-label": {"fill": _MARKER}, "guide-title": {"fill": _MARKER}}
     title = {"color": _MARKER, "subtitleColor": _MARKER}
-    drawn = _svg(specification(chart), background="transparent", style=style, title=title)
+    drawn = _svg(specification(chart), width, background="transparent", style=style, title=title)
     svg = drawn.replace(_MARKER, "currentColor")
     # several pictures share one page: their clip paths and gradients must not share a name
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     return re.sub(r'( id="|url\(#)', rf"\g<1>p{own}-", svg)
 
 
-def _svg(spec: dict[str, Any], **config: Any) -> str:
+def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:
     """Draw; one description for the whole picture instead of one for each of its marks."""
     svg: str = vl_convert.vegalite_to_svg(
-        {**spec, "width": WIDE} if "autosize" in spec else spec,
+        {**spec, "width": width} if "autosize" in spec else spec,
         vl_version=_OLDEST_VEGA_LITE,
         config={"background": "white", "aria": False, **config},
         allowed_base_urls=[],

@@ -24,7 +24,7 @@ _STYLE = """<style>
 .sfnb-html ul,.sfnb-html ol{margin:.25em 0;padding-left:1.4em}
 .sfnb-html td,.sfnb-html th{padding:1px 14px 1px 0;text-align:left;vertical-align:top}
 .sfnb-html td.n,.sfnb-html th.n{text-align:right}
-.sfnb-html svg{width:100%;max-width:860px;height:auto}
+.sfnb-html svg{width:100%;max-width:820px;height:auto}
 .sfnb-html .sfnb-note{color:var(--jp-ui-font-color2,#666)}
 .sfnb-html .sfnb-bad{color:var(--jp-error-color1,#c62828);font-weight:600}
 .sfnb-html .sfnb-good{color:var(--jp-success-color1,#2e7d32);font-weight:600}
@@ -35,7 +35,7 @@ _STYLE = """<style>
 overflow-x:auto;margin:0;padding:6px 8px;background:rgba(128,128,128,.1);color:var(--jp-ui-font-color1,#222)}
 .sfnb-lines b{background:rgba(213,94,0,.22);font-weight:normal;display:inline-block;min-width:100%}
 .sfnb .sfnb-mono{flex-direction:column}
-.sfnb .sfnb-mono select{width:100%;font-family:var(--jp-code-font-family,monospace);font-size:12px}
+.sfnb .sfnb-mono select{width:100%;font-family:var(--jp-code-font-family,monospace);font-size:11.5px}
 </style>"""
 
 
@@ -86,6 +86,11 @@ def labelled(kind: Callable[..., Any], label: str, width: str = "420px", **optio
     style = {"description_width": "110px"}
     layout = widgets.Layout(width=width, max_width="100%", margin="2px 16px 2px 0")
     return kind(description=label, style=style, layout=layout, **options)
+
+
+def button(name: str, **options: Any) -> Any:
+    """Return a button as wide as its name."""
+    return widgets.Button(description=name, layout=widgets.Layout(width="auto", margin="2px 8px 2px 0"), **options)
 
 
 def rows(*children: Any) -> Any:

@@ -22,7 +22,7 @@ from starface_nb.guide import (
     setting,
     trouble_began,
 )
-from starface_nb.panels.base import Panel, bad, box, html, labelled, listed, note, paragraph, rows, safe
+from starface_nb.panels.base import Panel, bad, box, button, html, labelled, listed, note, paragraph, rows, safe
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
@@ -58,7 +58,7 @@ class ChecklistPanel(Panel):
         self._note = labelled(widgets.Textarea, tr("Note"), width="auto", **kept)
         who = {"continuous_update": False, "placeholder": tr("who answered")}
         self._who = labelled(widgets.Text, tr("Who"), width="320px", **who)
-        following = widgets.Button(description=tr("Next step"), icon="arrow-right")
+        following = button(tr("Next step"), icon="arrow-right")
         self._list.observe(lambda _: self._open(), "index")
         self._note.observe(lambda _: self._keep(), "value")
         following.on_click(lambda _: setattr(self._list, "index", (self._list.index + 1) % len(self._steps)))

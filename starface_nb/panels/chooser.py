@@ -13,7 +13,7 @@ import polars as pl
 from starface_nb import samples
 from starface_nb.errors import StarfaceError
 from starface_nb.guide import LANGUAGES, headline
-from starface_nb.panels.base import Panel, bad, box, html, labelled, listed, note, paragraph, rows, safe
+from starface_nb.panels.base import Panel, bad, box, button, html, labelled, listed, note, paragraph, rows, safe
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class LogChooser(Panel):
         self._log = labelled(widgets.Dropdown, tr("Log"), options=self._found())
         place = tr("file, support bundle or folder")
         self._path = labelled(widgets.Text, tr("or its path"), placeholder=place, continuous_update=False)
-        self._read = widgets.Button(description=tr("Read this log"), button_style="primary", icon="play")
+        self._read = button(tr("Read this log"), button_style="primary", icon="play")
         look = tr("look into the inbox folder again")
-        again = widgets.Button(description=tr("Look again"), icon="refresh", tooltip=look)
+        again = button(tr("Look again"), icon="refresh", tooltip=look)
         zones = {"value": case.log.time_zone, "options": sorted(available_timezones()), "ensure_option": True}
         self._zone = labelled(widgets.Combobox, tr("Time zone"), "420px", continuous_update=False, **zones)
         minutes = {"value": case.settings.keepalive_s / 60, "min": 0.1, "max": 10_000, "step": 1}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import ipywidgets as widgets
 import polars as pl
@@ -14,7 +15,7 @@ from starface_nb import charts
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.scene import cause_names
 from starface_nb.errors import StarfaceError
-from starface_nb.panels.base import Panel, bad, html, labelled, note, rows, safe, table
+from starface_nb.panels.base import Panel, bad, button, html, labelled, note, rows, safe, table
 from starface_nb.panels.chooser import LogChooser
 from starface_nb.text import visible
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _STEPS, _MOST_LISTED, _MOST_PHONES = 240, 400, 10
 _BEFORE, _AFTER = 4, 8
+_WIDTH = 660  # between what a narrow and a wide window show of a picture: its words stay readable in both
 _ALL = "*"
 
 
@@ -75,7 +77,7 @@ class Explorer(Panel):
         times = [(tr.time(moment, "short"), moment) for moment in _times(found)]
         span = {"index": (0, len(times) - 1), "continuous_update": False, "readout": False}
         self._window = labelled(widgets.SelectionRangeSlider, tr("Time"), width="auto", options=times, **span)
-        everyone = widgets.Button(description=tr("all phones"), tooltip=tr("take back the choice of phones"))
+        everyone = button(tr("all phones"), tooltip=tr("take back the choice of phones"))
         everyone.on_click(lambda _: setattr(self._peers, "value", ()))
         self._timeline, self._picture, self._table, self._said, self._span, self._lines = (html() for _ in range(6))
         self._list = labelled(widgets.Select, tr("Intervals"), width="auto", options=[], rows=9)
@@ -142,20 +144,21 @@ class Explorer(Panel):
         }
         try:
             if timeline:
-                self._timeline.value = charts.to_inline_svg(charts.timeline(found, **part))
-            self._picture.value = charts.to_inline_svg(self._pictures()[self._kind.value](found, **part))
+                self._timeline.value = charts.to_inline_svg(charts.timeline(found, **part), _WIDTH)
+            self._picture.value = charts.to_inline_svg(self._pictures()[self._kind.value](found, **part), _WIDTH)
             self._said.value = ""
         except StarfaceError as error:
             self._said.value = bad(str(error))
 
     def _listed(self) -> list[tuple[str, int]]:
-        tr, names = self._tr, cause_names(self._tr)
+        tr, names, zone = self._tr, cause_names(self._tr), ZoneInfo(self._tr.time_zone)
         shown = self.selection.head(_MOST_LISTED).select("start", "peer", "seconds", "cause")
         wide = min(28, max((len(peer) for peer in shown["peer"]), default=0))
         listed = []
         for row, (start, peer, seconds, cause) in enumerate(shown.iter_rows()):
             lasted = tr("still open") if seconds is None else tr.duration(seconds)
-            line = f"{tr.time(start)}  {visible(peer)[:wide]:<{wide}}  {lasted:>11}  {names[cause]}"
+            began = f"{start.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+            line = f"{began}  {visible(peer)[:wide]:<{wide}}  {lasted:>11}  {names[cause]}"
             listed.append((line.replace(" ", "\u00a0"), row))
         return listed
 
@@ -164,7 +167,6 @@ class Explorer(Panel):
         counted = (
             self.selection.group_by("peer", maintain_order=True)
             .agg(
-                pl.col("site").last(),
                 n=pl.len(),
                 s=pl.col("seconds").sum(),
                 cause=pl.col("cause").cast(pl.String).mode().sort().first(),
@@ -173,16 +175,16 @@ class Explorer(Panel):
         )
         if counted.is_empty():
             return note(tr("No interval fits this choice."))
-        titles = tr("Phone"), tr("Site"), tr("Losses"), tr("Unreachable for"), tr("Commonest cause")
+        titles = tr("Phone"), tr("Losses"), tr("Unreachable for"), tr("Commonest cause")
         body = [
-            (peer, site, tr.number(n), tr.duration(seconds), names[cause])
-            for peer, site, n, seconds, cause in counted.head(_MOST_PHONES).iter_rows()
+            (peer, tr.number(n), tr.duration(seconds), names[cause])
+            for peer, n, seconds, cause in counted.head(_MOST_PHONES).iter_rows()
         ]
         more = counted.height - _MOST_PHONES
         rest = note(tr.count("and {n} more phone", "and {n} more phones", more)) if more > 0 else ""
         if self.selection.height > _MOST_LISTED:
             rest += note(tr("The list below holds the first {n} intervals.", n=tr.number(_MOST_LISTED)))
-        return table(titles, body, right=(2, 3)) + rest
+        return table(titles, body, right=(1, 2)) + rest
 
     def _choose(self) -> None:
         """Show the log's lines around the chosen interval's begin and end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
@@ -12,7 +12,7 @@ from starface_nb import privacy, report
 from starface_nb.errors import StarfaceError
 from starface_nb.files import replacing
 from starface_nb.guide import LANGUAGES, given, products
-from starface_nb.panels.base import Panel, bad, html, labelled, note, rows, safe
+from starface_nb.panels.base import Panel, bad, button, html, labelled, note, rows, safe
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
@@ -49,7 +49,9 @@ class ReportPanel(Panel):
         self._language = labelled(widgets.Dropdown, tr("Language"), "280px", options=languages, value=case.language)
         self._router = labelled(widgets.Dropdown, tr("Router"), options=routers, value=router)
         self._mask = widgets.Checkbox(description=tr("mask the phones' names"), indent=False)
-        as_html, as_pdf = (_button(name, "file") for name in (tr("Write HTML"), tr("Write PDF")))
+        as_html, as_pdf = (
+            button(name, icon="file", button_style="primary") for name in (tr("Write HTML"), tr("Write PDF"))
+        )
         self._said, self._preview = html(), html()
         for chooser in (self._language, self._router, self._mask):
             chooser.observe(lambda _: self._render(), "value")
@@ -102,10 +104,10 @@ class AnonymousCopy(Panel):
     def __init__(self, case: Case) -> None:
         super().__init__(case)
         self.written: privacy.Anonymised | None = None
-        button = _button(self._tr("Write an anonymous copy"), "user-secret")
-        button.on_click(lambda _: self._write())
+        writing = button(self._tr("Write an anonymous copy"), icon="user-secret", button_style="primary")
+        writing.on_click(lambda _: self._write())
         self._said = html()
-        self._show(rows(button), self._said)
+        self._show(rows(writing), self._said)
 
     def _write(self) -> None:
         tr, case = self._tr, self.case
@@ -122,11 +124,6 @@ class AnonymousCopy(Panel):
             lines=tr.number(done.lines),
         )
         self._said.value = note(said)
-
-
-def _button(name: str, icon: str) -> Any:
-    layout = widgets.Layout(width="auto", margin="2px 8px 2px 0")
-    return widgets.Button(description=name, icon=icon, button_style="primary", layout=layout)
 
 
 def _folder(case: Case) -> Path:
