@@ -1,10 +1,10 @@
-"""Phones without any address line in a log of several sites: whose timeout do their losses fit?"""
+"""Phones without any address line: are they of the one site that the log shows, or whose timeout do they share?"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from starface_nb.analysis.reasoning import Context, SiteView, era_bounds, pick
+from starface_nb.analysis.reasoning import Context, SiteView, collect, era_bounds, pick
 from starface_nb.analysis.sites import UNKNOWN
 
 ENOUGH_FITS = 4
@@ -12,6 +12,9 @@ ENOUGH_FITS = 4
 
 FITTING = 0.6
 """Share of the phone's measurable losses that must."""
+
+ENOUGH_PHONES = 2
+"""Phones that must have outlived the other's timeout for two groups not to be behind one router."""
 
 RIVAL = 0.5
 """Share of those that may fit another site as well."""
@@ -45,3 +48,24 @@ def adopt(context: Context, views: list[SiteView], homes: list[str]) -> list[str
         if enough and second <= RIVAL * first:
             found[stranger] = hosts[order[0]].name
     return found
+
+
+def of_two_sites(context: Context, views: list[SiteView]) -> bool:
+    """Say whether the phones of unknown address and those of the one known site, judged apart, contradict each other.
+
+    They do where both have a timeout and the brackets are apart, or where several phones of the one have outlived the
+    other's timeout. A timeout that changed within the log proves nothing.
+    """
+    strangers = next((view for view in views if view.name == UNKNOWN), None)
+    host = next((view for view in views if view.name != UNKNOWN), None)
+    if strangers is None or host is None or len(strangers.eras) > 1 or len(host.eras) > 1:
+        return False
+    one, other = strangers.eras[0], host.eras[0]
+    if one.verdict == other.verdict == "too_short":
+        slop = context.story.slop
+        return one.estimate.low > other.estimate.high + slop or other.estimate.low > one.estimate.high + slop
+    for short, view in ((one, host), (other, strangers)):
+        if short.verdict == "too_short":
+            kept = collect(context, view, np.zeros(len(view.losses), bool)).kept
+            return len(np.unique(kept.phone[kept.idle > short.estimate.high])) >= ENOUGH_PHONES
+    return False

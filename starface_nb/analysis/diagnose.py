@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.adoption import adopt
+from starface_nb.analysis.adoption import adopt, of_two_sites
 from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.evidence import evidence_json
@@ -64,8 +64,14 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
             reason(context, view)
         return context, views
 
-    homes = phone_homes(peers, addresses)
+    only = next(iter(addresses.members)) if len(addresses.members) == 1 else None
+    homes = phone_homes(peers, addresses, only or UNKNOWN)
     context, views = understand(homes)
+    apart = phone_homes(peers, addresses, UNKNOWN)
+    if apart != homes:
+        context_apart, views_apart = understand(apart)
+        if of_two_sites(context_apart, views_apart):
+            only, homes, context, views = None, apart, context_apart, views_apart
     adopted = adopt(context, views, homes)
     if adopted != homes:
         context, views = understand(adopted)
@@ -74,20 +80,15 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
-    only = next(iter(addresses.members)) if len(addresses.members) == 1 else None
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
     found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only, joined))
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found)
 
 
-def phone_homes(peers: pl.DataFrame, addresses: Addresses) -> list[str]:
-    """Return each peer's linked site, in the order of the peers.
-
-    Phones without any address line join the site of the others where the log shows only one.
-    """
+def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:
+    """Return each peer's linked site, in the order of the peers; `stranger` for those without any address line."""
     last = dict(addresses.seen.group_by("peer", maintain_order=True).agg(pl.last("address")).iter_rows())
-    only = next(iter(addresses.members)) if len(addresses.members) == 1 else UNKNOWN
-    return [addresses.site(last[peer]) if peer in last else only for peer in peers["peer"]]
+    return [addresses.site(last[peer]) if peer in last else stranger for peer in peers["peer"]]
 
 
 def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[SiteView]:

@@ -110,7 +110,7 @@ def tell(
     ups = of_kind(rows, "reachable", "lagged")
     up, up_at = ups["phone"].to_numpy(), seconds(ups["time"], origin)
     last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())
-    not_probed(losses, starts, stops)
+    not_probed(losses, starts, stops, np.sort(seconds(states["time"], origin)), settings.probe_interval_s)
     losses.late_near = late_near(losses, ups, homes, names, origin)
     _endings(losses, seen)
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from starface_nb.analysis.intervals import of_kind
+from starface_nb.analysis.intervals import DOWN, of_kind
 
 UNKNOWN = "unknown"
 
@@ -62,7 +62,7 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
         .group_by("run", maintain_order=True)
         .agg(pl.first("peer", "address"), pl.first("time").alias("first"), pl.last("time").alias("last"))
     )
-    parents = _link(runs)
+    parents = _link(runs, _not_back(states))
     order = runs.group_by("address").agg(pl.min("first"), pl.max("last")).sort("first", "address")
     groups: dict[str, list[tuple[str, object]]] = defaultdict(list)
     for address, _, last in order.iter_rows():
@@ -81,16 +81,26 @@ def _root(parents: dict[str, str], address: str) -> str:
     return address
 
 
-def _link(runs: pl.DataFrame) -> dict[str, str]:
-    """Join an address to the one that at least half of its phones, and no fewer than stayed, moved to next."""
-    moves = runs.with_columns(
-        pl.when(pl.col("peer").shift(-1) == pl.col("peer")).then(pl.col("address").shift(-1)).alias("next")
-    )
+def _not_back(states: pl.DataFrame) -> pl.Series:
+    """Return the peers that are unreachable when the log ends."""
+    last = states.filter(pl.col("state").is_not_null()).group_by("peer").agg(pl.last("state"))
+    return last.filter(pl.col("state") == DOWN)["peer"]
+
+
+def _link(runs: pl.DataFrame, gone: pl.Series) -> dict[str, str]:
+    """Join an address to the one that at least half of its phones, and no fewer than stayed, moved to next.
+
+    Phones that are `gone` when the log ends have stayed nowhere.
+    """
+    same = (pl.col("peer").shift(-1) == pl.col("peer")).fill_null(value=False)
+    moves = runs.with_columns(pl.when(same).then(pl.col("address").shift(-1)).alias("next"))
     phones = dict(runs.group_by("address").agg(pl.col("peer").n_unique()).iter_rows())
+    counted = moves.filter(same | ~pl.col("peer").is_in(gone.implode()))
+    stayed = dict(counted.group_by("address").agg(pl.col("peer").n_unique()).iter_rows())
     pairs = moves.drop_nulls("next").group_by("address", "next").agg(pl.col("peer").n_unique().alias("n"))
     parents: dict[str, str] = {address: address for address in phones}
     for old, new, n in pairs.sort("address", "next").iter_rows():
-        if n >= MOVED_TOGETHER * max(phones[old], 1) and n >= MOVED_TOGETHER * phones[new]:
+        if n >= MOVED_TOGETHER * stayed.get(old, 0) and n >= MOVED_TOGETHER * phones[new]:
             parents[_root(parents, old)] = _root(parents, new)
     return parents
 

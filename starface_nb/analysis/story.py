@@ -254,11 +254,18 @@ def first_after_start(losses: Losses, starts: Floats) -> tuple[Bools, Ints]:
     return (k >= 0) & (losses.start - since <= START_BURST_S) & (losses.last_up < since), k
 
 
-def not_probed(losses: Losses, starts: Floats, stops: Floats) -> None:
-    """Move the last answered probe back to the PBX's stop where nothing was probed since: it ran again only now."""
+def not_probed(losses: Losses, starts: Floats, stops: Floats, heard: Floats, interval: float) -> None:
+    """Move the last answered probe back where a PBX start made the failed one: to an interval before the stop.
+
+    After a crash, which leaves no line, that is the last line before the start; `heard` are the times of all lines.
+    """
     first, k = first_after_start(losses, starts)
-    if first.any():
-        losses.answered[first] = np.minimum(losses.answered[first], stops[k[first]])
+    if not first.any():
+        return
+    at = np.maximum(np.searchsorted(heard, starts - SAME_MOMENT_S) - 1, 0)
+    ran = np.where(stops < starts, stops, np.minimum(heard[at], starts))[k[first]]
+    lower = np.minimum(losses.answered[first], ran - interval)
+    losses.answered[first] = np.maximum(lower, np.minimum(losses.last_up[first], ran))
 
 
 def late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:

@@ -64,13 +64,18 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
     homes = np.array([story.homes.get(peer, UNKNOWN) for peer in story.peers], dtype=object)[story.losses.phone]
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
-    where = rows["address"].replace_strict(addresses.site_of, default=UNKNOWN, return_dtype=pl.String).to_numpy()
-    times, starts = seconds(rows["time"], story.origin_us), story.losses.start
+    # Who is refused at an address where no phone was seen is one of the customer's only if the name looks like it.
+    peers, ending = pl.Series(story.peers, dtype=pl.String), r"(\.[^.]+$)"
+    endings = peers.str.extract(ending).drop_nulls()
+    own = rows["peer"].is_in(peers.implode()) | rows["peer"].str.extract(ending).is_in(endings.implode())
+    address = rows["address"].replace_strict(addresses.site_of, default=None, return_dtype=pl.String)
+    use = (address.is_not_null() | own.fill_null(value=False)).to_numpy()
+    where = address.fill_null(UNKNOWN).to_numpy()[use]
+    times, starts = seconds(rows["time"], story.origin_us)[use], story.losses.start
     counts = np.zeros(len(homes), np.int64)
-    here = set(pl.Series(homes, dtype=pl.String).unique().to_list())
-    for site in sorted(set(where.tolist()) & here):
-        mine, use = np.sort(times[where == site]), homes == site
-        counts[use] = np.searchsorted(mine, starts[use], "right") - np.searchsorted(mine, starts[use] - REFUSED_S)
+    for site in np.intersect1d(where.astype(str), homes.astype(str)):
+        mine, here = np.sort(times[where == site]), homes == site
+        counts[here] = np.searchsorted(mine, starts[here], "right") - np.searchsorted(mine, starts[here] - REFUSED_S)
     return counts
 
 

@@ -86,11 +86,17 @@ def outage(rng: Rng, where: Site, start: float, seconds: float | None = None, ne
     return Fault("wan_outage", start, start + length, where.name, values={"new_ip": new_ip} if new_ip else {})
 
 
+def _address(where: Site, number: int) -> str:
+    """Return an address that no other site is given: five sites share the range among them."""
+    block = int(where.public_ip.rpartition(".")[2]) % 5
+    return f"198.51.100.{block * 50 + number % 50 + 1}"
+
+
 def reconnects(rng: Rng, where: Site, days: float, number: int) -> list[Fault]:
     """Every night a forced reconnect with a new address."""
     at = float(rng.uniform(0, DAY))
     return [
-        outage(rng, where, at + n * DAY, float(rng.uniform(8, 90)), f"198.51.100.{(number * 17 + n) % 250 + 1}")
+        outage(rng, where, at + n * DAY, float(rng.uniform(8, 90)), _address(where, number * 17 + n))
         for n in range(int(days) + 1)
     ]
 
@@ -121,7 +127,7 @@ def _strike(rng: Rng, where: Site, kind: str, t: float) -> list[Fault]:
 
     match kind:
         case "wan_outage":
-            new_ip = f"198.51.100.{int(rng.integers(1, 250))}" if rng.random() < 0.25 else None
+            new_ip = _address(where, int(rng.integers(1, 250))) if rng.random() < 0.25 else None
             return [outage(rng, where, t, new_ip=new_ip)]
         case "router_restart" | "power_cut":
             return lasting(*_LASTING[kind])
