@@ -24,8 +24,7 @@ _EVENT_FORMATS = ("jsonl", "csv", "parquet")
 
 def check(options: Namespace) -> int:
     """Say what is wrong, how sure that is and what to set, as text for people or as JSON."""
-    from starface_nb.report.as_json import json_text
-    from starface_nb.report.as_text import summary
+    from starface_nb.report.check import json_text, summary
 
     case = _diagnosis(options.log, options)
     sys.stdout.write(json_text(case) if options.json else summary(case))

@@ -1,14 +1,78 @@
-"""The analyst's answers to the checklist: kept at once, and never overwritten unseen."""
+"""What a case keeps as JSON, safe from a kill and a second writer: answers above all, never overwritten unseen."""
 
 from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from starface_nb.cases.record import CaseError, Record
+from starface_nb.errors import StarfaceError
+from starface_nb.files import locked, write
+
+_FORMAT = 1
+
+
+class CaseError(StarfaceError):
+    """A case cannot be opened or saved: another customer's, damaged, or changed by somebody else."""
+
+
+class Record:
+    """One JSON object in a file, or only in memory where there is no file.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; its lock lies beside it. None keeps the object in memory.
+    kind : str
+        What the file says it is; a file of another kind is refused.
+    """
+
+    def __init__(self, path: Path | None, kind: str) -> None:
+        self.path, self.kind = path, kind
+        self._memory: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """Return the object, empty where the file does not exist yet.
+
+        Raises
+        ------
+        CaseError
+            The file is damaged, of another kind or from a newer version.
+        """
+        if self.path is None:
+            return self._memory
+        try:
+            content = json.loads(self.path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            raise CaseError(
+                "The file is damaged.", place=str(self.path), next_step="Restore it from a backup, or move it away."
+            ) from None
+        if not isinstance(content, dict) or content.pop("kind", None) != self.kind:
+            raise CaseError(f"This is no {self.kind} file of starface_nb.", place=str(self.path))
+        if content.pop("format", 0) > _FORMAT:
+            raise CaseError(
+                "A newer version of starface_nb wrote this file.", place=str(self.path), next_step="Update starface_nb."
+            )
+        return content
+
+    @contextmanager
+    def change(self) -> Iterator[dict[str, Any]]:
+        """Yield the object as it is now and save it when the block ends without an error."""
+        if self.path is None:
+            yield self._memory
+            return
+        with locked(self.path.with_name(f".{self.path.name}.lock")):
+            content = self.read()
+            yield content
+            whole = {"kind": self.kind, "format": _FORMAT, **content}
+            text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
+            write(self.path, text.encode("utf-8") + b"\n", alone=True)
 
 
 class AnswerConflictError(CaseError):
@@ -53,8 +117,7 @@ class AnswerStore:
 
     def get(self, step_id: str) -> dict[str, Any] | None:
         """Return a step's entry (`answer`, `note`, `who`, `when`) as last seen, or None."""
-        entry = self._seen.get(step_id)
-        return None if entry is None else dict(entry)
+        return self.all().get(step_id)
 
     def all(self) -> dict[str, dict[str, Any]]:
         """Return every entry as last seen, by step."""
@@ -78,7 +141,13 @@ class AnswerStore:
             The step was answered elsewhere since; the store has seen that answer now, so that a second `set` replaces
             it knowingly.
         """
-        given = {"answer": answer, "note": note, "who": who or self._login(), "when": _now()}
+        now = datetime.now(UTC)
+        given = {
+            "answer": answer,
+            "note": note,
+            "who": who or self._login(),
+            "when": now.isoformat(timespec="milliseconds"),
+        }
         mine: dict[str, Any] = json.loads(json.dumps(given))  # as it will be read back: tuples are lists
         with self._record.change() as content:
             answers = content.setdefault("answers", {})
@@ -101,7 +170,3 @@ class AnswerStore:
 
     def __repr__(self) -> str:
         return f"AnswerStore({len(self._seen)} answered)"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,16 +1,22 @@
-"""The diagnosis as JSON, exactly by the contract `starface-nb/check/1`."""
+"""The verdict on a log: as JSON by the contract `starface-nb/check/1`, and as plain text for a terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from starface_nb.analysis.experiment import what_next
-from starface_nb.guide import finding_text, translator
+from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
+from starface_nb.guide.comparison import next_experiment
+from starface_nb.guide.words import names
+from starface_nb.templates import fill
+from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis, Finding
@@ -19,9 +25,11 @@ _BRACKET = ("low_s", "high_s", "estimate_s", "level", "renewed_by",
             "cycles_expired", "cycles_survived", "cycles_excluded")  # fmt: skip
 _INTERVAL = ("peer", "site", "start", "end", "seconds", "cause", "confidence", "evidence",
              "tech", "trunk", "ended_by", "repeats", "file", "line", "end_file", "end_line")  # fmt: skip
+MOST_PHONES = 12
+_MARKS = {"action": "!", "warning": "*", "info": "-"}
 
 
-def json_text(diagnosis: Diagnosis, language: str = "en") -> str:
+def json_text(diagnosis: Diagnosis) -> str:
     """Return the JSON document as text, one line per entry of a list.
 
     Times are ISO 8601 with the offset of the log's zone, durations seconds; null where there is none.
@@ -36,15 +44,14 @@ def json_text(diagnosis: Diagnosis, language: str = "en") -> str:
         return json.dumps(value, ensure_ascii=False, default=plain)
 
     parts = []
-    for key, value in _document(diagnosis, language).items():
+    for key, value in _document(diagnosis).items():
         rows = ",\n  ".join(map(text, value)) if isinstance(value, list) else ""
         parts.append(f"{text(key)}: [\n  {rows}]" if rows else f"{text(key)}: {text(value)}")
     return "{" + ",\n ".join(parts) + "}\n"
 
 
-def _document(diagnosis: Diagnosis, language: str) -> dict[str, Any]:
-    log = diagnosis.log
-    tr = translator(language, log.time_zone)
+def _document(diagnosis: Diagnosis) -> dict[str, Any]:
+    log, tr = diagnosis.log, translator(time_zone=diagnosis.log.time_zone)
     return {
         "schema": "starface-nb/check/1",
         "log": {
@@ -90,3 +97,39 @@ def _verdict(row: Mapping[str, Any]) -> dict[str, Any]:
         "nat_timeout": {name: row[name] for name in _BRACKET},
         "probability_too_short": row["probability_too_short"],
     }
+
+
+def summary(diagnosis: Diagnosis) -> str:
+    """Return the readable summary of a diagnosis."""
+    tr = translator(time_zone=diagnosis.log.time_zone)
+    sites = [(tr("site"), tr("phones"), tr("verdict"), tr("NAT timeout"))]
+    for row in diagnosis.sites.iter_rows(named=True):
+        bracket = bracket_text(row["low_s"], row["high_s"], tr)
+        sites.append((row["site"], tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket))
+    counts = diagnosis.intervals.group_by("cause").len().sort("len", "cause", descending=[True, False])
+    causes = [(tr("cause"), tr("intervals"))]
+    causes += [(cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows()]
+    worst = diagnosis.phones.filter(pl.col("losses") > 0).sort("unreachable_s", "peer", descending=[True, False])
+    lost = [(tr("phone"), tr("site"), tr("losses"), tr("unreachable for"))]
+    shown = worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows()
+    lost += [(peer, site, tr.number(losses), tr.duration(seconds)) for peer, site, losses, seconds in shown]
+    return fill(
+        "report/summary.txt",
+        tr=tr,
+        diagnosis=diagnosis,
+        files=[file.name for file in diagnosis.log.files],
+        names=names,
+        phones=diagnosis.phones.filter(~pl.col("trunk")).height,
+        marks=_MARKS,
+        finding_text=finding_text,
+        tables=[_aligned(rows) for rows in (sites, causes, lost) if len(rows) > 1],
+        more=worst.height - MOST_PHONES,
+        experiment=next_experiment(diagnosis, tr),
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows, their heads first, as aligned lines."""
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in shown]
