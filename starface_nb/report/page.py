@@ -21,7 +21,7 @@ from starface_nb.guide.conclusion import cured_sites, from_answers
 from starface_nb.guide.readings import keepalive_experiment
 from starface_nb.guide.words import sentences, site_name, timeout_text
 from starface_nb.report.masking import mask as masked
-from starface_nb.report.tables import evidence, lost_phones, other_causes, site_rows
+from starface_nb.report.tables import evidence, how_sure, lost_phones, other_causes, short_bracket, site_rows
 from starface_nb.templates import fill
 
 _MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS = 8, 6, 3
@@ -88,7 +88,11 @@ def render(
         phones=shown.phones.filter(~pl.col("trunk")).height,
         losses=losses.height,
         nat=losses.filter(pl.col("cause") == "nat_expiry").height,
-        sites=site_rows(shown, tr),
+        sites=site_rows(shown),
+        eras=shown.eras.sort("era").partition_by("site", as_dict=True),
+        site_name=site_name,
+        short_bracket=short_bracket,
+        how_sure=how_sure,
         cycles={n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},
         findings=[f for f in said if f.severity != "info"][:_MOST_FINDINGS],
         notes=[*(finding_text(f, tr) for f in said if f.severity == "info"), *shown.log.notes],

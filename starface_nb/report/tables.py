@@ -24,8 +24,8 @@ _MOST_INCIDENTS = {"packet_loss": 3, "latency": 3}
 _TOGETHER_US = 64_000_000
 
 
-def site_rows(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
-    """Return one row per site, the worst first."""
+def site_rows(diagnosis: Diagnosis) -> list[Row]:
+    """Return one row per site with its `losses` and those by `nat`, the worst first."""
     at = diagnosis.phones.filter(~pl.col("trunk")).select("peer", "site")
     lost = (
         diagnosis.intervals.select("peer", "cause")
@@ -34,19 +34,7 @@ def site_rows(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
         .agg(losses=pl.len(), nat=(pl.col("cause") == "nat_expiry").sum())
     )
     sites = diagnosis.sites.join(lost, on="site", how="left").with_columns(pl.col("losses", "nat").fill_null(0))
-    rows = []
-    for site in sites.sort(pl.col("verdict").to_physical(), -pl.col("phones"), "site").to_dicts():
-        eras = diagnosis.eras.filter(pl.col("site") == site["site"]).sort("era").to_dicts()
-        rows.append(
-            site
-            | {
-                "name": site_name(site["site"], tr),
-                "bracket": short_bracket(site, tr),
-                "sure": _sure(site, diagnosis.settings.keepalive_s, tr),
-                "eras": [era | {"bracket": short_bracket(era, tr)} for era in eras] if len(eras) > 1 else [],
-            }
-        )
-    return rows
+    return sites.sort(pl.col("verdict").to_physical(), -pl.col("phones"), "site").to_dicts()
 
 
 def short_bracket(row: Row, tr: Translator) -> str:
@@ -57,8 +45,8 @@ def short_bracket(row: Row, tr: Translator) -> str:
     return tr("{low} to {high}", low=tr.duration(low_s), high=tr.duration(high_s))
 
 
-def _sure(site: Row, keepalive_s: float, tr: Translator) -> str:
-    """How sure the verdict is; that no entry died is a fact, and sure of the timeout only where one lived that long."""
+def how_sure(site: Row, keepalive_s: float, tr: Translator) -> str:
+    """Return how sure the verdict is: of no expiry, and so of the timeout, only where an entry lived that long."""
     too_short, lived = site["probability_too_short"], (site["low_s"] or 0.0) >= keepalive_s
     if too_short is None or not (site["verdict"] == "too_short" or (site["verdict"] == "no_expiry_seen" and lived)):
         return "-"
@@ -75,17 +63,13 @@ def lost_phones(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     groups = []
     for n, phone in enumerate(lost.to_dicts()):
         mine = diagnosis.intervals.filter(pl.col("peer") == phone["peer"]).sort("start")
-        causes = [
-            f"{cause_name(cause, tr)} {tr.number(n)}" for cause, n in mine["cause"].value_counts(sort=True).rows()
-        ]
         shown = mine.height if mine.height <= cap + _NOT_WORTH_CUTTING else cap
         rows = mine.head(shown if n < _MOST_PHONES else 0).to_dicts()
-        for row in rows:
-            row["cause"] = cause_name(row["cause"], tr)
         total = tr.count("{n} loss", "{n} losses", mine.height)
         if len(rows) < mine.height:
             total = tr("{losses}, the first {n} shown", losses=total, n=tr.number(len(rows)))
-        about = site_name(phone["site"], tr), total, tr.duration(phone["unreachable_s"]), ", ".join(causes)
+        causes = ", ".join(f"{cause_name(cause, tr)} {tr.number(n)}" for cause, n in _counted(mine))
+        about = site_name(phone["site"], tr), total, tr.duration(phone["unreachable_s"]), causes
         groups.append({"peer": phone["peer"], "about": about, "rows": rows})
     return groups
 
@@ -94,20 +78,25 @@ def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     """Return what is not the NAT timeout: per cause its count, meaning, advice and when it happened."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     rows = []
-    for cause in others["cause"].value_counts(sort=True).sort("count", "cause", descending=[True, False])["cause"]:
+    for cause, losses in _counted(others):
         mine = others.filter(pl.col("cause") == cause)
         incidents = _incidents(mine)
         most = _MOST_INCIDENTS.get(cause, 6)
         rows.append(
             about_cause(cause, tr)
             | {
-                "losses": mine.height,
+                "losses": losses,
                 "phones": mine["peer"].n_unique(),
                 "when": incidents.head(most).sort("start", "site").to_dicts(),
                 "more": max(0, incidents.height - most),
             }
         )
     return rows
+
+
+def _counted(intervals: pl.DataFrame) -> list[tuple[str, int]]:
+    """Return the causes with how often each occurs, the most frequent first."""
+    return intervals["cause"].value_counts().sort("count", "cause", descending=[True, False]).rows()
 
 
 def _incidents(mine: pl.DataFrame) -> pl.DataFrame:
