@@ -5,32 +5,25 @@ The order of draws is part of a seed.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from starface_nb.errors import SettingError
-from starface_nb.simulation.spec import USER_AGENTS, Fault, Phone, Router, Scenario, Site, Style
+from starface_nb.simulation.spec import Fault, Phone, Router, Scenario, Site, Style
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 Rng = np.random.Generator
 
 # The rhythm of a phone's re-REGISTER and the expiry it asks for: most renew just before an hour's registration ends.
 _RHYTHMS = ((3600.0, 3900.0), (3240.0, 3600.0), (1800.0, 3600.0))
-_WEIGHTS = {
-    "wan_outage": 1.2,
-    "router_restart": 0.8,
-    "phone_restart": 1.5,
-    "phone_offline": 1.0,
-    "latency": 0.7,
-    "packet_loss": 1.0,
-    "power_cut": 0.25,
-    "unregister": 0.3,
-}
-_LASTING = {"router_restart": (60, 240), "power_cut": (90, 1800), "phone_restart": (60, 300), "unregister": (60, 7200)}
+_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_USER_AGENTS, _WEIGHTS, _LASTING = _DATA["user_agents"], _DATA["weights"], _DATA["lasting"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +41,10 @@ def _log_uniform(rng: Rng, low: float, high: float) -> float:
 
 
 def _phone(rng: Rng, number: int) -> Phone:
-    model = list(USER_AGENTS)[int(rng.integers(len(USER_AGENTS)))]
+    model = list(_USER_AGENTS)[int(rng.integers(len(_USER_AGENTS)))]
     period, expiry = _RHYTHMS[int(rng.choice(3, p=(0.75, 0.1, 0.15)))]
     jitter, retry, rtt = rng.uniform(0.002, 0.01), rng.choice([62.0, 92.0, 152.0]), rng.uniform(10, 90)
-    return Phone(f"{number}.{model}", USER_AGENTS[model], period, expiry, float(jitter), float(retry), float(rtt))
+    return Phone(f"{number}.{model}", _USER_AGENTS[model], period, expiry, float(jitter), float(retry), float(rtt))
 
 
 def site(rng: Rng, number: int, router: Router, count: int, loss: float = 0.0, wish: Wish | None = None) -> Site:
@@ -132,7 +125,7 @@ def _strike(rng: Rng, where: Site, kind: str, t: float) -> list[Fault]:
         case "router_restart" | "power_cut":
             return lasting(*_LASTING[kind])
         case "phone_restart" | "unregister":
-            return lasting(*_LASTING[kind], anyone())
+            return lasting(*_LASTING[kind], peer=anyone())
         case "phone_offline":
             peer = anyone()
             length = 1e9 if rng.random() < 0.1 else _log_uniform(rng, 600, 14 * HOUR)

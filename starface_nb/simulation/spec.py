@@ -6,15 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-USER_AGENTS = {
-    "snom720": "snom720/8.9.3.80",
-    "snomd345": "snomD345/8.9.3.80",
-    "snomd735": "snomD735/10.1.54.13",
-    "yealinkt46s": "Yealink SIP-T46S 66.86.0.15",
-    "yealinkt54w": "Yealink SIP-T54W 96.86.0.75",
-    "gigasetn510": "Gigaset N510 IP PRO/42.258.00.000.000",
-}
-
 
 @dataclass(frozen=True)
 class Phone:
