@@ -23,7 +23,8 @@ Rng = np.random.Generator
 # The rhythm of a phone's re-REGISTER and the expiry it asks for: most renew just before an hour's registration ends.
 _RHYTHMS = ((3600.0, 3900.0), (3240.0, 3600.0), (1800.0, 3600.0))
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-_USER_AGENTS, _WEIGHTS, _LASTING = _DATA["user_agents"], _DATA["weights"], _DATA["lasting"]
+_USER_AGENTS, _WEIGHTS = _DATA["user_agents"], _DATA["weights"]
+_LASTING: dict[str, tuple[float, float]] = _DATA["lasting"]
 
 
 @dataclass(frozen=True)
