@@ -10,30 +10,9 @@ from functools import cache
 import polars as pl
 
 from starface_nb.errors import SettingError
-from starface_nb.frames import Column, Schema
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import HERE, timeout_text
 
-ROUTERS = Schema(
-    "routers",
-    (
-        Column("product", pl.String, "product, the key"),
-        Column("vendor", pl.String, "who makes it"),
-        Column("protocol", pl.String, "UDP or TCP"),
-        Column("direction", pl.String, "one: unanswered; both: answered, as a registered phone is; any: one timer"),
-        Column("state", pl.String, "the state as the source names it"),
-        Column("seconds", pl.Float64, "default; null where no source states it", "s", nullable=True),
-        Column(
-            "max_seconds", pl.Float64, "longest value that can be set, where a source states it", "s", nullable=True
-        ),
-        Column("setting_path", pl.String, "where it is set, where a source states it", nullable=True),
-        Column("command", pl.String, "command that sets it; {seconds} or {minutes}; lines parted by |", nullable=True),
-        Column("source", pl.String, "where default and setting are written", nullable=True),
-        Column("confidence", pl.String, "high, medium, setting only, contested, not found, unsourced"),
-        Column("legacy", pl.Boolean, "an old device"),
-        Column("remark", pl.String, "what else the source says", nullable=True),
-    ),
-)
 # A timeout must exceed the keepalive by this to be safe from a race, as the guide's 61 over 60 minutes does.
 MARGIN_S = 60.0
 
@@ -64,9 +43,20 @@ class RouterDefault:
 
 @cache
 def routers() -> pl.DataFrame:
-    """Return every known default, one row per product, protocol and state; see `ROUTERS`."""
-    found = pl.read_csv(HERE / "routers.csv", schema={**ROUTERS.dtypes, "legacy": pl.String})
-    return ROUTERS.check(found.with_columns(legacy=pl.col("legacy").eq_missing("yes")))
+    """Return every known default, one row per product, protocol and state; null where no source states it.
+
+    Returns
+    -------
+    polars.DataFrame
+        `product` (the key); `vendor`; `protocol` (UDP or TCP); `direction` (`one`: unanswered; `both`: answered, as a
+        registered phone is; `any`: one timer); `state` as the source names it; `seconds`, the default, and
+        `max_seconds`, the longest that can be set; `setting_path`, where it is set; `command` that sets it, with
+        {seconds} or {minutes}, its lines parted by |; `source` of default and setting; `confidence` (high, medium,
+        setting only, contested, not found, unsourced); `legacy` (an old device); `remark`, what else the source says.
+    """
+    return pl.read_csv(HERE / "routers.csv", infer_schema=False).with_columns(
+        pl.col("seconds", "max_seconds").cast(pl.Float64), legacy=pl.col("legacy").eq_missing("yes")
+    )
 
 
 def products() -> tuple[str, ...]:
@@ -131,7 +121,7 @@ def defaults_in_bracket(low_s: float | None, high_s: float | None) -> pl.DataFra
     Returns
     -------
     polars.DataFrame
-        Of schema `ROUTERS`, current devices first; empty where the bracket has no upper bound.
+        Rows of `routers`, current devices first; empty where the bracket has no upper bound.
     """
     known = routers().filter((pl.col("protocol") == "UDP") & (pl.col("direction") != "one"))
     if high_s is None:

@@ -15,13 +15,12 @@ from markupsafe import Markup
 
 from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide import Given, Step, Translator, cause_name, finding_text, given, translator, word
+from starface_nb.guide import Given, Step, Translator, given, translator, words
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.conclusion import cured_sites, from_answers
 from starface_nb.guide.readings import keepalive_experiment
-from starface_nb.guide.words import sentences, site_name, timeout_text
+from starface_nb.report import tables
 from starface_nb.report.masking import mask as masked
-from starface_nb.report.tables import evidence, how_sure, lost_phones, other_causes, short_bracket, site_rows
 from starface_nb.templates import fill
 
 _MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS = 8, 6, 3
@@ -69,7 +68,6 @@ def render(
         answers, customer = found.answers(answers), ""
     router = guide.find_product(router) if router else given(answers, "nat").router
     short = shown.sites.filter(pl.col("verdict") == "too_short").sort("site")
-    losses = shown.intervals.filter(~pl.col("trunk"))
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
     return fill(
         "report/template.html",
@@ -79,44 +77,31 @@ def render(
         customer=customer,
         created=created,
         guide=guide,
-        word=word,
-        timeout_text=timeout_text,
+        words=words,
+        tables=tables,
         diagnosis=shown,
+        mask=found,
+        answers=answers,
         files=[PurePath(file.name).name for file in shown.log.files],
-        headline=guide.headline(shown, tr),
         tone="bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
         phones=shown.phones.filter(~pl.col("trunk")).height,
-        losses=losses.height,
-        nat=losses.filter(pl.col("cause") == "nat_expiry").height,
-        sites=site_rows(shown),
-        eras=shown.eras.sort("era").partition_by("site", as_dict=True),
-        site_name=site_name,
-        short_bracket=short_bracket,
-        how_sure=how_sure,
+        losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),
         cycles={n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},
         findings=[f for f in said if f.severity != "info"][:_MOST_FINDINGS],
-        notes=[*(finding_text(f, tr) for f in said if f.severity == "info"), *shown.log.notes],
-        finding_text=finding_text,
-        to_set=[site_name(site, tr) for site in short["site"]],
+        notes=[*(words.finding_text(f, tr) for f in said if f.severity == "info"), *shown.log.notes],
+        to_set=[words.site_name(site, tr) for site in short["site"]],
         router=router if router in guide.products() else None,
         cured=cured_sites(shown).height > 0,
         hints=_hints(short, tr),
-        verify=sentences("verify", tr, keepalive=tr.duration(shown.settings.keepalive_s)),
-        blind_spots=sentences("blind_spots", tr, probe=tr.duration(shown.settings.probe_interval_s)),
-        others=other_causes(shown, tr),
+        eras=shown.eras.sort("era").partition_by("site", as_dict=True),
         timeline=_inline(charts.timeline(shown, language=language), "t-") if shown.phones.height else None,
         proofs=_proofs(shown, tr),
-        groups=lost_phones(shown, tr),
-        answers=answers,
         from_log=guide.answers_from_log(shown, tr),
         chosen=_chosen,
         follows=[line for lines in from_answers(shown, answers, tr) for line in lines],
         guide_experiment=keepalive_experiment(tr),
         experiment=next_experiment(shown, tr),
-        evidence=evidence(shown, found, tr),
-        cause_name=cause_name,
         versions={"starface-nb": __version__, "Python": platform.python_version()},
-        masked=mask,
     )
 
 
