@@ -112,10 +112,15 @@ def _in_templates() -> Iterator[Key]:
         for call in environment.parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
             place = f"{path.relative_to(PACKAGE)}:{call.lineno}"
             texts = [argument.value for argument in call.args if isinstance(argument, nodes.Const)]
-            if isinstance(call.node, nodes.Name) and call.node.name == "tr":
+            called = call.node
+            if isinstance(called, nodes.Name) and called.name == "tr":
                 yield Key(texts[0], None, place)
-            elif isinstance(call.node, nodes.Getattr) and call.node.attr == "count":
+            elif isinstance(called, nodes.Getattr) and called.attr == "count" and _is_tr(called.node):
                 yield Key(texts[0], texts[1], place)
+
+
+def _is_tr(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "tr"
 
 
 def texts() -> Iterator[tuple[str, str]]:
