@@ -153,12 +153,12 @@ def _eras(s: Scene, site: str | None, x: alt.X, top: float) -> list[Any]:
         "align": alt.ExprRef("datum.side ? 'right' : 'left'"),
         "dx": alt.ExprRef("datum.side ? -6 : 6"),
     }
-    words = base.mark_text(baseline="top", dy=5, fontWeight="bold", **side)
+    words = base.encode(x="edge:Q", text="text:N")
     return [
         base.mark_rect(color=INK, opacity=0.35).encode(
             x=x, x2="high:Q", y2="until:T", tooltip=s.tips(text=s.tr("NAT timeout"))
         ),
-        words.encode(x="edge:Q", text="text:N"),
+        *(words.mark_text(baseline="top", dy=5, fontWeight="bold", **side, **edge) for edge in (HALO, {})),
     ]
 
 

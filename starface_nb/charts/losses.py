@@ -29,7 +29,7 @@ def fold(s: Scene) -> Picture:
     x, tips = _age(s), s.about(since=tr("since the last renewal"))
     base = alt.Chart(table(told)).encode(x=x, y=s.time(alt.Y), color=s.cause(), tooltip=tips)
     marks = [
-        base.mark_rule(opacity=0.2).encode(x2="back:Q"),
+        base.mark_rule(opacity=min(0.3, 60 / max(1, told.height))).encode(x2="back:Q"),  # many must not hide the points
         base.mark_point(size=36, opacity=0.9).encode(shape=s.cause(alt.Shape, SHAPES)),
     ]
     unknown = s.intervals.height - data.height

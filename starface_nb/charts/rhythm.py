@@ -9,6 +9,7 @@ import polars as pl
 
 from starface_nb.charts.scene import Scene, picture, said, table
 from starface_nb.charts.theme import ACCENT, INK, Picture, dressed
+from starface_nb.guide.words import site_name
 
 _MOST_SITES, _MOST_STEPS = 8, 3000
 _FULL = 0.7
@@ -60,7 +61,7 @@ def at_once(s: Scene, site: str, phones: int, most: int) -> pl.DataFrame:
         part = (s.until - s.begin) / most
         parts = steps.group_by(pl.col("begin").dt.truncate(part)).agg(pl.col("n").max()).sort("begin")
         steps = parts.select("begin", until=pl.col("begin") + part, n="n")
-    name = s.tr.count("{site}, {n} phone", "{site}, {n} phones", phones, site=site)
+    name = s.tr.count("{site}, {n} phone", "{site}, {n} phones", phones, site=site_name(site, s.tr))
     return steps.with_columns(name=pl.lit(name), phones=pl.lit(phones))
 
 

@@ -18,6 +18,7 @@ from starface_nb.analysis.schemas import CAUSES
 from starface_nb.charts.theme import COLOURS, Picture
 from starface_nb.errors import SettingError
 from starface_nb.guide import Translator, cause_name, translator
+from starface_nb.guide.words import site_name
 from starface_nb.text import visible
 
 Window = tuple[datetime, datetime]
@@ -109,7 +110,7 @@ class Scene:
         """Say what is seen: phones, place, losses and their commonest cause."""
         tr = self.tr
         places = self.phones["site"].n_unique()
-        place = self.phones["site"][0] if places == 1 else tr.count("{n} site", "{n} sites", places)
+        place = site_name(self.phones["site"][0], tr) if places == 1 else tr.count("{n} site", "{n} sites", places)
         phones = tr.count("{n} phone", "{n} phones", self.phones.height)
         if self.intervals.is_empty():
             return tr("{phones} at {place}: never unreachable", phones=phones, place=place)

@@ -11,6 +11,7 @@ import polars as pl
 from starface_nb.charts.estimates import verdict
 from starface_nb.charts.scene import Scene, picture, said, table
 from starface_nb.charts.theme import INK, THICKNESS, Picture, dressed
+from starface_nb.guide.words import site_name
 
 MOST_ROWS, MOST_INTERVALS = 80, 3000
 _MOST_TICKS = 2000
@@ -76,7 +77,7 @@ def _rows(s: Scene) -> tuple[pl.DataFrame, list[str]]:
     """Return the sites' names and verdicts, and the order of rows: each site's name, then its phones."""
     heads, order = [], []
     for (site,), phones in s.phones.group_by("site", maintain_order=True):
-        head = s.tr("site {site}", site=site)
+        head = s.tr("address not known") if site == "unknown" else s.tr("site {site}", site=site)
         heads.append({"label": head, "text": verdict(s, str(site))})
         order += [head, *phones["label"]]
     return pl.DataFrame(heads, schema={"label": pl.String, "text": pl.String}), order
@@ -106,9 +107,8 @@ def overview(s: Scene) -> Picture:
     axis = alt.Axis()
     if step < 9:  # no room for every phone's name: the sites' names
         firsts = s.phones.group_by("site", maintain_order=True).first().select("label", "site").rows()
-        axis = alt.Axis(
-            values=[label for label, _ in firsts], labelExpr=f"({json.dumps(dict(firsts))})[datum.value]", ticks=False
-        )
+        names = {label: site_name(site, tr) for label, site in firsts}
+        axis = alt.Axis(values=list(names), labelExpr=f"({json.dumps(names)})[datum.value]", ticks=False)
     strengths = [n / _STRENGTHS for n in range(1, _STRENGTHS + 1)]
     legend = alt.Legend(
         title=tr("share of the time"),

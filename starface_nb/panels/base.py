@@ -90,7 +90,8 @@ def labelled(kind: Callable[..., Any], label: str, width: str = "420px", **optio
 
 def button(name: str, **options: Any) -> Any:
     """Return a button as wide as its name."""
-    return widgets.Button(description=name, layout=widgets.Layout(width="auto", margin="2px 8px 2px 0"), **options)
+    layout = widgets.Layout(width="auto", margin="2px 8px 2px 0", align_self="flex-start")
+    return widgets.Button(description=name, layout=layout, **options)
 
 
 def rows(*children: Any) -> Any:

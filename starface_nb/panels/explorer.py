@@ -15,6 +15,7 @@ from starface_nb import charts
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.scene import cause_names
 from starface_nb.errors import StarfaceError
+from starface_nb.guide.words import site_name
 from starface_nb.panels.base import Panel, bad, button, html, labelled, note, rows, safe, table
 from starface_nb.panels.chooser import LogChooser
 from starface_nb.text import visible
@@ -67,7 +68,7 @@ class Explorer(Panel):
         tr, found = self._tr, self.case.diagnosis
         self.selection = found.intervals
         self.chosen: dict[str, Any] | None = None
-        sites = [(tr("all sites"), _ALL), *((visible(site), site) for site in found.sites["site"])]
+        sites = [(tr("all sites"), _ALL), *((site_name(visible(site), tr), site) for site in found.sites["site"])]
         self._site = labelled(widgets.Dropdown, tr("Site"), width="300px", options=sites)
         self._peers = labelled(widgets.SelectMultiple, tr("Phones"), options=self._phones(), rows=6)
         present = set(found.intervals["cause"].unique())

@@ -45,10 +45,16 @@ def run_and_look(notebook: Notebook, name: str) -> None:
     """Run a notebook, and require what the register says that it shows."""
     notebook.run_all()
     notebook.drawn(REGISTER[name]["pictures"])
-    page = notebook.page
-    assert page.locator(".jp-OutputArea .jupyter-widgets").count() >= REGISTER[name]["widgets"]
-    counts = page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()  # off screen, too
-    assert [text.strip() for text in counts] == [f"[{n}]:" for n in range(1, len(counts) + 1)]
+    widgets, prompts = (
+        notebook.page.locator(f".jp-{what}") for what in ("OutputArea .sfnb", "CodeCell .jp-InputPrompt")
+    )
+    until(lambda: widgets.count() >= REGISTER[name]["widgets"], f"{name}: its panels are shown")
+
+    def numbered() -> bool:
+        counts = [text.strip() for text in prompts.all_text_contents()]  # off screen, too
+        return counts == [f"[{n}]:" for n in range(1, len(counts) + 1)]
+
+    until(numbered, f"{name}: every cell has run, in order")
 
 
 def test_from_a_customers_zip_to_the_verdict(lab: Lab, page: Page, open_notebook: Open) -> None:
@@ -73,7 +79,7 @@ def test_from_a_customers_zip_to_the_verdict(lab: Lab, page: Page, open_notebook
     expect(panel).to_contain_text("Saved.")
     expect(panel).to_contain_text("5 of 8 answered")
     kept = lab.folder / CASE / "answers.json"
-    until(lambda: "asked by phone" in kept.read_text("utf-8"))
+    until(lambda: "asked by phone" in kept.read_text("utf-8"), "the answer is kept on disk")
 
     open_notebook(f"{CASE}/01_checklist.ipynb").run_all()  # closed, and opened with a new kernel
     panel = page.locator(".sfnb").first
@@ -93,7 +99,7 @@ def test_from_a_customers_zip_to_the_verdict(lab: Lab, page: Page, open_notebook
     end.focus()
     for _ in range(5):
         end.press("PageDown")
-    until(lambda: int(worst.text_content() or 0) < int(before or 0))
+    until(lambda: int(worst.text_content() or 0) < int(before or 0), "the table follows the time slider")
     brush_narrows_the_table(page)
 
     answer = open_notebook(f"{CASE}/03_nat_timeout.ipynb")
@@ -104,17 +110,17 @@ def test_from_a_customers_zip_to_the_verdict(lab: Lab, page: Page, open_notebook
     report = page.frame_locator("iframe").first
     expect(report.locator("h1")).to_contain_text("Phones that lose the connection")
     page.get_by_role("button", name="Write HTML").click()
-    until(lambda: (lab.folder / CASE / "report-en.html").is_file())
+    until(lambda: (lab.folder / CASE / "report-en.html").is_file(), "the report is written")
     assert "asked by phone" in (lab.folder / CASE / "report-en.html").read_text("utf-8")
 
 
-def until(happened: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something outside the browser."""
+def until(happened: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait for what no locator can expect, and name it where it does not come."""
     for _ in range(int(seconds * 10)):
         if happened():
             return
         time.sleep(0.1)
-    raise AssertionError("it did not happen in time")
+    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def brush_narrows_the_table(page: Page) -> None:
@@ -129,7 +135,7 @@ def brush_narrows_the_table(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 420, box["y"] + 220, steps=5)
     page.mouse.up()
-    until(lambda: bool(canvas.evaluate(foot) != before))
+    until(lambda: bool(canvas.evaluate(foot) != before), "the table under the pictures follows the brush")
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTER if name >= "05"])
