@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from starface_nb.reading import catalogue, layouts
+from starface_nb.reading import layouts
 from starface_nb.reading.dumps import bytes_between
-from starface_nb.reading.messages import BROKEN_JSON, HEADERLESS, read_lines
+from starface_nb.reading.messages import HEADERLESS, read_lines
 
 _MOST_CHECKED = 1000
 
@@ -36,29 +36,31 @@ class Habits:
 
 
 def habits(rows: pl.DataFrame) -> Habits:
-    """Return the habits of a file's lines; `rows` has `layout` and `verbose`, and none from dumps."""
+    """Return the habits of a file's lines; `rows` has `layout`, `verbose` and `dumped`."""
     known = layouts.layouts()
     headed_by = ["json", *(one.name for one in known if one.style == "file")]
     console_by = [one.name for one in known if one.style == "console"]
-    layout = pl.col("layout")
+    layout, own = pl.col("layout"), ~pl.col("dumped")
     plain = layout.is_in(console_by) & pl.col("verbose")  # a console shows verbose lines without a header
     headed, console = rows.select(
-        (layout.is_in(headed_by) | plain).sum().alias("headed"),
-        (layout.is_in(console_by) & ~plain).sum().alias("console"),
+        ((layout.is_in(headed_by) | plain) & own).sum().alias("headed"),
+        (layout.is_in(console_by) & ~plain & own).sum().alias("console"),
     ).row(0)
     return Habits(headed > console, console > 0)
 
 
-def with_swallowed(rows: pl.DataFrame, name: str, habit: Habits) -> pl.DataFrame:
+def with_swallowed(rows: pl.DataFrame, name: str, prefix: str | None, habit: Habits) -> pl.DataFrame:
     """Put the entry that a cut entry swallowed in place of the line it stands on.
 
     From Asterisk 16 on an entry longer than LOGMSG_SIZE loses its newline, so that the next entry follows on the same
     physical line: behind the cut entry's 8 KiB, which may have begun some lines earlier.
     """
     suspicious = pl.col("layout").is_in(HEADERLESS) if habit.headed else pl.lit(value=False)
-    suspicious |= pl.col("body").str.len_bytes() > layouts.CUT_AT
-    inner = rows.with_row_index("i").filter(pl.col("line").is_not_null() & ~pl.col("dumped") & suspicious)
-    inner = inner.filter(pl.col("body").str.slice(1).str.contains(layouts.HEADER)).head(_MOST_CHECKED)
+    body = pl.col("text").str.replace(prefix or "^", "").alias("body")
+    suspicious |= body.str.len_bytes() > layouts.CUT_AT
+    kept = rows.with_row_index("i").filter(pl.col("text").is_not_null() & pl.col("line").is_not_null())
+    inner = kept.filter(~pl.col("dumped") & suspicious & body.str.slice(1).str.contains(layouts.HEADER))
+    inner = inner.head(_MOST_CHECKED).with_columns(body)
     texts = {i: _swallowed(t, offset, name) for i, t, offset in inner.select("i", "body", "offset").iter_rows()}
     found = {i: text for i, text in texts.items() if text}
     if not found:
@@ -100,12 +102,9 @@ def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
 
 def looks_like_event(unfinished: int) -> pl.Expr:
     """Say whether a line that no entry reads begins like one: as an expression over rows."""
-    written_by_a_driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains(
-        "pjsip"
+    return pl.col("like").is_in(["wording", "json"]) | (
+        (pl.col("like") == "beginning") & (pl.col("offset") == unfinished)
     )
-    json = (pl.col("layout") == "none") & pl.col("body").str.contains(BROKEN_JSON)
-    cut = (pl.col("offset") == unfinished) & pl.col("bare").str.contains(catalogue.BEGINNING)
-    return written_by_a_driver & (pl.col("bare").str.contains(catalogue.SUSPECT) | cut | json)
 
 
 def why_not(unfinished: int) -> pl.Expr:
@@ -113,7 +112,7 @@ def why_not(unfinished: int) -> pl.Expr:
     return (
         pl.when(pl.col("offset") == unfinished)
         .then(pl.lit(UNFINISHED))
-        .when(pl.col("body").str.contains(BROKEN_JSON))
+        .when(pl.col("like") == "json")
         .then(pl.lit(NO_JSON))
         .otherwise(pl.coalesce("doubt", pl.lit(UNKNOWN)))
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account
 
-BLOCK = 2 << 20  # smaller ones hand the interpreter lock over more often, larger ones leave the processor's caches
+BLOCK = 3 << 19  # smaller ones hand the interpreter lock over more often, larger ones leave the processor's caches
 CARRY = 256 << 10  # longest line that is carried from one block to the next
 # What a dump of a SIP message begins or ends with: looked for in every log, as text from the network stands in it.
 MARKS = (b"<---", b"ransmitting")

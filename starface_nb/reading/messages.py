@@ -12,10 +12,12 @@ from starface_nb.reading.fields import typed
 from starface_nb.reading.limits import cores
 
 HEADERLESS = ("none", "stamped")
-BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
+_BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
 _WORTH_A_THREAD = 8_000  # lines
 _USUAL_STAMP = r"^(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)"
-_WORDS = ("text", "body", "module", "message", "bare")
+
+# How a line that no entry reads looks like one: worded so, in a broken JSON object, or cut off behind its first word.
+LIKE = pl.Enum(["wording", "json", "beginning"])
 
 
 def decode(lines: list[bytes]) -> pl.Series:
@@ -36,16 +38,16 @@ def read_lines(text: pl.Series, prefix: str | None, *, words: bool) -> pl.DataFr
     prefix : str or None
         Regex of what grep, a container or the like put before every line.
     words : bool
-        Keep the text of every line. Without it only those lines have theirs that may yet be looked at again: what
-        stands in other lines is in the columns, and a log may have a million of them.
+        Keep the words of every line. Without it only those lines have theirs that may yet be looked at again: what
+        stands in the others is in the columns, and a log may have a million of them.
 
     Returns
     -------
-    polars.DataFrame, shape (n, 23)
-        `text`; `body` (the text without the prefix); `module`; `message`; `bare` (the message without a console's
-        verbosity mark), all null where the text is not kept; `layout` and `stamp`, see `layouts.read_headers`;
-        `verbose` (written at that level); `marked` (with a verbosity mark); and what `catalogue.match` and
-        `fields.typed` say, null where no entry reads the line.
+    polars.DataFrame
+        `text` (null where it is not kept); `layout` and `stamp`, see `layouts.read_headers`; `verbose` (written at that
+        level); `marked` (with a console's verbosity mark); what `catalogue.match` and `fields.typed` say, null where no
+        entry reads the line; and then how it is `like` one, of type `LIKE`. With `words` also `body` (the text without
+        the prefix), `message` and `bare` (the message without a mark).
     """
     read = partial(_read, prefix=prefix, words=words)
     pieces = min(cores(), text.len() // _WORTH_A_THREAD)
@@ -63,19 +65,31 @@ def _read(rows: pl.DataFrame, prefix: str | None, *, words: bool) -> pl.DataFram
     found = typed(catalogue.match(rows["bare"], rows["module"]))
     rows = rows.with_row_index("row").join(found, on="row", how="left", maintain_order="left")
     rows = rows.with_columns(
-        (pl.col("level") == "VERBOSE").alias("verbose"), (pl.col("message") != pl.col("bare")).alias("marked")
+        (pl.col("level") == "VERBOSE").alias("verbose"),
+        (pl.col("message") != pl.col("bare")).alias("marked"),
+        pl.when(pl.col("entry").is_null()).then(_like()).alias("like"),
     )
-    if not words:
-        rows = rows.with_columns(pl.when(_looked_at_again()).then(pl.col(_WORDS)).name.keep())
-    return rows.drop("row", "level", "endpoint", "identity", "state")
+    rows = rows.drop("row", "level", "module", "endpoint", "identity", "state")
+    if words:
+        return rows
+    return rows.with_columns(pl.when(_looked_at_again()).then("text").alias("text")).drop("body", "message", "bare")
+
+
+def _like() -> pl.Expr:
+    driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains("pjsip")
+    json = (pl.col("layout") == "none") & pl.col("body").str.contains(_BROKEN_JSON)
+    return (
+        pl.when(driver & pl.col("bare").str.contains(catalogue.SUSPECT))
+        .then(pl.lit("wording", LIKE))
+        .when(driver & json)
+        .then(pl.lit("json", LIKE))
+        .when(driver & pl.col("bare").str.contains(catalogue.BEGINNING))
+        .then(pl.lit("beginning", LIKE))
+    )
 
 
 def _looked_at_again() -> pl.Expr:
     """Say which lines may be read again, or shown as not understood, once the whole log was seen."""
-    like_event = pl.col("bare").str.contains(catalogue.SUSPECT) | pl.col("bare").str.contains(catalogue.BEGINNING)
-    return (
-        pl.col("layout").is_in(HEADERLESS)
-        | (pl.col("body").str.len_bytes() > layouts.CUT_AT)
-        | (pl.col("entry").is_null() & (like_event | pl.col("body").str.contains(BROKEN_JSON)))
-        | ~(pl.col("stamp").str.contains(_USUAL_STAMP) | (pl.col("stamp") == ""))
-    )
+    usual = pl.col("stamp").str.contains(_USUAL_STAMP) | (pl.col("stamp") == "")
+    long = pl.col("body").str.len_bytes() > layouts.CUT_AT
+    return pl.col("layout").is_in(HEADERLESS) | long | pl.col("like").is_not_null() | ~usual

@@ -20,6 +20,7 @@ from starface_nb.reading.stamps import dateformats, read_stamps
 NEARBY_BYTES = 64 << 20
 TEXT_LIMIT = 1000
 _MORE_STEPS = 5
+_STAMPS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     """
     dumped = in_dump(hits.name, hits.rows["offset"].to_numpy(), hits.marks)
     rows = hits.rows.with_columns(pl.Series("dumped", dumped))
-    habit = belief.habits(rows.filter(~pl.col("dumped")))
-    rows = belief.judged(belief.with_swallowed(rows, hits.name, habit), habit)
+    habit = belief.habits(rows)
+    rows = belief.judged(belief.with_swallowed(rows, hits.name, hits.prefix, habit), habit)
     rows, notes = _timed(rows, hits, time_zone, year)
     gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
@@ -74,9 +75,8 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
     """Add `time` (UTC) to the rows, and say what was noticed."""
     formats = dateformats(hits.logger_conf)
-    stamps = read_stamps(
-        rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit(""))).to_series(), formats
-    )
+    believed = rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit("")))
+    stamps = pl.concat(read_stamps(piece.to_series(), formats) for piece in believed.iter_slices(_STAMPS_AT_ONCE))
     offset = rows["offset"].to_numpy()
     written = clock.date_in_name(hits.name)
     newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)

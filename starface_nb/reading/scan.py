@@ -37,8 +37,8 @@ __all__ = ["Hits", "Limits", "scan_logs"]
 EDGE = 64 << 10
 STRETCH = 32 << 20  # least unit of parallel work
 _SHARES = 6  # stretches per core
-_READ_AT_ONCE = 16_000  # lines
-_SAYS = ("stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
+_READ_AT_ONCE = 10_000  # lines
+_SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Hits:
         Physical lines; lines of which only the beginning was kept or looked at.
     ends : Ends
         Size after decompression, first and last 64 KiB at most.
+    prefix : str or None
+        Regex of what stands before every line.
     modified : datetime or None
         Time of the file or member, aware, UTC (a zip without time zone: the stored local time, taken as UTC).
     rank : int
@@ -75,6 +77,7 @@ class Hits:
     lines: int
     cut: int
     ends: Ends = field(repr=False)
+    prefix: str | None
     modified: datetime | None
     rank: int = 0
     remarks: list[str] = field(default_factory=list)
@@ -96,10 +99,11 @@ class Hits:
     def fingerprint(self) -> str:
         """Identifies what was read, the same in any container: size, both ends, and what every candidate line says."""
         digest = hashlib.sha256(b"%d\0" % self.bytes + self.ends.head + self.ends.tail)
-        digest.update(self.rows["offset"].to_numpy().tobytes())
-        for name in _SAYS:
-            said = self.rows[name].drop_nulls()
-            digest.update(said.str.join("\0").item().encode() if said.dtype == pl.String else said.to_numpy().tobytes())
+        for rows in self.rows.select(_SAYS).iter_slices(_READ_AT_ONCE):
+            for column in rows:
+                said = column.drop_nulls()
+                text = said.dtype == pl.String
+                digest.update(said.str.join("\0").item().encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
 
     @property
@@ -168,14 +172,12 @@ class Reader:
     def hits(self, name: str, ends: Ends, **about: Any) -> Hits:
         """Return all that was found, once the text has ended."""
         self._read(ends)
-        *rows, last = self.rows
-        own = pl.concat([*rows, last.filter(pl.col("line").is_not_null())])
-        more = last.filter(pl.col("line").is_null()).unique("offset").join(own, on="offset", how="anti")
-        merged = own.merge_sorted(more.sort("offset"), "offset")
+        merged = _merged(self.rows, ends)
         prefix = usual_prefix(ends.lines)
         if prefix != self.prefix:  # the end of the text told more
             merged = _read_again(merged, prefix)
-        return Hits(name, merged, pl.concat(self.marks), self.found.lines, self.found.cut, ends, **about)
+        marks = pl.concat(self.marks)
+        return Hits(name, merged, marks, self.found.lines, self.found.cut, ends, prefix=prefix, **about)
 
     def _read(self, ends: Ends | None = None) -> None:
         found, self.found = self.found, self.found.emptied()
@@ -190,11 +192,33 @@ class Reader:
         self.marks.append(marks_near(found.marks, at, offsets, self.prefix))
 
 
+def _merged(frames: list[pl.DataFrame], ends: Ends) -> pl.DataFrame:
+    """Return all rows in one piece, those of the ends (`line` null) in their place; takes the frames.
+
+    It goes column by column, so that no more than one is held twice.
+    """
+    own = pl.concat(frames)
+    more = own.filter(pl.col("line").is_null()).unique("offset")
+    own = own[: own.height - own["line"].null_count()]
+    more = more.join(own.select("offset"), on="offset", how="anti").sort("offset")
+    behind_head, before_tail = len(ends.head), max(len(ends.head), ends.size - len(ends.tail))
+    head, tail = (int(own["offset"].search_sorted(at)) for at in (behind_head, before_tail))
+    parts = [
+        own[:head].merge_sorted(more.filter(pl.col("offset") < behind_head), "offset"),
+        own[head:tail],
+        own[tail:].merge_sorted(more.filter(pl.col("offset") >= behind_head), "offset"),
+    ]
+    columns = [part.get_columns()[::-1] for part in parts]
+    frames.clear()
+    del own, parts
+    return pl.DataFrame([pl.concat([some.pop() for some in columns], rechunk=True) for _ in range(len(columns[0]))])
+
+
 def _read_again(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     """Read the lines again whose text was kept: those without a header, above all."""
     again = pl.col("text").is_not_null()
     some = rows.filter(again)
-    read = some.select("offset", "line").hstack(read_lines(some["text"], prefix, words=True))
+    read = some.select("offset", "line").hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
     return rows.filter(~again).merge_sorted(read.select(rows.columns), "offset")
 
 
