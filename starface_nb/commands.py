@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
 __all__ = ["anonymise", "check", "compare", "events", "fleet", "lab", "report", "run", "simulate"]
-_EVENT_FORMATS = ("jsonl", "csv", "parquet")
 
 
 def check(options: Namespace) -> int:
@@ -36,8 +35,8 @@ def events(options: Namespace) -> int:
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
 
-    ending = options.output.suffix[1:].lower() if options.output else ""
-    chosen = options.format or (ending if ending in _EVENT_FORMATS else "jsonl")
+    by_ending = {".csv": "csv", ".parquet": "parquet"}
+    chosen = options.format or by_ending.get(options.output and options.output.suffix.lower(), "jsonl")
     if chosen == "parquet" and not options.output and sys.stdout.isatty():
         raise SettingError("parquet is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
     log = read_log(options.log, time_zone=options.time_zone)
@@ -46,9 +45,10 @@ def events(options: Namespace) -> int:
             export(log.events, file, chosen, options.time_zone)
     else:
         export(log.events, sys.stdout.buffer, chosen, options.time_zone)
-    unparsed = log.unparsed.height
-    doubts = [f"{unparsed} lines look like events but are none or cannot be read."] if unparsed else []
-    for note in (*log.notes, *doubts):
+    notes = [*log.notes]
+    if log.unparsed.height:
+        notes.append(f"{log.unparsed.height} lines look like events but are none or cannot be read.")
+    for note in notes:
         print(f"starface-nb: {visible(note)}", file=sys.stderr)
     return 0
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from starface_nb.fleet.schemas import BINS
-from starface_nb.guide import Translator, bracket_text, cause_name, translator, word
+from starface_nb.guide import Translator, bracket_text, translator, word, words
 from starface_nb.templates import fill
 from starface_nb.text import visible
 
@@ -31,7 +31,7 @@ def fleet_html(summary: pl.DataFrame, language: str = "en", time_zone: str = "Eu
         height=_STRIP_HEIGHT,
         bars=_bars,
         told=_told,
-        cause_name=cause_name,
+        words=words,
     )
 
 

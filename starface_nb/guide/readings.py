@@ -57,16 +57,3 @@ def _explained(verdicts: str, group: list[dict[str, Any]], tr: Translator) -> st
 def limits(tr: Translator) -> tuple[dict[str, Any], ...]:
     """Return what RFC 4787, 5382 and 5626 demand: `id`, `protocol`, `seconds` where it is one, `text`, `source`."""
     return tuple(worded(raw, tr) for raw in toml("limits.toml")["limits"])
-
-
-def keepalive_experiment(tr: Translator) -> str:
-    """Return what the guide's seventh step should use, and why."""
-    tried = toml("limits.toml")["experiment"]
-    return tr(
-        "Experiment: set the keepalive of one affected phone to {low} to {high} seconds. This is below the common "
-        "router default of {guide} seconds and matches {source}; the guide's {guide} seconds lie right on that edge.",
-        low=tr.number(tried["low_s"]),
-        high=tr.number(tried["high_s"]),
-        guide=tr.number(tried["guide_s"]),
-        source=tried["source"],
-    )

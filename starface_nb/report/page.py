@@ -18,7 +18,6 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide import Given, Step, Translator, given, translator, words
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.conclusion import cured_sites, from_answers
-from starface_nb.guide.readings import keepalive_experiment
 from starface_nb.report import tables
 from starface_nb.report.masking import mask as masked
 from starface_nb.templates import fill
@@ -99,7 +98,6 @@ def render(
         from_log=guide.answers_from_log(shown, tr),
         chosen=_chosen,
         follows=[line for lines in from_answers(shown, answers, tr) for line in lines],
-        guide_experiment=keepalive_experiment(tr),
         experiment=next_experiment(shown, tr),
         versions={"starface-nb": __version__, "Python": platform.python_version()},
     )
