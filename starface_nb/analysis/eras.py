@@ -49,7 +49,7 @@ class Candidates(Columns):
     """Losses that the timeout may have caused; phones counted within the site, seconds.
 
     `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
-    `trust`: in its beginning; `rhythm`: log-odds that a renewal ended it.
+    `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any.
     """
 
     phone: Ints
@@ -59,6 +59,7 @@ class Candidates(Columns):
     weight: Floats
     trust: Floats
     rhythm: Floats
+    loose: Floats
 
 
 @dataclass
@@ -181,12 +182,16 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
     outlived = evidence.kept.reach >= high
     against = np.bincount(evidence.kept.phone[outlived], evidence.kept.count[outlived], minlength=phones)
-    rhythm = np.bincount(evidence.lost.phone[inside], evidence.lost.rhythm[inside], minlength=phones) * (not shares)
+    several = (np.bincount(evidence.lost.phone[inside], minlength=phones) >= 2).sum() >= 2
+    odds = evidence.lost.loose if several else evidence.lost.rhythm
+    rhythm = np.bincount(evidence.lost.phone[inside], odds[inside], minlength=phones) * (not shares)
     # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.
     wider = max(0.0, float(np.log((high - low) / CELL_S)))
     cells = max(1.0, 3600.0 / max(high - low, CELL_S))
     touched = np.minimum((MATCH - wider) * matches + CONTRADICTION * against, np.log(cells / LOCKSTEP))
-    touched += np.where(matches > 0, np.clip(rhythm, *RHYTHM), 0.0)
+    rhythm = np.where(matches > 0, np.clip(rhythm, *RHYTHM), 0.0)
+    # One phone may fail by itself again and again; several do not at the same age of their registrations.
+    touched += np.where((rhythm < 0) & (rhythm > rhythm.min()), 0.0, rhythm)
     ratio = np.logaddexp(np.log1p(-IMMUNE) + touched, np.log(IMMUNE))
-    odds = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
-    return float(1 / (1 + np.exp(-np.clip(odds, -700, 700))))
+    total = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
+    return float(1 / (1 + np.exp(-np.clip(total, -700, 700))))

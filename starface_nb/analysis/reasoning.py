@@ -86,14 +86,15 @@ class Context:
     """What all sites share: the story, exposures, cycles and what is known of the surroundings of each loss.
 
     `exposure` counts from the phone's last known renewal, `soft` from its last recovery without one, `shared` from
-    another phone's renewal of the same port; `rhythm` are the log-odds that the phone's own renewal ended the loss.
+    another phone's renewal of the same port; `rhythms` are the log-odds that the phone's own renewal ended the loss,
+    for exact timers and for such as vary.
     """
 
     story: Story
     exposure: Exposure
     soft: Exposure
     shared: Exposure
-    rhythm: Floats
+    rhythms: tuple[Floats, Floats]
     cycles: Cycles
     around: Around
     surfaces: dict[str, Surface]
@@ -180,7 +181,8 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         exposure.upper,
         1.0 / alongside,
         np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
-        context.rhythm[use],
+        context.rhythms[0][use],
+        context.rhythms[1][use],
     )
     kept = Survivals(
         np.searchsorted(site.phones, cycles.phone[mine]),

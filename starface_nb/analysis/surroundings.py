@@ -52,7 +52,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         exposure=exposure,
         soft=measure(story, previous, none),
         shared=shared,
-        rhythm=rhythm_odds(story, exposure.anchor),
+        rhythms=rhythm_odds(story, exposure.anchor),
         cycles=find_cycles(story),
         around=around,
         surfaces=surfaces,
