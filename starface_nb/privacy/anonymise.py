@@ -137,6 +137,7 @@ def _understood(parsed: Parsed) -> pl.DataFrame:
     event = pl.col("event").is_not_null() | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)
     agent = pl.col("bare").str.contains(kept()["useragent"]["pattern"])
     known = known.with_columns(pl.when(event).then("entry").alias("entry")).filter(event | agent)
+    known = known.with_columns(layouts.read_headers(known["body"])["module"])
     return known.select("offset", "body", "time", "peer", "entry", "layout", "verbose", "module", "message", "bare")
 
 
