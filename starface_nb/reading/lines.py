@@ -127,11 +127,10 @@ class Block:
     """
 
     def __init__(self) -> None:
-        self.buffer = bytearray(CARRY + BLOCK + 64)  # whole words of newline bits
+        self.buffer = bytearray(CARRY + BLOCK + 64)  # newlines are counted in whole words
         self.view = memoryview(self.buffer)
         self.room = self.view[CARRY : CARRY + BLOCK]
         self.bytes = np.frombuffer(self.buffer, np.uint8)
-        self.is_newline = np.zeros(len(self.buffer), np.bool_)
 
 
 class Scanner:
@@ -156,6 +155,7 @@ class Scanner:
         self._at = start  # offset of the next block
         self._carried = b""  # of the line that goes on in it
         self._in_long = False  # that line was looked at and is only to be passed over
+        self._is_newline = np.zeros(0, np.bool_)
 
     def scan(self, block: Block, count: int) -> None:
         """Look at the lines that end in the first `count` bytes of a block's room, and carry the last one on."""
@@ -189,7 +189,7 @@ class Scanner:
     def _lines(self, block: Block, begin: int, passed: int, end: int) -> None:
         """Find the candidates among the lines in `buffer[passed:end]`, and count all lines from `begin` on."""
         found, base = self._found, self._at - CARRY
-        bits, counts = _newlines(block, begin, end)
+        bits, counts = self._newlines(block, begin, end)
         hits, marks = self._needles.spans(block, passed, end)
         if marks[0]:
             found.marks += self._copied(block.view, marks)
@@ -213,11 +213,12 @@ class Scanner:
         self._account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, self._place)
         return [bytes(view[first:last]) for first, last in zip(firsts, lasts, strict=True)]
 
-
-def _newlines(block: Block, begin: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Return one bit per byte from `begin` on, set where a newline is, in words of 64, and the bits set in each."""
-    whole = begin + ((end - begin + 63) & ~63)
-    np.equal(block.bytes[begin:end], 10, out=block.is_newline[begin:end])
-    block.is_newline[end:whole] = False
-    bits = np.packbits(block.is_newline[begin:whole], bitorder="little").view("<u8")
-    return bits, np.bitwise_count(bits)
+    def _newlines(self, block: Block, begin: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Return one bit per byte from `begin` on, set where a newline is, in words of 64, and the bits set in each."""
+        size, whole = end - begin, (end - begin + 63) & ~63
+        if self._is_newline.size < whole:
+            self._is_newline = np.zeros(block.bytes.size, np.bool_)
+        np.equal(block.bytes[begin:end], 10, out=self._is_newline[:size])
+        self._is_newline[size:whole] = False
+        bits = np.packbits(self._is_newline[:whole], bitorder="little").view("<u8")
+        return bits, np.bitwise_count(bits)

@@ -2,8 +2,8 @@
 
 The job: every event that the catalogue knows of a peer (reachable or not, registered, expired, refused; of chan_sip,
 PJSIP and chan_iax2), with its time, peer and kind. Each tool gets the catalogue's own patterns as one expression, and
-the fastest first filter it has for the letters they begin with. They know the log's one layout and date format from the
-start; `read_log` finds both out, and gives line numbers, byte offsets, addresses and what it did not understand besides.
+the fastest first filter it has for the letters they begin with. They know the log's one layout and date format from
+the start; `read_log` finds both out, and gives line numbers, byte offsets, addresses and what it did not understand.
 """
 
 from __future__ import annotations

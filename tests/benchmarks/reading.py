@@ -3,7 +3,7 @@
     python -m tests.benchmarks.reading --size 1            # gigabytes; several sizes may be named
     python -m tests.benchmarks.reading --size 0.1 1 4 --write
 
-A seeded log is generated in a temporary folder and deleted afterwards. The job: from an Asterisk `full` log with 0.25 %
+The log is seeded. The job: from an Asterisk `full` log with 0.25 %
 relevant lines, every event that says something of a peer, with its time, peer and kind. polars, DuckDB and pandas look
 for the same messages as `read_log`, by the catalogue's own patterns, see `_peers.py`; "polars, three messages" is told
 beforehand which three of them this log holds. `rg` and `grep` only count lines, of the strings that an analyst would
@@ -16,7 +16,6 @@ is left out of the larger sizes.
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
 import json
 import os
@@ -26,13 +25,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks._logs import write_log
+from tests.benchmarks._logs import write_log, zip_of
 from tests.benchmarks._peers import BEGAN, PYTHON, UNPACKERS, UNZIPPERS, drain, programs, unpacking_programs
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -105,19 +103,20 @@ def _python(name: str, path: Path) -> list[str]:
 
 def measure(size: float, folder: Path, repeats: int, chosen: list[str]) -> Iterator[str]:
     """Yield the lines of a report on one size (in gigabytes)."""
-    path = folder / "full"
-    lines = write_log(path, int(size * 1e9))
-    yield f"### {size:g} GB plain: {path.stat().st_size / 1e9:.2f} GB, {lines:,} lines\n"
-    commands = itertools.chain(((name, _python(name, path)) for name in PYTHON), programs(str(path)))
-    results = _all(commands, path, repeats, chosen)
-    yield from _table(results, path.stat().st_size, "rg -c")
-    gz, archive = folder / "full.gz", folder / "logs.zip"
-    with path.open("rb") as plain, gzip.open(gz, "wb", compresslevel=6) as out:
-        shutil.copyfileobj(plain, out, 1 << 20)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as out:
-        out.write(path, "var/log/asterisk/full")
+    path, gz, archive = (folder / f"full-{size:g}{ending}" for ending in ("", ".gz", ".zip"))
+    if not path.exists():
+        write_log(path, int(size * 1e9))
+    if not gz.exists():
+        with gz.open("wb") as file:
+            subprocess.run(
+                ["pigz" if shutil.which("pigz") else "gzip", "-6", "-n", "-c", path], stdout=file, check=True
+            )
+    if not archive.exists():
+        zip_of(gz, archive)
     total = path.stat().st_size
-    path.unlink()
+    yield f"### {size:g} GB plain\n"
+    commands = itertools.chain(((name, _python(name, path)) for name in PYTHON), programs(str(path)))
+    yield from _table(_all(commands, path, repeats, chosen), total, "rg -c")
     yield from _packed(f"{size:g} GB as gz", gz, total, [*UNPACKERS, "polars"], repeats, chosen)
     yield from _packed(f"{size:g} GB in a zip", archive, total, UNZIPPERS, repeats, chosen)
 
@@ -130,7 +129,6 @@ def _packed(
     results = _all([*commands, *(unpacking_programs(str(path)) if path.suffix == ".gz" else ())], path, repeats, chosen)
     alone = [r for r in results if r.name in UNPACKERS | UNZIPPERS or "-dc" in r.name]
     yield from _table(results, total, min(alone, key=lambda r: r.seconds).name if alone else "")
-    path.unlink()
 
 
 def _all(commands: Iterable[tuple[str, list[str]]], path: Path, repeats: int, chosen: list[str]) -> list[Measured]:
@@ -184,7 +182,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, nargs="+", default=[1.0], help="gigabytes")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each; the best counts")
     parser.add_argument("--only", nargs="+", default=[], help="contenders whose name has one of these parts")
-    parser.add_argument("--folder", type=Path, help="where the temporary files go")
+    parser.add_argument("--folder", type=Path, help="where the logs are kept; default: nowhere")
     parser.add_argument(
         "--prefix", default="", help='put before each measured command, say "chrt -r 5" on a busy machine'
     )
@@ -200,9 +198,9 @@ def main() -> None:
     PREFIX[:] = options.prefix.split()
     report = [f"## Reading\n\n{__doc__.split(chr(10) * 2, 2)[2].strip()}\n\nMeasured {_machine()}{_priority()}.\n"]
     print(report[0])
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    with tempfile.TemporaryDirectory() as temporary:
         for size in options.size:
-            for row in measure(size, Path(folder), options.repeats, options.only):
+            for row in measure(size, options.folder or Path(temporary), options.repeats, options.only):
                 print(row, flush=True)
                 report.append(row)
             report.append("")
