@@ -21,7 +21,7 @@ from starface_nb.privacy.pseudonyms import Pseudonyms, kept
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import catalogue, clock, layouts, order
 from starface_nb.reading.parse import Parsed, parse
-from starface_nb.reading.scan import Limits, scan_logs
+from starface_nb.reading.scan import scan_logs
 
 LEFT_OUT = "(left out)"
 _INSIDE_ZIP = "var/log/asterisk"
@@ -67,8 +67,6 @@ def anonymise(
     key: bytes | None = None,
     shift_weeks: int = 0,
     time_zone: str = "Europe/Berlin",
-    progress: bool = True,
-    limits: Limits | None = None,
 ) -> Anonymised:
     """Write the same log with every name, number, address, user agent and call identity replaced.
 
@@ -88,8 +86,6 @@ def anonymise(
         Move all times by whole weeks; distances in time and hours of the day (in UTC) stay. May be negative.
     time_zone : str
         Zone of the log's local times.
-    progress : bool
-    limits : Limits, optional
 
     Raises
     ------
@@ -103,7 +99,7 @@ def anonymise(
             "The output is the log itself.", place=str(path), next_step="Choose another name for the output."
         )
     needles = [*catalogue.NEEDLES, kept()["useragent"]["needle"].encode()]
-    hits, _ = scan_logs(logs, needles, progress=progress, limits=limits, words=True)
+    hits, _ = scan_logs(logs, needles, words=True)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
     rows = [_understood(one) for one in parsed]
