@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -130,16 +129,7 @@ def _year_by_file(newest: datetime, key: Micros, relative: Micros) -> int:
     return base
 
 
-@dataclass(frozen=True)
-class Utc:
-    """Times in UTC, microseconds since 1970, with what was noticed on the way."""
-
-    time: Micros
-    impossible: int
-    ambiguous: int
-
-
-def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = None) -> Utc:
+def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = None) -> tuple[Micros, int]:
     """Turn local times into UTC.
 
     Parameters
@@ -151,6 +141,13 @@ def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = Non
     nearby : callable, optional
         `nearby(start, end)` returns offsets and local times of all lines between two byte offsets, read when lines fall
         into the hour that the autumn change repeats.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Microseconds since 1970, UTC.
+    int
+        How many lines have times that the zone's clocks leave out.
 
     Notes
     -----
@@ -174,7 +171,7 @@ def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = Non
     if twice.any():
         is_late = _second_pass(local, offset, twice, nearby)
         utc = np.where(is_late, local + second[place], utc)
-    return Utc(utc, int((known & gap[place]).sum()), int(twice.sum()))
+    return utc, int((known & gap[place]).sum())
 
 
 def _second_pass(local: Micros, offset: Micros, twice: NDArray[np.bool_], nearby: Nearby | None) -> NDArray[np.bool_]:

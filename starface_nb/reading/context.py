@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -153,21 +154,15 @@ class _Reader:
         return b"", self.position
 
 
-_latest: list[tuple[str, object, _Reader]] = []
+@lru_cache(maxsize=3)
+def _kept_reader(name: str, _size: int, _time: int) -> _Reader:
+    return _Reader(name)
 
 
 def _reader(name: str) -> _Reader:
     """Return the reader of a log, the same one as long as the file on disk has not changed."""
-    path = _outermost(name)
-    status = path.stat()
-    state = (status.st_size, status.st_mtime_ns)
-    for known, when, reader in _latest:
-        if known == name and when == state:
-            return reader
-    del _latest[2:]
-    reader = _Reader(name)
-    _latest.insert(0, (name, state, reader))
-    return reader
+    status = _outermost(name).stat()
+    return _kept_reader(name, status.st_size, status.st_mtime_ns)
 
 
 def _outermost(name: str) -> Path:

@@ -87,15 +87,15 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return _all_times(hits, start, end, formats, newest, int(local[_index(offset, start)]))
 
-    utc = clock.to_utc(local, offset, time_zone.key, nearby)
+    utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby)
     absolute = clock.micros(stamps["utc"])
-    time = np.where(absolute != clock.NOT_A_TIME, absolute, utc.time)
+    time = np.where(absolute != clock.NOT_A_TIME, absolute, utc)
     notes = []
     if inferred:
         notes.append(_year_note(hits, time, time_zone, year, written))
-    if utc.impossible:
+    if impossible:
         notes.append(
-            f"{hits.name}: {utc.impossible} lines have times that {time_zone.key} does not know (spring forward); "
+            f"{hits.name}: {impossible} lines have times that {time_zone.key} does not know (spring forward); "
             "is the time zone right?"
         )
     notes += _step_notes(hits, rows, time)

@@ -21,7 +21,7 @@ _STRFTIME = {
     "b": r"(?P<b>[A-Za-z]{3})[a-z]*\.?", "B": r"(?P<b>[A-Za-z]{3})[a-z]*", "h": r"(?P<b>[A-Za-z]{3})",
     "H": r"(?P<H>\d\d)", "k": r"(?P<H> ?\d{1,2})", "I": r"(?P<I>\d\d)", "l": r"(?P<I> ?\d{1,2})",
     "M": r"(?P<M>\d\d)", "S": r"(?P<S>\d\d)", "p": r"(?P<p>[AaPp][Mm])", "P": r"(?P<p>[AaPp][Mm])",
-    "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,11})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z)", "Z": r"[A-Za-z]{1,5}",
+    "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,10})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z)", "Z": r"[A-Za-z]{1,5}",
     "a": r"[A-Za-z]{2,4}\.?", "A": r"[A-Za-z]+", "n": r"\s", "t": r"\s", "%": "%", "u": r"\d", "w": r"\d",
 }  # fmt: skip
 _SHORTHAND = {  # in this order: one may hold another
@@ -86,8 +86,6 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
     readers: list[Callable[[pl.DataFrame], pl.DataFrame]] = [
         *(_by_pattern(strftime_pattern(f)) for f in named),
         _iso,
-        _short,
-        _epoch,
         *(_by_pattern(strftime_pattern(f)) for f in _other_formats()),
     ]
     done, rest = [], rows.filter(pl.col("s") != "")
@@ -140,28 +138,6 @@ def _iso(rows: pl.DataFrame) -> pl.DataFrame:
     else:
         utc = pl.lit(None, UTC_TIME)
     return shaped.select("row", "local", utc.alias("utc"))
-
-
-def _short(rows: pl.DataFrame) -> pl.DataFrame:
-    groups = pl.col("s").str.extract_groups(
-        r"^(?P<b>[A-Z][a-z]{2})[ \t]+(?P<d>\d{1,2})[ \t]+(?P<t>\d\d:\d\d:\d\d)(?:[.,](?P<q>\d{1,9}))?$"
-    )
-    shaped = rows.select("row", groups.alias("g")).unnest("g").filter(pl.col("b").is_not_null())
-    text = pl.concat_str(pl.lit(f"{NO_YEAR} "), "b", pl.lit(" "), "d", pl.lit(" "), "t")
-    local = text.str.to_datetime("%Y %b %d %H:%M:%S", time_unit="us", strict=False)
-    return shaped.select(
-        "row",
-        (local + pl.duration(microseconds=_fraction(pl.col("q")))).alias("local"),
-        pl.lit(None, UTC_TIME).alias("utc"),
-    )
-
-
-def _epoch(rows: pl.DataFrame) -> pl.DataFrame:
-    groups = pl.col("s").str.extract_groups(r"^(?P<s>\d{9,10})[.,]?(?P<q>\d{1,9})?$")
-    shaped = rows.select("row", groups.alias("g")).unnest("g").filter(pl.col("s").is_not_null())
-    micros = pl.col("s").cast(pl.Int64) * 1_000_000 + _fraction(pl.col("q"))
-    utc = micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return shaped.select("row", pl.lit(None, LOCAL).alias("local"), utc.alias("utc"))
 
 
 def _by_pattern(pattern: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
