@@ -83,6 +83,9 @@ class Explorer(Panel):
         self._timeline, self._picture, self._table, self._said, self._span, self._lines = (html() for _ in range(6))
         self._list = labelled(widgets.Select, tr("Intervals"), width="auto", options=[], rows=9)
         self._list.add_class("sfnb-mono")
+        back, on = button(tr("Previous interval"), icon="arrow-left"), button(tr("Next interval"), icon="arrow-right")
+        back.on_click(lambda _: self._step(-1))
+        on.on_click(lambda _: self._step(1))
         self._site.observe(lambda _: self._peers.set_trait("options", self._phones()), "value")
         for chooser in (self._site, self._peers, self._cause, self._window):
             chooser.observe(lambda _: self._narrow(), "value")
@@ -90,7 +93,9 @@ class Explorer(Panel):
         self._list.observe(lambda _: self._choose(), "index")
         left = widgets.VBox([self._site, self._cause, everyone])
         pictures = (self._span, self._said, self._timeline, self._kind, self._picture)
-        self._show(rows(left, self._peers), self._window, *pictures, self._table, self._list, self._lines)
+        self._show(
+            rows(left, self._peers), self._window, *pictures, self._table, self._list, rows(back, on), self._lines
+        )
         self._narrow()
 
     def _pictures(self) -> dict[str, Callable[..., Any]]:
@@ -130,7 +135,7 @@ class Explorer(Panel):
         self._list.options = self._listed()
         self._list.index = None
         self._table.value = self._by_phone()
-        self._lines.value = note(tr("Choose an interval in the list (arrow keys work) to see its lines in the log."))
+        self._lines.value = note(tr("Choose an interval in the list or with the buttons to see its lines in the log."))
         self._draw()
 
     def _draw(self, *, timeline: bool = True) -> None:
@@ -186,6 +191,12 @@ class Explorer(Panel):
         if self.selection.height > _MOST_LISTED:
             rest += note(tr("The list below holds the first {n} intervals.", n=tr.number(_MOST_LISTED)))
         return table(titles, body, right=(1, 2)) + rest
+
+    def _step(self, by: int) -> None:
+        """Choose the next or the previous interval: JupyterLab takes the arrow keys for its cells."""
+        last = len(self._list.options) - 1
+        now = -1 if self._list.index is None else self._list.index
+        self._list.index = min(max(now + by, 0), last) if last >= 0 else None
 
     def _choose(self) -> None:
         """Show the log's lines around the chosen interval's begin and end."""

@@ -128,6 +128,9 @@ def test_an_interval_leads_to_its_lines(case: Case) -> None:
     labelled(explorer, "Intervals").index = 7
     chosen = explorer.selection.row(7, named=True)
     assert explorer.chosen == chosen
+    labelled(explorer, "Next interval").click()
+    assert explorer.chosen == explorer.selection.row(8, named=True)
+    labelled(explorer, "Previous interval").click()
     shown = words(explorer)
     marked = [line.split("</b>")[0] for line in shown.split("sfnb-lines")[1].split("<b>")[1:]]
     assert len(marked) == 1
