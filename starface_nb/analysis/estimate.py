@@ -34,6 +34,9 @@ FULL_GAIN = 6.0
 SURVIVED_GAIN = np.log(4.0)
 """What one cycle that survived weighs in where the timeout lies; its renewal may have been another than thought."""
 
+AS_LIKELY = 0.5
+"""Pieces of at least this share of the highest density belong to the bracket."""
+
 GRAIN_S = 0.1
 """Bounds are rounded outwards to this, seconds."""
 
@@ -174,9 +177,8 @@ def _posterior_pieces(
     rows = []
     depth = np.cumsum(np.bincount(opens, trust[expired], n) - np.bincount(closes, trust[expired], n))[:-1]
     most = depth.max(initial=0)
-    missing = (most - depth) / max(1.0, most / ROGUE_ONE_IN)
-    place = -LONE_GAIN * missing - FULL_GAIN * np.maximum(most / 2 - depth, 0)
-    place = place - SURVIVED_GAIN * against[1:]
+    place = -_rogues(most - depth, most, _background(low[expired], high[expired], edges[int(np.argmax(depth))]))
+    place = place - FULL_GAIN * np.maximum(most / 2 - depth, 0) - SURVIVED_GAIN * against[1:]
     for share in CONTAMINATION:
         other = np.log(share * chance)
         gain = np.log1p(-share + share * chance) - other
@@ -185,10 +187,37 @@ def _posterior_pieces(
     return edges, np.array(rows), place, float(np.log(chance).sum())
 
 
+def _background(low: Floats, high: Floats, best: float) -> float:
+    """Return how many losses of other causes cover any one age, by those too early for the timeout around `best`."""
+    early = high <= best
+    return float((high - low)[early].sum()) / max(best, 1.0)
+
+
+def _rogues(missing: Floats, most: float, background: float) -> Floats:
+    """Return what it costs, in log-likelihood, to hold so many of the agreeing cycles for losses of other causes.
+
+    Where two cells touch, the border agrees with the losses of both. If the lesser cell holds no more than the other
+    causes leave there anyway, the border gains nothing: any number of its own would have been as likely there.
+    """
+    alone = LONE_GAIN * missing / max(1.0, most / ROGUE_ONE_IN)
+    if background <= 0:
+        return np.asarray(alone, float)
+    whole = np.arange(int(np.ceil(missing.max(initial=0))) + 1)
+    factorial = np.concatenate([[0.0], np.cumsum(np.log(whole[1:]))])
+    poisson = background - whole * np.log(background) + factorial - np.log1p(most)
+    border = np.maximum(poisson, 0.0)[np.round(missing).astype(np.int64)]
+    return np.asarray(np.minimum(alone, border), float)
+
+
 def _densest(mass: Floats, width: Floats, level: float) -> tuple[int, int]:
-    """Return the first and last piece of the hull of the densest pieces that together hold `level`."""
-    order = np.argsort(-mass / width, kind="stable")
+    """Return the first and last piece of the hull of the densest pieces that together hold `level`.
+
+    A border that is about as likely as the rest is not cut off: timeouts are set in whole minutes.
+    """
+    density = mass / width
+    order = np.argsort(-density, kind="stable")
     enough = int(np.searchsorted(np.cumsum(mass[order]), level * mass.sum())) + 1
+    enough = max(enough, int((density >= AS_LIKELY * density.max()).sum()))
     return int(order[:enough].min()), int(order[:enough].max())
 
 

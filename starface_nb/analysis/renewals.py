@@ -283,7 +283,6 @@ def _exact(story: Story) -> Bools:
     """
     losses = story.losses
     gone = np.isfinite(losses.end) & ~losses.pjsip & ~losses.restart_inside
-    gone &= losses.end - losses.start > BLIP_S
     at = np.flatnonzero(gone & ~_with_the_line(story, gone, TOGETHER_S))
     found = np.zeros(len(losses), bool)
     gaps, same = np.diff(losses.end[at]), np.diff(losses.phone[at]) == 0
