@@ -11,7 +11,8 @@ from starface_nb.analysis.causes import Around
 from starface_nb.analysis.cycles import Exposure, exposures, find_cycles, measure
 from starface_nb.analysis.intervals import UP, of_kind
 from starface_nb.analysis.reasoning import Context
-from starface_nb.analysis.renewals import homes_of, rhythm_odds
+from starface_nb.analysis.renewals import homes_of
+from starface_nb.analysis.rhythm import rhythm_odds
 from starface_nb.analysis.sites import UNKNOWN, Addresses, place
 from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 from starface_nb.analysis.together import Surface
