@@ -65,7 +65,7 @@ def read_log(
     zone = clock.zone(time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
     folder = Path(cache) if cache is not None else None
-    key, state = _key(paths, time_zone, year, limits), quick_fingerprint(paths)
+    key, state = _key(paths, time_zone, year, limits), quick_fingerprint(paths) if folder else ""
     if folder and "-" not in paths and (known := memory.recall(key, folder, state)):
         return known
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits, cache=folder)

@@ -172,6 +172,7 @@ def programs(path: str) -> Iterator[tuple[str, list[str]]]:
     every = [part for needle in (*NEEDLES, *MARKS) for part in ("-e", needle.decode())]
     yield "rg -c, every needle", ["rg", "-c", "-F", *every, path]
     yield "grep -c", ["grep", "-c", "-F", *each, path]
+    yield "grep -P, the job's lines", ["grep", "-c", "-P", _job()[1], path]
     lines = "|".join(literal.replace("'", ".") for literal in LITERALS)
     yield "lnav (headless)", ["lnav", "-n", "-c", f":filter-in {lines}", path]
 
