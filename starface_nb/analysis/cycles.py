@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from starface_nb.analysis.renewals import with_the_line
 from starface_nb.analysis.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Story
 
 LOCK_EARLY_S = 1.5
@@ -113,11 +114,25 @@ def find_cycles(story: Story) -> Cycles:
         # Nobody probed while the PBX was down, and phones that registered right after it leave no line.
         at = np.searchsorted(story.stops, renewals.time)
         until = np.minimum(until, np.append(story.stops, np.inf)[at])
+    until = np.minimum(until, _first_doubt(story))
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
     found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, known, loss)
     return _with_earlier(story, found)
+
+
+def _first_doubt(story: Story) -> Floats:
+    """Return for each renewal until when the next loss leaves no doubt that its binding lived, or infinity.
+
+    A phone that was away for long and is back alone at a repeated probe may have renewed its binding just then.
+    """
+    losses, renewals = story.losses, story.renewals
+    gone = np.isfinite(losses.end) & (losses.end - losses.start > BLIP_S)
+    doubtful = np.flatnonzero(gone & ~losses.renewed & ~with_the_line(story, gone, story.settings.probe_interval_s))
+    key = np.append(losses.phone[doubtful] * BIG + losses.answered[doubtful], np.inf)
+    first = key[np.searchsorted(key, renewals.key)] - renewals.phone * BIG
+    return np.where(first < BIG / 2, first, np.inf)
 
 
 def _with_earlier(story: Story, found: Cycles) -> Cycles:

@@ -237,10 +237,10 @@ def _on_own_grid(story: Story) -> None:
     """
     losses, step = story.losses, story.settings.probe_interval_s
     gone = losses.pjsip & (losses.end - losses.start > step + 10)
-    losses.renewed |= gone & ~_with_the_line(story, gone, step) & np.isfinite(losses.end) & ~losses.restart_inside
+    losses.renewed |= gone & ~with_the_line(story, gone, step) & np.isfinite(losses.end) & ~losses.restart_inside
 
 
-def _with_the_line(story: Story, gone: Bools, step: float) -> Bools:
+def with_the_line(story: Story, gone: Bools, step: float) -> Bools:
     """Say which of these losses ended as when a line is back: most phones that were down are back within `step`."""
     losses = story.losses
     home = homes_of(story)[losses.phone]
@@ -262,7 +262,7 @@ def _exact(story: Story) -> Bools:
     """
     losses = story.losses
     gone = np.isfinite(losses.end) & ~losses.pjsip & ~losses.restart_inside
-    at = np.flatnonzero(gone & ~_with_the_line(story, gone, TOGETHER_S))
+    at = np.flatnonzero(gone & ~with_the_line(story, gone, TOGETHER_S))
     found = np.zeros(len(losses), bool)
     gaps, same = np.diff(losses.end[at]), np.diff(losses.phone[at]) == 0
     for phone in np.unique(losses.phone[at][1:][same]):
