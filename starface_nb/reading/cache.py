@@ -29,7 +29,7 @@ from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 
 if TYPE_CHECKING:
-    from starface_nb.reading.scan import Hits
+    from starface_nb.reading.hits import Hits
 
 VERSION = f"starface-nb cache 2 {__version__}\n".encode()
 EDGE = 64 << 10

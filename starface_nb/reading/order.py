@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from starface_nb.reading.hits import Hits
 from starface_nb.reading.parse import Parsed
-from starface_nb.reading.scan import Hits
 
 _FAR = datetime.max.replace(tzinfo=UTC)
 _KEY = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "detail", "contact")

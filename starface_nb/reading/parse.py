@@ -11,9 +11,9 @@ import polars as pl
 
 from starface_nb.reading import belief, clock, layouts
 from starface_nb.reading.dumps import bytes_between, in_dump
+from starface_nb.reading.hits import Hits
 from starface_nb.reading.messages import decode
 from starface_nb.reading.process import one_per_start_and_stop
-from starface_nb.reading.scan import Hits
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 from starface_nb.reading.stamps import dateformats, read_stamps
 

@@ -17,6 +17,7 @@ import polars as pl
 from backports import zstd
 
 from starface_nb.reading import scan
+from starface_nb.reading.hits import Hits
 
 NEEDLES = (b" is now ", b"Registered SIP '")
 
@@ -47,12 +48,12 @@ def log(lines: int = 2000, seed: int = 1, every: int = 40, start: int = 0) -> by
     return ("\n".join(text) + "\n").encode()
 
 
-def triples(hits: scan.Hits) -> list[tuple[int, int, str]]:
+def triples(hits: Hits) -> list[tuple[int, int, str]]:
     """Offset, line number and text of what was found."""
     return hits.rows.filter(pl.col("line").is_not_null()).select("offset", "line", "text").rows()
 
 
-def texts(hits: scan.Hits) -> list[str]:
+def texts(hits: Hits) -> list[str]:
     """The text of what was found."""
     return [text for _, _, text in triples(hits)]
 

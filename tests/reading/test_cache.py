@@ -16,7 +16,7 @@ from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, triple
 import starface_nb as sf
 from starface_nb.reading import cache, scan
 from starface_nb.reading.cache import load, quick_fingerprint, save
-from starface_nb.reading.scan import Hits
+from starface_nb.reading.hits import Hits
 
 FACTS = {"size": 7, "at": None}
 FRAMES = {

@@ -13,7 +13,7 @@ from scan_samples import NEEDLES, PACK, log, scan_logs, tarred, triples, written
 from starface_nb.errors import InputError
 from starface_nb.reading import context
 from starface_nb.reading.context import lines_around, read_range
-from starface_nb.reading.scan import Hits
+from starface_nb.reading.hits import Hits
 
 TEXT = log(5000)
 

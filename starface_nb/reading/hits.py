@@ -1,0 +1,181 @@
+"""What one file gave: its candidate lines, read some thousand at a time while the rest is still scanned."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from starface_nb.reading.dumps import marks_near
+from starface_nb.reading.layouts import Ends, usual_prefix
+from starface_nb.reading.limits import DamagedError
+from starface_nb.reading.lines import Found
+from starface_nb.reading.messages import decode, read_lines
+
+_READ_AT_ONCE = 10_000  # lines
+_SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What one file (or archive member) gave.
+
+    Attributes
+    ----------
+    name : str
+        Path as given, with `!member` behind it for an archive's member; `-` for standard input.
+    rows : polars.DataFrame
+        The candidate lines and the file's first and last ones, in its order: where they stand in the decompressed
+        stream (`offset`, `line` from 1, null for a line that is no candidate) and what `messages.read_lines` says.
+    marks : polars.DataFrame
+        Of dumps, see `dumps.marks_near`.
+    lines, cut : int
+        Physical lines; lines of which only the beginning was kept or looked at.
+    ends : Ends
+        Size after decompression, first and last 64 KiB at most.
+    prefix : str or None
+        Regex of what stands before every line.
+    modified : datetime or None
+        Time of the file or member, aware, UTC (a zip without time zone: the stored local time, taken as UTC).
+    rank : int
+        How surely the name is the PBX log's; 0 is best.
+    remarks : list of str
+        What was odd about the container.
+    damage : DamagedError or None
+    logger_conf : str or None
+        Text of a `logger.conf` found in the same archive or folder.
+    """
+
+    name: str
+    rows: pl.DataFrame = field(repr=False)
+    marks: pl.DataFrame = field(repr=False)
+    lines: int
+    cut: int
+    ends: Ends = field(repr=False)
+    prefix: str | None
+    modified: datetime | None
+    rank: int = 0
+    remarks: list[str] = field(default_factory=list)
+    damage: DamagedError | None = None
+    logger_conf: str | None = field(default=None, repr=False)
+
+    @property
+    def bytes(self) -> int:
+        """Size after decompression."""
+        return self.ends.size
+
+    @property
+    def unfinished(self) -> int | None:
+        """Byte offset of a last line that no newline ends."""
+        tail = self.ends.tail
+        return self.bytes - len(tail) + tail.rfind(b"\n") + 1 if tail and not tail.endswith(b"\n") else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies what was read, the same in any container: size, both ends, and what every candidate line says."""
+        digest = hashlib.sha256(b"%d\0" % self.bytes + self.ends.head + self.ends.tail)
+        for rows in self.rows.select(_SAYS).iter_slices(_READ_AT_ONCE):
+            for column in rows:
+                said = column.drop_nulls()
+                text = said.dtype == pl.String
+                digest.update(said.str.join("\0").item().encode() if text else said.to_numpy().tobytes())
+        return digest.hexdigest()[:24]
+
+    @property
+    def note(self) -> str:
+        """What was odd: damaged, cut lines, last line unfinished; or empty."""
+        remarks = list(self.remarks)
+        if self.cut:
+            remarks.append(f"{self.cut} lines longer than 64 KiB were cut")
+        if self.unfinished is not None:
+            remarks.append("the last line is unfinished")
+        if self.damage:
+            remarks.append(f"damaged: {self.damage.cause}")
+        return "; ".join(remarks)
+
+
+class Reader:
+    """Reads what is found of one text, some thousand lines at a time, so that little is held as it was found.
+
+    Parameters
+    ----------
+    prefix : str or None
+        Regex of what stands before every line.
+    words : bool
+        See `messages.read_lines`.
+    """
+
+    def __init__(self, prefix: str | None, *, words: bool) -> None:
+        self.prefix, self.words = prefix, words
+        self.found, self.rows, self.marks = Found(), list[pl.DataFrame](), list[pl.DataFrame]()
+
+    def add(self, found: Found) -> None:
+        """Take in what the next stretch holds."""
+        self.found.extend(found)
+        if len(self.found.texts) > _READ_AT_ONCE or len(self.found.marks) > 8 * _READ_AT_ONCE:
+            self._read()
+
+    def follow(self, other: Reader) -> None:
+        """Take in what was found and read of the next stretch."""
+        if other.rows:
+            self._read()
+            self.rows += [rows.with_columns(pl.col("line") + self.found.lines) for rows in other.rows]
+            self.marks += other.marks
+        self.add(other.found)
+
+    def hits(self, name: str, ends: Ends, **about: Any) -> Hits:
+        """Return all that was found, once the text has ended."""
+        self._read(ends)
+        merged = _merged(self.rows, ends)
+        prefix = usual_prefix(ends.lines)
+        if prefix != self.prefix:  # the end of the text told more
+            merged = _read_again(merged, prefix)
+        marks = pl.concat(self.marks)
+        return Hits(name, merged, marks, self.found.lines, self.found.cut, ends, prefix=prefix, **about)
+
+    def _read(self, ends: Ends | None = None) -> None:
+        found, self.found = self.found, self.found.emptied()
+        places = (found.offsets, found.numbers, found.mark_offsets)
+        offsets, numbers, at = (np.concatenate([np.empty(0, np.int64), *pieces]) for pieces in places)
+        place = pl.DataFrame({"offset": offsets, "line": numbers})
+        if ends:
+            more = pl.DataFrame({"offset": ends.offsets, "line": None}, schema=place.schema)
+            place = pl.concat([place, more])
+        text = decode(found.texts + (ends.lines if ends else []))
+        self.rows.append(place.hstack(read_lines(text, self.prefix, words=self.words)))
+        self.marks.append(marks_near(found.marks, at, offsets, self.prefix))
+
+
+def _merged(frames: list[pl.DataFrame], ends: Ends) -> pl.DataFrame:
+    """Return all rows in one piece, those of the ends (`line` null) in their place; takes the frames.
+
+    It goes column by column, so that no more than one is held twice.
+    """
+    own = pl.concat(frames)
+    more = own.filter(pl.col("line").is_null()).unique("offset")
+    own = own[: own.height - own["line"].null_count()]
+    more = more.join(own.select("offset"), on="offset", how="anti").sort("offset")
+    behind_head, before_tail = len(ends.head), max(len(ends.head), ends.size - len(ends.tail))
+    head, tail = (int(own["offset"].search_sorted(at)) for at in (behind_head, before_tail))
+    parts = [
+        own[:head].merge_sorted(more.filter(pl.col("offset") < behind_head), "offset"),
+        own[head:tail],
+        own[tail:].merge_sorted(more.filter(pl.col("offset") >= behind_head), "offset"),
+    ]
+    columns = [part.get_columns()[::-1] for part in parts]
+    frames.clear()
+    del own, parts
+    return pl.DataFrame([pl.concat([some.pop() for some in columns], rechunk=True) for _ in range(len(columns[0]))])
+
+
+def _read_again(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
+    """Read the lines again whose text was kept: those without a header, above all."""
+    again = pl.col("text").is_not_null()
+    some = rows.filter(again)
+    read = some.select("offset", "line").hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
+    return rows.filter(~again).merge_sorted(read.select(rows.columns), "offset")
