@@ -264,13 +264,16 @@ def _exact(story: Story) -> Bools:
     gone = np.isfinite(losses.end) & ~losses.pjsip & ~losses.restart_inside
     at = np.flatnonzero(gone & ~with_the_line(story, gone, TOGETHER_S))
     found = np.zeros(len(losses), bool)
-    gaps, same = np.diff(losses.end[at]), np.diff(losses.phone[at]) == 0
-    for phone in np.unique(losses.phone[at][1:][same]):
-        mine = np.flatnonzero(same & (losses.phone[at][1:] == phone))
+    gaps, phones = np.diff(losses.end[at]), losses.phone[at]
+    for phone in np.unique(phones):
+        first, past = np.searchsorted(phones, [phone, phone + 1])
+        mine = np.arange(first, past - 1)
         sizes = np.sort(gaps[mine])
         alike = np.searchsorted(sizes, sizes + EXACT_S + story.resolution, "right") - np.arange(len(sizes))
+        if alike.max(initial=0) < max(ENOUGH_EXACT, 0.5 * len(sizes)):
+            continue
         low = sizes[int(np.argmax(alike))]
-        if alike.max() >= max(ENOUGH_EXACT, 0.5 * len(sizes)) and low > 2 * story.settings.probe_interval_s:
+        if low > 2 * story.settings.probe_interval_s:
             exact = mine[(gaps[mine] >= low) & (gaps[mine] <= low + EXACT_S + story.resolution)]
             found[at[exact]] = found[at[exact + 1]] = True
     return found & losses.on_grid
