@@ -16,6 +16,7 @@ from starface_nb.files import private_folder
 from starface_nb.text import visible
 
 _FIRST = "00_start_here.ipynb"
+_SETTINGS = Path(__file__).parent / "lab_settings"
 _SERVER = (
     *(sys.executable, "-m", "jupyterlab"),
     "--ServerApp.ip=127.0.0.1",
@@ -23,7 +24,8 @@ _SERVER = (
     "--ServerApp.answer_yes=True",
     "--ServerApp.log_level=ERROR",
     "--KernelManager.transport_encryption=auto",  # other users of the machine can see local TCP
-    f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab_settings'}",  # neither news nor updates from anywhere
+    f"--LabApp.app_settings_dir={_SETTINGS}",  # neither news nor updates from anywhere
+    f"--LabApp.extra_labextensions_path={_SETTINGS}",  # keys pressed in a panel are the panel's
     *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # a container's only user
 )
 

@@ -135,7 +135,9 @@ class Explorer(Panel):
         self._list.options = self._listed()
         self._list.index = None
         self._table.value = self._by_phone()
-        self._lines.value = note(tr("Choose an interval in the list or with the buttons to see its lines in the log."))
+        self._lines.value = note(
+            tr("Choose an interval in the list (mouse or arrow keys) or with the buttons to see its lines in the log.")
+        )
         self._draw()
 
     def _draw(self, *, timeline: bool = True) -> None:
@@ -193,7 +195,7 @@ class Explorer(Panel):
         return table(titles, body, right=(1, 2)) + rest
 
     def _step(self, by: int) -> None:
-        """Choose the next or the previous interval: JupyterLab takes the arrow keys for its cells."""
+        """Choose the next or the previous interval."""
         last = len(self._list.options) - 1
         now = -1 if self._list.index is None else self._list.index
         self._list.index = min(max(now + by, 0), last) if last >= 0 else None

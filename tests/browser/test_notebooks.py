@@ -152,6 +152,51 @@ def test_a_saved_notebook_shows_its_pictures_without_running(curated: Path, open
         assert len([one for one in notebook.drawn(canvases) if one["kind"] == "canvas"]) >= canvases
 
 
+def test_keys_pressed_in_a_panel_work_the_panel_and_no_cell(curated: Path, open_notebook: Open) -> None:
+    notebook = open_notebook("02_unreachable_intervals.ipynb")
+    notebook.run_all()
+    notebook.drawn(REGISTER["02_unreachable_intervals"]["pictures"])
+    page = notebook.page
+    explorer = page.locator(".sfnb").nth(1)
+    picture, intervals = explorer.get_by_label("Picture"), explorer.get_by_label("Intervals")
+
+    picture.focus()
+    cells = page.evaluate(_CELLS)
+    page.keyboard.press("Tab")
+    expect(intervals).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    first = explorer.locator(".sfnb-lines").first
+    expect(first).to_contain_text("is now UNREACHABLE!")
+    before = first.text_content()
+    assert before is not None
+    page.keyboard.press("ArrowDown")
+    expect(first).not_to_have_text(before)
+    assert intervals.evaluate("list => list.selectedIndex") == 1
+
+    begin = explorer.locator(".noUi-handle").first
+    begin.focus()
+    earliest = begin.get_attribute("aria-valuenow")
+    page.keyboard.press("ArrowRight")
+    assert begin.get_attribute("aria-valuenow") != earliest
+
+    for focused in (intervals, begin):
+        focused.focus()
+        for key in ("x", "d", "d", "a", "m", "Shift+m", "ArrowUp"):
+            page.keyboard.press(key)
+    assert page.evaluate(_CELLS) == cells
+
+    page.locator(".jp-Cell").last.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("x")  # on a cell the keys are JupyterLab's, as ever
+    until(lambda: len(page.evaluate(_CELLS)["cells"]) == len(cells["cells"]) - 1, "x cuts a cell that has the focus")
+
+
+_CELLS = """() => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    return {active: notebook.activeCellIndex, cells: notebook.widgets.map(({model}) => [model.id, model.type])};
+}"""
+
+
 def test_another_log_and_another_keepalive_change_the_pictures(curated: Path, open_notebook: Open) -> None:
     notebook = open_notebook("02_unreachable_intervals.ipynb")
     notebook.run_all()
