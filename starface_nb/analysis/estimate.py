@@ -177,7 +177,8 @@ def _posterior_pieces(
     rows = []
     depth = np.cumsum(np.bincount(opens, trust[expired], n) - np.bincount(closes, trust[expired], n))[:-1]
     most = depth.max(initial=0)
-    place = -_rogues(most - depth, most, _background(low[expired], high[expired], edges[int(np.argmax(depth))]))
+    best = int(np.argmax(depth)) if len(depth) else 0
+    place = -_rogues(most - depth, most, _background(low[expired], high[expired], edges[best]), best)
     place = place - FULL_GAIN * np.maximum(most / 2 - depth, 0) - SURVIVED_GAIN * against[1:]
     for share in CONTAMINATION:
         other = np.log(share * chance)
@@ -193,20 +194,21 @@ def _background(low: Floats, high: Floats, best: float) -> float:
     return float((high - low)[early].sum()) / max(best, 1.0)
 
 
-def _rogues(missing: Floats, most: float, background: float) -> Floats:
+def _rogues(missing: Floats, most: float, background: float, best: int) -> Floats:
     """Return what it costs, in log-likelihood, to hold so many of the agreeing cycles for losses of other causes.
 
-    Where two cells touch, the border agrees with the losses of both. If the lesser cell holds no more than the other
-    causes leave there anyway, the border gains nothing: any number of its own would have been as likely there.
+    Where two cells touch, the border agrees with the losses of both. A loss may come too early for the timeout, by a
+    lost probe, hardly too late; if the earlier cell holds no more than other causes leave there anyway, the border
+    gains nothing: any number of its own would have been as likely there.
     """
     alone = LONE_GAIN * missing / max(1.0, most / ROGUE_ONE_IN)
-    if background <= 0:
+    if background < 1.0:
         return np.asarray(alone, float)
     whole = np.arange(int(np.ceil(missing.max(initial=0))) + 1)
     factorial = np.concatenate([[0.0], np.cumsum(np.log(whole[1:]))])
     poisson = background - whole * np.log(background) + factorial - np.log1p(most)
     border = np.maximum(poisson, 0.0)[np.round(missing).astype(np.int64)]
-    return np.asarray(np.minimum(alone, border), float)
+    return np.asarray(np.where(np.arange(len(missing)) > best, np.minimum(alone, border), alone), float)
 
 
 def _densest(mass: Floats, width: Floats, level: float) -> tuple[int, int]:
