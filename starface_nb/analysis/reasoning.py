@@ -35,6 +35,9 @@ ENOUGH_TO_CHANGE = 6
 INCONSISTENT_S = 300.0
 """Many losses of one timeout lie within a few probing intervals; where their bracket is wider they share none."""
 
+BURST = 0.5
+"""Where ports are shared, losses that all lie within this share of the keepalive are one disturbance."""
+
 DOUBTFUL = 0.2
 """What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
 
@@ -265,6 +268,8 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
         if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
+            probability = min(probability, PRIOR_EXPIRING)
+        if shares and np.ptp((part.lost.born + part.lost.upper)[inside]) < BURST * settings.keepalive_s:
             probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
