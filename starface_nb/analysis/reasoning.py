@@ -174,7 +174,7 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
     good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
     shares = bool(story.shares_ports[site.phones].any())
-    alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
+    alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, site.losses)[~excluded]
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
     confirmed = _on_time(context, use, exposure.anchor)
     lost = Candidates(
