@@ -153,6 +153,11 @@ def _verdict(tr: Translator, row: dict[str, Any], highest: int) -> str:
         losses += "; " + tr("highest bar: {n}", n=tr.number(highest))
     if row["verdict"] == "too_short":
         return tr("too short: {bracket}; {losses}", bracket=bracket(tr, row["low_s"], row["high_s"]), losses=losses)
+    if row.get("fixed_at") is not None:
+        before = bracket(tr, row["before_low_s"], row["before_high_s"])
+        return tr("until {time} too short: {bracket}", time=tr.time(row["fixed_at"], "short"), bracket=before) + (
+            "; " + losses
+        )
     return tr(
         "no NAT expiry; {losses}" if row["verdict"] == "no_expiry_seen" else "cannot tell; {losses}", losses=losses
     )
