@@ -72,7 +72,9 @@ def of_two_sites(context: Context, views: list[SiteView]) -> bool:
     for short, view in ((one, host), (other, strangers)):
         if short.verdict == "too_short":
             kept = collect(context, view, np.zeros(len(view.losses), bool)).kept
-            return len(np.unique(kept.phone[kept.idle > short.estimate.high])) >= ENOUGH_PHONES
+            # A phone whose period is not known may renew its binding more often than thought.
+            sure = np.isfinite(context.story.periods[view.phones])[kept.phone]
+            return len(np.unique(kept.phone[sure & (kept.idle > short.estimate.high)])) >= ENOUGH_PHONES
     return False
 
 

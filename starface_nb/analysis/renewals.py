@@ -188,8 +188,10 @@ def _inherits(story: Story) -> Bools:
         low = ages[int(np.argmax(cell))]
         agree = mine & (age >= low) & (age <= low + ONE_PROBE_S)
         constant = agree.sum() >= SAME_AGE * mine.sum()
-        changing = np.ptp(np.quantile(way[agree], [0.25, 0.75])) > 2 * ONE_PROBE_S
-        inherits[home == name] = constant and changing and borrowed[agree].mean() >= BORROWED
+        if constant and borrowed[agree].mean() >= BORROWED:
+            phones = np.unique(losses.phone[agree])
+            spread = [np.ptp(np.quantile(way[agree & (losses.phone == p)], [0.25, 0.75])) for p in phones]
+            inherits[home == name] = np.median(spread) > 2 * ONE_PROBE_S
     return inherits
 
 
