@@ -11,14 +11,7 @@ from starface_nb.analysis.reasoning import Context, SiteView
 
 def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> list[str]:
     """Return JSON texts in the order of the raw intervals."""
-    texts = (
-        pl.select(
-            pl.struct(pl.struct(line=raw["line"], end_line=raw["end_line"]).alias("lines")).struct.json_encode()
-        ).to_series()
-        if raw.height
-        else pl.Series([], dtype=pl.String)
-    )
-    out = np.array(texts.to_list(), dtype=object)
+    out = np.empty(raw.height, dtype=object)
     for view in views:
         facts = view.facts
         if facts is None or not len(facts.cause):
@@ -38,5 +31,13 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
             "line": raw["line"].to_numpy()[rows],
             "end_line": raw["end_line"][rows],
         })  # fmt: skip
-        out[rows] = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+        out[rows] = _json(frame)
+    rest = np.flatnonzero(out == None)  # noqa: E711
+    lines = raw.select(lines=pl.struct("line", "end_line"))[rest]
+    out[rest] = _json(lines) if len(rest) else out[rest]
     return list(out)
+
+
+def _json(frame: pl.DataFrame) -> list[str]:
+    """Return each row as a JSON object."""
+    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
