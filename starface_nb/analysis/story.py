@@ -222,7 +222,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
 def first_up(losses: Losses, phone: Ints, time: Floats, phones: int) -> Floats:
     """Return since when each phone answers: its first line that says so, or the log's start where its first loss does.
 
-    An UNREACHABLE line gives the round trip before; it is 0 where there was none (chan_sip.c 13.38.3:30496).
+    An UNREACHABLE line gives the round trip before; it is 0 where there was none (chan_sip.c 13.38.3:30329).
     """
     since = np.full(phones, np.inf)
     np.minimum.at(since, phone, time)

@@ -1,0 +1,97 @@
+"""What looks like something else: exact and varying timers, borrowed bindings, strangers, lines reset by a timer."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.outages import Members, explain_site
+from starface_nb.analysis.together import Event
+from starface_nb.simulation import FAMILIES, Phone, Router, Scenario, Site, make, simulate
+
+
+def drawn(family: str, seed: int) -> Diagnosis:
+    assert family in FAMILIES
+    return sf.diagnose(simulate(make(family, seed), seed).log)
+
+
+def phones(site: int, n: int, **spec: float) -> tuple[Phone, ...]:
+    return tuple(Phone(f"{site}{i:03}.snomd345", first_s=60.0 + 337.0 * i, **spec) for i in range(n))
+
+
+def site(number: int, n: int, router: Router, **spec: float) -> Site:
+    return Site(f"site{number}", f"203.0.113.{number}", phones(number, n, **spec), router)
+
+
+def test_returns_that_meet_the_probing_grid_in_every_cycle_are_renewals():
+    where = site(1, 3, Router(2935.0, ports="preserve"), jitter=0.0)
+    case = sf.diagnose(simulate(Scenario((where,), 30.0), 1).log)
+    gone = case.intervals.filter(pl.col("seconds") > 70)
+    on_grid = ((gone["seconds"] - 10) % 14).is_between(0, 2)
+    assert on_grid.mean() > 0.5, "the customer must be one whose returns meet the grid"
+    era = case.eras.row(0, named=True)
+    assert era["verdict"] == "too_short"
+    assert era["low_s"] < 2935 <= era["high_s"]
+    assert (gone["cause"] == "nat_expiry").all()
+
+
+@pytest.mark.parametrize("jitter", [0.03, 0.06])
+def test_timers_that_vary_do_not_hide_a_timeout(jitter):
+    case = sf.diagnose(simulate(Scenario((site(1, 5, Router(3200.0), jitter=jitter),), 48.0), 2).log)
+    era = case.eras.row(0, named=True)
+    assert era["verdict"] == "too_short"
+    assert era["low_s"] < 3200 <= era["high_s"]
+
+
+@pytest.mark.parametrize(("seed", "timeout"), [(101000018, 900.0), (101000121, 180.0)])
+def test_borrowed_bindings_are_known_by_when_phones_go_again(seed, timeout):
+    eras = drawn("inherited_ports", seed).eras
+    assert eras["verdict"].to_list() == ["too_short"]
+    assert eras["low_s"][0] < timeout <= eras["high_s"][0]
+
+
+def test_a_bad_quarter_of_an_hour_is_no_timeout_where_ports_are_shared():
+    for seed in (101000005, 111000561):
+        assert "too_short" not in drawn("inherited_ports", seed).eras["verdict"].to_list()
+
+
+def test_strangers_who_contradict_the_only_known_site_are_judged_apart():
+    known = site(1, 6, Router(600.0, ports="new"), jitter=0.005)
+    strangers = site(2, 6, Router(2000.0, ports="preserve"), jitter=0.005)
+    case = sf.diagnose(simulate(Scenario((known, strangers), 24.0, warm_up_s=10_800.0), 3).log)
+    held = {row["site"]: (row["low_s"], row["high_s"]) for row in case.sites.iter_rows(named=True)}
+    assert set(held) == {"203.0.113.1", "unknown"}
+    for name, timeout in (("203.0.113.1", 600.0), ("unknown", 2000.0)):
+        assert held[name][0] < timeout <= held[name][1], name
+
+
+def test_strangers_who_go_with_the_known_site_are_its_phones():
+    case = drawn("look_alikes", 121000044)
+    assert "too_short" not in case.eras["verdict"].to_list()
+    assert case.eras["site"].to_list() == ["203.0.113.1"]
+
+
+def test_a_line_reset_by_a_timer_is_a_line_where_the_silence_kills_bindings():
+    causes = drawn("look_alikes", 104000421).intervals
+    assert (causes["cause"] == "wan_outage").mean() > 0.9
+
+
+def test_a_phone_that_reboots_by_the_clock_is_no_router():
+    assert "too_short" not in drawn("one_bad_phone", 106000148).eras["verdict"].to_list()
+
+
+def test_refused_registrations_block_phones_whose_address_no_line_shows():
+    causes = drawn("any_packet", 102000550).intervals.filter(pl.col("end").is_null())
+    assert causes.height == 15
+    assert (causes["cause"] == "blacklisted").all()
+
+
+@pytest.mark.parametrize(("away", "cause"), [(600.0, "router_restart"), (4000.0, "wan_outage")])
+def test_a_site_back_at_once_booted_after_a_short_time_and_had_no_line_after_a_long_one(away, cause):
+    n, no, yes = 8, np.zeros(8, bool), np.ones(8, bool)
+    end, far = away + np.arange(n, dtype=float), np.full(n, np.inf)
+    spread, period = np.full(n, 30.0), np.full(n, 3600.0)
+    members = Members(np.arange(n, dtype=float), end, yes, yes, np.full(n, np.nan), spread, period, far, no, yes)
+    (verdict,) = explain_site([(Event(np.arange(n), 0.0, away, n, 9.0), members)], 90_000.0, (0.0, np.inf))
+    assert verdict.cause == cause
