@@ -16,9 +16,6 @@ FITTING = 0.6
 ENOUGH_PHONES = 2
 """Phones that must have outlived the other's timeout for two groups not to be behind one router."""
 
-TOGETHER = 0.5
-"""Share of a group's losses that go with the other's where both have one line."""
-
 RIVAL = 0.5
 """Share of those that may fit another site as well."""
 
@@ -63,8 +60,6 @@ def of_two_sites(context: Context, views: list[SiteView]) -> bool:
     host = next((view for view in views if view.name != UNKNOWN), None)
     if strangers is None or host is None or len(strangers.eras) > 1 or len(host.eras) > 1:
         return False
-    if _go_together(context, strangers, host):
-        return False
     one, other = strangers.eras[0], host.eras[0]
     if one.verdict == other.verdict == "too_short":
         slop = context.story.slop
@@ -76,15 +71,3 @@ def of_two_sites(context: Context, views: list[SiteView]) -> bool:
             sure = np.isfinite(context.story.periods[view.phones])[kept.phone]
             return len(np.unique(kept.phone[sure & (kept.idle > short.estimate.high)])) >= ENOUGH_PHONES
     return False
-
-
-def _go_together(context: Context, one: SiteView, other: SiteView) -> bool:
-    """Say whether phones of both groups are lost at the same moments, more often than by chance: by one line."""
-    start, settings = context.story.losses.start, context.story.settings
-    window = settings.probe_interval_s + settings.probe_timeout_s
-    mine, theirs = np.sort(start[one.losses]), np.sort(start[other.losses])
-    if not len(mine) or not len(theirs):
-        return False
-    near = np.searchsorted(mine, theirs + window, "right") > np.searchsorted(mine, theirs - window)
-    by_chance = 1 - np.exp(-2 * window * len(mine) / max(context.story.end, window))
-    return bool(near.mean() >= max(TOGETHER, 1 - (1 - by_chance) / 2))
