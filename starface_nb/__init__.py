@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starface_nb import analysis, cases, charts, fleet, guide, panels, privacy, report, samples, simulation
-    from starface_nb.analysis import Settings, compare, diagnose
+    from starface_nb.analysis import compare, diagnose
     from starface_nb.reading import read_log
+    from starface_nb.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,7 +40,7 @@ _HOMES = {
     "read_log": "starface_nb.reading",
     "diagnose": "starface_nb.analysis",
     "compare": "starface_nb.analysis",
-    "Settings": "starface_nb.analysis",
+    "Settings": "starface_nb.settings",
 }
 
 

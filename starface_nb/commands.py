@@ -23,7 +23,7 @@ __all__ = ["anonymise", "check", "compare", "events", "fleet", "lab", "report", 
 
 def check(options: Namespace) -> int:
     """Say what is wrong, how sure that is and what to set, as text for people or as JSON."""
-    from starface_nb.report.check import json_text, summary
+    from starface_nb.verdict import json_text, summary
 
     case = _diagnosis(options.log, options)
     sys.stdout.write(json_text(case) if options.json else summary(case))
@@ -182,8 +182,8 @@ def simulate(options: Namespace) -> int:
 
 def fleet(options: Namespace) -> int:
     """Rank many customers' logs by who needs help first; 1 where somebody does or a log could not be read."""
-    from starface_nb.analysis import Settings
     from starface_nb.fleet import as_text, fleet_html, run_fleet
+    from starface_nb.settings import Settings
 
     summary = run_fleet(
         options.source,

@@ -1,8 +1,7 @@
-"""What the log means: unreachable intervals, sites, renewal cycles, causes, the NAT timeout, before and after."""
+"""What follows from the model: the diagnosis, its findings, before and after, the next experiment."""
 
 from starface_nb.analysis.compare import compare, compare_at
 from starface_nb.analysis.diagnose import diagnose
 from starface_nb.analysis.experiment import what_next
-from starface_nb.analysis.settings import Settings
 
-__all__ = ["Settings", "compare", "compare_at", "diagnose", "what_next"]
+__all__ = ["compare", "compare_at", "diagnose", "what_next"]

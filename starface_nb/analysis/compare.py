@@ -18,8 +18,8 @@ import polars as pl
 from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.exposure import Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
-from starface_nb.analysis.sites import UNKNOWN
 from starface_nb.errors import SettingError
+from starface_nb.observations.addresses import UNKNOWN
 
 __all__ = ["Comparison", "Side", "SiteComparison", "compare", "compare_at"]
 

@@ -9,23 +9,23 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.adoption import adopt, of_two_sites
-from starface_nb.analysis.causes import CODE
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.evidence import evidence_json
 from starface_nb.analysis.findings import Results, find_findings
-from starface_nb.analysis.intervals import by_peer, unreachable_intervals, with_states
-from starface_nb.analysis.phones import find_peers
-from starface_nb.analysis.reasoning import Context, SiteView, reason
-from starface_nb.analysis.renewals import tell
-from starface_nb.analysis.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
-from starface_nb.analysis.settings import Settings
-from starface_nb.analysis.sites import UNKNOWN, Addresses, find_addresses, place
-from starface_nb.analysis.surroundings import survey
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
+from starface_nb.model.adoption import adopt, of_two_sites
+from starface_nb.model.causes import CODE
+from starface_nb.model.evidence import evidence_json
+from starface_nb.model.reasoning import Context, SiteView, reason
+from starface_nb.model.renewals import tell
+from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
+from starface_nb.model.surroundings import survey
+from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
+from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
+from starface_nb.observations.phones import find_peers
 from starface_nb.reading.log import Log
 from starface_nb.reading.schemas import TECH
+from starface_nb.settings import Settings
 
 
 def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> Diagnosis:

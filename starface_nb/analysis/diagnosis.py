@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from starface_nb.analysis.settings import Settings
+from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """Everything known about one log; every frame has its schema in `starface_nb.analysis.schemas`."""
+    """Everything known about one log; every frame has its schema in `starface_nb.model.schemas`."""
 
     log: Log
     settings: Settings

@@ -11,7 +11,7 @@ import polars as pl
 
 from starface_nb.analysis.comparison import Side
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.estimate import estimate_timeout
+from starface_nb.model.estimate import estimate_timeout
 
 SEEN_S = 64.0
 """A binding's death is seen at the next probe, which waits 4 s for an answer."""

@@ -9,9 +9,9 @@ from itertools import pairwise
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
-from starface_nb.analysis.settings import Settings
-from starface_nb.analysis.sites import UNKNOWN
+from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.reading.log import Log
+from starface_nb.settings import Settings
 
 SEVERITIES = ("action", "warning", "info")
 FEW_EVENTS = ("unreachable", "reachable", "lagged")

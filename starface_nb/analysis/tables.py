@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.causes import CODE
-from starface_nb.analysis.reasoning import Context, Era, SiteView
-from starface_nb.analysis.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
-from starface_nb.analysis.sites import UNKNOWN, Addresses
-from starface_nb.analysis.story import Bools, Floats, Ints
 from starface_nb.frames import UTC_TIME
+from starface_nb.model.causes import CODE
+from starface_nb.model.reasoning import Context, Era, SiteView
+from starface_nb.model.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
+from starface_nb.observations.addresses import UNKNOWN, Addresses
+from starface_nb.observations.story import Bools, Floats, Ints
 from starface_nb.reading.log import Log
 
 OUTCOMES = (

@@ -20,7 +20,6 @@ from starface_nb.analysis import compare, compare_at, diagnose
 from starface_nb.analysis.compare import Comparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import Experiment
-from starface_nb.analysis.settings import Settings
 from starface_nb.cases.answers import AnswerStore, CaseError, Record
 from starface_nb.cases.copies import copy_notebooks
 from starface_nb.cases.tables import Shown, lines, links, readable
@@ -31,6 +30,7 @@ from starface_nb.progress import stage
 from starface_nb.reading import read_log, recall
 from starface_nb.reading.cache import gone
 from starface_nb.reading.log import Log
+from starface_nb.settings import Settings
 from starface_nb.text import moment
 
 FRAMES = ("intervals", "phones", "cycles", "eras", "sites")

@@ -14,11 +14,11 @@ import polars as pl
 from polars import selectors
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.schemas import CAUSES
 from starface_nb.charts.theme import COLOURS, Picture
 from starface_nb.errors import SettingError
 from starface_nb.guide import Translator, cause_name, translator
 from starface_nb.guide.words import site_name
+from starface_nb.model.schemas import CAUSES
 from starface_nb.text import visible
 
 Window = tuple[datetime, datetime]

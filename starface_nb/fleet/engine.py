@@ -11,9 +11,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from starface_nb.analysis.settings import Settings
 from starface_nb.errors import SetupError
 from starface_nb.fleet.examine import Examined, examine, failed
+from starface_nb.settings import Settings
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster

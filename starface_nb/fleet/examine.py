@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis import Settings, diagnose
+from starface_nb.analysis import diagnose
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError
 from starface_nb.fleet.schemas import BINS, URGENCY
 from starface_nb.guide.conclusion import cured_sites
 from starface_nb.reading import NOTHING_RELEVANT, read_log
+from starface_nb.settings import Settings
 
 Row = dict[str, Any]
 

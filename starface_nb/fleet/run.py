@@ -13,7 +13,6 @@ from pathlib import Path
 import polars as pl
 
 from starface_nb import __version__
-from starface_nb.analysis.settings import Settings
 from starface_nb.errors import InputError
 from starface_nb.files import locked, private_folder, replacing
 from starface_nb.fleet.engine import examine_all
@@ -21,6 +20,7 @@ from starface_nb.fleet.examine import Examined, Row
 from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
 from starface_nb.reading.cache import quick_fingerprint
+from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from starface_nb.analysis.schemas import VERDICT
 from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.model.schemas import VERDICT
 
 BINS = 48
 STATE = pl.Enum(["read", "failed"])

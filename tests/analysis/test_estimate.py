@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starface_nb.analysis.estimate import estimate_timeout
+from starface_nb.model.estimate import estimate_timeout
 
 MINUTES = st.floats(2, 58)
 

@@ -6,8 +6,8 @@ import pytest
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.outages import Members, explain_site
-from starface_nb.analysis.together import Event
+from starface_nb.model.outages import Members, explain_site
+from starface_nb.model.together import Event
 from starface_nb.simulation import FAMILIES, Phone, Router, Scenario, Site, make, simulate
 
 

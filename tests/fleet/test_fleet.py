@@ -197,8 +197,8 @@ def test_a_log_that_kills_its_workers_is_given_up_with_a_reason(tmp_path):
     import dask
     import distributed  # noqa: F401 - brings its settings' defaults before one is overridden
 
-    from starface_nb.analysis import Settings
     from starface_nb.fleet.engine import examine_all
+    from starface_nb.settings import Settings
 
     for name in ("a", "deadly", "z"):
         (tmp_path / name).write_bytes((RECORDED / "undilated/pbx.log").read_bytes())

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from starface_nb.analysis.phones import tell_trunks
+from starface_nb.observations.phones import tell_trunks
 from starface_nb.privacy.pseudonyms import Pseudonyms
 
 NAMES = [

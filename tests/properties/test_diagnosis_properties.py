@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_logs import diagnosed, events, log_lines, peer_names, slow, steady, told
 
-from starface_nb.analysis.schemas import CAUSES
+from starface_nb.model.schemas import CAUSES
 from starface_nb.simulation import FAMILIES, make, simulate
 from starface_nb.simulation.drawing import Wish
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_logs import steady
 
-from starface_nb.analysis.estimate import estimate_timeout
+from starface_nb.model.estimate import estimate_timeout
 
 many = settings(steady, max_examples=150)
 cycle = st.tuples(st.floats(0, 7000), st.one_of(st.just(math.inf), st.floats(1, 600)))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from starface_nb.analysis.renewals import with_the_line
-from starface_nb.analysis.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Story
+from starface_nb.model.renewals import with_the_line
+from starface_nb.observations.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Story
 
 LOCK_EARLY_S = 1.5
 SHORTEST_TURN = 0.97

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story
+from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story
 
 JITTERS = (0.0065, 0.02, 0.05, 0.1)
 """Spreads of a re-REGISTER around the phone's period, as shares of it."""

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from starface_nb.analysis.intervals import of_kind
-from starface_nb.analysis.settings import Settings
+from starface_nb.observations.intervals import of_kind
+from starface_nb.settings import Settings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

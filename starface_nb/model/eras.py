@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.analysis.story import Bools, Columns, Floats, Ints
+from starface_nb.observations.story import Bools, Columns, Floats, Ints
 
 STEP_S = 30.0
 """Spacing of the timeouts tried here; a bracket of one probe interval covers two."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from starface_nb.analysis.intervals import DOWN, of_kind
+from starface_nb.observations.intervals import DOWN, of_kind
 
 UNKNOWN = "unknown"
 
@@ -47,7 +47,7 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
     Parameters
     ----------
     states : polars.DataFrame
-        Events with `row`, see `starface_nb.analysis.intervals.with_states`.
+        Events with `row`, see `starface_nb.observations.intervals.with_states`.
     peers : polars.Series of str
         The phones; addresses of others (attackers, trunks) make no site.
     """

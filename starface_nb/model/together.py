@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from starface_nb.analysis.story import Bools, Floats, Ints
+from starface_nb.observations.story import Bools, Floats, Ints
 
 EVENTS_PER_DAY = 2.0
 """How often, before looking, something is expected to strike a whole site."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from starface_nb.analysis.reasoning import Context, SiteView, collect, era_bounds, pick
-from starface_nb.analysis.sites import UNKNOWN
+from starface_nb.model.reasoning import Context, SiteView, collect, era_bounds, pick
+from starface_nb.observations.addresses import UNKNOWN
 
 ENOUGH_FITS = 4
 """Losses of a phone that must fall into a site's cell before the phone is judged with it."""

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from starface_nb.analysis.intervals import of_kind
-from starface_nb.analysis.rhythm import find_periods
-from starface_nb.analysis.settings import Settings
-from starface_nb.analysis.story import (
+from starface_nb.model.rhythm import find_periods
+from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.story import (
     BIG,
     BLIP_S,
     SAME_MOMENT_S,
@@ -29,6 +28,7 @@ from starface_nb.analysis.story import (
     pbx_starts_and_stops,
     seconds,
 )
+from starface_nb.settings import Settings
 
 MOST_PASSES = 4
 """Each renewal found by the rhythm may reveal the one after it."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from starface_nb.analysis.outages import Members, Verdict, explain_site
-from starface_nb.analysis.schemas import CAUSES
-from starface_nb.analysis.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Losses
-from starface_nb.analysis.together import SHORT_PJSIP_S, SHORT_S, Event, Surface, find_events
+from starface_nb.model.outages import Members, Verdict, explain_site
+from starface_nb.model.schemas import CAUSES
+from starface_nb.model.together import SHORT_PJSIP_S, SHORT_S, Event, Surface, find_events
+from starface_nb.observations.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Losses
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
 

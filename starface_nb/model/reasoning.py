@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.analysis.causes import CODE, Around, Facts, name_causes
-from starface_nb.analysis.cycles import SHORTEST_TURN, Cycles, Exposure
-from starface_nb.analysis.eras import (
+from starface_nb.model.causes import CODE, Around, Facts, name_causes
+from starface_nb.model.cycles import SHORTEST_TURN, Cycles, Exposure
+from starface_nb.model.eras import (
     Candidates,
     Evidence,
     Survivals,
@@ -17,10 +17,10 @@ from starface_nb.analysis.eras import (
     probability_expiring,
     touched_phones,
 )
-from starface_nb.analysis.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
-from starface_nb.analysis.sites import UNKNOWN
-from starface_nb.analysis.story import BLIP_S, START_BURST_S, Bools, Floats, Ints, Story, first_after_start
-from starface_nb.analysis.together import Surface
+from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
+from starface_nb.model.together import Surface
+from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.observations.story import BLIP_S, START_BURST_S, Bools, Floats, Ints, Story, first_after_start
 
 PRIOR_EXPIRING = 0.3
 SURE = 0.95

@@ -114,7 +114,7 @@ def summary(diagnosis: Diagnosis) -> str:
     shown = worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows()
     lost += [(peer, site, tr.number(losses), tr.duration(seconds)) for peer, site, losses, seconds in shown]
     return fill(
-        "report/summary.txt",
+        "verdict.txt",
         tr=tr,
         diagnosis=diagnosis,
         files=[file.name for file in diagnosis.log.files],

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.causes import Around
-from starface_nb.analysis.cycles import Exposure, exposures, find_cycles, measure
-from starface_nb.analysis.intervals import UP, of_kind
-from starface_nb.analysis.reasoning import Context
-from starface_nb.analysis.renewals import homes_of
-from starface_nb.analysis.rhythm import rhythm_odds
-from starface_nb.analysis.sites import UNKNOWN, Addresses, place
-from starface_nb.analysis.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
-from starface_nb.analysis.together import Surface
 from starface_nb.frames import UTC_TIME
+from starface_nb.model.causes import Around
+from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
+from starface_nb.model.reasoning import Context
+from starface_nb.model.renewals import homes_of
+from starface_nb.model.rhythm import rhythm_odds
+from starface_nb.model.together import Surface
+from starface_nb.observations.addresses import UNKNOWN, Addresses, place
+from starface_nb.observations.intervals import UP, of_kind
+from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 
 REFUSED_S = 900.0
 """Refused registrations block an address at once, if they do."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.analysis.story import Bools, Floats
-from starface_nb.analysis.together import Event
+from starface_nb.model.together import Event
+from starface_nb.observations.story import Bools, Floats
 
 BACK_S = 17.0
 """After a line came back, living bindings answer the next repeated probe: 14 s and a round trip."""

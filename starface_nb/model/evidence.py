@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.causes import REASONS
-from starface_nb.analysis.reasoning import Context, SiteView
+from starface_nb.model.causes import REASONS
+from starface_nb.model.reasoning import Context, SiteView
 
 
 def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from starface_nb.analysis.intervals import of_kind
+from starface_nb.observations.intervals import of_kind
 
 PHONE_KINDS = ("unreachable", "reachable", "lagged", "registered", "unregistered", "expired")
 """Kinds that only a configured peer can cause; a refused registration alone makes nobody a phone."""
