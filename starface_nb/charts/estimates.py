@@ -11,7 +11,7 @@ import polars as pl
 from starface_nb.charts.scene import Scene, picture, plain, table
 from starface_nb.charts.theme import ACCENT, COLOURS, HALO, INK, WIDTH, Picture, dressed
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.routers import routers
+from starface_nb.guide.routers import registered_phone_defaults
 from starface_nb.text import visible
 
 _MOST_CYCLES = 1500
@@ -171,12 +171,7 @@ def _keepalive(s: Scene, x: alt.X) -> list[Any]:
 
 def _defaults(s: Scene, top: float) -> list[Any]:
     """Return known defaults inside the picture, one rule per number, named upright."""
-    known = routers().filter(
-        pl.col("protocol") == "UDP",
-        pl.col("direction") != "one",
-        pl.col("seconds") / 60 < top,
-        ~pl.col("legacy"),
-    )
+    known = registered_phone_defaults().filter(pl.col("seconds") / 60 < top, ~pl.col("legacy"))
     rows, last = [], -math.inf
     for seconds, vendors in known.group_by("seconds").agg(pl.col("vendor").unique().sort()).sort("seconds").iter_rows():
         place = WIDTH * math.sqrt(seconds / 60 / top)

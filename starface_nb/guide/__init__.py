@@ -10,9 +10,12 @@ from starface_nb.guide.routers import (
     find_product,
     is_enough,
     products,
+    registered_phone_defaults,
     router_default,
     routers,
     setting,
+    sip_inspection,
+    snippets,
 )
 from starface_nb.guide.words import bracket_text, cause_name, finding_text, word
 
@@ -40,9 +43,12 @@ __all__ = [
     "port_checklist",
     "ports",
     "products",
+    "registered_phone_defaults",
     "router_default",
     "routers",
     "setting",
+    "sip_inspection",
+    "snippets",
     "translator",
     "trouble_began",
     "word",

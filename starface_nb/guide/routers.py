@@ -15,6 +15,33 @@ from starface_nb.guide.words import HERE, timeout_text
 
 # A timeout must exceed the keepalive by this to be safe from a race, as the guide's 61 over 60 minutes does.
 MARGIN_S = 60.0
+INSPECTION = "SIP inspection"  # the state of rows about a router's SIP helper (ALG), which is no timer of UDP sessions
+PBX_ADDRESS = "PBX-ADDRESS"  # stands in a snippet where the address of the PBX is not known
+_SCOPES = {
+    "rule": "per rule",
+    "policy": "per policy",
+    "profile": "per profile",
+    "class map": "per class of traffic",
+    "service": "per service",
+    "application": "per application",
+    "port": "per port",
+    "flow": "per flow",
+    "interface": "per interface",
+}
+_BOUND = (
+    "It can be set {scopes}: set it for the PBX's address or for SIP alone. A long timeout for all UDP sessions can "
+    "fill the router's table."
+)
+_INSPECTIONS = {
+    "on": "SIP inspection (SIP ALG) is on by default: switch it off ({path}).",
+    "off": "SIP inspection (SIP ALG) is off by default: leave it off ({path}).",
+    "switchable": "SIP inspection (SIP ALG): if it is on, switch it off ({path}).",
+}
+_HELP = {
+    "find": "How to find it: ask the maker or the provider for the idle timeout of UDP sessions in the NAT table.",
+    "measure": "How to measure it: the bracket that a log gives is a measurement; it needs no access to the router.",
+    "instead": "What else helps: REGISTERs or the phone's own keepalive more often than the bracket, or TCP or TLS.",
+}
 
 
 @dataclass(frozen=True)
@@ -28,8 +55,10 @@ class RouterDefault:
         Default timeout, s; None: check on the device.
     max_seconds : float or None
         Longest timeout that can be set, s.
-    setting_path, command, source, remark : str
-        Empty where there is none.
+    setting_path, command, bound_command, source, remark : str
+        Empty where there is none; `bound_command` sets it for the PBX's address or for SIP's port alone.
+    scopes : tuple of str
+        What it can be set for beside everything: `rule`, `port`, `application`, ...
     """
 
     product: str
@@ -37,8 +66,40 @@ class RouterDefault:
     max_seconds: float | None
     setting_path: str
     command: str
+    bound_command: str
     source: str
     remark: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A router's SIP inspection (ALG): what it does by default and how it is switched off.
+
+    Attributes
+    ----------
+    default : str
+        `on`, `off` or `switchable` (the default is not stated).
+    seconds : float or None
+        After what time without a packet it forgets a phone, s, where a source says so.
+    setting_path, command, source, remark : str
+        Empty where there is none.
+    """
+
+    default: str
+    seconds: float | None
+    setting_path: str
+    command: str
+    source: str
+    remark: str
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Lines to copy into a router, and what they do."""
+
+    title: str
+    lines: tuple[str, ...]
 
 
 @cache
@@ -49,10 +110,13 @@ def routers() -> pl.DataFrame:
     -------
     polars.DataFrame
         `product` (the key); `vendor`; `protocol` (UDP or TCP); `direction` (`one`: unanswered; `both`: answered, as a
-        registered phone is; `any`: one timer); `state` as the source names it; `seconds`, the default, and
-        `max_seconds`, the longest that can be set; `setting_path`, where it is set; `command` that sets it, with
-        {seconds} or {minutes}, its lines parted by |; `source` of default and setting; `confidence` (high, medium,
-        setting only, contested, not found, unsourced); `legacy` (an old device); `remark`, what else the source says.
+        registered phone is; `any`: one timer; `call`: only during a call); `state` as the source names it, or "SIP
+        inspection"; `seconds`, the default, and `max_seconds`, the longest that can be set; `setting_path`, where it is
+        set; `command` that sets it, with {seconds}, {minutes} or {clock} (h:mm:ss), its lines parted by |;
+        `bound_command`, the same for the PBX alone, with {pbx}; `scope`, what it can be set for; `sip_alg`, whether SIP
+        inspection is on by default (its `command` switches it off); `source` of default and setting; `confidence`
+        (high, medium, setting only, contested, not found, unsourced); `legacy` (an old device); `remark`, what else
+        the source says.
     """
     return pl.read_csv(HERE / "routers.csv", infer_schema=False).with_columns(
         pl.col("seconds", "max_seconds").cast(pl.Float64), legacy=pl.col("legacy").eq_missing("yes")
@@ -95,15 +159,32 @@ def router_default(product: str) -> RouterDefault:
         The product is not known.
     """
     name = find_product(product)
-    mine = routers().filter(pl.col("product") == name, pl.col("protocol") == "UDP")
+    mine = routers().filter(pl.col("product") == name, pl.col("protocol") == "UDP", pl.col("state") != INSPECTION)
     ranked = mine.sort(pl.col("direction").replace_strict({"both": 0, "any": 1, "one": 2}, return_dtype=pl.Int8))
     best = next(ranked.iter_rows(named=True), {})
+    texts = {key: best.get(key) or "" for key in ("setting_path", "command", "bound_command", "source", "remark")}
     return RouterDefault(
-        name,
-        None if best.get("direction") == "one" else best.get("seconds"),  # says nothing about a phone that is answered
-        best.get("max_seconds"),
-        *(best.get(key) or "" for key in ("setting_path", "command", "source", "remark")),
+        product=name,
+        seconds=None if best.get("direction") == "one" else best.get("seconds"),  # nothing about an answered phone
+        max_seconds=best.get("max_seconds"),
+        scopes=tuple(scope for scope in (best.get("scope") or "").split("; ") if scope in _SCOPES),
+        **texts,
     )
+
+
+def sip_inspection(product: str) -> Inspection | None:
+    """Return what is known of this router's SIP inspection; None where no source tells of it.
+
+    Raises
+    ------
+    SettingError
+        The product is not known.
+    """
+    mine = routers().filter(pl.col("product") == find_product(product), pl.col("state") == INSPECTION)
+    for row in mine.iter_rows(named=True):
+        texts = (row[key] or "" for key in ("setting_path", "command", "source", "remark"))
+        return Inspection(row["sip_alg"], row["seconds"] if row["direction"] != "call" else None, *texts)
+    return None
 
 
 def is_enough(product: str, keepalive_s: float) -> bool | None:
@@ -115,6 +196,11 @@ def is_enough(product: str, keepalive_s: float) -> bool | None:
     return None if seconds is None else seconds >= keepalive_s + MARGIN_S
 
 
+def registered_phone_defaults() -> pl.DataFrame:
+    """Return the rows of `routers` about the UDP entry of a registered phone, SIP inspection's own timers included."""
+    return routers().filter((pl.col("protocol") == "UDP") & pl.col("direction").is_in(["both", "any"]))
+
+
 def defaults_in_bracket(low_s: float | None, high_s: float | None) -> pl.DataFrame:
     """Return the sourced UDP defaults of registered phones that fall into `(low_s, high_s]`: a hint, never proof.
 
@@ -123,7 +209,7 @@ def defaults_in_bracket(low_s: float | None, high_s: float | None) -> pl.DataFra
     polars.DataFrame
         Rows of `routers`, current devices first; empty where the bracket has no upper bound.
     """
-    known = routers().filter((pl.col("protocol") == "UDP") & (pl.col("direction") != "one"))
+    known = registered_phone_defaults()
     if high_s is None:
         return known.clear()
     inside = (pl.col("seconds") > (low_s or 0.0)) & (pl.col("seconds") <= high_s)
@@ -136,32 +222,92 @@ def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ..
     Only what a source states is said; a value above the router's maximum is called impossible.
     """
     default = router_default(product)
-    limit, wanted = default.max_seconds, seconds
-    if default.seconds is None:
-        said = [tr("The default of {router} is not documented: read it from the device.", router=default.product)]
-    else:
-        time = tr.duration(default.seconds)
-        said = [
-            tr("By default {router} keeps a UDP entry for {time}; that is enough.", router=default.product, time=time)
-            if is_enough(product, seconds - MARGIN_S)
-            else tr("By default {router} keeps a UDP entry for {time}: too short.", router=default.product, time=time)
-        ]
-    said.append(
-        tr("Where to set it: {path}", path=default.setting_path)
-        if default.setting_path
-        else tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings.")
-    )
+    said = [*_about_default(default, seconds, tr), *_about_place(default, tr)]
     if default.remark:
         said.append(tr(default.remark))
-    if limit is not None and limit < wanted:
+    wanted = _allowed(default, seconds)
+    if wanted < seconds:
         said.append(
             tr(
                 "This router allows at most {limit}: {wanted} cannot be set. Set the maximum and let the phones renew "
                 "more often, or let them register over TCP or TLS.",
-                limit=timeout_text(limit, tr),
-                wanted=timeout_text(wanted, tr),
+                limit=timeout_text(wanted, tr),
+                wanted=timeout_text(seconds, tr),
             )
         )
-        wanted = limit
-    values = {"seconds": round(wanted), "minutes": -(-round(wanted) // 60)}
-    return tuple(said), tuple(line.format(**values) for line in default.command.split("|") if line)
+    said += _about_inspection(sip_inspection(product), tr)
+    return tuple(said), _lines(default.command, wanted)
+
+
+def snippets(product: str, seconds: float, tr: Translator, pbx: str = "") -> tuple[Snippet, ...]:
+    """Return what can be copied into this router, the narrowest first: as its documentation shows it.
+
+    Parameters
+    ----------
+    product : str
+    seconds : float
+        Timeout to set, s.
+    tr : Translator
+    pbx : str
+        Address of the PBX; where it is not known, `PBX_ADDRESS` stands for it.
+    """
+    default, inspection = router_default(product), sip_inspection(product)
+    wanted = _allowed(default, seconds)
+    bound = tr("For the PBX alone:") if "{pbx}" in default.bound_command else tr("For SIP alone:")
+    if "{pbx}" in default.bound_command and not pbx:
+        bound = tr("For the PBX alone (put its address for {placeholder}):", placeholder=PBX_ADDRESS)
+    offered = (
+        Snippet(bound, _lines(default.bound_command, wanted, pbx)),
+        Snippet(tr("For all UDP sessions:"), _lines(default.command, wanted)),
+        Snippet(tr("SIP inspection off:"), _lines(inspection.command if inspection else "", wanted)),
+    )
+    return tuple(snippet for snippet in offered if snippet.lines)
+
+
+def _about_default(default: RouterDefault, seconds: float, tr: Translator) -> list[str]:
+    if default.seconds is None:
+        return [tr("The default of {router} is not documented: read it from the device.", router=default.product)]
+    time = tr.duration(default.seconds)
+    if default.seconds >= seconds:
+        text = tr(
+            "By default {router} keeps a UDP entry for {time}; that is enough.", router=default.product, time=time
+        )
+    else:
+        text = tr("By default {router} keeps a UDP entry for {time}: too short.", router=default.product, time=time)
+    return [text]
+
+
+def _about_place(default: RouterDefault, tr: Translator) -> list[str]:
+    """Return where it is set, and for what alone; without a documented place, what to do instead."""
+    if not default.setting_path:
+        looked = tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings.")
+        return [looked, *(tr(_HELP[key]) for key in _HELP)] if default.seconds is None else [looked]
+    said = [tr("Where to set it: {path}", path=default.setting_path)]
+    if default.scopes:
+        scopes = ", ".join(tr(_SCOPES[scope]) for scope in default.scopes)
+        said.append(tr(_BOUND, scopes=scopes))
+    return said
+
+
+def _about_inspection(inspection: Inspection | None, tr: Translator) -> list[str]:
+    if inspection is None:
+        return []
+    said = [tr(_INSPECTIONS[inspection.default], path=inspection.setting_path)]
+    if inspection.seconds is not None:
+        time = timeout_text(inspection.seconds, tr)
+        said.append(tr("While SIP inspection is on, it forgets a silent phone after {time}.", time=time))
+    if inspection.remark:
+        said.append(tr(inspection.remark))
+    return said
+
+
+def _allowed(default: RouterDefault, seconds: float) -> float:
+    return seconds if default.max_seconds is None else min(seconds, default.max_seconds)
+
+
+def _lines(command: str, seconds: float, pbx: str = "") -> tuple[str, ...]:
+    whole = round(seconds)
+    minutes = -(-whole // 60)
+    clock = f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    values = {"seconds": whole, "minutes": minutes, "clock": clock, "pbx": pbx or PBX_ADDRESS}
+    return tuple(line.format(**values) for line in command.split("|") if line)

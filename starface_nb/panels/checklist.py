@@ -20,6 +20,7 @@ from starface_nb.guide import (
     products,
     router_default,
     setting,
+    snippets,
     trouble_began,
 )
 from starface_nb.panels.base import Panel, bad, box, button, html, labelled, listed, note, paragraph, rows, safe
@@ -223,8 +224,12 @@ class ChecklistPanel(Panel):
         tr = self._tr
         if product not in products():
             return note(tr("Not known: read the timeout for UDP entries from the device."))
-        said, command = setting(product, self.case.settings.recommended_timeout_s, tr)
-        lines = f'<div class="sfnb-lines">{safe(chr(10).join(command))}</div>' if command else ""
+        seconds = self.case.settings.recommended_timeout_s
+        said, _ = setting(product, seconds, tr)
+        lines = "".join(
+            f'{note(s.title)}<div class="sfnb-lines">{safe(chr(10).join(s.lines))}</div>'
+            for s in snippets(product, seconds, tr)
+        )
         source = router_default(product).source
         where = tr("Source: {source}", source=source) if source else tr("No source states this: check on the device.")
         return listed(said) + lines + note(where)

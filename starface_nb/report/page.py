@@ -125,7 +125,11 @@ def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
     """Return the routers whose documented default lies in a bracket, with it."""
     known = [guide.defaults_in_bracket(*bracket) for bracket in short.select("low_s", "high_s").iter_rows()]
     rows = [row for frame in known for row in frame.filter(~pl.col("legacy")).to_dicts()]
-    return list(dict.fromkeys(f"{row['product']} ({tr.duration(row['seconds'])})" for row in rows))[:_MOST_HINTS]
+    named = (
+        tr("SIP inspection of {router}", router=row["product"]) if row["sip_alg"] else row["product"] for row in rows
+    )
+    said = (f"{name} ({tr.duration(row['seconds'])})" for name, row in zip(named, rows, strict=True))
+    return list(dict.fromkeys(said))[:_MOST_HINTS]
 
 
 def _proofs(shown: Diagnosis, tr: Translator) -> list[tuple[str, Markup]]:

@@ -10,6 +10,8 @@ from translation_keys import table, texts
 
 from starface_nb import guide
 from starface_nb.guide import words
+from starface_nb.guide.routers import _SCOPES as SCOPES
+from starface_nb.guide.routers import INSPECTION
 
 UNSOURCED = {"unsourced", "not found"}
 
@@ -62,7 +64,25 @@ def test_commands_take_the_timeout_in_seconds_or_minutes() -> None:
     for row in table("routers.csv"):
         if row["command"]:
             assert row["direction"] != "one", f"{row['product']}: a command for the wrong timeout"
-            assert ("{seconds}" in row["command"]) != ("{minutes}" in row["command"]), row["product"]
+            units = sum(unit in row["command"] for unit in ("{seconds}", "{minutes}", "{clock}"))
+            assert units == (row["state"] != INSPECTION), row["product"]
+        if row["bound_command"]:
+            assert "{seconds}" in row["bound_command"], row["product"]
+            assert "{pbx}" in row["bound_command"] or "5060" in row["bound_command"], (
+                f"{row['product']}: bound to what?"
+            )
+
+
+def test_sip_inspection_is_told_in_rows_of_its_own() -> None:
+    found = 0
+    for row in table("routers.csv"):
+        inspection = row["state"] == INSPECTION
+        found += inspection
+        assert bool(row["sip_alg"]) == inspection, row["product"]
+        assert row["sip_alg"] in {"", "on", "off", "switchable"}, row["product"]
+        assert row["setting_path"] or not inspection, f"{row['product']}: where is it switched off?"
+        assert set(row["scope"].split("; ")) <= {"", "global", "SIP", "device", "gateway", *SCOPES}, row["product"]
+    assert found > 10
 
 
 @pytest.mark.parametrize("language", guide.LANGUAGES)
