@@ -1,0 +1,175 @@
+"""What a support bundle says beside its log: settings, time zone, peers, blocks; every value with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from starface_nb.frames import Column, Schema
+from starface_nb.reading.members import Configuration, Row, Taken
+
+STATUSES = ("ok", "lagged", "unreachable", "unknown", "unmonitored")
+_DEEPEST = 10  # files including files
+GENERAL = "general"
+
+FACTS = Schema(
+    "facts",
+    (
+        Column(
+            "fact", pl.String, "setting, levels, time_zone, clock, load, version, blocked, connection, overload ..."
+        ),
+        Column("name", pl.String, "which: the key of a setting, the log file of levels, TCP or TLS of a connection"),
+        Column("peer", pl.String, "whose setting; null: everybody's who has none of his own", nullable=True),
+        Column("value", pl.String, "as written, in the form that bundle.toml gives"),
+        Column("member", pl.String, "file it was taken from"),
+        Column("line", pl.Int64, "its line there", "from 1", nullable=True),
+    ),
+)
+
+PEERS = Schema(
+    "peers",
+    (
+        Column("peer", pl.String, "account or endpoint"),
+        Column("cut", pl.Boolean, "whether the list may have cut the name"),
+        Column("tech", pl.String, "SIP or PJSIP"),
+        Column("address", pl.String, "address registered from; null where there is none", nullable=True),
+        Column("port", pl.Int64, "port registered from", nullable=True),
+        Column("status", pl.Enum(STATUSES), "state when the list was written; unknown: not registered"),
+        Column("rtt_ms", pl.Float64, "round-trip time of the last answered probe", "ms", nullable=True),
+        Column("monitored", pl.Boolean, "whether the PBX probes this peer at all"),
+        Column("member", pl.String, "file it was taken from"),
+        Column("line", pl.Int64, "its line there", "from 1"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One value and where it stands."""
+
+    value: str
+    member: str
+    line: int | None
+
+    @property
+    def source(self) -> str:
+        """Member and line, as it is told."""
+        return self.member if self.line is None else f"{self.member}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What was taken of everything that lies beside a log.
+
+    Attributes
+    ----------
+    facts, peers : polars.DataFrame
+        See `FACTS` and `PEERS`.
+    members : tuple of str
+        Files that something could be taken from, in the order they were read.
+    """
+
+    facts: pl.DataFrame = field(default_factory=FACTS.empty)
+    peers: pl.DataFrame = field(default_factory=PEERS.empty)
+    members: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.members)
+
+    def values(self, fact: str, name: str | None = None) -> list[Fact]:
+        """Return what is known of a fact for everybody, in the order of the members."""
+        rows = self.facts.filter((pl.col("fact") == fact) & pl.col("peer").is_null())
+        if name is not None:
+            rows = rows.filter(pl.col("name") == name)
+        return [Fact(*row) for row in rows.select("value", "member", "line").iter_rows()]
+
+    def setting(self, name: str) -> Fact | None:
+        """Return a setting that holds for everybody: that of `[general]`, or the one that all peers share."""
+        general = self.values("setting", name)
+        if general:
+            return general[-1]  # the last line wins in Asterisk
+        own = self.facts.filter((pl.col("fact") == "setting") & (pl.col("name") == name))
+        if own["value"].n_unique() != 1:
+            return None
+        return Fact(*own.select("value", "member", "line").row(0))
+
+
+def with_full_names(peers: pl.DataFrame, known: Iterable[str]) -> pl.DataFrame:
+    """Return listed peers under the names by which a log knows them: whole where the list cut them.
+
+    Parameters
+    ----------
+    peers : polars.DataFrame
+        See `PEERS`.
+    known : iterable of str
+        Peers of the log.
+    """
+    names = set(known)
+
+    def full(peer: str, *, cut: bool) -> str:
+        if peer in names:
+            return peer
+        longer = [name for name in names if name.startswith(peer if cut else f"{peer}/")]  # a name that holds a slash
+        return longer[0] if len(longer) == 1 else peer
+
+    whole = [full(peer, cut=cut) for peer, cut in peers.select("peer", "cut").iter_rows()]
+    return peers.with_columns(pl.Series("peer", whole, dtype=pl.String))
+
+
+def bundle(parts: Iterable[Taken]) -> Bundle:
+    """Put together what was taken of each member.
+
+    A member that is there twice (an archive inside an archive) counts once.
+    """
+    once = list({(part.name, part.id): part for part in parts}.values())
+    facts = [row for part in once for row in part.facts] + _settings(once)
+    peers = [row for part in once for row in part.peers]
+    members = tuple(part.name for part in once if part.facts or part.peers or part.configuration)
+    listed = PEERS.frame(peers).unique(["peer", "tech", "address", "port"], maintain_order=True)
+    return Bundle(FACTS.frame(facts), listed, members)
+
+
+def _settings(parts: list[Taken]) -> list[Row]:
+    """Return the settings of all configuration files, with includes and templates resolved."""
+    files = {part.name: part.configuration for part in parts if part.configuration}
+    own = dict[str | None, dict[str, tuple[str, str, int]]]()
+    bases = {_base(name) for name in files}
+    for name, configuration in files.items():
+        begins_in = _section_around(name, files)
+        for section, key, value, line in configuration.entries:
+            whose = section or begins_in or (None if "sip.conf" in bases else GENERAL)
+            own.setdefault(whose, {})[key] = (value, name, line)
+    sections = {name: section for file in files.values() for name, section in file.sections.items()}
+    rows: list[Row] = []
+    for section in dict.fromkeys([*own, *sections]):
+        if section is None or (section in sections and sections[section].template):
+            continue
+        inherited = own.get(section, {})
+        for parent in sections[section].parents if section in sections else ():
+            inherited = own.get(parent, {}) | inherited
+        peer = None if section == GENERAL else section
+        rows += [
+            {"fact": "setting", "name": key, "peer": peer, "value": value, "member": member, "line": line}
+            for key, (value, member, line) in inherited.items()
+        ]
+    return rows
+
+
+def _section_around(name: str, files: dict[str, Configuration]) -> str | None:
+    """Return the section in which another file includes this one; a file that none includes begins in none."""
+    base = _base(name)
+    for _ in range(_DEEPEST):
+        found = next(((other, s) for other, c in files.items() for s, file in c.includes if file == base), None)
+        if found is None:
+            return None
+        other, section = found
+        if section is not None:
+            return section
+        base = _base(other)
+    return None
+
+
+def _base(name: str) -> str:
+    return name.replace("!", "/").rpartition("/")[2]

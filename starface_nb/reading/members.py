@@ -1,0 +1,392 @@
+"""Reads the members of a support bundle: from a member's text to the few facts that `bundle.toml` names.
+
+Pure functions. A value is kept only where it has the form that the entry gives, so that no password, key or other text
+of a member gets any further.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+MEMBER_BYTES = 4 << 20
+"""How much of a member is read: a PBX with 10,000 peers lists them in a third of it."""
+_SNIFFED_LINES = 40
+_LINE = 1_000  # characters of a line that are looked at
+_SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
+_SIP_PORTS = {5060: "TCP", 5061: "TLS"}
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A `[section](parents)` of a configuration file; a template (`!`) stands only for those that name it."""
+
+    parents: tuple[str, ...] = ()
+    template: bool = False
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What was taken of a configuration file: entries before the first section have none.
+
+    Attributes
+    ----------
+    entries : tuple of (section or None, key, value, line)
+    sections : mapping of name to Section
+    includes : tuple of (section or None, base name of the included file)
+    """
+
+    entries: tuple[tuple[str | None, str, str, int], ...] = ()
+    sections: dict[str, Section] = field(default_factory=dict)
+    includes: tuple[tuple[str | None, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of one member.
+
+    Attributes
+    ----------
+    id, name : str
+        `id` of the entry in `bundle.toml`; `name` as it is shown.
+    facts, peers : tuple of dict
+        Rows of the frames `FACTS` and `PEERS`.
+    configuration : Configuration or None
+    """
+
+    id: str
+    name: str
+    facts: tuple[Row, ...] = ()
+    peers: tuple[Row, ...] = ()
+    configuration: Configuration | None = None
+
+
+@cache
+def catalogue() -> dict[str, Any]:
+    """Return `bundle.toml`; its fields are explained at its head."""
+    with Path(__file__).with_name("bundle.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def member_of(name: str, *, beside: bool = False) -> str | None:
+    """Return the id of the member that a file of this name is, or None.
+
+    Parameters
+    ----------
+    name : str
+        Base name, or path in an archive.
+    beside : bool
+        Only those that are looked for beside a log.
+    """
+    base = name.replace("\\", "/").rpartition("/")[2]
+    for entry in catalogue()["member"]:
+        if (not beside or entry.get("beside")) and any(re.fullmatch(pattern, base) for pattern in entry["names"]):
+            return str(entry["id"])
+    return None
+
+
+def sniffed(text: str) -> str | None:
+    """Return the id of the member whose text this is, by a line near its beginning: for what was pasted."""
+    head = text.splitlines()[:_SNIFFED_LINES]
+    for entry in catalogue()["member"]:
+        pattern = entry.get("sniff")
+        if pattern and any(re.search(pattern, line[:_LINE]) for line in head):
+            return str(entry["id"])
+    return None
+
+
+def taken(member: str, name: str, text: str) -> Taken:
+    """Return what is taken of a member's text.
+
+    Parameters
+    ----------
+    member : str
+        Its id in `bundle.toml`.
+    name : str
+        Its name, kept as the source of every value.
+    text : str
+        At most `MEMBER_BYTES` of it are looked at.
+    """
+    form = next(entry["form"] for entry in catalogue()["member"] if entry["id"] == member)
+    return _FORMS[form](member, name, text[:MEMBER_BYTES])
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        yield number, line[:_LINE].rstrip("\r ")
+
+
+def _fact(fact: str, name: str, value: str, member: str, line: int | None) -> Row:
+    return {"fact": fact, "name": name, "value": value, "member": member, "line": line}
+
+
+# ---- lists of peers ----
+
+_STATUS = {
+    "OK": "ok", "LAGGED": "lagged", "UNREACHABLE": "unreachable", "UNKNOWN": "unknown", "Unmonitored": "unmonitored",
+    "Avail": "ok", "Unavail": "unreachable", "NonQual": "unmonitored", "Unqual": "unmonitored", "Unknown": "unknown",
+}  # fmt: skip
+_SIP_PEER = re.compile(
+    r"^(?P<name>\S.{0,119}?) +(?P<host>\(Unspecified\)|(?=[\d:a-fA-F]*[.:])[\d.:a-fA-F]{3,39})"
+    r"(?: +(?:[DNA]|Yes|No|Auto(?: \((?:Yes|No)\))?|RFC3581|Route|Always|Never))*"
+    r" +(?P<port>\d{1,5}) +(?P<status>OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)(?: \((?P<rtt>\d{1,6}) ms\))?(?: |$)"
+)
+_PJSIP_CONTACT = re.compile(
+    r"^ *Contact: +(?P<name>[^/]{1,120})/sips?:(?:[^@\s]*@)?(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[\d.]{7,15}))?"
+    r"(?::(?P<port>\d{1,5}))?\S* +(?:[0-9a-f]{6,10} +)?(?P<status>Avail|Unavail|NonQual|Unqual|Unknown)"
+    r" +(?P<rtt>\d{1,7}\.\d+|-?nan|0)$"
+)
+_PJSIP_ENDPOINT = re.compile(r"^ *Endpoint: +(?P<name>[^/<\s][^/]{0,119}?)(?:/\S+)? {2,}(?P<status>\w[\w ]+?) +\d+ of ")
+
+
+def _sip_peers(member: str, name: str, text: str) -> Taken:
+    rows = [_sip_peer(found, name, line) for line, found in _matches(_SIP_PEER, text)]
+    return Taken(member, name, peers=tuple(rows))
+
+
+def _sip_peer(found: re.Match[str], member: str, line: int) -> Row:
+    status = _STATUS[found["status"]]
+    port = int(found["port"])
+    return {
+        "peer": _peer_name(found["name"]),
+        "cut": len(found["name"]) >= _SHOWN,
+        "tech": "SIP",
+        "address": None if found["host"].startswith("(") else _address(found["host"]),
+        "port": port if 0 < port < 65536 else None,
+        "status": status,
+        "rtt_ms": float(found["rtt"]) if found["rtt"] else None,
+        "monitored": status != "unmonitored",
+        "member": member,
+        "line": line,
+    }
+
+
+def _peer_name(shown: str) -> str:
+    """Return the peer's name out of `name/username`, which the list cuts at 25 characters.
+
+    The username mostly is the name again; a name that holds a slash itself is told by the half that repeats it.
+    """
+    name, slash, user = shown.strip().partition("/")
+    if not slash or not user:
+        return name
+    whole = shown.strip()
+    half, odd = divmod(len(whole), 2)
+    if odd and whole[half] == "/" and whole[:half] == whole[half + 1 :]:
+        return whole[:half]
+    return name
+
+
+def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
+    rows: list[Row] = []
+    for line, found in _matches(_PJSIP_CONTACT, text):
+        status, rtt = _STATUS[found["status"]], found["rtt"]
+        rows.append(
+            {
+                "peer": found["name"].strip(),
+                "cut": False,
+                "tech": "PJSIP",
+                "address": _address(found["v6"] or found["v4"] or ""),
+                "port": int(found["port"]) if found["port"] and 0 < int(found["port"]) < 65536 else None,
+                "status": status,
+                "rtt_ms": float(rtt) if status == "ok" and rtt[0].isdigit() else None,
+                "monitored": status != "unmonitored",
+                "member": name,
+                "line": line,
+            }
+        )
+    known = {row["peer"] for row in rows}
+    for line, found in _matches(_PJSIP_ENDPOINT, text):  # without a contact nothing is asked: not registered
+        if found["name"] not in known and found["status"] == "Unavailable":
+            known.add(found["name"])
+            peer: Row = {"peer": found["name"], "cut": False, "tech": "PJSIP"}
+            rows.append({**peer, "status": "unknown", "monitored": True, "member": name, "line": line})
+    return Taken(member, name, peers=tuple(rows))
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    for number, line in _lines(text):
+        found = pattern.match(line)
+        if found:
+            yield number, found
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+# ---- configuration files ----
+
+_SECTION = re.compile(r"^\s*\[([^\]]{1,120})\](?:\(([^)]{0,200})\))?")
+_ENTRY = re.compile(r"^\s*(?:[a-z]{1,20}/)?([A-Za-z][\w-]{0,40})\s*=>?\s*(.*)$")  # pjsip_wizard.conf: aor/...
+_INCLUDE = re.compile(r"^\s*#(?:try)?include\s+[\"<]?([^\">]{1,200})")
+_LOG_FILE = re.compile(
+    r"^\s*((?:full|pbx|messages|console|debug|security|asterisk|syslog\.local\d)(?:\.log)?)\s*=>?\s*(.*)$"
+)
+_LEVELS = r"(?i)(?:(?:\[[a-z]+\])?(?:\*|notice|warning|error|verbose(?:\(\d{1,2}\))?|debug|dtmf|fax|security)\s*,?\s*)+"
+
+
+def _configuration(member: str, name: str, text: str) -> Taken:
+    wanted = {
+        key: (entry["key"], re.compile(entry["form"]))
+        for entry in catalogue()["setting"]
+        if entry["member"] == member
+        for key in (entry["key"], *entry.get("also", ()))
+    }
+    entries, sections, includes = [], dict[str, Section](), []
+    section: str | None = None
+    for line, plain in _without_comments(text):
+        if begun := _SECTION.match(plain):
+            section = begun[1].strip()
+            marks = [mark.strip() for mark in (begun[2] or "").split(",")]
+            before = sections.get(section, Section())
+            parents = tuple(mark for mark in marks if mark not in {"", "!", "+"})
+            sections[section] = Section((*before.parents, *parents), before.template or "!" in marks)
+        elif included := _INCLUDE.match(plain):
+            includes.append((section, included[1].strip().rpartition("/")[2]))
+        elif (found := _ENTRY.match(plain)) and found[1].lower() in wanted:
+            key, form = wanted[found[1].lower()]
+            if form.fullmatch(found[2].strip()):
+                entries.append((section, key, found[2].strip().lower(), line))
+    return Taken(member, name, configuration=Configuration(tuple(entries), sections, tuple(includes)))
+
+
+def _without_comments(text: str) -> Iterator[tuple[int, str]]:
+    """Yield lines without `;` and `;-- --;` comments (main/config.c)."""
+    inside = False
+    for number, line in _lines(text):
+        if inside:
+            _, end, line = line.partition("--;")
+            inside = not end
+        line, begin, rest = line.partition(";--")
+        if begin and not rest.startswith("-"):
+            inside = "--;" not in rest
+        plain = re.sub(r"(?<!\\);.*$", "", line)
+        if plain.strip():
+            yield number, plain
+
+
+def _logger(member: str, name: str, text: str) -> Taken:
+    """Return the levels of each log file: `full => notice,warning,error,verbose`."""
+    rows, section = [], ""
+    for line, plain in _without_comments(text):
+        if begun := _SECTION.match(plain):
+            section = begun[1].strip().lower()
+        elif section == "logfiles" and (found := _LOG_FILE.match(plain)):
+            levels = found[2].strip()
+            if re.fullmatch(_LEVELS, levels):
+                rows.append(_fact("levels", found[1], re.sub(r"\s", "", levels).lower(), name, line))
+    return Taken(member, name, facts=tuple(rows))
+
+
+# ---- single lines, tables ----
+
+
+def _single_lines(member: str, name: str, text: str) -> Taken:
+    wanted = [(e["fact"], e["name"], re.compile(e["pattern"])) for e in catalogue()["fact"] if e["member"] == member]
+    rows = []
+    for number, line in _lines(text):
+        for fact, what, pattern in wanted:
+            found = pattern.search(line)
+            if found:
+                rows.append(_fact(fact, what, found["value"], name, number))
+    return Taken(member, name, facts=tuple(rows))
+
+
+_PROCESSOR = re.compile(
+    r"^(?P<name>[\w/.:@-]{1,120}) +\d+ +(?P<queue>\d+) +(?P<deepest>\d+) +\d+ +(?P<high>\d+)(?: |$)"
+)
+
+
+def _taskprocessors(member: str, name: str, text: str) -> Taken:
+    """Return the task processors whose queue has reached its high water mark; their names end in a number."""
+    rows = []
+    for line, found in _matches(_PROCESSOR, text):
+        if int(found["deepest"]) >= int(found["high"]) > 0:
+            kind = re.match(r"[a-z_]+(?:/[a-z_]+)*", found["name"])
+            rows.append(_fact("overload", kind[0] if kind else "task processor", found["deepest"], name, line))
+    return Taken(member, name, facts=tuple(rows))
+
+
+_SOURCE = r"(?P<source>[\da-fA-F.:]+(?:/\d{1,3})?)"
+_SAVED_RULE = re.compile(rf"^-A \S+ (?:-\S+ \S+ )*?-s {_SOURCE} .*-j (?:DROP|REJECT)\b")
+_LISTED_RULE = re.compile(
+    r"^ *(?:\d+[KMG]? +\d+[KMG]? +)?(?:DROP|REJECT) +(?P<protocol>\w+) +(?:-- +|opt +)?(?:[\w*.+-]+ +[\w*.+-]+ +)?"
+    rf"{_SOURCE} +[\da-fA-F.:/]+(?: |$)"
+)
+_IPSET_ENTRY = re.compile(rf"^add [\w.-]*(?:black|block|ban|deny|f2b)[\w.-]* {_SOURCE}(?: |$)")
+
+
+def _firewall(member: str, name: str, text: str) -> Taken:
+    """Return the addresses whose packets to SIP's ports the PBX's own firewall drops."""
+    rows = []
+    for number, line in _lines(text):
+        for pattern in (_SAVED_RULE, _LISTED_RULE, _IPSET_ENTRY):
+            found = pattern.match(line)
+            source = _network(found["source"]) if found else None
+            if found and source and _meets_sip(found):
+                rows.append(_fact("blocked", "address", source, name, number))
+                break
+    return Taken(member, name, facts=tuple(rows))
+
+
+def _meets_sip(rule: re.Match[str]) -> bool:
+    """Say whether a rule is about phones: not about another protocol, and not only about other ports."""
+    text = f"{rule.groupdict().get('protocol') or ''} {rule.string}"
+    if re.search(r"(?:^|-p )(?:icmp|icmpv6|igmp|gre|esp)\b", text):
+        return False
+    ports = re.search(r"(?:--dports?|dpts?:|multiport dports) *([\d,:]+)", text)
+    return ports is None or any(str(port) in re.split(r"[,:]", ports[1]) for port in _SIP_PORTS)
+
+
+def _network(text: str) -> str | None:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return None
+    if network.prefixlen == 0:
+        return None
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+_CONNECTION = re.compile(
+    r"^tcp6? +(?:ESTAB +)?\d+ +\d+ +\S*[:.](?P<local>\d{1,5}) +(?P<remote>\S+)[:.](?P<port>\d{1,5})(?: +ESTAB\w*)?"
+)
+
+
+def _connections(member: str, name: str, text: str) -> Taken:
+    """Return who holds a TCP or TLS connection to the PBX's SIP ports."""
+    rows = []
+    for line, found in _matches(_CONNECTION, text):
+        transport = _SIP_PORTS.get(int(found["local"]))
+        remote = _address(found["remote"].strip("[]").removeprefix("::ffff:"))
+        if transport and remote and "ESTAB" in found[0]:
+            rows.append(_fact("connection", transport, f"{remote} {found['port']}", name, line))
+    return Taken(member, name, facts=tuple(rows))
+
+
+def _presence(member: str, name: str, text: str) -> Taken:
+    return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) if text.strip() else ())
+
+
+_FORMS: dict[str, Callable[[str, str, str], Taken]] = {
+    "sip_peers": _sip_peers,
+    "pjsip_contacts": _pjsip_contacts,
+    "configuration": _configuration,
+    "logger": _logger,
+    "lines": _single_lines,
+    "taskprocessors": _taskprocessors,
+    "firewall": _firewall,
+    "connections": _connections,
+    "presence": _presence,
+}
