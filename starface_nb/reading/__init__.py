@@ -14,9 +14,9 @@ from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import parse
 from starface_nb.reading.scan import Limits, scan_logs
-from starface_nb.reading.schemas import EVENTS, UNPARSED
+from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
-__all__ = ["EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log", "recall"]
+__all__ = ["CALLS", "EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log", "recall"]
 
 NOTHING_RELEVANT = (
     "No reachability or registration message was found. Was qualify on for the phones, and does the log's level "
@@ -78,6 +78,7 @@ def read_log(
     log = Log(
         events=events,
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
+        calls=pl.concat([CALLS.empty(), *(p.calls for p in parsed)]),
         files=files,
         time_zone=time_zone,
         first=min((p.first for p in parsed if p.first), default=None),

@@ -26,12 +26,12 @@ from starface_nb import __version__
 from starface_nb.files import private_folder, replacing
 from starface_nb.reading.lines import Found
 from starface_nb.reading.log import Log, LogFile
-from starface_nb.reading.schemas import EVENTS, UNPARSED
+from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
 if TYPE_CHECKING:
     from starface_nb.reading.hits import Hits
 
-VERSION = f"starface-nb cache 2 {__version__}\n".encode()
+VERSION = f"starface-nb cache 3 {__version__}\n".encode()
 EDGE = 64 << 10
 KEEP = 256  # files in a cache folder; the oldest go first
 _SUFFIX = ".frames"
@@ -161,7 +161,7 @@ def remember(key: str, log: Log, state: str, folder: Path) -> None:
         "last": log.last and log.last.isoformat(),
         "notes": list(log.notes),
     }
-    save(key, facts, {"events": log.events, "unparsed": log.unparsed}, folder)
+    save(key, facts, {"events": log.events, "unparsed": log.unparsed, "calls": log.calls}, folder)
 
 
 def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
@@ -173,6 +173,7 @@ def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
     return Log(
         events=EVENTS.check(frames["events"]),
         unparsed=UNPARSED.check(frames["unparsed"]),
+        calls=CALLS.check(frames["calls"]),
         files=tuple(LogFile(**file) for file in facts["files"]),
         time_zone=facts["time_zone"],
         first=first,

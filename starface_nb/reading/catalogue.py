@@ -46,6 +46,12 @@ NEEDLES = (
     b"Logging resumed",
     b"configured AORs",
     b"not found for endpoint",
+    b" scheduled tasks",
+    b"Dial(",
+    b"(Dial)",
+    b"nable to create channel of type",
+    b" is circuit-busy",
+    b"busy/congested at",
 )
 # A message that begins like this but is read by no entry is kept as unparsed.
 SUSPECT = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from pathlib import PurePath
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.reading.schemas import CALLS
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Log:
         Time of the first and last line that has one (any line, not only events), aware, UTC.
     notes : tuple of str
         What the reader noticed: clock steps, an inferred year, skipped members.
+    calls : polars.DataFrame
+        Steps of calls, see `starface_nb.reading.schemas`.
     """
 
     events: pl.DataFrame
@@ -90,6 +93,7 @@ class Log:
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...] = ()
+    calls: pl.DataFrame = field(default_factory=CALLS.empty)
 
     @property
     def bytes(self) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 import polars as pl
 
 from starface_nb.reading import catalogue, layouts
+from starface_nb.reading.calls import with_calls
 from starface_nb.reading.fields import typed
 from starface_nb.reading.limits import cores
 
@@ -45,9 +46,10 @@ def read_lines(text: pl.Series, prefix: str | None, *, words: bool) -> pl.DataFr
     -------
     polars.DataFrame
         `text` (null where it is not kept); `layout` and `stamp`, see `layouts.read_headers`; `verbose` (written at that
-        level); `marked` (with a console's verbosity mark); what `catalogue.match` and `fields.typed` say, null where no
-        entry reads the line; and then how it is `like` one, of type `LIKE`. With `words` also `body` (the text without
-        the prefix), `message` and `bare` (the message without a mark).
+        level); `marked` (with a console's verbosity mark); `call` and `thread` of a call's steps; what
+        `catalogue.match` and `fields.typed` say, null where no entry reads the line; and then how it is `like` one, of
+        type `LIKE`. With `words` also `body` (the text without the prefix), `message` and `bare` (the message without
+        a mark).
     """
     read = partial(_read, prefix=prefix, words=words)
     pieces = min(cores(), text.len() // _WORTH_A_THREAD)
@@ -69,7 +71,7 @@ def _read(rows: pl.DataFrame, prefix: str | None, *, words: bool) -> pl.DataFram
         (pl.col("message") != pl.col("bare")).alias("marked"),
         pl.when(pl.col("entry").is_null()).then(_like()).alias("like"),
     )
-    rows = rows.drop("row", "level", "module", "endpoint", "identity", "state")
+    rows = with_calls(rows.drop("row", "level", "module", "endpoint", "identity", "state"))
     if words:
         return rows
     return rows.with_columns(pl.when(_looked_at_again()).then("text").alias("text")).drop("body", "message", "bare")

@@ -12,6 +12,7 @@ from starface_nb.reading.parse import Parsed
 
 _FAR = datetime.max.replace(tzinfo=UTC)
 _KEY = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "detail", "contact")
+_CALL_KEY = ("time", "call", "thread", "step", "peers")
 
 
 def without_copies(hits: list[Hits]) -> tuple[list[Hits], list[str]]:
@@ -45,10 +46,11 @@ def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
             start, end = _overlap(one, other)
             if start is None or end is None or end - start < timedelta(seconds=1):
                 continue
-            events, dropped = _minus(one.events, other.events, start, end)
+            events, dropped = _minus(one.events, other.events, start, end, _KEY)
             if dropped:
                 notes.append(f"{one.hits.name}: {dropped} events stand in {other.hits.name} too; counted once.")
-                one = replace(one, events=events)
+            calls, _ = _minus(one.calls, other.calls, start, end, _CALL_KEY)
+            one = replace(one, events=events, calls=calls)
         kept.append(one)
     return kept, notes
 
@@ -59,12 +61,14 @@ def _overlap(a: Parsed, b: Parsed) -> tuple[datetime | None, datetime | None]:
     return max(a.first, b.first), min(a.last, b.last)
 
 
-def _minus(events: pl.DataFrame, other: pl.DataFrame, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
+def _minus(
+    events: pl.DataFrame, other: pl.DataFrame, start: datetime, end: datetime, key: tuple[str, ...]
+) -> tuple[pl.DataFrame, int]:
     """Return `events` without those that `other` holds too between two times, and how many were dropped."""
     within = pl.col("time").is_between(start, end)
-    nth = pl.int_range(pl.len()).over(_KEY).alias("nth")
-    there = other.filter(within).select(*_KEY, nth)
-    mine = events.with_row_index("row").filter(within).select("row", *_KEY, nth)
-    copies = mine.join(there, on=[*_KEY, "nth"], how="semi", nulls_equal=True)["row"]
+    nth = pl.int_range(pl.len()).over(key).alias("nth")
+    there = other.filter(within).select(*key, nth)
+    mine = events.with_row_index("row").filter(within).select("row", *key, nth)
+    copies = mine.join(there, on=[*key, "nth"], how="semi", nulls_equal=True)["row"]
     kept = events.with_row_index("row").filter(~pl.col("row").is_in(copies.implode())).drop("row")
     return kept, copies.len()

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.reading import belief, clock, layouts
+from starface_nb.reading.calls import calls
 from starface_nb.reading.dumps import bytes_between, in_dump
 from starface_nb.reading.hits import Hits
 from starface_nb.reading.messages import decode
@@ -31,7 +32,7 @@ class Parsed:
     ----------
     rows : polars.DataFrame
         As in `hits`, with `time` (UTC) and `doubt` (why a line is not believed).
-    events, unparsed : polars.DataFrame
+    events, unparsed, calls : polars.DataFrame
         As declared in `schemas`, in the file's order.
     first, last : datetime or None
         Time of its first and last line that has one, aware, UTC.
@@ -42,6 +43,7 @@ class Parsed:
     rows: pl.DataFrame
     events: pl.DataFrame
     unparsed: pl.DataFrame
+    calls: pl.DataFrame
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...]
@@ -69,7 +71,7 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     events, unparsed = _split(rows.with_row_index("row"), hits)
     known = rows["time"].drop_nulls()
     first, last = (known[0], known[-1]) if known.len() else (None, None)
-    return Parsed(hits, rows, events, unparsed, first, last, tuple(notes))
+    return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), first, last, tuple(notes))
 
 
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:

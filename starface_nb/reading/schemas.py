@@ -19,7 +19,9 @@ KINDS = (
     "shutdown",
     "reload",
     "rotate",
+    "overload",
 )
+STEPS = ("dialled", "no_channel", "no_answer", "nobody")
 TECHS = ("SIP", "PJSIP", "IAX2")
 KIND = pl.Enum(KINDS)
 TECH = pl.Enum(TECHS)
@@ -52,5 +54,21 @@ UNPARSED = Schema(
         Column("offset", pl.Int64, "byte offset of the line in the (decompressed) file", "bytes"),
         Column("reason", pl.String, "why the line is not an event although it looks like one"),
         Column("text", pl.String, "the line, at most 1,000 characters"),
+    ),
+)
+
+CALLS = Schema(
+    "calls",
+    (
+        Column("time", UTC_TIME, "when the line was written; null where the line has no time", "UTC", nullable=True),
+        Column(
+            "call", pl.String, "the PBX's own number of the call: C-0000012f; from Asterisk 11", nullable=True
+        ),
+        Column("thread", pl.String, "thread that wrote the line: a call that rings a group has several", nullable=True),
+        Column("step", pl.Enum(STEPS), "dialled; no channel to a peer; a peer did not answer the INVITE; nobody left"),
+        Column("peers", pl.List(pl.String), "peers that the step is about; never a number of a caller"),
+        Column("cause", pl.Int64, "why there is no channel: 20 = not registered or unreachable", nullable=True),
+        Column("file", pl.String, "file, or archive!member, the line stands in"),
+        Column("line", pl.Int64, "physical line number", "from 1"),
     ),
 )
