@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
@@ -71,6 +72,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
             row | {"evidence": json.loads(row["evidence"])} for row in diagnosis.intervals.select(_INTERVAL).to_dicts()
         ],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
+        "calls_lost": cost(diagnosis.calls_lost),
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }

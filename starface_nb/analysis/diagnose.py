@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
+from starface_nb.analysis.calls import calls_lost
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.findings import Results, find_findings
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
@@ -82,7 +83,8 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     sites = sites_frame(context, views, addresses)
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
     found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only, joined))
-    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found)
+    lost = calls_lost(log, intervals, settings)
+    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost)
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from starface_nb.analysis.calls import CALLS_LOST
 from starface_nb.settings import Settings
 from starface_nb.text import visible
 
@@ -53,6 +54,7 @@ class Diagnosis:
     eras: pl.DataFrame
     sites: pl.DataFrame
     findings: tuple[Finding, ...]
+    calls_lost: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""

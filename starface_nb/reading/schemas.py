@@ -61,9 +61,7 @@ CALLS = Schema(
     "calls",
     (
         Column("time", UTC_TIME, "when the line was written; null where the line has no time", "UTC", nullable=True),
-        Column(
-            "call", pl.String, "the PBX's own number of the call: C-0000012f; from Asterisk 11", nullable=True
-        ),
+        Column("call", pl.String, "the PBX's own number of the call: C-0000012f; from Asterisk 11", nullable=True),
         Column("thread", pl.String, "thread that wrote the line: a call that rings a group has several", nullable=True),
         Column("step", pl.Enum(STEPS), "dialled; no channel to a peer; a peer did not answer the INVITE; nobody left"),
         Column("peers", pl.List(pl.String), "peers that the step is about; never a number of a caller"),

@@ -1,0 +1,163 @@
+"""What the losses cost: calls that could not be delivered to a phone because it was unreachable."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.model.schemas import CAUSE
+from starface_nb.reading.log import Log
+from starface_nb.settings import Settings
+
+ABSENT = (3, 20)
+"""Causes of `app_dial` for a peer without a reachable contact (include/asterisk/causes.h 20.20.1:99, 110)."""
+SAME_CALL = timedelta(hours=6)  # a number of a call that comes again later is another call: it restarts with the PBX
+INVITE_S = 32.0  # an INVITE is given up after 64 times T1 of 500 ms (RFC 3261 section 17.1.1.2)
+_BESIDE = timedelta(seconds=3)  # between the retransmission timeout and what the dialling thread says of it
+_SECOND = timedelta(seconds=1)
+
+CALLS_LOST = Schema(
+    "calls_lost",
+    (
+        Column("call", pl.Int64, "number of the call in this log; one that rings several phones has one row for each"),
+        Column("time", UTC_TIME, "when it could first not be delivered to this phone", "UTC"),
+        Column("peer", pl.String, "the phone; null where the log does not show who was called", nullable=True),
+        Column("site", pl.String, "its site at that time", nullable=True),
+        Column("cause", CAUSE, "why the phone was lost", nullable=True),
+        Column("start", UTC_TIME, "start of the loss, as in `intervals`", "UTC", nullable=True),
+        Column("nobody", pl.Boolean, "whether no phone at all could be rung for this call"),
+    ),
+)
+
+
+@dataclass
+class _Call:
+    """One call while its steps are read: what each thread dials, and how each thread's last dialling ended."""
+
+    number: int
+    last: datetime
+    dialled: dict[str | None, list[str]] = field(default_factory=dict)
+    ended: dict[str | None, bool] = field(default_factory=dict)
+
+    def is_nobody(self) -> bool:
+        return bool(self.ended) and all(self.ended.values())
+
+
+def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the calls that could not be delivered to a lost phone; frame of schema `CALLS_LOST`.
+
+    A call counts once for every phone it could not reach, however often a queue tries again, and once for a site or a
+    cause: count different values of `call`. Where a phone could not be called for another reason than a loss (not
+    registered, engaged), nothing is counted.
+
+    Parameters
+    ----------
+    log : Log
+    intervals : polars.DataFrame
+        With `peer`, `start`, `end` (null: still lost), `site`, `cause` and `trunk`.
+    settings : Settings
+    """
+    losses = _Losses(intervals.filter(~pl.col("trunk")))
+    unanswered = log.events.filter(pl.col("kind") == "retransmission_timeout")["time"].drop_nulls().sort().to_list()
+    early = timedelta(seconds=settings.probe_interval_s + settings.probe_timeout_s + INVITE_S)
+    rows: dict[tuple[int, str | None], tuple[_Call, dict[str, object]]] = {}
+    names_peers = (log.calls["step"] == "dialled").any()
+    for call, step in _steps(log):
+        time, peers = step["time"], list[str]()
+        if step["step"] == "no_channel" and step["cause"] in ABSENT:
+            peers = call.dialled.get(step["thread"], [])
+            if not names_peers and losses.any_at(time):
+                rows.setdefault((call.number, None), (call, {"call": call.number, "time": time}))
+        elif step["step"] == "no_answer" and _any_within(unanswered, time - _BESIDE, time + _SECOND):
+            peers = step["peers"]
+        before = early if step["step"] == "no_answer" else _SECOND
+        for peer in peers:
+            loss = losses.at(peer, time, before)
+            if loss is not None:
+                row = {"call": call.number, "time": time, "peer": peer, **loss}
+                rows.setdefault((call.number, peer), (call, row))
+    return CALLS_LOST.frame([row | {"nobody": call.is_nobody()} for call, row in rows.values()])
+
+
+def _steps(log: Log) -> Iterator[tuple[_Call, dict[str, Any]]]:
+    """Yield each step of a call with the call as it is at that moment; threads and their dialling are kept in it."""
+    open_calls: dict[object, _Call] = {}
+    number = 0
+    for step in log.calls.filter(pl.col("time").is_not_null()).iter_rows(named=True):
+        key = step["call"] or (step["file"], step["thread"])  # before Asterisk 11 a thread is all there is
+        call = open_calls.get(key)
+        if call is None or step["time"] - call.last > SAME_CALL or step["time"] < call.last - SAME_CALL:
+            number += 1
+            call = open_calls[key] = _Call(number, step["time"])
+        call.last = step["time"]
+        if step["step"] == "dialled" and step["peers"]:
+            call.dialled[step["thread"]] = step["peers"]
+            call.ended[step["thread"]] = False
+        elif step["step"] == "nobody" and step["thread"] in call.ended:
+            call.ended[step["thread"]] = True
+        yield call, step
+
+
+class _Losses:
+    """Finds the loss that a phone had at a time."""
+
+    def __init__(self, intervals: pl.DataFrame) -> None:
+        self._of: dict[str, tuple[list[datetime], list[dict[str, object]]]] = {}
+        columns = ["peer", "start", "end", "site", "cause"]
+        for row in intervals.sort("start").select(columns).iter_rows(named=True):
+            starts, rows = self._of.setdefault(row["peer"], ([], []))
+            starts.append(row["start"])
+            rows.append(row)
+
+    def at(self, peer: str, time: datetime, before: timedelta) -> dict[str, object] | None:
+        """Return site, cause and start of the loss of `peer` at `time`, or of one that begins within `before` after."""
+        starts, rows = self._of.get(peer, ([], []))
+        for i in (bisect_right(starts, time) - 1, bisect_right(starts, time)):
+            if 0 <= i < len(rows) and starts[i] - before <= time and _ends_after(rows[i], time):
+                return {name: rows[i][name] for name in ("site", "cause", "start")}
+        return None
+
+    def any_at(self, time: datetime) -> bool:
+        """Say whether any phone was lost at a time."""
+        return any(self.at(peer, time, _SECOND) is not None for peer in self._of)
+
+
+def _ends_after(loss: dict[str, object], time: datetime) -> bool:
+    end = loss["end"]
+    return not isinstance(end, datetime) or time <= end
+
+
+def _any_within(times: list[datetime], start: datetime, end: datetime) -> bool:
+    at = bisect_left(times, start)
+    return at < len(times) and times[at] <= end
+
+
+def cost(lost: pl.DataFrame) -> dict[str, object]:
+    """Return how many calls were lost, in all and by phone, site and cause; a call counts once in each.
+
+    Returns
+    -------
+    dict
+        `calls`; `nobody` (of them, those that could be delivered to no phone at all); `unnamed` (of which the log does
+        not show whom they were for; not among `calls`); `phones`, `sites` and `causes`: lists of a name and `calls`.
+    """
+    named = lost.filter(pl.col("peer").is_not_null())
+
+    def by(column: str) -> list[dict[str, object]]:
+        counted = named.group_by(pl.col(column)).agg(pl.col("call").n_unique().alias("calls"))
+        return counted.sort("calls", column, descending=[True, False]).to_dicts()
+
+    return {
+        "calls": named["call"].n_unique(),
+        "nobody": named.filter("nobody")["call"].n_unique(),
+        "unnamed": lost.height - named.height,
+        "phones": by("peer"),
+        "sites": by("site"),
+        "causes": by("cause"),
+    }
