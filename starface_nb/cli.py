@@ -4,69 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
+import signal
 import sys
-import tomllib
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, NoReturn
+from types import FrameType
+from typing import NoReturn
 
-from starface_nb import __version__
+from starface_nb import (
+    __version__,
+    making,  # noqa: F401  its commands come last
+)
+from starface_nb.commands import COMMANDS
+from starface_nb.console import fall_back, note
 from starface_nb.errors import StarfaceError
 from starface_nb.text import visible
 
-COMMANDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-_SHARED = COMMANDS.pop("shared")
-_WRONG_INPUT, _INTERRUPTED = 2, 130
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_LONGEST_S = 366 * 86400.0
-
-
-def duration(text: str) -> float:
-    """Return seconds for a duration such as `60m`, `3600`, `90s` or `1h`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip())
-    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not 0 < seconds <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 60m, 90s or 1h")
-    return seconds
-
-
-def number(low: float, high: float) -> Callable[[str], float]:
-    """Return a reader of numbers from `low` to `high`, of their kind."""
-
-    def read(text: str) -> float:
-        try:
-            value = type(low)(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {low} to {high}")
-        return value
-
-    return read
-
-
-def new_file(text: str) -> Path:
-    """Return the path of a file to be written; whether it can be is said before the work is done."""
-    path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
-    return path
-
-
-def new_folder(text: str) -> Path:
-    """Return the path of a folder to be written to, which may be missing."""
-    path = Path(text)
-    if any(level.exists() and not level.is_dir() for level in (path, *path.parents)):
-        raise argparse.ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
-    return path
-
-
-_TYPES = {"duration": duration, "file": new_file, "folder": new_folder, "path": Path}
+_WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
 
 
 class Parser(argparse.ArgumentParser):
@@ -78,41 +33,31 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser that `cli.toml` describes."""
+    """Return the parser of all commands."""
     parser = Parser(
         prog="starface-nb",
         description="Which phone lost STARFACE Cloud when and why, and what the router's NAT timeout is.",
-        epilog="Exit status: 0 nothing found that needs action, 1 findings, 2 wrong usage or unreadable input.",
+        epilog="Exit status: 0 nothing found that needs action, 1 findings, 2 wrong usage or unreadable input, "
+        "3 a fault of the program.",
     )
     parser.add_argument("--version", action="version", version=f"starface-nb {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, about in COMMANDS.items():
-        summary = about["summary"]
-        sentence = summary[0].upper() + summary[1:] + ("" if summary.endswith("?") else ".")
-        command = commands.add_parser(name, help=summary, description=sentence)
-        own = {key: value for key, value in about.items() if isinstance(value, dict)}
-        for flags in dict.fromkeys([*about["takes"], *own]):
-            _add(command, flags, _SHARED.get(flags, {}) | own.get(flags, {}), about.get("reopens", False))
+    for name, command in COMMANDS.items():
+        sentence = command.summary[0].upper() + command.summary[1:] + ("" if command.summary.endswith("?") else ".")
+        own = commands.add_parser(name, help=command.summary, description=sentence)
+        for flags, values in command.arguments:
+            own.add_argument(*flags, **values)
     return parser
-
-
-def _add(command: argparse.ArgumentParser, flags: str, values: dict[str, Any], reopens: bool) -> None:
-    """Add one argument; a case that is reopened has its own settings, so they have no defaults there."""
-    kind, low, high = (values.pop(key, None) for key in ("type", "low", "high"))
-    if kind:
-        values["type"] = number(low, high) if kind == "number" else _TYPES[kind]
-    if reopens and flags in _SHARED:
-        values.pop("default", None)
-    command.add_argument(*flags.split(), **values)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(arguments)
+    if argv is None:
+        signal.signal(signal.SIGTERM, _terminate)
+    fall_back()
     try:
-        commands = import_module("starface_nb.commands")  # not before --help was answered
-        status: int = getattr(commands, options.command)(options)
+        options = build_parser().parse_args(argv)
+        status = COMMANDS[options.command].run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough
         _close_output()
@@ -132,14 +77,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         last = extract_tb(error.__traceback__)[-1]
         return _say(
             f"a fault of the program, not of the log: {type(error).__name__}: {error} "
-            f"({Path(last.filename).name}, line {last.lineno}). Please report it with the command that led to it."
+            f"({Path(last.filename).name}, line {last.lineno}). Please report it with the command that led to it.",
+            _FAULT,
         )
     return status
 
 
 def _say(message: str, status: int = _WRONG_INPUT) -> int:
-    print(f"starface-nb: {visible(message)}", file=sys.stderr)  # noqa: T201
+    note(message)
     return status
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End as an error does, so that what is begun is taken back."""
+    raise SystemExit(_TERMINATED)
 
 
 def _close_output() -> None:

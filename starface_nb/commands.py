@@ -1,35 +1,65 @@
-"""The commands, each a function of its options that returns the exit status; their arguments stand in `cli.toml`."""
+"""The commands, each a function of its options that returns the exit status, under its arguments."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import Namespace
-from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starface_nb.arguments import (
+    COMMANDS,
+    JSON,
+    KEEPALIVE,
+    LANGUAGE,
+    LOG,
+    TIME_ZONE,
+    arg,
+    as_kept,
+    command,
+    duration,
+    folder,
+    new_file,
+    new_folder,
+    number,
+)
+from starface_nb.console import harmless, note, say, write_utf8
 from starface_nb.errors import SettingError
-from starface_nb.files import replacing, write
-from starface_nb.lab import lab
+from starface_nb.files import keep_apart, replacing, write
 from starface_nb.progress import stage
 from starface_nb.text import moment, visible
+
+__all__ = ["COMMANDS"]
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
-__all__ = ["anonymise", "check", "compare", "events", "fleet", "lab", "report", "run", "simulate"]
 
-
+@command(
+    "verdict on a log: in the terminal, or as JSON",
+    *(LOG, TIME_ZONE, KEEPALIVE, JSON),
+    arg("--exit-zero", action="store_true", help="exit with status 0 even where something was found"),
+)
 def check(options: Namespace) -> int:
     """Say what is wrong, how sure that is and what to set, as text for people or as JSON."""
     from starface_nb.verdict import json_text, summary
 
     case = _diagnosis(options.log, options)
-    sys.stdout.write(json_text(case) if options.json else summary(case))
+    if options.json:
+        write_utf8(json_text(case))
+    else:
+        sys.stdout.write(summary(case))
     return 0 if options.exit_zero else _needs_action(case)
 
 
+@command(
+    "every event found in a log",
+    *(LOG, TIME_ZONE),
+    arg("--format", choices=["jsonl", "csv", "parquet"], help="default: from FILE's ending, else jsonl"),
+    arg("-o", "--output", type=new_file, metavar="FILE", help="write to FILE instead of standard output"),
+)
 def events(options: Namespace) -> int:
     """Write every event found in a log."""
     from starface_nb.reading import read_log
@@ -37,51 +67,67 @@ def events(options: Namespace) -> int:
 
     by_ending = {".csv": "csv", ".parquet": "parquet"}
     chosen = options.format or by_ending.get(options.output and options.output.suffix.lower(), "jsonl")
-    if chosen == "parquet" and not options.output and sys.stdout.isatty():
+    on_terminal = not options.output and sys.stdout.isatty()
+    if chosen == "parquet" and on_terminal:
         raise SettingError("parquet is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
+    keep_apart(options.log, [options.output] if options.output else [])
     log = read_log(options.log, time_zone=options.time_zone)
     if options.output:
         with replacing(options.output) as file:
             export(log.events, file, chosen, options.time_zone)
     else:
-        export(log.events, sys.stdout.buffer, chosen, options.time_zone)
-    notes = [*log.notes]
+        shown = harmless(log.events) if on_terminal else log.events
+        export(shown, sys.stdout.buffer, chosen, options.time_zone)
+    note(*log.notes)
     if log.unparsed.height:
-        notes.append(f"{log.unparsed.height} lines look like events but are none or cannot be read.")
-    for note in notes:
-        print(f"starface-nb: {visible(note)}", file=sys.stderr)
+        note(f"{log.unparsed.height} lines look like events but are none or cannot be read.")
     return 0
 
 
+@command(
+    "the customer's report, self-contained, offline",
+    *(LOG, TIME_ZONE, KEEPALIVE, LANGUAGE),
+    arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
+    arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
+    arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
+    arg("--mask", action="store_true", help="call phones Phone 1, Phone 2 ... everywhere"),
+)
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""
     from starface_nb.guide.routers import find_product
     from starface_nb.report import render, to_pdf
 
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
+    page_at = [] if options.output.suffix.lower() == ".pdf" else [options.output]
+    pdf_at = [options.output.with_suffix(".pdf")] if options.pdf or not page_at else []
+    keep_apart(options.log, [*page_at, *pdf_at])
     case = _diagnosis(options.log, options)
     with stage("Writing the report"):
         page = render(case, language=options.language, router=router, mask=options.mask, created=datetime.now(UTC))
-        made = {}
-        if options.output.suffix.lower() != ".pdf":
-            made[options.output] = page.encode()
-        if options.pdf or not made:
-            made[options.output.with_suffix(".pdf")] = to_pdf(page)
+        made = {path: page.encode() for path in page_at} | {path: to_pdf(page) for path in pdf_at}
     for path, content in made.items():
         write(path, content)
-    print(f"Report written: {', '.join(map(str, made))}", file=sys.stderr)
+    note(f"Report written: {', '.join(map(str, made))}")
     return _needs_action(case)
 
 
+@command(
+    "execute the notebooks on a log",
+    *(LOG, as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE)),
+    folder("folder of the case"),
+    arg("--notebooks", metavar="NAMES", help="only these, by the beginning of their names: 00,02 (default: all)"),
+)
 def run(options: Namespace) -> int:
-    """Execute the notebooks on a log, with the report beside them; 2 where a notebook failed."""
+    """Execute the notebooks on a log, with the report beside them; 3 where a notebook failed."""
     from starface_nb.cases import copy_notebooks, open_case
     from starface_nb.cases.copies import curated
     from starface_nb.cases.runner import run_notebooks
     from starface_nb.report import render, to_pdf
 
     chosen = options.notebooks.split(",") if options.notebooks else None
-    curated(chosen)  # a wrong name is said before the log is read
+    notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
+    results = ("report.html", "report.pdf")
+    keep_apart(options.log, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
     case = open_case(
         options.log,
         folder=options.output,
@@ -89,22 +135,55 @@ def run(options: Namespace) -> int:
         keepalive_s=options.keepalive,
         language=options.language,
     )
-    for note in case.notes:
-        print(note, file=sys.stderr)
+    note(*case.notes)
     executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, replace=True))
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
-        print(f"{one.path.name}: {ending}", file=sys.stderr if one.error else sys.stdout)
+        print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
     answers = case.answers.all()
     page = render(
         case.diagnosis, language=case.language, customer=case.name, answers=answers, created=datetime.now(UTC)
     )
-    write(options.output / "report.html", page.encode())
-    write(options.output / "report.pdf", to_pdf(page))
-    print(f"report: {options.output / 'report.html'}")
-    return 2 if any(one.error for one in executed) else _needs_action(case.diagnosis)
+    for name, content in zip(results, (page.encode(), to_pdf(page)), strict=True):
+        write(options.output / name, content)
+    say(f"report: {options.output / results[0]}")
+    return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 
 
+@command(
+    "open JupyterLab on the notebooks",
+    arg(*LOG[0], **{**LOG[1], "nargs": "*"}),
+    *(as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE)),
+    arg("--case", metavar="NAME", help="name of the case (default: after the log)"),
+    arg("--cases", type=new_folder, default="cases", metavar="DIR", help="folder of all cases (default: cases)"),
+    arg("--port", type=number(1, 65535), metavar="N", help="port on localhost (default: the first free from 8888)"),
+    arg("--no-browser", action="store_true", help="only print the address"),
+    arg("--terminals", action="store_true", help="allow terminals in JupyterLab"),
+    arg("--dry-run", action="store_true", help="prepare the case and print what would be started"),
+)
+def lab(options: Namespace) -> int:
+    """Prepare the case, become JupyterLab and stay until it ends."""
+    from starface_nb.lab import prepare, start
+
+    ready = prepare(options)
+    note(*ready.notes)
+    say(f"Case: {ready.folder}")
+    say(f"Open: {ready.address}")
+    say("In the notebook choose Run > Run All Cells. End JupyterLab here with Ctrl-C.")
+    if options.dry_run:
+        say(" ".join(["jupyter-lab", *ready.arguments]))
+        return 0
+    sys.stdout.flush()
+    return start(ready)
+
+
+@command(
+    "did the change fix it?",
+    arg(*LOG[0], **{**LOG[1], "help": "the log before and the log after the change, or one log over both"}),
+    *(TIME_ZONE, KEEPALIVE, LANGUAGE, JSON),
+    arg("--at", metavar="TIME", help="local time of the change, such as 2026-03-13T11:45, for one log"),
+    arg("--keepalive-after", type=duration, metavar="DURATION", help="keepalive after the change, if that was changed"),
+)
 def compare(options: Namespace) -> int:
     """Say whether a change fixed it: two logs, or one log cut at a time; 0 where nothing needs action any more."""
     from starface_nb import analysis
@@ -126,78 +205,54 @@ def compare(options: Namespace) -> int:
         else analysis.compare_at(first, at, keepalive_after_s=after)
     )
     if options.json:
-        print(json.dumps(result.to_json(), indent=1, ensure_ascii=False))
+        write_utf8(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
     else:
         print("\n".join(map(visible, comparison_text(result, translator(options.language, result.time_zone)))))
     return int(not result.settled)
 
 
-def anonymise(options: Namespace) -> int:
-    """Write the same log without personal data, and say what was left out."""
-    from starface_nb import privacy
-
-    done = privacy.anonymise(
-        options.log,
-        options.output,
-        key=privacy.load_key(options.key) if options.key else None,
-        shift_weeks=options.shift_weeks,
-        time_zone=options.time_zone,
-    )
-    print(f"{done.path}: {done.kept:,} of {done.lines:,} lines, rewritten")
-    print(f"replaced: {done.names:,} names and numbers, {done.addresses:,} addresses")
-    print(f"left out: {done.left_out:,} lines that are not understood")
-    if done.refused:
-        print(f"left out: {done.refused:,} lines that could not be rewritten with certainty")
-    if options.key:
-        print(f"key: {options.key}; keep it secret, whoever has it can tell who is who")
-    return 0
-
-
-def simulate(options: Namespace) -> int:
-    """Write a log with known truth."""
-    from starface_nb import simulation
-    from starface_nb.reading.clock import zone
-
-    wish = simulation.Wish(options.phones, options.hours, options.timeout, options.renewal)
-    drawn = simulation.make(options.family, options.seed, wish)
-    time_zone = zone(options.time_zone or drawn.time_zone).key
-    style = drawn.style
-    asked = replace(
-        drawn,
-        style=replace(
-            style,
-            date_format=options.date_format or style.date_format,
-            noise=style.noise if options.noise is None else options.noise,
-        ),
-        start=moment(options.start, time_zone) if options.start else drawn.start,
-        time_zone=time_zone,
-        tech=options.driver or drawn.tech,
-    )
-    made = simulation.simulate(asked, options.seed)
-    path = made.write(options.output)
-    count = len(made.truth["unreachable_intervals"])
-    print(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {path.parent / 'truth.json'}")
-    return 0
-
-
+@command(
+    "many customers at once",
+    arg("source", nargs="+", metavar="FOLDER", help="a folder of customers' files and folders, or several customers"),
+    *(TIME_ZONE, KEEPALIVE, LANGUAGE),
+    folder("folder of the results"),
+    arg("--workers", type=number(1, 1000), metavar="N", help="processes on this machine (default: one per core)"),
+    arg(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a running Dask scheduler instead of processes here: tls://host:8786, or tcp://host:8786 in a network of "
+        "your own, where everybody may run programs as you",
+    ),
+    *(
+        arg(f"--tls-{what}", type=Path, metavar="FILE", help=f"for tls://: {about} (PEM)")
+        for what, about in (("ca", "the authority's certificate"), ("cert", "your certificate"), ("key", "its key"))
+    ),
+)
 def fleet(options: Namespace) -> int:
-    """Rank many customers' logs by who needs help first; 1 where somebody does or a log could not be read."""
-    from starface_nb.fleet import as_text, fleet_html, run_fleet
+    """Rank many customers' logs by who needs help first.
+
+    1 where somebody does; else 3 where the program failed on a log, 2 where a log could not be read.
+    """
+    from starface_nb.fleet import Scheduler, as_text, fleet_html, run_fleet
     from starface_nb.settings import Settings
 
+    named = options.scheduler is not None
+    scheduler = Scheduler(options.scheduler, options.tls_ca, options.tls_cert, options.tls_key) if named else None
     summary = run_fleet(
         options.source,
         options.output,
         settings=Settings(keepalive_s=options.keepalive),
         time_zone=options.time_zone,
         workers=options.workers,
-        scheduler=options.scheduler,
+        scheduler=scheduler,
     )
     page = options.output / "fleet.html"
     write(page, fleet_html(summary, options.language, options.time_zone).encode())
     print(as_text(summary, options.language, options.time_zone))
-    print(page)
-    return int((summary["verdict"] == "too_short").any() or (summary["state"] == "failed").any())
+    say(str(page))
+    if (summary["verdict"] == "too_short").any():
+        return 1
+    return 2 if (summary["state"] == "failed").any() else 0
 
 
 def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:

@@ -1,24 +1,26 @@
-"""`starface-nb lab`: JupyterLab on working copies of the notebooks, in the customer's case folder."""
+"""`starface-nb lab`: JupyterLab on working copies of the notebooks, in the customer's case folder.
+
+JupyterLab runs in this very process: whoever ends the command ends it, and nothing is left behind.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
-import subprocess
 import sys
 from argparse import Namespace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from starface_nb.errors import SetupError
 from starface_nb.files import private_folder
-from starface_nb.text import visible
 
 _FIRST = "00_start_here.ipynb"
 _SETTINGS = Path(__file__).parent / "lab_settings"
 _SERVER = (
-    *(sys.executable, "-m", "jupyterlab"),
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port_retries=0",
     "--ServerApp.answer_yes=True",
@@ -30,8 +32,19 @@ _SERVER = (
 )
 
 
-def lab(options: Namespace) -> int:
-    """Prepare the case, start JupyterLab and stay until it ends."""
+@dataclass(frozen=True)
+class Ready:
+    """A case that waits for its JupyterLab: where it is, JupyterLab's arguments and token, the address to open."""
+
+    folder: Path
+    notes: tuple[str, ...]
+    address: str
+    arguments: tuple[str, ...]
+    token: str = field(repr=False)
+
+
+def prepare(options: Namespace) -> Ready:
+    """Open the case, put the notebooks into it and find a free port."""
     from starface_nb.cases import copy_notebooks, open_case
 
     case = open_case(
@@ -42,32 +55,42 @@ def lab(options: Namespace) -> int:
         keepalive_s=options.keepalive,
         language=options.language,
     )
-    copy_notebooks(case.home / case.name)
+    folder = case.home / case.name
+    copy_notebooks(folder)
     private_folder(case.inbox)
     port, token, page = _port(options.port), secrets.token_urlsafe(24), f"/lab/tree/{quote(case.name)}/{_FIRST}"
-    for note in case.notes:
-        print(visible(note))
-    print(f"Case: {case.home / case.name}")
-    print(f"Open: http://127.0.0.1:{port}{page}?token={token}")
-    print("In the notebook choose Run > Run All Cells. End JupyterLab here with Ctrl-C.", flush=True)
-    command = [
+    arguments = (
         *_SERVER,
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={case.home}",
+        f"--ServerApp.terminals_enabled={options.terminals}",
         f"--LabApp.default_url={page}",
         *(["--no-browser"] if options.no_browser else []),
-    ]
-    if options.dry_run:
-        print(" ".join(command))
-        return 0
-    with subprocess.Popen(command, env={**os.environ, "JUPYTER_TOKEN": token}) as server:  # noqa: S603
-        try:
-            status = server.wait()
-        except KeyboardInterrupt:  # JupyterLab got it too and is ending
-            server.wait()
-            return 0
-    if status:
-        raise SetupError(f"JupyterLab ended with status {status}.", next_step="Its messages above say why.")
+    )
+    return Ready(folder, case.notes, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token)
+
+
+def start(ready: Ready) -> int:
+    """Become JupyterLab until it ends.
+
+    Only what is given here counts: the user's and the machine's configuration of Jupyter, which could take the token
+    away or let other pages in, is left out. Settings of the user interface stay the user's own.
+    """
+    from jupyter_core.paths import jupyter_config_dir
+
+    own = Path(jupyter_config_dir()) / "lab"
+    os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", str(own / "user-settings"))
+    os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(own / "workspaces"))
+    os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token}
+    if hasattr(signal, "SIGHUP"):  # a closed terminal
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    from jupyterlab.labapp import LabApp
+
+    try:
+        LabApp.launch_instance(list(ready.arguments))
+    except SystemExit as end:
+        if end.code:
+            raise SetupError(f"JupyterLab ended with {end.code}.", next_step="Its messages above say why.") from None
     return 0
 
 
@@ -75,6 +98,8 @@ def _port(wanted: int | None) -> int:
     """Return a free port on localhost: the wanted one, or the first from 8888 on."""
     for port in [wanted] if wanted else range(8888, 8988):
         with socket.socket() as probe:
+            if sys.platform != "win32":  # there it would share a port that is in use; here it frees one just left
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

@@ -1,125 +1,227 @@
-"""The fleet's engine: this process, Dask workers started here, or those of a cluster that is running already."""
+"""The fleet's engine: this process, worker processes of its own, or a Dask cluster that is running already."""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
-import tempfile
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from threading import Event, Thread, local
+from typing import TYPE_CHECKING, Any
 
-from starface_nb.errors import SetupError
-from starface_nb.fleet.examine import Examined, examine, failed
-from starface_nb.settings import Settings
+from starface_nb.errors import SettingError, SetupError
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client
+
+    from starface_nb.fleet.examine import Examined
 
 _PATIENCE = 15  # seconds to wait for a scheduler
+_TRIES = 3  # workers that may die on one log
 _SILENT = logging.CRITICAL + 10
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A running Dask scheduler.
+
+    Attributes
+    ----------
+    address : str
+        `tls://host:8786`, or `tcp://host:8786`, where everybody in that network may run programs as you. Its workers
+        need this package and see the logs under the same paths.
+    authority, certificate, key : Path or None
+        For `tls://`: PEM files of the authority's certificate, and of one's own with its key.
+    """
+
+    address: str
+    authority: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 def examine_all(
     logs: Mapping[str, Path],
-    settings: Settings,
-    time_zone: str,
+    work: Callable[[str], Examined],
     *,
     workers: int | None = None,
-    scheduler: str | None = None,
-    work: Callable[[str, Settings, str], Examined] = examine,
+    scheduler: Scheduler | None = None,
 ) -> Iterator[tuple[str, Examined]]:
     """Yield every log's result under its key as soon as it is there, each once.
 
-    A worker that dies takes only the customer it was on with it; that one is read again elsewhere. A log that kills its
-    worker again and again (Dask's `allowed-failures`) is given up with a reason.
+    A worker that dies takes only the customer it was on with it; that one is read again by another. A log that kills
+    its workers again and again is given up with a reason.
 
     Parameters
     ----------
     logs : mapping of str to Path
-    settings : Settings
-    time_zone : str
-    workers : int, optional
-        Number of processes on this machine, default one per core; a single one is this process itself.
-    scheduler : str, optional
-        Address of a running scheduler to use instead, `tcp://host:8786`; its workers need this package and see the logs
-        under the same paths. The results come back to this process, which alone writes them.
     work : callable
-        What is done with each log.
+        What is done with each log's path; something that can be sent to another process.
+    workers : int, optional
+        Processes on this machine, default one per core; a single one is this process itself. They listen on no port.
+    scheduler : Scheduler, optional
+        Where the work is done instead; the results come back to this process, which alone writes them.
 
     Raises
     ------
+    SettingError
+        The scheduler's address or certificates make no sense.
     SetupError
-        The scheduler does not answer.
+        The scheduler does not answer, or Dask is not installed.
     """
+    paths = {key: str(path.resolve()) for key, path in logs.items()}
     workers = min(workers or os.cpu_count() or 1, len(logs))
-    if workers <= 1 and not scheduler:
-        for key, path in logs.items():
-            yield key, work(str(path.resolve()), settings, time_zone)
-        return
-    run = token_hex(4)  # somebody else's fleet on the same cluster may have a customer of that name
-    with _connected(scheduler, workers) as client:
-        from distributed import as_completed
+    if scheduler:
+        yield from _on_cluster(paths, work, scheduler)
+    elif workers > 1:
+        yield from _in_processes(paths, work, workers)
+    else:
+        for key, path in paths.items():
+            yield key, work(path)
 
-        futures = {
-            client.submit(work, str(path.resolve()), settings, time_zone, key=f"examine-{key}-{run}"): key
-            for key, path in logs.items()
-        }
-        done = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
-        for future, result in done:
-            if not isinstance(result, Examined):
-                error = result[1] if isinstance(result, tuple) else result
-                reason = f"Its worker gave no answer: {type(error).__name__}: {error}"
-                result = failed(reason, lasting=False)
-            yield futures.pop(future), result
+
+# ---- on this machine ----
+
+
+def _in_processes(
+    paths: Mapping[str, str], work: Callable[[str], Examined], workers: int
+) -> Iterator[tuple[str, Examined]]:
+    """Work in processes, each led by a thread of its own, so that one that dies takes no other with it."""
+    mine, ending, others = local(), Event(), set(multiprocessing.active_children())
+
+    def led(path: str) -> Examined:
+        for _ in range(_TRIES):
+            try:
+                if not hasattr(mine, "process"):
+                    context = multiprocessing.get_context("spawn")
+                    mine.process = ProcessPoolExecutor(1, context, initializer=_begin)
+                return mine.process.submit(work, path).result()  # type: ignore[no-any-return]
+            except BrokenProcessPool:
+                del mine.process
+                if ending.is_set():
+                    break
+        return _lost(f"{_TRIES} workers died on it")
+
+    with _few_threads(workers), ThreadPoolExecutor(workers) as leaders:
+        futures = {leaders.submit(led, path): key for key, path in paths.items()}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            leaders.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            ending.set()
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+
+
+def _begin() -> None:
+    """Make this process a worker: Ctrl-C is its parent's, and it ends when its parent has."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _few_threads(workers: int) -> Iterator[None]:
+    """Let workers that are started meanwhile share the cores."""
+    threads = {
+        name: str(max(1, (os.cpu_count() or 1) // workers)) for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
+    }
+    before = {name: os.environ.get(name) for name in threads}
+    os.environ.update({name: value for name, value in threads.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name in (name for name, value in before.items() if value is None):
+            del os.environ[name]
+
+
+def _lost(reason: str) -> Examined:
+    from starface_nb.fleet.examine import failed
+
+    return failed(f"No answer: {reason}.", lasting=False)
+
+
+# ---- on a cluster ----
+
+
+def _on_cluster(
+    paths: Mapping[str, str], work: Callable[[str], Examined], scheduler: Scheduler
+) -> Iterator[tuple[str, Examined]]:
+    run = token_hex(4)  # somebody else's fleet may be on the same cluster; names of customers stay here
+    with _connected(scheduler) as client:
+        from distributed import as_completed as dask_completed
+
+        numbered = enumerate(paths.items())
+        futures = {client.submit(work, path, key=f"starface-nb-{run}-{n}"): key for n, (key, path) in numbered}
+        for future, result in dask_completed(futures, loop=client.loop, with_results=True, raise_errors=False):  # type: ignore[no-untyped-call]
+            error = result[1] if isinstance(result, tuple) else result
+            lost = isinstance(error, BaseException)
+            yield futures.pop(future), _lost(f"{type(error).__name__}: {error}") if lost else result
             future.release()
 
 
 @contextmanager
-def _connected(scheduler: str | None, workers: int) -> Iterator[Client]:
-    """Yield a client of the cluster at `scheduler`, or of one with `workers` processes on this machine."""
-    from distributed import Client
-    from distributed.comm.addressing import get_address_host_port
-
+def _connected(scheduler: Scheduler) -> Iterator[Client]:
+    try:
+        from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
+    except ImportError:
+        raise SetupError(
+            "A Dask cluster needs more than is installed.",
+            place="--scheduler",
+            next_step='Install it with: python -m pip install "starface-nb[cluster]"',
+        ) from None
+    security = _security(scheduler)
     logger = logging.getLogger("distributed")
     with ExitStack() as stack:
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(_SILENT)  # what matters comes back as results
         try:
-            if scheduler:
-                get_address_host_port(scheduler)
-            cluster = scheduler or stack.enter_context(_local_cluster(workers))
-            client = Client(cluster, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
+            get_address_host_port(scheduler.address)
+            client = Client(scheduler.address, timeout=_PATIENCE, set_as_default=False, security=security)  # type: ignore[no-untyped-call]
+        except Exception as error:  # whatever the network, TLS or the address brings up
             raise SetupError(
-                f"No Dask scheduler answers there ({type(error).__name__}).",
-                place=scheduler or "this machine",
+                f"No Dask scheduler answers there ({type(error).__name__}: {error}).",
+                place=scheduler.address,
                 next_step="Start one with `dask scheduler` and `dask worker`, or leave --scheduler out.",
             ) from None
         yield stack.enter_context(client)
 
 
-@contextmanager
-def _local_cluster(workers: int) -> Iterator[LocalCluster]:
-    import dask
-    from distributed import LocalCluster
+def _security(scheduler: Scheduler) -> Any:
+    """Return what secures the way to the scheduler: nothing but what was given, whatever Dask's own configuration."""
+    from distributed.security import Security
 
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    environment = {"POLARS_MAX_THREADS": threads, "OMP_NUM_THREADS": threads}
-    settings = {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.profile.enabled": False}
-    with (
-        dask.config.set(settings),
-        tempfile.TemporaryDirectory(prefix="starface-nb-", ignore_cleanup_errors=True) as scratch,
-        LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: 8787 may be another cluster's
-            local_directory=scratch,
-            silence_logs=_SILENT,
-        ) as cluster,
-    ):
-        yield cluster
+    files = (scheduler.authority, scheduler.certificate, scheduler.key)
+    encrypted = scheduler.address.startswith("tls://")
+    place = f"--scheduler {scheduler.address!r}"
+    if not encrypted and not scheduler.address.startswith("tcp://"):
+        step = "Write it as tls://host:8786."
+        raise SettingError("No Dask scheduler answers there: this is no address.", place=place, next_step=step)
+    if (all if encrypted else any)(files) != encrypted:
+        step = "Name them with --tls-ca, --tls-cert and --tls-key."
+        raise SettingError("tls:// takes three files, tcp:// none.", place=place, next_step=step)
+    for path in files:
+        if path and not path.is_file():
+            raise SettingError("There is no such file.", place=str(path), next_step="Check the path.")
+    authority, certificate, key = (path and str(path) for path in files)
+    return Security(  # type: ignore[no-untyped-call]
+        require_encryption=encrypted, tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key
+    )

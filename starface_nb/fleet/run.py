@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -14,14 +15,18 @@ import polars as pl
 
 from starface_nb import __version__
 from starface_nb.errors import InputError
-from starface_nb.files import locked, private_folder, replacing
-from starface_nb.fleet.engine import examine_all
-from starface_nb.fleet.examine import Examined, Row
+from starface_nb.files import keep_apart, locked, parquet, private_folder, write
+from starface_nb.fleet.engine import Scheduler, examine_all
+from starface_nb.fleet.examine import Examined, Row, examine
 from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
 from starface_nb.reading.cache import quick_fingerprint
+from starface_nb.reading.clock import zone
+from starface_nb.reading.sources import NOT_A_LOG, rank_of
 from starface_nb.settings import Settings
 from starface_nb.text import visible
+
+_RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
 
 
 def run_fleet(
@@ -31,7 +36,7 @@ def run_fleet(
     settings: Settings | None = None,
     time_zone: str = "Europe/Berlin",
     workers: int | None = None,
-    scheduler: str | None = None,
+    scheduler: Scheduler | str | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
     """Read and diagnose many customers' logs and keep the results in `folder`.
@@ -48,8 +53,8 @@ def run_fleet(
         Zone of the logs' local times.
     workers : int, optional
         Processes on this machine, default one per core; 1 is this process alone.
-    scheduler : str, optional
-        Address of a running Dask scheduler to use instead.
+    scheduler : Scheduler or str, optional
+        A running Dask scheduler to use instead, or its address.
     on_done : callable, optional
         Told each customer's name when it was examined.
 
@@ -66,8 +71,14 @@ def run_fleet(
         The scheduler does not answer, or the folder cannot be written.
     """
     settings, folder = settings or Settings(), Path(folder)
+    scheduler = Scheduler(scheduler) if isinstance(scheduler, str) else scheduler
     customers = find_customers(sources, leave_out=folder)
-    homes = {slug: private_folder(folder / "customers" / slug) for slug in customers}
+    results = [folder / name for name in ("fleet.html", "fleet.parquet")]
+    homes = {slug: folder / "customers" / slug for slug in customers}
+    kept = [home / name for home in homes.values() for name in (_RESULT, _INTERVALS)]
+    keep_apart([path for _, path in customers.values()], [*results, *kept])
+    for home in homes.values():
+        private_folder(home)
     known = {
         slug: {
             "customer": name,
@@ -76,19 +87,19 @@ def run_fleet(
         }
         for slug, (name, path) in customers.items()
     }
+    work = partial(examine, settings=settings, time_zone=zone(time_zone).key)
     with locked(folder / ".fleet.lock"):
         found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
         rows = {slug: row for slug, row in found.items() if row is not None}
         waiting = {slug: path for slug, (_, path) in customers.items() if slug not in rows}
         with Progress(len(waiting), "fleet", unit="customers") as bar:
-            for slug, examined in examine_all(waiting, settings, time_zone, workers=workers, scheduler=scheduler):
+            for slug, examined in examine_all(waiting, work, workers=workers, scheduler=scheduler):
                 rows[slug] = _remember(homes[slug], examined, known[slug])
                 bar.advance()
                 if on_done:
                     on_done(customers[slug][0])
         summary = ranked(rows[slug] | known[slug] for slug in customers)
-        with replacing(folder / "fleet.parquet", alone=True) as file:
-            summary.write_parquet(file)
+        write(results[1], parquet(summary), alone=True)
     return summary
 
 
@@ -119,9 +130,10 @@ def find_customers(
         if not path.exists():
             raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
     if len(paths) == 1 and paths[0].is_dir():
-        paths = [path for path in paths[0].iterdir() if not path.name.startswith(".")]
-    apart = leave_out.resolve() if leave_out else None
-    paths = sorted((p for p in paths if p.resolve() != apart), key=lambda p: (p.name.lower(), p.name, str(p)))
+        paths = [path for path in paths[0].iterdir() if _may_be_customer(path)]
+    apart = leave_out.resolve() if leave_out else Path()
+    paths = [path for path in paths if path.resolve() not in (apart, apart / "customers")]
+    paths.sort(key=lambda path: (path.name.lower(), path.name, str(path)))
     if not paths:
         raise InputError(
             "There is no customer's log.",
@@ -136,6 +148,15 @@ def find_customers(
         unique = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
         found[f"{plain or 'customer'}-{unique}"] = visible(name), path
     return found
+
+
+def _may_be_customer(path: Path) -> bool:
+    """Say whether something in a folder of customers may be one: not hidden, no page, no table, no earlier result."""
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return not (path / "fleet.parquet").exists()
+    return rank_of(path.name) != NOT_A_LOG and path.suffix != ".jsonl"
 
 
 def ranked(rows: Iterable[Row]) -> pl.DataFrame:
@@ -153,23 +174,21 @@ def ranked(rows: Iterable[Row]) -> pl.DataFrame:
 
 def _remember(folder: Path, examined: Examined, known: Row) -> Row:
     """Write the intervals first and the row that vouches for them last, each whole or not at all."""
-    result, intervals = folder / "result.parquet", folder / "intervals.parquet"
+    result, intervals = folder / _RESULT, folder / _INTERVALS
     result.unlink(missing_ok=True)
     intervals.unlink(missing_ok=True)
     if examined.intervals is not None:
-        with replacing(intervals, alone=True) as file:
-            examined.intervals.write_parquet(file)
+        write(intervals, parquet(examined.intervals), alone=True)
     if examined.lasting:
-        with replacing(result, alone=True) as file:
-            ranked([examined.row | known]).write_parquet(file)
+        write(result, parquet(ranked([examined.row | known])), alone=True)
     return examined.row
 
 
 def _remembered(folder: Path, fingerprint: str) -> Row | None:
     """Return an earlier result if it is of the same log state, settings and version."""
     try:
-        row = FLEET.check(pl.read_parquet(folder / "result.parquet")).row(0, named=True)
+        row = FLEET.check(pl.read_parquet(folder / _RESULT)).row(0, named=True)
     except (OSError, ValueError, pl.exceptions.PolarsError):
         return None
-    whole = row["state"] == "failed" or (folder / "intervals.parquet").exists()
+    whole = row["state"] == "failed" or (folder / _INTERVALS).exists()
     return row if whole and row["fingerprint"] == fingerprint else None

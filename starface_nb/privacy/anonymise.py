@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.errors import InputError
-from starface_nb.files import replacing, write
+from starface_nb.errors import SettingError
+from starface_nb.files import keep_apart, new_folder, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms, kept
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import catalogue, clock, layouts, order
@@ -24,6 +24,7 @@ from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.scan import scan_logs
 
 LEFT_OUT = "(left out)"
+_ELSEWHERE = "Name a new file or folder somewhere else."
 _INSIDE_ZIP = "var/log/asterisk"
 _KEY_BYTES = 32
 _ADDRESS = r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
@@ -79,7 +80,7 @@ def anonymise(
     logs : sequence of paths
         Files, archives, folders, globs of one log; `-` is standard input.
     output : path
-        A name ending in `.zip` gives a zip; an existing folder, or several files, a folder; otherwise one file.
+        A name ending in `.zip` gives a zip; an existing empty folder, or several files, a folder; otherwise one file.
     key : bytes, optional
         Secret that decides the replacements; default: a random one that nobody keeps.
     shift_weeks : int
@@ -90,14 +91,13 @@ def anonymise(
     Raises
     ------
     InputError
-        A source cannot be read, or the output is one of the inputs.
+        A source cannot be read.
+    SettingError
+        The output is one of the inputs, a folder that holds something already, or the weeks lead out of the calendar.
     """
     zone = clock.zone(time_zone)
     path = Path(output)
-    if path.exists() and any(Path(log).exists() and path.samefile(log) for log in logs):
-        raise InputError(
-            "The output is the log itself.", place=str(path), next_step="Choose another name for the output."
-        )
+    _check_place(path, logs)
     needles = [*catalogue.NEEDLES, kept()["useragent"]["needle"].encode()]
     hits, _ = scan_logs(logs, needles, words=True)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
@@ -109,12 +109,36 @@ def anonymise(
         pseudonyms.name(name)
     for address in addresses:
         pseudonyms.address(address)
-    writer = _Writer(pseudonyms, timedelta(weeks=shift_weeks), zone)
+    moved = timedelta(weeks=shift_weeks)
+    _check_times(parsed, moved)
+    writer = _Writer(pseudonyms, moved, zone)
     texts = [writer.file(one, some) for one, some in zip(parsed, rows, strict=True)]
     _write(path, texts)
     total, understood = sum(one.hits.lines for one in parsed), sum(some.height for some in rows)
     good = writer.kept
     return Anonymised(path, total, good, total - understood, understood - good, len(names), len(addresses))
+
+
+def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
+    """Refuse to write onto or into the log, or beside files that would then be read as one log with the new ones."""
+    keep_apart(logs, [path, *(path.iterdir() if path.is_dir() else ())])
+    folders = (Path(log).resolve() for log in logs if Path(log).is_dir())
+    if any(path.resolve().is_relative_to(folder) for folder in folders):
+        raise SettingError("This lies in the folder of the log itself.", place=str(path), next_step=_ELSEWHERE)
+    if path.is_dir() and any(path.iterdir()):
+        raise SettingError("This folder holds something already.", place=str(path), next_step=_ELSEWHERE)
+
+
+def _check_times(parsed: list[Parsed], moved: timedelta) -> None:
+    """Refuse to move times out of the calendar; a day is left for the zone."""
+    day = timedelta(days=1 if moved.days >= 0 else -1)
+    try:
+        for time in (time for one in parsed for time in (one.first, one.last) if time):
+            time + moved + day
+    except OverflowError:
+        raise SettingError(
+            "That many weeks lead out of the calendar.", place="--shift-weeks", next_step="Choose fewer weeks."
+        ) from None
 
 
 def _understood(parsed: Parsed) -> pl.DataFrame:
@@ -203,13 +227,13 @@ def _sure(done: list[tuple[datetime | None, str, int | None]]) -> list[tuple[dat
 def _write(path: Path, texts: list[str]) -> None:
     names = [*(f"full.{n}" for n in range(len(texts) - 1, 0, -1)), "full"]
     files = {name: text.encode("utf-8", "replace") for name, text in zip(names, texts, strict=True)}
-    if path.suffix.lower() == ".zip":
+    if path.suffix.lower() == ".zip" and not path.is_dir():
         with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in files.items():
                 archive.writestr(zipfile.ZipInfo(f"{_INSIDE_ZIP}/{name}"), content, zipfile.ZIP_DEFLATED)
     elif len(files) == 1 and not path.is_dir():
         write(path, files["full"])
     else:
-        path.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write(path / name, content)
+        with new_folder(path) as folder:
+            for name, content in files.items():
+                write(folder / name, content)

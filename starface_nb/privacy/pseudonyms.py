@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import itertools
+import os
 import re
 import secrets
 import string
@@ -22,7 +23,8 @@ Draw = Callable[[str, int], str]
 
 _LONGEST = 64  # characters of a name that is kept in shape; longer ones are an attacker's
 _TRIES = 48  # draws of one length before a name gets longer
-_LEAST, _NEW = 16, 32  # bytes of a key: too few to be a secret, and those of a new one
+_LEAST, _NEW, _MOST = 16, 32, 1024  # bytes of a key: fewer are no secret, those of a new one, more are no key
+_LETTERS = 10  # different characters in a key that was drawn by chance
 
 
 @cache
@@ -42,25 +44,38 @@ def load_key(path: Path) -> bytes:
     Raises
     ------
     SettingError
-        The file cannot be read or written, or holds too little to be a secret.
+        The file cannot be read or written, or is no key: it holds too little to be a secret, or more than one line.
     """
     try:
         if not path.exists():
             write(path, secrets.token_hex(_NEW).encode() + b"\n")
-        key = path.read_bytes().strip()
+        with path.open("rb") as file:
+            key = file.read(_MOST + 1).strip()
     except OSError as error:
         raise SettingError(
             f"The key cannot be read or made: {error.strerror or error}.",
             place=str(path),
             next_step="Choose a file in a folder you may write to.",
         ) from None
-    if len(key) < _LEAST:
+    if len(key) < _LEAST or len(key) > _MOST or b"\n" in key:
+        what = (
+            f"The key has only {len(key)} bytes." if len(key) < _LEAST else "This is no key, which is one short line."
+        )
         raise SettingError(
-            f"The key has only {len(key)} bytes.",
-            place=str(path),
-            next_step="Name a file that does not exist yet; a key is made for it.",
+            what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
         )
     return key
+
+
+def weaknesses(path: Path) -> list[str]:
+    """Return what is wrong with a key that is taken nevertheless: others can read it, or guess it."""
+    key = path.read_bytes().strip()
+    found = []
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        found.append(f"Others can read {path}: make it yours alone with `chmod 600`.")
+    if len(key) < _NEW or len(set(key)) < _LETTERS:
+        found.append(f"The key in {path} can be guessed: better name a new file, for which a key is made.")
+    return found
 
 
 class Pseudonyms:

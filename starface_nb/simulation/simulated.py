@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from starface_nb.errors import SettingError
 from starface_nb.files import write
 from starface_nb.reading import read_log
 from starface_nb.reading.log import Log
@@ -31,6 +33,7 @@ Local = Callable[[float | None], str | None]
 _ISO = "%Y-%m-%d %H:%M:%S"
 _NOISES = 6
 _LAST = 1 << 40
+_TRUTH, _FILES = "truth.json", "files"
 
 
 @dataclass(frozen=True)
@@ -75,27 +78,65 @@ class Simulated:
     def write(self, folder: str | Path) -> Path:
         """Write `pbx.log`, its older parts as `pbx.log.1` and so on, and `truth.json`; return the log.
 
-        A date format of one's own is named in a `logger.conf` beside them.
+        A date format of one's own is named in a `logger.conf` beside them. What an earlier simulation wrote there goes.
+
+        Raises
+        ------
+        SettingError
+            The folder holds a log or truth that no simulation wrote.
         """
         folder = Path(folder)
+        earlier = earlier_files(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._write_log(folder)
-        write(folder / "truth.json", json.dumps(self.truth, indent=1, ensure_ascii=False).encode() + b"\n")
+        written = self._write_log(folder)
+        for path in set(earlier) - {folder / name for name in written}:
+            path.unlink()
+        truth = {**self.truth, _FILES: written}
+        write(folder / _TRUTH, json.dumps(truth, indent=1, ensure_ascii=False).encode() + b"\n")
         return folder / "pbx.log"
 
-    def _write_log(self, folder: Path) -> None:
+    def _write_log(self, folder: Path) -> dict[str, str]:
+        """Write the log's files; return their names with the SHA-256 of their content."""
         # A rotation's mark, which is the second line of a new file, begins a part.
         marks = [i - 1 for i, line in enumerate(self.lines) if "Asterisk Queue Logger restarted" in line]
         parts = [self.lines[i:j] for i, j in pairwise([0, *marks, len(self.lines)])]
         finished = self.scenario.at(self.scenario.seconds).timestamp()
+        files = {}
         for age, part in enumerate(reversed(parts)):
             end = "" if not age and self.scenario.style.cut_last else "\n"
-            path = folder / (f"pbx.log.{age}" if age else "pbx.log")
-            write(path, ("\n".join(part) + end).encode())
-            os.utime(path, (finished, finished))  # lines without a year are dated by the file's time
+            files[f"pbx.log.{age}" if age else "pbx.log"] = ("\n".join(part) + end).encode()
         date_format = self.scenario.style.date_format
         if date_format not in ("iso", "iso_ms", "short"):
-            write(folder / "logger.conf", f"[general]\ndateformat = {date_format}\n".encode())
+            files["logger.conf"] = f"[general]\ndateformat = {date_format}\n".encode()
+        for name, content in files.items():
+            write(folder / name, content)
+            os.utime(folder / name, (finished, finished))  # lines without a year are dated by the file's time
+        return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def earlier_files(folder: Path) -> list[Path]:
+    """Return the log files in a folder, all as an earlier simulation wrote them.
+
+    Raises
+    ------
+    SettingError
+        There is one that no simulation wrote, or that was changed since: it would be overwritten.
+    """
+    found = [path for pattern in ("pbx.log", "pbx.log.*", "logger.conf") for path in folder.glob(pattern)]
+    try:
+        written = json.loads((folder / _TRUTH).read_bytes())[_FILES]
+        foreign = [path for path in found if written.get(path.name) != hashlib.sha256(path.read_bytes()).hexdigest()]
+    except FileNotFoundError:
+        foreign = found
+    except (ValueError, TypeError, KeyError, AttributeError):
+        foreign = [folder / _TRUTH]
+    if foreign:
+        raise SettingError(
+            "This was not written by a simulation, or changed since: it would be overwritten.",
+            place=str(foreign[0]),
+            next_step="Choose another folder.",
+        )
+    return found
 
 
 def simulate(scenario: Scenario, seed: int = 0) -> Simulated:

@@ -1,0 +1,129 @@
+"""What the commands' arguments are made of: their types, those that several share, and the list of all commands."""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+Run = Callable[[Namespace], int]
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+SHORTEST_S, _LONGEST_S = 1.0, 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what runs it and returns the exit status, what it does in a few words, and its arguments."""
+
+    run: Run
+    summary: str
+    arguments: tuple[Argument, ...]
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(summary: str, *arguments: Argument) -> Callable[[Run], Run]:
+    """Make a function a command of its name."""
+
+    def enter(run: Run) -> Run:
+        COMMANDS[run.__name__] = Command(run, summary, arguments)
+        return run
+
+    return enter
+
+
+def arg(*flags: str, **values: Any) -> Argument:
+    """Return an argument as `argparse` takes it."""
+    return flags, values
+
+
+def duration(text: str) -> float:
+    """Return seconds for a duration such as `60m`, `3600`, `90s` or `1h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip(), re.ASCII)
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not SHORTEST_S <= seconds <= _LONGEST_S:
+        raise ArgumentTypeError(f"{text!r} is no duration; write for example 60m, 90s or 1h (1 second to 366 days)")
+    return seconds
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return a reader of numbers from `low` to `high`, of their kind."""
+
+    def read(text: str) -> float:
+        try:
+            value = type(low)(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ArgumentTypeError(f"{text!r} is no number from {low} to {high}")
+        return value
+
+    return read
+
+
+def new_file(text: str) -> Path:
+    """Return the path of a file to be written; whether it can be is said before the work is done."""
+    if Path(text).is_dir():
+        raise ArgumentTypeError(f"{text!r} is a folder; name a file in it")
+    return new_place(text)
+
+
+def new_place(text: str) -> Path:
+    """Return the path of a file or folder to be written in a folder that is there."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
+    path.lstat() if path.is_symlink() else path.exists()  # a name that is too long is said now
+    if not path.exists() and not os.access(path.parent, os.W_OK):
+        raise ArgumentTypeError(f"nothing can be written into the folder {str(path.parent)!r}")
+    return path
+
+
+def new_folder(text: str) -> Path:
+    """Return the path of a folder to be written to, which may be missing."""
+    path = Path(text)
+    if any(level.exists() and not level.is_dir() for level in (path, *path.parents)):
+        raise ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
+    return path
+
+
+LOG = arg(
+    "log",
+    nargs="+",
+    metavar="LOG",
+    help="a file, gz/bz2/xz/zst, zip or tar (support bundle), folder, glob, or - for standard input",
+)
+TIME_ZONE = arg(
+    "--time-zone",
+    default="Europe/Berlin",
+    metavar="ZONE",
+    help="zone of the log's local times (default: Europe/Berlin)",
+)
+KEEPALIVE = arg(
+    "--keepalive",
+    type=duration,
+    default="60m",
+    metavar="DURATION",
+    help="the phones' keepalive interval (default: 60m)",
+)
+LANGUAGE = arg(
+    "--language", choices=["en", "de", "fr"], default="en", help="of what is written for people (default: en)"
+)
+JSON = arg("--json", action="store_true", help="the whole result as JSON on standard output")
+
+
+def as_kept(shared: Argument) -> Argument:
+    """Return a shared argument without its default: a case that is reopened has its own settings."""
+    flags, values = shared
+    return flags, {**values, "default": None}
+
+
+def folder(about: str) -> Argument:
+    """Return the argument that names the folder of the results."""
+    return arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help=about)

@@ -1,0 +1,97 @@
+"""The commands that make logs: without personal data, or with known truth."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from starface_nb.arguments import LOG, TIME_ZONE, arg, as_kept, command, duration, folder, new_place, number
+from starface_nb.console import note, say
+from starface_nb.files import keep_apart
+from starface_nb.text import moment
+
+FAMILIES = (
+    *("plain", "healthy", "one_bad_phone", "look_alikes", "any_packet"),
+    *("router_fixed", "inherited_ports", "messy", "mixed"),
+)
+
+
+@command(
+    "the same log without personal data",
+    *(LOG, TIME_ZONE),
+    arg("-o", "--output", type=new_place, required=True, metavar="OUT", help="a file, a .zip, or an empty folder"),
+    arg(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="secret, made if missing; the same gives the same replacements",
+    ),
+    arg("--shift-weeks", type=number(-1000, 1000), default=0, metavar="N", help="move all times by N weeks"),
+)
+def anonymise(options: Namespace) -> int:
+    """Write the same log without personal data, and say what was left out."""
+    from starface_nb import privacy
+
+    if options.key:
+        keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
+    done = privacy.anonymise(
+        options.log,
+        options.output,
+        key=privacy.load_key(options.key) if options.key else None,
+        shift_weeks=options.shift_weeks,
+        time_zone=options.time_zone,
+    )
+    say(f"{done.path}: {done.kept:,} of {done.lines:,} lines, rewritten")
+    say(f"replaced: {done.names:,} names and numbers, {done.addresses:,} addresses")
+    say(f"left out: {done.left_out:,} lines that are not understood")
+    if done.refused:
+        say(f"left out: {done.refused:,} lines that could not be rewritten with certainty")
+    if options.key:
+        say(f"key: {options.key}; keep it secret, whoever has it can tell who is who")
+        note(*privacy.weaknesses(options.key))
+    return 0
+
+
+@command(
+    "a log with known truth",
+    as_kept(TIME_ZONE),
+    folder("folder for pbx.log and truth.json"),
+    arg("--family", choices=FAMILIES, default=FAMILIES[0], help=f"kind of customer (default: {FAMILIES[0]})"),
+    arg("--seed", type=number(0, 10**12), default=0, metavar="N", help="decides every chance (default: 0)"),
+    arg("--phones", type=number(1, 999), metavar="N", help="phones at each site"),
+    arg("--hours", type=number(0.01, 9000.0), metavar="H", help="length of the log"),
+    arg("--timeout", type=duration, metavar="DURATION", help="the routers' NAT timeout, such as 15m"),
+    arg("--renewal", choices=["register_only", "any_packet"], help="which packets renew a mapping"),
+    arg("--driver", choices=["SIP", "PJSIP"], help="chan_sip or PJSIP lines (default: SIP)"),
+    arg("--date-format", metavar="FORMAT", help="iso, iso_ms, short (no year) or a strftime format (default: iso)"),
+    arg("--start", metavar="TIME", help="local time of the log's first moment, such as 2026-10-24T12:00"),
+    arg("--noise", type=number(0.0, 1e6), metavar="N", help="unrelated lines per hour"),
+)
+def simulate(options: Namespace) -> int:
+    """Write a log with known truth."""
+    from starface_nb import simulation
+    from starface_nb.reading.clock import zone
+
+    simulation.earlier_files(options.output)  # a foreign log there is said before the work
+    wish = simulation.Wish(options.phones, options.hours, options.timeout, options.renewal)
+    drawn = simulation.make(options.family, options.seed, wish)
+    time_zone = zone(options.time_zone or drawn.time_zone).key
+    style = drawn.style
+    asked = replace(
+        drawn,
+        style=replace(
+            style,
+            date_format=options.date_format or style.date_format,
+            noise=style.noise if options.noise is None else options.noise,
+        ),
+        start=moment(options.start, time_zone) if options.start else drawn.start,
+        time_zone=time_zone,
+        tech=options.driver or drawn.tech,
+    )
+    made = simulation.simulate(asked, options.seed)
+    path = made.write(options.output)
+    count = len(made.truth["unreachable_intervals"])
+    truth = path.parent / "truth.json"
+    say(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {truth}")
+    return 0
