@@ -44,8 +44,7 @@ def read_log(
     progress : bool
         Show progress on anything longer than a second.
     cache : path, optional
-        Folder in which what was read is remembered: a log that has not changed is not read again, one that has grown
-        (plain files) only from where it ended.
+        Folder in which what was read is remembered: a log that has not changed is not read again.
     year : int, optional
         Year of the first line of every file whose lines name none; otherwise it is inferred.
     limits : Limits, optional
@@ -68,7 +67,7 @@ def read_log(
     key, state = _key(paths, time_zone, year, limits), quick_fingerprint(paths) if folder else ""
     if folder and "-" not in paths and (known := memory.recall(key, folder, state)):
         return known
-    hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits, cache=folder)
+    hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
     hits, copies = order.without_copies(hits)
     parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)

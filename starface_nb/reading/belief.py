@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from starface_nb.reading import layouts
-from starface_nb.reading.dumps import bytes_between
 from starface_nb.reading.messages import HEADERLESS, read_lines
 
 _MOST_CHECKED = 1000
@@ -49,7 +48,7 @@ def habits(rows: pl.DataFrame) -> Habits:
     return Habits(headed > console, console > 0)
 
 
-def with_swallowed(rows: pl.DataFrame, name: str, prefix: str | None, habit: Habits) -> pl.DataFrame:
+def with_swallowed(rows: pl.DataFrame, prefix: str | None, habit: Habits) -> pl.DataFrame:
     """Put the entry that a cut entry swallowed in place of the line it stands on.
 
     From Asterisk 16 on an entry longer than LOGMSG_SIZE loses its newline, so that the next entry follows on the same
@@ -61,27 +60,25 @@ def with_swallowed(rows: pl.DataFrame, name: str, prefix: str | None, habit: Hab
     kept = rows.with_row_index("i").filter(pl.col("text").is_not_null() & pl.col("line").is_not_null())
     inner = kept.filter(~pl.col("dumped") & suspicious & body.str.slice(1).str.contains(layouts.HEADER))
     inner = inner.head(_MOST_CHECKED).with_columns(body)
-    texts = {i: _swallowed(t, offset, name) for i, t, offset in inner.select("i", "body", "offset").iter_rows()}
+    columns = inner.select("i", "body", "offset", "entry_begin")
+    texts = {i: _swallowed(text, offset, begin) for i, text, offset, begin in columns.iter_rows()}
     found = {i: text for i, text in texts.items() if text}
     if not found:
         return rows
-    given = rows[list(found)].select("offset", "line", "text", "dumped")
+    given = rows[list(found)].select("offset", "line", "text", "dumped", "entry_begin")
     text = pl.Series("text", list(found.values()))
     again = given.hstack(read_lines(text, None, words=True).drop("text"))
     others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(found))).drop("i")
     return pl.concat([others, again.select(others.columns)]).sort("offset")
 
 
-def _swallowed(text: str, offset: int, name: str) -> str | None:
+def _swallowed(text: str, offset: int, entry_begin: int | None) -> str | None:
     """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
     if layouts.begins_with_header(text):
         return layouts.inner_entry(text, layouts.CUT_AT)
-    at = max(0, offset - 2 * layouts.CUT_AT)
-    start = None
-    for piece in bytes_between(name, at, offset).split(b"\n")[:-1]:
-        start = at if layouts.begins_with_header(piece.decode("utf-8", "replace")) else start
-        at += len(piece) + 1
-    return None if start is None else layouts.inner_entry(text, max(1, layouts.CUT_AT - (offset - start)))
+    if entry_begin is None:
+        return None
+    return layouts.inner_entry(text, max(1, layouts.CUT_AT - (offset - entry_begin)))
 
 
 def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:

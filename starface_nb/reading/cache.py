@@ -1,4 +1,4 @@
-"""What was read of a log remembered on disk: all of it for a log that has not changed, the lines of one that grows.
+"""What was read of a log, remembered on disk for as long as the log does not change.
 
 One file per key, written at once or not at all: a version line, a manifest (key, facts, lengths, checksum) and frames
 as parquet. What another version, another key or another user wrote, or what is damaged, is not believed and is written
@@ -17,19 +17,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 from isal import isal_zlib
 
 from starface_nb import __version__
 from starface_nb.files import private_folder, replacing
-from starface_nb.reading.lines import Found
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
-
-if TYPE_CHECKING:
-    from starface_nb.reading.hits import Hits
 
 VERSION = f"starface-nb cache 3 {__version__}\n".encode()
 EDGE = 64 << 10
@@ -180,42 +176,3 @@ def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
         last=last,
         notes=tuple(facts["notes"]),
     )
-
-
-# ---- a log that grows ----
-
-
-class Grown:
-    """Keeps what was found in plain logs in a folder; without a folder it knows nothing and keeps nothing."""
-
-    def __init__(self, folder: Path | None, settings: str) -> None:
-        self._folder, self._settings = folder, settings
-
-    def load(self, path: Path, size: int, prefix: str | None) -> tuple[pl.DataFrame, pl.DataFrame, Found, int] | None:
-        """Return rows, dumps' marks, counts and the offset up to which a file that has grown is known."""
-        facts, frames = (self._folder and load(self._key(path, prefix), self._folder)) or ({}, {})
-        if not facts or size < facts["size"] or _ends(path, facts["size"]) != facts["ends"]:
-            return None
-        if size == facts["size"] and path.stat().st_mtime_ns != facts["time"]:
-            return None
-        return frames["rows"], frames["marks"], Found(lines=facts["lines"], cut=facts["cut"]), facts["end"]
-
-    def save(self, path: Path, hits: Hits, prefix: str | None) -> None:
-        """Remember the whole lines of a file."""
-        last = hits.bytes if hits.unfinished is None else hits.unfinished
-        if self._folder is None or (hits.unfinished is not None and b"\n" not in hits.ends.tail):
-            return
-        facts = {
-            "size": hits.bytes,
-            "time": path.stat().st_mtime_ns,
-            "ends": _ends(path, hits.bytes),
-            "end": last,
-            "lines": hits.lines - (hits.unfinished is not None),
-            "cut": hits.cut,
-        }
-        whole = pl.col("offset") < last
-        rows = hits.rows.filter(whole & pl.col("line").is_not_null())
-        save(self._key(path, prefix), facts, {"rows": rows, "marks": hits.marks.filter(whole)}, self._folder)
-
-    def _key(self, path: Path, prefix: str | None) -> str:
-        return f"lines|{path.resolve()}|{self._settings}|{prefix}"

@@ -7,18 +7,14 @@ import codecs
 import io
 import lzma
 from collections.abc import Callable, Iterator
-from queue import LifoQueue, SimpleQueue
-from threading import Thread
 from typing import Any, BinaryIO, cast
 
 from backports import zstd
 from isal import igzip_lib, isal_zlib
 
 from starface_nb.reading.limits import Account, DamagedError
-from starface_nb.reading.lines import Block
 
 BLOCK = 1 << 18  # larger ones are given back to the system each time
-_AHEAD = 12
 _GZ_READ = 1 << 20
 ISAL_ERROR = cast(type[Exception], igzip_lib.IsalError)
 _XZ_MEMORY = 256 << 20  # a hostile header may ask for gigabytes; xz -9 needs 65 MiB
@@ -237,41 +233,3 @@ class _Raw(io.RawIOBase):
         count = self._fill(memoryview(room))
         self.count += count
         return count
-
-
-def ahead(fill: Fill) -> Iterator[tuple[Block, int]]:
-    """Yield filled blocks and how much is in each, the next ones being filled in another thread meanwhile.
-
-    The block given back last is filled first, as it is still in the processor's caches; the others are only needed
-    while something keeps the caller from asking for the next one.
-    """
-    free: LifoQueue[Block | None] = LifoQueue()
-    made: SimpleQueue[tuple[Block, int] | BaseException] = SimpleQueue()
-
-    def make() -> None:
-        blocks, count = 0, 1
-        try:
-            while count:
-                if free.empty() and blocks < _AHEAD:
-                    free.put(Block())
-                    blocks += 1
-                if not (block := free.get()):
-                    return
-                made.put((block, count := fill(block.room)))
-        except BaseException as error:
-            made.put(error)
-
-    thread = Thread(target=make, name="ahead", daemon=True)
-    thread.start()
-    try:
-        while True:
-            filled = made.get()
-            if isinstance(filled, BaseException):
-                raise filled
-            yield filled
-            if not filled[1]:
-                return
-            free.put(filled[0])
-    finally:
-        free.put(None)
-        thread.join()

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from starface_nb.reading.dumps import marks_near
+from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import DamagedError
-from starface_nb.reading.lines import Found
 from starface_nb.reading.messages import decode, read_lines
 
 _READ_AT_ONCE = 10_000  # lines
+_PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
 _SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
 
@@ -31,9 +32,8 @@ class Hits:
         Path as given, with `!member` behind it for an archive's member; `-` for standard input.
     rows : polars.DataFrame
         The candidate lines and the file's first and last ones, in its order: where they stand in the decompressed
-        stream (`offset`, `line` from 1, null for a line that is no candidate) and what `messages.read_lines` says.
-    marks : polars.DataFrame
-        Of dumps, see `dumps.marks_near`.
+        stream (`offset`, `line` from 1, null for a line that is no candidate), whether they stand in a dump (`dumped`),
+        where the entry begins that they continue (`entry_begin`, see `dumps.Placed`), what `messages.read_lines` says.
     lines, cut : int
         Physical lines; lines of which only the beginning was kept or looked at.
     ends : Ends
@@ -53,7 +53,6 @@ class Hits:
 
     name: str
     rows: pl.DataFrame = field(repr=False)
-    marks: pl.DataFrame = field(repr=False)
     lines: int
     cut: int
     ends: Ends = field(repr=False)
@@ -111,44 +110,38 @@ class Reader:
     """
 
     def __init__(self, prefix: str | None, *, words: bool) -> None:
-        self.prefix, self.words = prefix, words
-        self.found, self.rows, self.marks = Found(), list[pl.DataFrame](), list[pl.DataFrame]()
+        self.prefix, self._words = prefix, words
+        self._texts, self._places = list[bytes](), list[pl.DataFrame]()
+        self._rows, self._lines, self._cut = list[pl.DataFrame](), 0, 0
 
-    def add(self, found: Found) -> None:
-        """Take in what the next stretch holds."""
-        self.found.extend(found)
-        if len(self.found.texts) > _READ_AT_ONCE or len(self.found.marks) > 8 * _READ_AT_ONCE:
+    def add(self, placed: Placed) -> None:
+        """Take in what the next block holds."""
+        found = placed.found
+        if found.texts:
+            place = {"offset": found.offsets, "line": found.numbers + (self._lines + 1), "dumped": placed.dumped}
+            self._places.append(pl.DataFrame({**place, "entry_begin": placed.entry_begins}, schema=_PLACE))
+            self._texts += found.texts
+        self._lines, self._cut = self._lines + found.lines, self._cut + found.cut
+        if len(self._texts) > _READ_AT_ONCE:
             self._read()
 
-    def follow(self, other: Reader) -> None:
-        """Take in what was found and read of the next stretch."""
-        if other.rows:
-            self._read()
-            self.rows += [rows.with_columns(pl.col("line") + self.found.lines) for rows in other.rows]
-            self.marks += other.marks
-        self.add(other.found)
-
-    def hits(self, name: str, ends: Ends, **about: Any) -> Hits:
+    def hits(self, name: str, ends: Ends, ends_dumped: NDArray[np.bool_], **about: Any) -> Hits:
         """Return all that was found, once the text has ended."""
-        self._read(ends)
-        merged = _merged(self.rows, ends)
+        self._places.append(pl.DataFrame({"offset": ends.offsets, "dumped": ends_dumped}).match_to_schema(_PLACE, missing_columns="insert"))
+        self._texts += ends.lines
+        self._read()
+        merged = _merged(self._rows, ends)
         prefix = usual_prefix(ends.lines)
         if prefix != self.prefix:  # the end of the text told more
             merged = _read_again(merged, prefix)
-        marks = pl.concat(self.marks)
-        return Hits(name, merged, marks, self.found.lines, self.found.cut, ends, prefix=prefix, **about)
+        return Hits(name, merged, self._lines, self._cut, ends, prefix=prefix, **about)
 
-    def _read(self, ends: Ends | None = None) -> None:
-        found, self.found = self.found, self.found.emptied()
-        places = (found.offsets, found.numbers, found.mark_offsets)
-        offsets, numbers, at = (np.concatenate([np.empty(0, np.int64), *pieces]) for pieces in places)
-        place = pl.DataFrame({"offset": offsets, "line": numbers})
-        if ends:
-            more = pl.DataFrame({"offset": ends.offsets, "line": None}, schema=place.schema)
-            place = pl.concat([place, more])
-        text = decode(found.texts + (ends.lines if ends else []))
-        self.rows.append(place.hstack(read_lines(text, self.prefix, words=self.words)))
-        self.marks.append(marks_near(found.marks, at, offsets, self.prefix))
+    def _read(self) -> None:
+        place, text = pl.concat(self._places), decode(self._texts)
+        self._texts, self._places = [], []
+        rows = place.hstack(read_lines(text, self.prefix, words=self._words))
+        shown = pl.col("dumped") & pl.coalesce(pl.col("entry").is_not_null(), pl.col("like").is_not_null())
+        self._rows.append(rows.with_columns(pl.when(shown).then(text).otherwise("text").alias("text")))
 
 
 def _merged(frames: list[pl.DataFrame], ends: Ends) -> pl.DataFrame:
@@ -177,5 +170,5 @@ def _read_again(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     """Read the lines again whose text was kept: those without a header, above all."""
     again = pl.col("text").is_not_null()
     some = rows.filter(again)
-    read = some.select("offset", "line").hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
+    read = some.select(_PLACE).hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
     return rows.filter(~again).merge_sorted(read.select(rows.columns), "offset")

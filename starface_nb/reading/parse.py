@@ -11,7 +11,7 @@ import polars as pl
 
 from starface_nb.reading import belief, clock, layouts
 from starface_nb.reading.calls import calls
-from starface_nb.reading.dumps import bytes_between, in_dump
+from starface_nb.reading.context import bytes_between
 from starface_nb.reading.hits import Hits
 from starface_nb.reading.messages import decode
 from starface_nb.reading.process import one_per_start_and_stop
@@ -60,10 +60,8 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     year : int, optional
         Year of the file's first line, for stamps that have none.
     """
-    dumped = in_dump(hits.name, hits.rows["offset"].to_numpy(), hits.marks)
-    rows = hits.rows.with_columns(pl.Series("dumped", dumped))
-    habit = belief.habits(rows)
-    rows = belief.judged(belief.with_swallowed(rows, hits.name, hits.prefix, habit), habit)
+    habit = belief.habits(hits.rows)
+    rows = belief.judged(belief.with_swallowed(hits.rows, hits.prefix, habit), habit)
     rows, notes = _timed(rows, hits, time_zone, year)
     gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
@@ -168,15 +166,7 @@ def _split(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     unparsed = unparsed.sort("offset")
     unparsed = unparsed.with_columns(
         pl.lit(hits.name).alias("file"),
-        pl.coalesce("text", _texts(unparsed, hits.name)).str.slice(0, TEXT_LIMIT),
+        pl.col("text").str.slice(0, TEXT_LIMIT),
         pl.col("line").fill_null(hits.lines),
     )
     return EVENTS.check(events), UNPARSED.check(unparsed)
-
-
-def _texts(rows: pl.DataFrame, name: str) -> pl.Series:
-    """Return the text of the lines that was not kept, out of the log: of those in dumps, above all."""
-    wanted = rows.select(pl.when(pl.col("text").is_null()).then("offset")).to_series()
-    return decode(
-        [b"" if at is None else bytes_between(name, at, at + 4 * TEXT_LIMIT).partition(b"\n")[0] for at in wanted]
-    )
