@@ -83,6 +83,7 @@ def read_log(
         first=min((p.first for p in parsed if p.first), default=None),
         last=max((p.last for p in parsed if p.last), default=None),
         notes=(*notes, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
+        piped={one.name: one.content for one in hits if one.content is not None},
     )
     if folder:
         memory.remember(key, log, state, folder)

@@ -1,9 +1,7 @@
-"""Archives as streams: members are found and read in memory, block by block; nothing is ever written to disk."""
+"""Archives as streams: members are found and read in memory; nothing is ever written to disk."""
 
 from __future__ import annotations
 
-import io
-import lzma
 import os
 import struct
 import tarfile
@@ -12,19 +10,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import BinaryIO
+from itertools import pairwise
+from lzma import LZMAError
+from typing import BinaryIO, Self
 
 from starface_nb.errors import InputError
-from starface_nb.reading.decompress import BLOCK, Blocks
 from starface_nb.reading.limits import Account, DamagedError, RefusedError, raising
+from starface_nb.reading.streams import Stream
 from starface_nb.text import visible
 
-ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 ENCRYPTED = "it is encrypted"
-_RAW = 1 << 17
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_BLOCK = 1 << 17
 _DIRECTORY = 64 << 20  # bytes of a zip's table of contents
-_ERRORS = (zipfile.BadZipFile, lzma.LZMAError, OSError, EOFError, ValueError, NotImplementedError)
+_LOCAL_HEADER = 30
 _TAR_HEADER = 1 << 20  # bytes of a tar member's long name or extended header
+_BAD_ZIP = (zipfile.BadZipFile, LZMAError, OSError, EOFError, ValueError, struct.error, NotImplementedError)
+_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _UNSEEN = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
@@ -42,11 +44,13 @@ class Member:
     Attributes
     ----------
     name : str
-        As stored, with unprintable characters made visible.
+        As stored, with unprintable characters made visible; numbered where it was there before.
     size : int
         Bytes it takes in the archive (zip) or has (tar).
     modified : datetime or None
-        Aware.
+        Aware; UTC where the archive does not say the zone.
+    open : callable
+        Returns its bytes: compressed as gz where they are deflated in a zip; in a tar before the next member only.
     refused : str
         Why it is not to be read, or empty.
     """
@@ -54,21 +58,32 @@ class Member:
     name: str
     size: int
     modified: datetime | None
+    open: Callable[[], Stream]
     refused: str = ""
 
 
+def is_zip(head: bytes) -> bool:
+    """Tell whether a file that begins with these bytes is a zip archive."""
+    return head.startswith(_ZIP_MAGICS)
+
+
+def is_tar(head: bytes) -> bool:
+    """Tell whether a stream that begins with these 512 bytes is a tar archive (POSIX ustar or GNU)."""
+    return head[257:262] == b"ustar"
+
+
 def _outside(name: str) -> str:
-    parts = name.replace("\\", "/").split("/")
-    return "its name points outside the archive" if ".." in parts else ""
+    return "its name points outside the archive" if ".." in name.replace("\\", "/").split("/") else ""
 
 
-# ---- zip ----
+def _unique(name: str, seen: dict[str, int]) -> str:
+    name = visible(name.replace("\\", "/"))
+    seen[name] = seen.get(name, 0) + 1
+    return f"{name}#{seen[name]}" if seen[name] > 1 else name
 
 
-def zip_members(
-    open_file: Callable[[], BinaryIO], place: str, account: Account
-) -> list[tuple[Member, Callable[[], Blocks]]]:
-    """List a zip archive.
+def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account) -> list[Member]:
+    """List the plain files of a zip archive.
 
     Parameters
     ----------
@@ -79,40 +94,38 @@ def zip_members(
     account : Account
         Holds the limits.
 
-    Returns
-    -------
-    list of (Member, callable)
-        Plain files only; equal names get `#2`, `#3` ... The callables open the member anew, its bytes compressed as gz
-        where they are deflated in the archive.
-
     Raises
     ------
     InputError
         Not a whole zip archive.
     RefusedError
-        Too many members.
+        Too many members, or members that share their bytes.
     """
-    with open_file() as file:
-        _check_directory(file, place, account)
-        try:
+    try:
+        with open_file() as file:
+            _check_directory(file, place, account)
             with zipfile.ZipFile(file) as archive:
                 infos = [info for info in archive.infolist() if not info.is_dir()]
-        except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError, EOFError) as error:
-            raise _no_zip(place, str(error)) from None
-    seen, members = dict[str, int](), list[tuple[Member, Callable[[], Blocks]]]()
-    for info in infos:
-        name = _unique(visible(info.filename.replace("\\", "/")), seen)
-        member = Member(name, info.compress_size, _zip_time(info), _zip_refusal(info))
-        members.append((member, partial(_zip_blocks, open_file, info, place, account)))
-    return members
+    except _BAD_ZIP as error:
+        raise _damaged_zip(place, str(error)) from None
+    account.members(len(infos), place)
+    places = sorted((info.header_offset, info.compress_size) for info in infos)
+    if any(at + _LOCAL_HEADER + size > following for (at, size), (following, _) in pairwise(places)):
+        raise RefusedError("refused: members of the archive share their bytes (a decompression bomb?).", place=place)
+    seen = dict[str, int]()
+    return [_zip_member(info, _unique(info.filename, seen), open_file, place, account) for info in infos]
 
 
-def _no_zip(place: str, reason: str) -> InputError:
-    return InputError(
-        f"the zip archive is damaged or cut off ({visible(reason)}).",
-        place=place,
-        next_step="Copy or download it again.",
-    )
+def _zip_member(
+    info: zipfile.ZipInfo, name: str, open_file: Callable[[], BinaryIO], place: str, account: Account
+) -> Member:
+    blocks = partial(_zip_blocks, open_file, info, f"{place}!{name}", account)
+    return Member(name, info.compress_size, _zip_time(info), lambda: Stream.of(blocks()), _zip_refusal(info))
+
+
+def _damaged_zip(place: str, reason: str) -> InputError:
+    cause = f"the zip archive is damaged or cut off ({visible(reason)})."
+    return InputError(cause, place=place, next_step="Copy or download it again.")
 
 
 def _check_directory(file: BinaryIO, place: str, account: Account) -> None:
@@ -122,21 +135,14 @@ def _check_directory(file: BinaryIO, place: str, account: Account) -> None:
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) < at + 22:
-        raise _no_zip(place, "its table of contents is missing")
+        raise ValueError("its table of contents is missing")
     count, length = struct.unpack("<HL", tail[at + 10 : at + 16])
     wide = tail.rfind(b"PK\x06\x06", 0, at)
     if wide >= 0 and len(tail) >= wide + 56:
         count, length = struct.unpack("<QQ", tail[wide + 32 : wide + 48])
     if count > account.limits.max_members or length > _DIRECTORY:
-        raise RefusedError(
-            f"refused: the archive has {count:,} members.", place=place, next_step=raising("max_members")
-        )
-
-
-def _unique(name: str, seen: dict[str, int]) -> str:
-    """Return the name, numbered where it was there before."""
-    seen[name] = seen.get(name, 0) + 1
-    return f"{name}#{seen[name]}" if seen[name] > 1 else name
+        cause = f"refused: the archive has {count:,} members."
+        raise RefusedError(cause, place=place, next_step=raising("max_members"))
 
 
 def _zip_refusal(info: zipfile.ZipInfo) -> str:
@@ -163,9 +169,9 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
         return None
 
 
-def _zip_blocks(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, place: str, account: Account) -> Blocks:
+def _zip_blocks(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, name: str, account: Account) -> Iterator[bytes]:
     """Yield a member; a deflated one as the gz file that it is but for header and trailer (RFC 1952 2.3)."""
-    name, size = f"{place}!{visible(info.filename)}", 0
+    size = 0
     try:
         with open_file() as file:
             if info.compress_type == zipfile.ZIP_DEFLATED:
@@ -174,79 +180,49 @@ def _zip_blocks(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, place:
                 yield struct.pack("<LL", info.CRC, info.file_size & 0xFFFFFFFF)
                 return
             with zipfile.ZipFile(file) as archive, archive.open(info) as member:
-                while block := member.read(BLOCK):
+                while block := member.read(_BLOCK):
                     size += len(block)
                     account.unpack(len(block), size, info.compress_size, name)
                     yield block
-    except _ERRORS as error:
+    except _BAD_ZIP as error:
         cause = f"this member of the zip archive is damaged ({error}); {size:,} bytes could be read."
         raise DamagedError(cause, place=name) from None
 
 
-def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Blocks:
+def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield a member's bytes as they are stored (APPNOTE 4.3.7: they follow the local header)."""
     file.seek(info.header_offset)
-    header = file.read(30)
-    if len(header) < 30 or header[:4] != b"PK\x03\x04":
+    header = file.read(_LOCAL_HEADER)
+    if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
         raise ValueError("no local header")
     file.seek(sum(struct.unpack("<HH", header[26:30])), os.SEEK_CUR)
     left = info.compress_size
     while left:
-        raw = file.read(min(left, _RAW))
-        if not raw:
+        if not (raw := file.read(min(left, _BLOCK))):
             raise EOFError("cut off")
         left -= len(raw)
         yield raw
 
 
-# ---- tar ----
+class _Header(tarfile.TarInfo):
+    """A tar member's header that asks for no more memory than a name may need, and is never mistaken for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header."""
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if bytes(buf).strip(b"\0"):
+                raise DamagedError(f"the tar archive is cut off or corrupt ({error}).") from None
+            raise
+        if header.type in _HEADERS and not 0 <= header.size <= _TAR_HEADER:
+            raise RefusedError(f"refused: a member's header has {header.size:,} bytes.")
+        return header
 
 
-class _Forward(io.RawIOBase):
-    """An iterator of blocks as the file that `tarfile` wants: read and seeked forward, and told what to refuse."""
-
-    def __init__(self, blocks: Blocks, place: str) -> None:
-        self._blocks, self._place, self._rest, self._at = blocks, place, memoryview(b""), 0
-        self.latest = b""
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, _whence: int = os.SEEK_SET) -> int:
-        """Pass over bytes up to `offset`."""
-        while self._at < offset and self.some(offset - self._at):
-            pass
-        return self._at
-
-    def some(self, limit: int) -> bytes:
-        """Return between 1 and `limit` bytes, none only at the end."""
-        self._rest = self._rest or memoryview(next(self._blocks, b""))
-        part, self._rest = bytes(self._rest[:limit]), self._rest[limit:]
-        self._at += len(part)
-        return part
-
-    def read(self, count: int = -1) -> bytes:
-        """Return `count` bytes, fewer only at the end; a header that asks for more than 1 MiB is refused."""
-        if not 0 <= count <= _TAR_HEADER:
-            raise RefusedError(f"refused: a member's header has {count:,} bytes.", place=self._place)
-        parts = []
-        while count and (part := self.some(count)):
-            parts.append(part)
-            count -= len(part)
-        self.latest = b"".join(parts)
-        return self.latest
-
-
-def is_tar(head: bytes) -> bool:
-    """Tell whether a stream that begins with these 512 bytes is a tar archive (POSIX ustar or GNU)."""
-    return head[257:262] == b"ustar"
-
-
-def tar_members(blocks: Blocks, place: str, account: Account) -> Iterator[tuple[Member, Blocks]]:
-    """Walk through a tar stream once.
-
-    A member's blocks must be used before the next member is asked for; what is left of them is skipped.
+def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member]:
+    """Walk through a tar stream once; what was not read of a member is passed over when the next one is asked for.
 
     Raises
     ------
@@ -255,20 +231,18 @@ def tar_members(blocks: Blocks, place: str, account: Account) -> Iterator[tuple[
     RefusedError
         Too many members.
     """
-    file, seen, count = _Forward(blocks, place), dict[str, int](), 0
+    seen = dict[str, int]()
     try:
-        with tarfile.TarFile(fileobj=file) as archive:
-            for count, info in enumerate(archive, 1):
-                if count > account.limits.max_members:
-                    cause = f"refused: the archive has more than {account.limits.max_members:,} members."
-                    raise RefusedError(cause, place=place, next_step=raising("max_members"))
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, bufsize=_BLOCK) as archive:
+            for info in archive:
+                account.members(1, place)
                 if not info.isdir():
-                    name = _unique(visible(info.name), seen)
-                    yield Member(name, info.size, _tar_time(info), _tar_refusal(info)), _tar_data(file, info, place)
-        if file.latest.strip(b"\0"):  # tarfile takes a broken header for the archive's end
-            raise tarfile.ReadError("bad header")
-    except tarfile.TarError as error:
+                    name, read = _unique(info.name, seen), partial(_tar_stream, archive, info, place)
+                    yield Member(name, info.size, _tar_time(info), read, _tar_refusal(info))
+    except (tarfile.TarError, EOFError) as error:
         raise DamagedError(f"the tar archive is cut off or corrupt ({error}).", place=place) from None
+    except (DamagedError, RefusedError) as error:
+        raise type(error)(error.cause, place=error.place or place, next_step=error.next_step) from None
 
 
 def _tar_refusal(info: tarfile.TarInfo) -> str:
@@ -284,11 +258,14 @@ def _tar_time(info: tarfile.TarInfo) -> datetime | None:
         return None
 
 
-def _tar_data(file: _Forward, info: tarfile.TarInfo, place: str) -> Blocks:
-    left = info.size
-    while left:
-        block = file.some(min(left, BLOCK))
-        if not block:
-            raise DamagedError("the tar archive is cut off (truncated file).", place=place)
-        left -= len(block)
-        yield block
+def _tar_stream(archive: tarfile.TarFile, info: tarfile.TarInfo, place: str) -> Stream:
+    file = archive.extractfile(info)
+    assert file is not None  # noqa: S101 (it is a plain file)
+
+    def fill(room: memoryview) -> int:
+        try:
+            return file.readinto(room)  # type: ignore[attr-defined,no-any-return]
+        except (tarfile.TarError, EOFError) as error:
+            raise DamagedError(f"the tar archive is cut off or corrupt ({error}).", place=place) from None
+
+    return Stream(fill)

@@ -49,6 +49,8 @@ class Hits:
     damage : DamagedError or None
     logger_conf : str or None
         Text of a `logger.conf` found in the same archive or folder.
+    content : bytes or None
+        All of it, where it came through a pipe and is not too large.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Hits:
     remarks: list[str] = field(default_factory=list)
     damage: DamagedError | None = None
     logger_conf: str | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
 
     @property
     def bytes(self) -> int:

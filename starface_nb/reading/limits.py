@@ -25,11 +25,13 @@ class Limits:
     max_total_bytes : int
         Unpacked bytes of all compressed files and members together.
     max_members : int
-        Files in a folder or members of an archive.
+        Files in a folder; members of all archives together.
+    max_nested : int
+        Archives inside archives, and logs in those, all together.
     max_nesting : int
         Archives or compressions inside each other; a zip is both.
     max_held_bytes : int
-        Bytes of an archive inside an archive, which must be held in memory.
+        Bytes of all zip archives inside archives, which must be held in memory.
     max_line : int
         Bytes of a line that are kept.
     max_hit_bytes : int
@@ -41,6 +43,7 @@ class Limits:
     max_ratio: float = 250.0
     max_total_bytes: int = 64 << 30
     max_members: int = 20_000
+    max_nested: int = 256
     max_nesting: int = 5
     max_held_bytes: int = 128 << 20
     max_line: int = 64 << 10
@@ -83,6 +86,9 @@ class Account:
     raw_bytes: int = 0
     _unpacked: int = 0
     _hits: int = 0
+    _members: int = 0
+    _nested: int = 0
+    _held: int = 0
     _lock: Lock = field(default_factory=Lock)
 
     def read(self, count: int) -> None:
@@ -114,7 +120,7 @@ class Account:
             raise RefusedError(cause, place=place, next_step=raising("max_ratio"))
         if self._unpacked > limits.max_total_bytes:
             cause = f"refused: more than {limits.max_total_bytes:,} bytes in all after unpacking."
-            raise RefusedError(cause, place=place, next_step=raising("max_total_bytes"))
+            raise ExhaustedError(cause, place=place, next_step=raising("max_total_bytes"))
 
     def keep(self, count: int, place: str) -> None:
         """Note `count` more bytes of relevant lines; raises `RefusedError` when they pass the limit."""
@@ -122,7 +128,33 @@ class Account:
             self._hits += count
         if self._hits > self.limits.max_hit_bytes:
             cause = f"more than {self.limits.max_hit_bytes:,} bytes of relevant lines."
-            raise RefusedError(cause, place=place, next_step="Read fewer files at once. " + raising("max_hit_bytes"))
+            step = "Read fewer files at once. " + raising("max_hit_bytes")
+            raise ExhaustedError(cause, place=place, next_step=step)
+
+    def members(self, count: int, place: str) -> None:
+        """Note `count` more members of archives; raises `ExhaustedError` when they pass the limit."""
+        with self._lock:
+            self._members += count
+        if self._members > self.limits.max_members:
+            cause = f"refused: the archive, with those in it, has more than {self.limits.max_members:,} members."
+            raise ExhaustedError(cause, place=place, next_step=raising("max_members"))
+
+    def nested(self, place: str) -> None:
+        """Note one more archive in an archive, or log in such a one; raises `ExhaustedError` at the limit."""
+        with self._lock:
+            self._nested += 1
+        if self._nested > self.limits.max_nested:
+            cause = f"refused: more than {self.limits.max_nested:,} archives in archives and files in those."
+            raise ExhaustedError(cause, place=place, next_step="Unpack it. " + raising("max_nested"))
+
+    def hold(self, count: int, place: str) -> None:
+        """Note `count` more bytes of archives held in memory; raises `RefusedError` at the limit."""
+        with self._lock:
+            self._held += count
+        if self._held > self.limits.max_held_bytes:
+            cause = f"refused: zip archives of more than {self.limits.max_held_bytes:,} bytes inside archives."
+            step = "Save or unpack it and name it itself. " + raising("max_held_bytes")
+            raise RefusedError(cause, place=place, next_step=step)
 
 
 def cores() -> int:
@@ -132,7 +164,11 @@ def cores() -> int:
 
 
 class RefusedError(InputError):
-    """A source passes a limit: it is refused whatever else could be read."""
+    """A file or member passes a limit, or is made to harm: nothing of it is read."""
+
+
+class ExhaustedError(RefusedError):
+    """All that was read so far passes a limit together: nothing more is read."""
 
 
 class DamagedError(InputError):

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from threading import Lock
+from queue import SimpleQueue
+from threading import Event, Lock, Semaphore, Thread
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 from numpy.typing import NDArray
 
 from starface_nb.reading.limits import Account, DamagedError
+from starface_nb.reading.marks import MARK, SENT_END, Marks, Offsets, told
 
-BLOCK = 3 << 19  # smaller ones hand the interpreter lock over more often, larger ones leave the processor's caches
+BLOCK = 1 << 22  # smaller ones hand the interpreter lock over more often
 CARRY = 256 << 10  # longest line that is carried from one block to the next
-# What is in the first or last line of a dump of a SIP message: text from the network may stand between them.
-MARK, SENT_END = b"<---", b"\n---"
+REACH = 70 << 10  # bytes from the begin to the end of a dump that was sent, at most
 _WEIGHT = 120  # bytes that the objects around a line weigh
-_SPARE = 64  # bytes behind a block: newlines are counted in whole words
-_UNDER_WAY = 2  # blocks beside those that are being searched
+_ROOM = CARRY + BLOCK + 64  # some bytes are looked at behind the last
+_WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
-Offsets = NDArray[np.int64]
 NONE = np.empty(0, np.int64)
-_LINE_ENDS = (10, 13)
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
@@ -58,7 +56,7 @@ class Needles:
         is_mark, is_end = pattern == self._marks[0], pattern == self._marks[1]
         mine = ~(is_mark | is_end)
         spans = self._lines(buffer, begin, end, zip(pattern[mine].tolist(), at[mine].tolist(), strict=True))
-        return spans, at[is_mark], at[is_end] + 1
+        return spans, at[is_mark], at[is_end]
 
     def _lines(
         self, buffer: bytearray, begin: int, end: int, found: Iterator[tuple[int, int]]
@@ -110,6 +108,22 @@ class Block:
         shift = self.begin - self.start
         return bytes(self.buffer[max(self.begin, start + shift) : max(self.begin, min(self.end, stop + shift))])
 
+    def holds(self, part: bytes, start: int, stop: int) -> bool:
+        """Say whether some bytes stand between two offsets in the stream."""
+        shift = self.begin - self.start
+        return self.buffer.find(part, max(self.begin, start + shift), max(self.begin, min(self.end, stop + shift))) >= 0
+
+    def end_alone(self) -> Block:
+        """Return a copy of the block's end, as far as it may matter to what follows."""
+        size = min(self.end - self.begin, REACH)
+        end = self.buffer[self.end - size : self.end]
+        return Block(end, self.number, self.stop - size, 0, 0, size)
+
+    @property
+    def stop(self) -> int:
+        """Offset in the stream of what follows."""
+        return self.start + self.end - self.begin
+
 
 class Blocks:
     """Cuts a stream into blocks of whole lines; buffers that are given back are filled again.
@@ -136,8 +150,9 @@ class Blocks:
         self.damage: DamagedError | None = None
 
     def give_back(self, block: Block) -> None:
-        """Take a block's buffer to fill it again."""
-        self._free.append(block.buffer)
+        """Take a block's buffer to fill it again; the latest first, as it is still in the processor's caches."""
+        if len(block.buffer) == _ROOM:
+            self._free.append(block.buffer)
 
     def next(self) -> Block | None:
         """Return the block that follows, None at the end; for several threads."""
@@ -145,7 +160,7 @@ class Blocks:
             return None if self._ended else self._filled()
 
     def _filled(self) -> Block:
-        buffer = self._free.pop() if self._free else bytearray(CARRY + BLOCK + _SPARE)
+        buffer = self._free.pop() if self._free else bytearray(_ROOM)
         begin, filled = CARRY - len(self._carried), CARRY + self._fill(memoryview(buffer)[CARRY : CARRY + BLOCK])
         buffer[begin:CARRY] = self._carried
         start = self.size - (filled - begin)
@@ -179,7 +194,8 @@ class Blocks:
         self.size += count
         if len(self.head) < self._edge:
             self.head += bytes(room[: min(count, self._edge - len(self.head))])
-        self.tail = (self.tail + bytes(room[max(0, count - self._edge) : count]))[-self._edge :]
+        kept = max(0, len(self.tail) + count - self._edge)
+        self.tail = self.tail[kept:] + bytes(room[max(0, count - self._edge) : count])
         return count
 
 
@@ -193,8 +209,7 @@ class Found:
         Candidate lines without the newline (a carriage return before it stays), cut to `Limits.max_line`.
     offsets, numbers : ndarray of int64
         Byte offset of each in the stream, and its line's number within the block, from 0.
-    marks, sent_ends : ndarray of int64
-        Byte offsets of `MARK`, and of what stands behind the newline in `SENT_END`.
+    marks : Marks
     lines : int
         Physical lines; only a newline ends one.
     cut : int
@@ -205,24 +220,24 @@ class Found:
     texts: list[bytes] = field(repr=False)
     offsets: Offsets
     numbers: Offsets
-    marks: Offsets
-    sent_ends: Offsets
+    marks: Marks = field(repr=False)
     lines: int
     cut: int
 
 
-def search(block: Block, needles: Needles, account: Account, place: str) -> Found:
-    """Find the candidates and marks in a block."""
+def search(block: Block, needles: Needles, account: Account, place: str, is_newline: NDArray[np.bool_]) -> Found:
+    """Find the candidates and marks in a block; `is_newline` is room to work in, as new memory costs more than the work."""
     buffer, begin, shift = block.buffer, block.begin, block.start - block.begin
-    is_newline = np.zeros((block.end - begin + 63) & ~63, np.bool_)
-    np.equal(np.frombuffer(buffer, np.uint8)[begin : block.end], 10, out=is_newline[: block.end - begin])
-    bits = np.packbits(is_newline, bitorder="little").view("<u8")
+    size, text = block.end - begin, np.frombuffer(buffer, np.uint8)
+    np.equal(text[begin : block.end], 10, out=is_newline[:size])
+    is_newline[size : (whole := (size + 63) & ~63)] = False
+    bits = np.packbits(is_newline[:whole], bitorder="little").view("<u8")
     counts = np.bitwise_count(bits)
     lines = int(counts.sum(dtype=np.int64))
     spans, marks, ends = needles.search(buffer, block.passed, block.end)
-    ends = ends[np.isin(np.frombuffer(buffer, np.uint8)[ends + len(SENT_END) - 1], _LINE_ENDS)]
+    marks_told = told(buffer, begin, block.end, marks, ends, shift)
     if not spans:
-        return Found(block, [], NONE, NONE, marks + shift, ends + shift, lines, block.cut)
+        return Found(block, [], NONE, NONE, marks_told, lines, block.cut)
     firsts, lasts = np.array(spans, np.int64).T
     word, bit = (firsts - begin) >> 6, ((firsts - begin) & 63).astype(np.uint64)
     numbers = np.cumsum(counts, dtype=np.int64)[word] - counts[word]
@@ -231,30 +246,59 @@ def search(block: Block, needles: Needles, account: Account, place: str) -> Foun
     account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, place)
     view = memoryview(buffer)
     texts = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
-    return Found(
-        block, texts, firsts + shift, numbers, marks + shift, ends + shift, lines, block.cut + int((lengths > keep).sum())
-    )
+    cut = block.cut + int((lengths > keep).sum())
+    return Found(block, texts, firsts + shift, numbers, marks_told, lines, cut)
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:
     """Yield what the blocks of a stream hold, in its order, several of them being searched at once."""
 
-    def step() -> Found | None:
-        block = blocks.next()
-        return search(block, needles, account, place) if block else None
+    def step(room: NDArray[np.bool_]) -> Found | None:
+        if not (block := blocks.next()):
+            return None
+        found = search(block, needles, account, place, room)
+        if found.marks or not all(text.startswith(b"[") for text in found.texts):
+            return found
+        found = replace(found, block=block.end_alone())
+        blocks.give_back(block)
+        return found
 
-    if threads < 2:
-        while found := step():
+    if threads < 2:  # noqa: PLR2004
+        is_newline = np.empty(_ROOM, np.bool_)
+        while found := step(is_newline):
             yield found
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="search") as pool:
-        work, early, number = deque[Future[Found | None]](), dict[int, Found](), 0
-        work.extend(pool.submit(step) for _ in range(threads + _UNDER_WAY))
-        while work:
-            found = work.popleft().result()
+    made, room, stop = SimpleQueue[Found | BaseException | None](), Semaphore(threads + _WAITING), Event()
+
+    def work() -> None:
+        is_newline = np.empty(_ROOM, np.bool_)
+        try:
+            while room.acquire() and not stop.is_set() and (found := step(is_newline)):
+                made.put(found)
+            made.put(None)
+        except BaseException as error:
+            made.put(error)
+
+    workers = [Thread(target=work, name="search", daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        early, number, ended = dict[int, Found](), 0, 0
+        while ended < threads:
+            found = made.get()
+            if isinstance(found, BaseException):
+                raise found
             if found:
-                work.append(pool.submit(step))
                 early[found.block.number] = found
+            else:
+                ended += 1
+                room.release()
             while number in early:
                 yield early.pop(number)
+                room.release()
                 number += 1
+    finally:
+        stop.set()
+        room.release(threads)
+        for worker in workers:
+            worker.join()

@@ -84,6 +84,8 @@ class Log:
         What the reader noticed: clock steps, an inferred year, skipped members.
     calls : polars.DataFrame
         Steps of calls, see `starface_nb.reading.schemas`.
+    piped : mapping of str to bytes
+        The files that came through a pipe and can not be read again, up to 64 MiB each.
     """
 
     events: pl.DataFrame
@@ -94,6 +96,7 @@ class Log:
     last: datetime | None
     notes: tuple[str, ...] = ()
     calls: pl.DataFrame = field(default_factory=CALLS.empty)
+    piped: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def bytes(self) -> int:
@@ -129,7 +132,7 @@ class Log:
 
         row = self.events.row(event, named=True) if isinstance(event, int) else event
         name, offset = str(row["file"]), int(str(row["offset"]))
-        return Context(name, tuple(lines_around(name, offset, before, after)))
+        return Context(name, tuple(lines_around(name, offset, before, after, content=self.piped.get(name))))
 
     def _span(self) -> str:
         if self.first is None or self.last is None:

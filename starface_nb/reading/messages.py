@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -21,12 +22,25 @@ _USUAL_STAMP = r"^(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\
 LIKE = pl.Enum(["wording", "json", "beginning"])
 
 
+def text_of(line: bytes) -> str:
+    """Return a line as text; bytes that are no UTF-8 as their Latin-1 letters, so that names stay apart."""
+    return line.decode("utf-8", "latin-1-rest")
+
+
+def _latin_1(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error("latin-1-rest", _latin_1)
+
+
 def decode(lines: list[bytes]) -> pl.Series:
-    """Return lines as text: bad bytes become U+FFFD; line ends, a byte order mark and padding NULs are cut off."""
+    """Return lines as `text_of` does; line ends, a byte order mark and padding NULs are cut off."""
     try:
         series = pl.Series("text", lines, dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.PolarsError:
-        series = pl.Series("text", [line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
+        series = pl.Series("text", [text_of(line) for line in lines], dtype=pl.String)
     return series.str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
 
 

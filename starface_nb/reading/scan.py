@@ -9,19 +9,18 @@ from dataclasses import dataclass, replace
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
-from starface_nb.reading.context import kept_from_pipe
-from starface_nb.reading.decompress import filling, peek
 from starface_nb.reading.dumps import Dumps
 from starface_nb.reading.hits import Hits, Reader
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import Account, DamagedError, Limits, RefusedError, cores
+from starface_nb.reading.limits import Account, DamagedError, ExhaustedError, Limits, cores
 from starface_nb.reading.lines import Blocks, Needles, searched
-from starface_nb.reading.sources import Argument, Beside, Source, expand
+from starface_nb.reading.sources import Argument, Beside, Source, expand, unreadable
 from starface_nb.reading.unwrap import Text, texts
 
 __all__ = ["Limits", "scan_logs"]
 
 EDGE = 64 << 10
+PIPED = 64 << 20  # bytes of a log from a pipe that are kept to show lines of it
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,9 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     kept = [one for one in found if one.rank == best]
     if not kept and mine == [] and argument.beside == Beside() and outcomes:
         return []  # every file of it was named before
+    errors = [error for beside in besides for error in beside.errors]
+    if not kept and len(errors) == 1:
+        raise errors[0]
     if not kept:
         cause = "holds no log that can be read" + (f" ({' '.join(own[:3])})." if own else ".")
         raise InputError(cause, place=argument.text, next_step="Name Asterisk's full log, or an archive that holds it.")
@@ -137,30 +139,40 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
 
 def _scan(source: Source, job: Job) -> Outcome:
     """Scan what is in a source, text after text."""
-    outcome = Outcome(source, [], Beside())
+    outcome, found = Outcome(source, [], Beside()), list[tuple[int, Hits]]()
     try:
         for text in texts(source, job.account, outcome.beside):
-            outcome.hits.append(_scan_text(text, job, pipe=source.path is None))
-    except RefusedError:
-        raise
+            found.append((text.archives, _scan_text(text, job, pipe=source.path is None)))
     except InputError as error:
-        if isinstance(error, DamagedError) and outcome.hits:
-            outcome.hits[-1] = replace(outcome.hits[-1], damage=error)
-        elif source.direct:
+        if isinstance(error, ExhaustedError):  # what is in archives in archives is then a random part
+            found = [(archives, hits) for archives, hits in found if archives < 2]  # noqa: PLR2004
+        if isinstance(error, DamagedError) and found:
+            found[-1] = found[-1][0], replace(found[-1][1], damage=error)
+        elif source.direct and not found:
             raise
         else:
-            outcome.beside.notes.append(f"skipped: {error}")
+            outcome.beside.skip(error)
+    except OSError as error:
+        outcome.beside.skip(unreadable(error, source.name))
+    outcome.hits.extend(hits for _, hits in found)
     return outcome
 
 
 def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
-    head, rest = peek(text.blocks, EDGE)
-    readinto = filling(kept_from_pipe(text.name, rest) if pipe else rest)
-    blocks = Blocks(readinto, EDGE)
-    prefix = usual_prefix(Ends(head[:EDGE], b"", len(head) + 1).lines)
-    reader, dumps = Reader(prefix, words=job.words or pipe), Dumps(prefix)  # a pipe is not read again
+    kept = bytearray()
+
+    def fill(room: memoryview) -> int:  # what comes through a pipe can not be read again
+        count = text.stream.readinto(room)
+        if len(kept) <= PIPED:
+            kept.extend(room[:count])
+        return count
+
+    prefix = usual_prefix(Ends(text.stream.peek(EDGE)[:EDGE], b"", 2 * EDGE).lines)
+    blocks, dumps = Blocks(fill if pipe else text.stream.readinto, EDGE), Dumps(prefix)
+    reader = Reader(prefix, words=job.words)
     for placed in dumps.placed(searched(blocks, job.needles, job.account, text.name, job.threads), blocks):
         reader.add(placed)
     ends = Ends(blocks.head, blocks.tail, blocks.size)
     about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "damage": blocks.damage}
+    about["content"] = bytes(kept) if pipe and len(kept) <= PIPED else None
     return reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)

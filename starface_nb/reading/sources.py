@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import ENCRYPTED, ZIP_MAGICS, Member, zip_members
-from starface_nb.reading.decompress import Blocks, decompressed, format_of, peek
+from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.reading.limits import Account, RefusedError, raising
+from starface_nb.reading.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
 STDIN = "-"
-_RAW = 1 << 17
 CONF_BYTES = 1 << 18
 NOT_A_LOG = 9  # rank of a name that no log has
 
@@ -47,17 +45,25 @@ class Beside:
 
     Attributes
     ----------
+    errors : list of InputError
+        Why what may be a log was skipped or refused.
     notes : list of str
-        What was skipped or refused, and why.
+        The same as text, and what else was skipped.
     skipped : int
         Files left out because of their names.
     logger_conf : str or None
         Text of a `logger.conf`.
     """
 
+    errors: list[InputError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     skipped: int = 0
     logger_conf: str | None = None
+
+    def skip(self, error: InputError) -> None:
+        """Note why something was not read."""
+        self.errors.append(error)
+        self.notes.append(f"skipped: {error}")
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Source:
     size: int
     modified: datetime | None
     argument: Argument
-    open: Callable[[], Blocks] = field(repr=False)
+    open: Callable[[], Stream] = field(repr=False)
     path: Path | None = None
 
     @property
@@ -128,25 +134,32 @@ def opened(path: str | Path, account: Account) -> CountedFile:
     """Open a file for reading; what the system refuses becomes an `InputError`."""
     try:
         return CountedFile(path, account)
-    except PermissionError:
-        raise InputError("permission denied.", place=str(path), next_step="Ask for read access to this file.") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot be opened ({reason}).", place=str(path), next_step="Check the path.") from None
+        raise unreadable(error, str(path)) from None
 
 
-def raw_blocks(path: str | Path, account: Account) -> Blocks:
-    """Yield a file's bytes as they are."""
-    with opened(path, account) as file:
-        while block := file.read(_RAW):
-            yield block
+def unreadable(error: OSError | ValueError, place: str) -> InputError:
+    """Return the error for what the system refuses."""
+    if isinstance(error, PermissionError):
+        return InputError("permission denied.", place=visible(place), next_step="Ask for read access.")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return InputError("no such file or folder.", place=visible(place), next_step="Check the path.")
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"cannot be opened ({reason}).", place=visible(place), next_step="Check the path.")
 
 
-def _stdin_blocks(account: Account) -> Blocks:
-    stream = cast(io.BufferedReader, sys.stdin.buffer)
-    while block := stream.read1(_RAW):
-        account.read(len(block))
-        yield block
+def _file_stream(path: str | Path, account: Account) -> Stream:
+    file = opened(path, account)
+    return Stream(file.readinto, file.close)
+
+
+def _stdin_stream(account: Account) -> Stream:
+    def fill(room: memoryview) -> int:
+        count: int = sys.stdin.buffer.readinto1(room)  # type: ignore[attr-defined]
+        account.read(count)
+        return count
+
+    return Stream(fill)
 
 
 # ---- what was named ----
@@ -160,6 +173,8 @@ def expand(logs: Sequence[str | os.PathLike[str]], account: Account) -> tuple[li
     InputError
         No such file, nothing matches, a device, an encrypted or broken archive, too many files.
     """
+    if not logs or "" in map(os.fspath, logs):
+        raise InputError("no log was named.", next_step="Name a file, folder or archive.")
     arguments, sources = [], dict[tuple[object, str], Source]()
     for log in logs:
         for text in _globbed(os.fspath(log)):
@@ -167,8 +182,6 @@ def expand(logs: Sequence[str | os.PathLike[str]], account: Account) -> tuple[li
             arguments.append(argument)
             for source in found:  # what is named twice is read once
                 sources.setdefault((source.path and source.path.resolve(), source.name.partition("!")[2]), source)
-    if not logs:
-        raise InputError("no log was named.", next_step="Name a file, folder or archive.")
     return arguments, list(sources.values())
 
 
@@ -184,7 +197,7 @@ def _globbed(text: str) -> list[str]:
 def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
     if text == STDIN:
         argument = Argument(text, direct=True)
-        return argument, [Source(STDIN, 0, 0, None, argument, partial(_stdin_blocks, account))]
+        return argument, [Source(STDIN, 0, 0, None, argument, partial(_stdin_stream, account))]
     path = Path(text)
     mode = _status(path, text).st_mode
     argument = Argument(text, direct=not stat.S_ISDIR(mode))
@@ -193,85 +206,73 @@ def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
     if stat.S_ISREG(mode):
         return argument, _file(path, text, 0, argument, account)
     if stat.S_ISFIFO(mode):
-        return argument, [Source(text, 0, 0, None, argument, partial(raw_blocks, path, account))]
+        return argument, [Source(text, 0, 0, None, argument, partial(_file_stream, path, account))]
     raise InputError("is a device, not a file.", place=text, next_step="Name a log file, folder or archive.")
 
 
 def _status(path: Path, text: str) -> os.stat_result:
     try:
         return path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no such file or folder.", place=visible(text), next_step="Check the path.") from None
-    except PermissionError:
-        step = "Ask for read access to this folder."
-        raise InputError("permission denied.", place=visible(text), next_step=step) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be opened ({error}).", place=visible(text), next_step="Check the path.") from None
+        raise unreadable(error, text) from None
 
 
 def _file(path: Path, name: str, rank: int, argument: Argument, account: Account) -> list[Source]:
     status = _status(path, name)
     with opened(path, account) as file:
         head = file.read(8)
-    if head.startswith(ZIP_MAGICS):
+    if is_zip(head):
         members = zip_members(partial(opened, path, account), name, account)
         return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
         argument.beside.logger_conf = _conf_file(path.parent / "logger.conf", account)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
-    return [Source(visible(name), rank, status.st_size, modified, argument, partial(raw_blocks, path, account), path)]
+    return [Source(visible(name), rank, status.st_size, modified, argument, partial(_file_stream, path, account), path)]
 
 
 def chosen(
-    name: str,
-    members: list[tuple[Member, Callable[[], Blocks]]],
-    argument: Argument,
-    beside: Beside,
-    account: Account,
-    path: Path | None = None,
+    name: str, members: list[Member], argument: Argument, beside: Beside, account: Account, path: Path | None = None
 ) -> Iterator[Source]:
     """Return the members of a zip archive that may be the PBX log: those of the best rank, and inner archives."""
-    ranks = {member.name: rank_of(member.name) for member, _ in members}
+    ranks = {member.name: rank_of(member.name) for member in members}
     best = min((rank for n, rank in ranks.items() if not ARCHIVE.search(n)), default=NOT_A_LOG)
-    for member, open_member in members:
+    for member in members:
         inner = bool(ARCHIVE.search(member.name))
         if CONF.match(member.name) and not member.refused:
-            beside.logger_conf = conf_text(open_member(), account)
+            beside.logger_conf = conf_text(member.open(), account)
         elif not inner and (ranks[member.name] > best or best == NOT_A_LOG):
             beside.skipped += 1
         elif member.refused:
-            refuse(name, member, beside)
+            beside.skip(refusal(name, member))
         else:
             full = f"{visible(name)}!{member.name}"
             rank = 0 if inner else ranks[member.name]
-            yield Source(full, rank, member.size, member.modified, argument, open_member, path)
+            yield Source(full, rank, member.size, member.modified, argument, member.open, path)
 
 
-def refuse(archive: str, member: Member, beside: Beside) -> None:
-    """Note why a member is not read; an encrypted one raises `InputError`."""
+def refusal(archive: str, member: Member) -> InputError:
+    """Return why a member is not read."""
     place = f"{visible(archive)}!{member.name}"
     if member.refused == ENCRYPTED:
         step = "Unpack the archive with its password and name the log inside."
-        raise InputError("this log in the archive is encrypted.", place=place, next_step=step)
-    beside.notes.append(f"{place} was refused: {member.refused}.")
+        return InputError("this log in the archive is encrypted.", place=place, next_step=step)
+    return InputError(f"refused: {member.refused}.", place=place)
 
 
-def conf_text(blocks: Blocks, account: Account) -> str | None:
+def conf_text(stream: Stream, account: Account) -> str | None:
     """Return the text of a `logger.conf`, None where it cannot be read."""
     try:
-        head, blocks = peek(blocks)
-        if kind := format_of(head):
-            blocks = decompressed(kind, blocks, "logger.conf", account, [])
-        head, _ = peek(blocks, CONF_BYTES)
-    except InputError:
+        if kind := format_of(stream.peek()):
+            stream = unpacked(kind, stream, "logger.conf", account, [])
+        return stream.peek(CONF_BYTES)[:CONF_BYTES].decode("utf-8", "replace")
+    except (InputError, OSError):
         return None
-    return head[:CONF_BYTES].decode("utf-8", "replace")
 
 
 def _conf_file(path: Path, account: Account) -> str | None:
     try:
-        return conf_text(raw_blocks(path, account), account) if path.is_file() else None
-    except OSError:
+        return conf_text(_file_stream(path, account), account) if path.is_file() else None
+    except (InputError, OSError):
         return None
 
 
@@ -292,10 +293,8 @@ def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:
             continue
         try:
             sources += _file(path, str(path), max(rank, 0), argument, account)
-        except RefusedError:
-            raise
         except InputError as error:
-            beside.notes.append(f"skipped: {error}")
+            beside.skip(error)
     return sources
 
 
@@ -315,7 +314,10 @@ def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
                 cause = f"refused: more than {limit:,} files in this folder."
                 step = "Name the log itself. " + raising("max_members")
                 raise RefusedError(cause, place=argument.text, next_step=step)
-            if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
-                notes.append(f"skipped: {visible(str(path))} is a link out of the folder.")
-            elif path.is_file():
-                yield path
+            try:
+                if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+                    notes.append(f"skipped: {visible(str(path))} is a link out of the folder.")
+                elif path.is_file():
+                    yield path
+            except (OSError, RuntimeError) as error:  # a link that leads nowhere, in a circle, or may not be followed
+                notes.append(f"skipped: {visible(str(path))}: {getattr(error, 'strerror', None) or error}.")

@@ -9,30 +9,10 @@ from datetime import datetime
 from functools import partial
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import ZIP_MAGICS, is_tar, tar_members, zip_members
-from starface_nb.reading.decompress import (
-    Blocks,
-    Fill,
-    decompressed,
-    format_of,
-    gunzipping,
-    peek,
-    utf8,
-    utf16_codec,
-)
-from starface_nb.reading.limits import Account, RefusedError, raising
-from starface_nb.reading.sources import (
-    ARCHIVE,
-    CONF,
-    NOT_A_LOG,
-    Argument,
-    Beside,
-    Source,
-    chosen,
-    conf_text,
-    rank_of,
-    refuse,
-)
+from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
+from starface_nb.reading.limits import Account, ExhaustedError, RefusedError, raising
+from starface_nb.reading.sources import ARCHIVE, CONF, NOT_A_LOG, Argument, Beside, Source, chosen, conf_text, rank_of, refusal
+from starface_nb.reading.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16
 
@@ -56,28 +36,33 @@ _BINARY = {
 
 @dataclass(frozen=True)
 class Text:
-    """A log found in a source, its text as blocks of bytes."""
+    """A log found in a source.
+
+    Attributes
+    ----------
+    archives : int
+        In how many archives, one inside the other, it was.
+    """
 
     name: str
     rank: int
     modified: datetime | None
-    blocks: Blocks = field(repr=False)
+    stream: Stream = field(repr=False)
     remarks: list[str] = field(default_factory=list)
-    again: Callable[[], Blocks] | None = None  # opens it anew
-    fill: Fill | None = None  # a faster way to the same bytes
+    archives: int = 0
 
 
 def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
-    """Yield the logs in a source; use up each one's blocks before asking for the next.
+    """Yield the logs in a source; use up each one's stream before asking for the next.
 
     Raises
     ------
     InputError
         The content is no log, is damaged, or is refused.
     """
-    again = source.open if source.path else None
-    text = Text(source.name, source.rank, source.modified, source.open(), again=again)
-    return _Unwrapping(source.argument, account, beside).unwrap(text, 0)
+    with source.open() as stream:
+        text = Text(source.name, source.rank, source.modified, stream, archives=int("!" in source.name))
+        yield from _Unwrapping(source.argument, account, beside).unwrap(text, 0)
 
 
 @dataclass(frozen=True)
@@ -89,11 +74,11 @@ class _Unwrapping:
     beside: Beside
 
     def unwrap(self, outer: Text, depth: int) -> Iterator[Text]:
-        name, blocks, remarks, kinds = outer.name, outer.blocks, list[str](), list[str]()
+        name, stream, remarks = outer.name, outer.stream, list[str]()
         while True:
-            head, blocks = peek(blocks)
+            head = stream.peek()
             kind = format_of(head)
-            archive = is_tar(head) or head.startswith(ZIP_MAGICS)
+            archive = is_tar(head) or is_zip(head)
             if not kind and not archive:
                 break
             depth += 1
@@ -101,52 +86,48 @@ class _Unwrapping:
                 cause = f"refused: more than {depth - 1} archives or compressions inside each other."
                 raise RefusedError(cause, place=name, next_step=raising("max_nesting"))
             if archive:
-                yield from self._inside(self._tar if is_tar(head) else self._zip, name, blocks, depth)
+                walk = self._tar if is_tar(head) else self._zip
+                yield from self._inside(walk(replace(outer, stream=stream)), outer.archives, depth)
                 return
-            kinds.append(kind)
-            blocks = decompressed(kind, blocks, name, self.account, remarks)
-        check_text(head, name)
-        fill = None
-        if kinds == ["gz"] and outer.again and not utf16_codec(head):
-            fill = gunzipping(outer.again, name, self.account, remarks)
-        yield replace(outer, blocks=utf8(head, blocks, remarks), remarks=remarks, fill=fill)
+            stream = unpacked(kind, stream, name, self.account, remarks)
+        if outer.archives > 1:
+            self.account.nested(name)
+        check_text(stream.peek(_SAMPLE), name)
+        yield replace(outer, stream=utf8(stream, remarks), remarks=remarks)
 
-    def _inside(
-        self, walk: Callable[[str, Blocks], Iterator[Text]], name: str, blocks: Blocks, depth: int
-    ) -> Iterator[Text]:
-        for inner in walk(name, blocks):
+    def _inside(self, members: Iterator[Text], archives: int, depth: int) -> Iterator[Text]:
+        for inner in members:
             try:
-                yield from self.unwrap(inner, depth)
-            except RefusedError:
+                if archives:
+                    self.account.nested(inner.name)
+                yield from self.unwrap(replace(inner, archives=archives + 1), depth)
+            except ExhaustedError:
                 raise
             except InputError as error:
-                self.beside.notes.append(f"skipped: {error}")
+                self.beside.skip(error)
 
-    def _tar(self, name: str, blocks: Blocks) -> Iterator[Text]:
-        for member, data in tar_members(blocks, name, self.account):
+    def _tar(self, outer: Text) -> Iterator[Text]:
+        for member in tar_members(outer.stream, outer.name, self.account):
             rank = 0 if ARCHIVE.search(member.name) else rank_of(member.name)
             if CONF.match(member.name) and not member.refused:
-                self.beside.logger_conf = conf_text(data, self.account)
+                self.beside.logger_conf = conf_text(member.open(), self.account)
             elif rank == NOT_A_LOG:
                 self.beside.skipped += 1
             elif member.refused:
-                refuse(name, member, self.beside)
+                self.beside.skip(refusal(outer.name, member))
             else:
-                yield Text(f"{name}!{member.name}", rank, member.modified, data)
+                yield Text(f"{outer.name}!{member.name}", rank, member.modified, member.open())
 
-    def _zip(self, name: str, blocks: Blocks) -> Iterator[Text]:
+    def _zip(self, outer: Text) -> Iterator[Text]:
         """Hold a zip that comes as a stream in memory: its table of contents stands at its end."""
-        held, limit = io.BytesIO(), self.account.limits.max_held_bytes
-        for block in blocks:
+        held = io.BytesIO()
+        for block in outer.stream.blocks():
+            self.account.hold(len(block), outer.name)
             held.write(block)
-            if held.tell() > limit:
-                cause = f"refused: a zip archive of more than {limit:,} bytes inside another stream."
-                step = "Save or unpack it and name it itself. " + raising("max_held_bytes")
-                raise RefusedError(cause, place=name, next_step=step)
-        data = held.getvalue()
-        members = zip_members(partial(io.BytesIO, data), name, self.account)
-        for source in chosen(name, members, self.argument, self.beside, self.account):
-            yield Text(source.name, source.rank, source.modified, source.open(), again=source.open)
+        data: Callable[[], io.BytesIO] = partial(io.BytesIO, held.getvalue())
+        members = zip_members(data, outer.name, self.account)
+        for source in chosen(outer.name, members, self.argument, self.beside, self.account):
+            yield Text(source.name, source.rank, source.modified, source.open())
 
 
 def check_text(head: bytes, name: str) -> None:

@@ -1,0 +1,134 @@
+"""Marks of dumps of SIP messages in a block of bytes, told apart by their first bytes alone: cheap however many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+# What is in the first or last line of a dump: text from the network may stand between them.
+MARK, SENT_END = b"<---", b"\n---"
+# Kinds: begins a dump that says its length, or one that an end mark ends; ends one; may end one.
+COUNTED, MARKED, END, ODD = 1, 2, 3, 4
+Offsets = NDArray[np.int64]
+_READ, _RELIABLY, _TRANSMIT, _RECEIVED = np.array([b"SIP read", b"Reliably", b"Transmit", b"Received"]).view("<u8")
+_DASHES = np.array([b"-" * 8]).view("<u8")[0]
+_BRACKETS = (26, 27, 30, 31)  # where a length stands: `<--- Received SIP request (`, `<--- Transmitting SIP response (`
+_DIGITS = 6
+OPEN = 2  # marks on which those behind them bear
+# A received SIP message is at most a UDP datagram or chan_sip's TCP limit; a dump without its end within this is cut.
+DUMP_BYTES = 128 << 10
+_FAR = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The marks of a stretch of a stream.
+
+    Attributes
+    ----------
+    at : ndarray of int64, shape (n,)
+        Byte offsets in the stream, ascending.
+    kind : ndarray of int8, shape (n,)
+    stop : ndarray of int64, shape (n,)
+        Where a dump of kind `COUNTED` ends.
+    sent_ends : ndarray of int64
+        Byte offsets of the lines that end the dump of a message that was sent.
+    begins, ends : ndarray of int64
+        Of the dumps whose marks stand in the usual order, all but the last `OPEN` marks looked at.
+    usual : bool
+        All of those do.
+    """
+
+    at: Offsets
+    kind: NDArray[np.int8]
+    stop: Offsets
+    sent_ends: Offsets
+    begins: Offsets
+    ends: Offsets
+    usual: bool = True
+
+    def __bool__(self) -> bool:
+        return bool(self.at.size or self.sent_ends.size)
+
+    def last_ones(self, following: Self) -> tuple[Offsets, Offsets, bool]:
+        """Return begins and ends of the dumps of the last marks, which the stretch behind decides, as in `begins`."""
+        names = ("at", "kind", "stop")
+        parts = ((getattr(self, name)[-OPEN:], getattr(following, name)[: OPEN + 1]) for name in names)
+        return _dumps(*map(np.concatenate, parts), len(self.at[-OPEN:]))
+
+
+_NONE = np.empty(0, np.int64)
+NO_MARKS = Marks(_NONE, np.empty(0, np.int8), _NONE, _NONE, _NONE, _NONE)
+
+
+def told(buffer: bytearray, begin: int, end: int, at: Offsets, sent_ends: Offsets, shift: int) -> Marks:
+    """Tell what marks in `buffer[begin:end]` begin and end.
+
+    Parameters
+    ----------
+    at, sent_ends : ndarray of int64
+        Places in the buffer of `MARK` and of `SENT_END`.
+    shift : int
+        What is to be added to make them offsets in the stream.
+    """
+    if not at.size and not sent_ends.size:
+        return NO_MARKS
+    text = np.frombuffer(buffer, np.uint8)
+    sent_ends = sent_ends[_is_line_end(text[sent_ends + len(SENT_END)])]
+    window = text[at[:, None] + np.arange(16)]
+    word = np.ascontiguousarray(window[:, 5:13]).view("<u8")[:, 0]
+    counted = (word == _RECEIVED) | ((word == _TRANSMIT) & (text[at + 18] == ord("S")))
+    kind = ((word == _READ) | (word == _RELIABLY) | (word == _TRANSMIT)).astype(np.int8) * MARKED
+    dashes = np.ascontiguousarray(window[:, 1:9]).view("<u8")[:, 0] == _DASHES
+    kind[dashes] = np.where(_is_usual_end(window[dashes]) & ((text[at[dashes] - 1] == 10) | (at[dashes] == begin)), END, ODD)
+    stop = np.zeros(at.size, np.int64)
+    if counted.any():
+        stop[counted] = _stops(buffer, text, at[counted])
+        whole = (stop > at) & ((stop >= end) | _is_line_end(text[np.minimum(stop, end)]))
+        kind[counted] = np.where(whole[counted], COUNTED, ODD)
+    some = kind != 0
+    at, kind, stop = at[some] + shift, kind[some], stop[some] + shift
+    return Marks(at, kind, stop, sent_ends + (shift + 1), *_dumps(at, kind, stop, max(0, at.size - OPEN)))
+
+
+def _dumps(at: Offsets, kind: NDArray[np.int8], stop: Offsets, count: int) -> tuple[Offsets, Offsets, bool]:
+    """Return begins and ends of the dumps that the first `count` marks begin, and whether all stand in the usual order.
+
+    A dump has one end mark, and the next mark begins another; or it says its length, and the next mark is behind it.
+    """
+    behind = np.append(at, _FAR)[1 : count + 1]
+    at, stop, kind = at[:count], stop[:count], np.append(kind, [0, 0])
+    first, second, third = kind[:count], kind[1 : count + 1], kind[2 : count + 2]
+    marked = (first == MARKED) & (second == END) & (third != END) & (third != ODD) & (behind - at <= DUMP_BYTES)
+    counted = (first == COUNTED) & (stop <= behind)
+    some = marked | counted
+    return at[some], np.where(counted, stop, behind)[some], bool((some | (first == END)).all())
+
+
+def _is_line_end(byte: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return (byte == 10) | (byte == 13)  # noqa: PLR2004
+
+
+def _is_usual_end(window: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say which lines are of twelve or thirteen dashes between the brackets, as chan_sip writes them."""
+    arrow = window == ord(">")
+    longer = (window[:, 13] == ord("-")) & arrow[:, 14] & _is_line_end(window[:, 15])
+    usual: NDArray[np.bool_] = (window[:, 9:13] == ord("-")).all(1) & (longer | (arrow[:, 13] & _is_line_end(window[:, 14])))
+    return usual
+
+
+def _stops(buffer: bytearray, text: NDArray[np.uint8], at: Offsets) -> Offsets:
+    """Return where dumps end that say their length behind a bracket; 0 where they do not say it."""
+    opening = np.zeros(at.size, np.int64)
+    for behind in _BRACKETS:
+        opening = np.where((text[at + behind] == ord("(")) & (opening == 0), at + behind, opening)
+    length, reading = np.zeros(at.size, np.int64), opening > 0
+    for place in range(1, _DIGITS + 1):
+        digit = text[opening + place].astype(np.int64) - ord("0")
+        reading &= (digit >= 0) & (digit <= 9)  # noqa: PLR2004
+        length = np.where(reading, 10 * length + digit, length)
+    bodies = np.array([buffer.find(b"\n", mark) + 1 for mark in at.tolist()], np.int64)
+    return np.where(opening > 0, bodies + length, 0)
