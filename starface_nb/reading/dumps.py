@@ -117,7 +117,8 @@ class Dumps:
             this = following
 
     def _place(self, this: Found, following: Marks) -> Placed:
-        entries = [self._entry_begin(*line) for line in zip(this.offsets.tolist(), this.texts, strict=True)]
+        lines = zip(this.offsets.tolist(), this.texts, strict=True)
+        entries = [None if text.startswith(b"[") else self._entry_begin(offset, text) for offset, text in lines]
         if not this.marks and not following and self._done <= this.block.start:
             self._dumps = [self._dumps[0], self._dumps[2], _NO_DUMPS]
             return Placed(this, np.zeros(this.offsets.size, np.bool_), entries)
@@ -152,7 +153,14 @@ class Dumps:
             last = np.append(first[1:], doubtful.size) - 1
             low = np.maximum(np.append(sent_ends, 0)[end[first] - 1], np.append(ends, 0)[dump[first]])
             low = np.maximum(low, offsets[doubtful[first]] - REACH).tolist()
-            sent = [self._sent_begin(*span) for span in zip(low, offsets[doubtful[last]].tolist(), strict=True)]
+            block = self._blocks[-2:][0]
+            find, shift = block.buffer.find, block.begin - block.start
+            sent = [
+                stop
+                if start >= block.start and stop <= block.stop and find(b"ransmitting", start + shift, stop + shift) < 0
+                else self._sent_begin(start, stop)
+                for start, stop in zip(low, offsets[doubtful[last]].tolist(), strict=True)
+            ]
             inside[doubtful] = offsets[doubtful] > np.repeat(np.array(sent, np.int64), last - first + 1)
         return inside
 
@@ -211,11 +219,6 @@ class Dumps:
 
     def _sent_begin(self, start: int, stop: int) -> int:
         """Return where the first line between two offsets stands that begins the dump of a sent message, or `stop`."""
-        for block in self._blocks:
-            if start < block.stop and block.start < stop and block.holds(b"ransmitting", start, stop):
-                break
-        else:
-            return stop
         raw, at, sent = self._bytes(start, stop), 0, dumps()[2].begin_line
         while (at := raw.find(b"ransmitting", at)) >= 0:
             first, behind = raw.rfind(b"\n", 0, at) + 1, raw.find(b"\n", at) % (len(raw) + 1)
@@ -226,7 +229,7 @@ class Dumps:
         return stop
 
     def _entry_begin(self, offset: int, text: bytes) -> int | None:
-        if text.startswith(b"[") or self._cut_entries >= _MOST_CUT_ENTRIES or not _HEADER.search(text, 1):
+        if self._cut_entries >= _MOST_CUT_ENTRIES or not _HEADER.search(text, 1):
             return None
         self._cut_entries += 1
         raw = self._bytes(max(0, offset - 2 * CUT_AT), offset)

@@ -19,6 +19,7 @@ from starface_nb.reading.messages import decode, read_lines
 
 _READ_AT_ONCE = 10_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
+_NONE = np.empty(0, np.int64)
 _SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
 
@@ -114,37 +115,54 @@ class Reader:
 
     def __init__(self, prefix: str | None, *, words: bool) -> None:
         self.prefix, self._words = prefix, words
-        self._texts, self._places = list[bytes](), list[pl.DataFrame]()
-        self._rows, self._lines, self._cut = list[pl.DataFrame](), 0, 0
+        self._places: dict[str, list[Any]] = {name: [] for name in _PLACE}
+        self._texts, self._rows, self._lines, self._cut = list[bytes](), list[pl.DataFrame](), 0, 0
 
     def add(self, placed: Placed) -> None:
         """Take in what the next block holds."""
         found = placed.found
         if found.texts:
-            place = {"offset": found.offsets, "line": found.numbers + (self._lines + 1), "dumped": placed.dumped}
-            self._places.append(pl.DataFrame({**place, "entry_begin": placed.entry_begins}, schema=_PLACE))
             self._texts += found.texts
+            self._places["offset"].append(found.offsets)
+            self._places["line"].append(found.numbers + (self._lines + 1))
+            self._places["dumped"].append(placed.dumped)
+            self._places["entry_begin"] += placed.entry_begins
         self._lines, self._cut = self._lines + found.lines, self._cut + found.cut
         if len(self._texts) > _READ_AT_ONCE:
-            self._read()
+            self._read([])
 
     def hits(self, name: str, ends: Ends, ends_dumped: NDArray[np.bool_], **about: Any) -> Hits:
         """Return all that was found, once the text has ended."""
-        self._places.append(pl.DataFrame({"offset": ends.offsets, "dumped": ends_dumped}).match_to_schema(_PLACE, missing_columns="insert"))
-        self._texts += ends.lines
-        self._read()
+        self._places["offset"].append(np.array(ends.offsets, np.int64))
+        self._places["dumped"].append(ends_dumped)
+        self._read(ends.lines)
         merged = _merged(self._rows, ends)
         prefix = usual_prefix(ends.lines)
         if prefix != self.prefix:  # the end of the text told more
             merged = _read_again(merged, prefix)
         return Hits(name, merged, self._lines, self._cut, ends, prefix=prefix, **about)
 
-    def _read(self) -> None:
-        place, text = pl.concat(self._places), decode(self._texts)
-        self._texts, self._places = [], []
+    def _read(self, ends: list[bytes]) -> None:
+        """Read what was found since; the lines of the ends have no number."""
+        begins = self._places.pop("entry_begin")
+        place = pl.DataFrame(
+            {
+                "offset": np.concatenate(self._places["offset"]),
+                "line": pl.concat([pl.Series(np.concatenate([_NONE, *self._places["line"]])), _nulls(ends)]),
+                "dumped": np.concatenate(self._places["dumped"]),
+                "entry_begin": begins + [None] * len(ends),
+            },
+            schema=_PLACE,
+        )
+        text = decode(self._texts + ends)
+        self._texts, self._places = [], {name: [] for name in _PLACE}
         rows = place.hstack(read_lines(text, self.prefix, words=self._words))
-        shown = pl.col("dumped") & pl.coalesce(pl.col("entry").is_not_null(), pl.col("like").is_not_null())
+        shown = pl.col("dumped") & pl.any_horizontal(pl.col("entry", "like").is_not_null())
         self._rows.append(rows.with_columns(pl.when(shown).then(text).otherwise("text").alias("text")))
+
+
+def _nulls(some: list[bytes]) -> pl.Series:
+    return pl.Series([None] * len(some), dtype=pl.Int64)
 
 
 def _merged(frames: list[pl.DataFrame], ends: Ends) -> pl.DataFrame:

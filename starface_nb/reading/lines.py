@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from queue import SimpleQueue
 from threading import Event, Lock, Semaphore, Thread
@@ -108,18 +109,13 @@ class Block:
         shift = self.begin - self.start
         return bytes(self.buffer[max(self.begin, start + shift) : max(self.begin, min(self.end, stop + shift))])
 
-    def holds(self, part: bytes, start: int, stop: int) -> bool:
-        """Say whether some bytes stand between two offsets in the stream."""
-        shift = self.begin - self.start
-        return self.buffer.find(part, max(self.begin, start + shift), max(self.begin, min(self.end, stop + shift))) >= 0
-
     def end_alone(self) -> Block:
         """Return a copy of the block's end, as far as it may matter to what follows."""
         size = min(self.end - self.begin, REACH)
         end = self.buffer[self.end - size : self.end]
         return Block(end, self.number, self.stop - size, 0, 0, size)
 
-    @property
+    @cached_property
     def stop(self) -> int:
         """Offset in the stream of what follows."""
         return self.start + self.end - self.begin
@@ -240,7 +236,7 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
         return Found(block, [], NONE, NONE, marks_told, lines, block.cut)
     firsts, lasts = np.array(spans, np.int64).T
     word, bit = (firsts - begin) >> 6, ((firsts - begin) & 63).astype(np.uint64)
-    numbers = np.cumsum(counts, dtype=np.int64)[word] - counts[word]
+    numbers = np.cumsum(counts, dtype=np.int32)[word].astype(np.int64) - counts[word]
     numbers += np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
     keep, lengths = account.limits.max_line, lasts - firsts
     account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, place)
