@@ -117,6 +117,8 @@ LANGUAGE = arg(
 )
 JSON = arg("--json", action="store_true", help="the whole result as JSON on standard output")
 
+SAME_CUSTOMER = arg("--same-customer", action="store_true", help="the case is this log's, whatever it looks like")
+
 
 def as_kept(shared: Argument) -> Argument:
     """Return a shared argument without its default: a case that is reopened has its own settings."""

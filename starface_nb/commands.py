@@ -15,6 +15,7 @@ from starface_nb.arguments import (
     KEEPALIVE,
     LANGUAGE,
     LOG,
+    SAME_CUSTOMER,
     TIME_ZONE,
     arg,
     as_kept,
@@ -113,7 +114,7 @@ def report(options: Namespace) -> int:
 
 @command(
     "execute the notebooks on a log",
-    *(LOG, as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE)),
+    *(LOG, as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE), SAME_CUSTOMER),
     folder("folder of the case"),
     arg("--notebooks", metavar="NAMES", help="only these, by the beginning of their names: 00,02 (default: all)"),
 )
@@ -134,6 +135,7 @@ def run(options: Namespace) -> int:
         time_zone=options.time_zone,
         keepalive_s=options.keepalive,
         language=options.language,
+        same_customer=options.same_customer,
     )
     note(*case.notes)
     executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, replace=True))
@@ -153,7 +155,7 @@ def run(options: Namespace) -> int:
 @command(
     "open JupyterLab on the notebooks",
     arg(*LOG[0], **{**LOG[1], "nargs": "*"}),
-    *(as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE)),
+    *(as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE), SAME_CUSTOMER),
     arg("--case", metavar="NAME", help="name of the case (default: after the log)"),
     arg("--cases", type=new_folder, default="cases", metavar="DIR", help="folder of all cases (default: cases)"),
     arg("--port", type=number(1, 65535), metavar="N", help="port on localhost (default: the first free from 8888)"),

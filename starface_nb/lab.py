@@ -54,6 +54,7 @@ def prepare(options: Namespace) -> Ready:
         time_zone=options.time_zone,
         keepalive_s=options.keepalive,
         language=options.language,
+        same_customer=options.same_customer,
     )
     folder = case.home / case.name
     copy_notebooks(folder)

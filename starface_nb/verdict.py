@@ -16,11 +16,11 @@ from starface_nb.analysis.experiment import what_next
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.words import names
-from starface_nb.templates import fill
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis, Finding
+    from starface_nb.guide import Translator
 
 _BRACKET = ("low_s", "high_s", "estimate_s", "level", "renewed_by",
             "cycles_expired", "cycles_survived", "cycles_excluded")  # fmt: skip
@@ -115,19 +115,32 @@ def summary(diagnosis: Diagnosis) -> str:
     lost = [(tr("phone"), tr("site"), tr("losses"), tr("unreachable for"))]
     shown = worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows()
     lost += [(peer, site, tr.number(losses), tr.duration(seconds)) for peer, site, losses, seconds in shown]
-    return fill(
-        "verdict.txt",
-        tr=tr,
-        diagnosis=diagnosis,
-        files=[file.name for file in diagnosis.log.files],
-        names=names,
-        phones=diagnosis.phones.filter(~pl.col("trunk")).height,
-        marks=_MARKS,
-        finding_text=finding_text,
-        tables=[_aligned(rows) for rows in (sites, causes, lost) if len(rows) > 1],
-        more=worst.height - MOST_PHONES,
-        experiment=next_experiment(diagnosis, tr),
+    tables = [_aligned(rows) for rows in (sites, causes, lost) if len(rows) > 1]
+    if worst.height > MOST_PHONES:
+        more = worst.height - MOST_PHONES
+        tables[-1].append(tr.count("and {n} more phone", "and {n} more phones", more))
+    findings = [f"{_MARKS[found.severity]} {finding_text(found, tr)}" for found in diagnosis.findings]
+    experiment = [f"- {line}" for line in next_experiment(diagnosis, tr)]
+    if experiment:
+        experiment.insert(0, tr("If the timeout is to be known more exactly") + ":")
+    parts = [_head(diagnosis, tr), findings, *tables, experiment]
+    return "\n".join("".join(f"{visible(line)}\n" for line in part) for part in parts if part)
+
+
+def _head(diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    """Return what was read, in two lines: files, and span with counts."""
+    log, span = diagnosis.log, tr("no times")
+    if log.first and log.last:
+        length = tr.duration((log.last - log.first).total_seconds())
+        first, last = tr.time(log.first), tr.time(log.last)
+        span = tr("{first} to {last} ({length}, {zone})", first=first, last=last, length=length, zone=log.time_zone)
+    counts = (
+        tr.count("{n} line", "{n} lines", log.lines),
+        tr.count("{n} event", "{n} events", log.events.height),
+        tr.count("{n} phone", "{n} phones", diagnosis.phones.filter(~pl.col("trunk")).height),
+        tr.count("{n} unreachable interval", "{n} unreachable intervals", diagnosis.intervals.height),
     )
+    return [names([file.name for file in log.files], tr, 3), f"{span}: {', '.join(counts)}"]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

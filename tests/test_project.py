@@ -142,6 +142,34 @@ def test_importing_the_package_loads_nothing_heavy(statement):
     assert answer.stdout.strip() == "[]"
 
 
+SAMPLE = str(ROOT / "data/sample/debuginfo-sample.zip")
+NOT_NEEDED = [
+    *["altair", "vl_convert", "ipywidgets", "jupyterlab", "nbformat", "nbclient", "jsonschema", "distributed", "dask"],
+    *["plutoprint", "IPython", "starface_nb.report", "starface_nb.charts", "starface_nb.panels"],
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "besides"),
+    [
+        (["check", "--exit-zero", SAMPLE], ["jinja2"]),
+        (["check", "--exit-zero", "--json", SAMPLE], ["jinja2"]),
+        (["events", SAMPLE], ["jinja2", "babel"]),
+        (["compare", SAMPLE], ["jinja2"]),
+        (["anonymise", SAMPLE, "-o", "out.zip"], ["jinja2", "babel"]),
+        (["fleet", SAMPLE, "-o", "out"], []),
+    ],
+    ids=lambda value: value[0] if value else "",
+)
+def test_a_command_loads_only_what_it_needs(command, besides, tmp_path):
+    code = (
+        "import sys; from starface_nb.cli import main; status = main(sys.argv[1:]); "
+        f"sys.exit(status > 1 or str([name for name in {[*NOT_NEEDED, *besides]!r} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
 def test_help_and_version_answer(capsys):
     from starface_nb import __version__
     from starface_nb.cli import COMMANDS, main

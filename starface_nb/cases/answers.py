@@ -14,6 +14,14 @@ from starface_nb.errors import StarfaceError
 from starface_nb.files import locked, write
 
 _FORMAT = 1
+_RESTORE = "Restore it from a backup, or move it away."
+
+Shape = type | tuple[type, ...] | dict[str, "Shape"] | list["Shape"]
+CASE: Shape = {
+    "log": {"paths": [str], "fingerprint": str, "events": int, "peers": [str]},
+    "settings": {"time_zone": str, "keepalive_s": (int, float), "language": str},
+}
+ANSWERS: Shape = {"answers": {"*": {"answer": object, "note": str, "who": str, "when": str}}}
 
 
 class CaseError(StarfaceError):
@@ -29,10 +37,12 @@ class Record:
         The file; its lock lies beside it. None keeps the object in memory.
     kind : str
         What the file says it is; a file of another kind is refused.
+    shape : Shape
+        What it must hold; more may be there, and stays.
     """
 
-    def __init__(self, path: Path | None, kind: str) -> None:
-        self.path, self.kind = path, kind
+    def __init__(self, path: Path | None, kind: str, shape: Shape = object) -> None:
+        self.path, self.kind, self._shape = path, kind, shape
         self._memory: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
@@ -45,19 +55,23 @@ class Record:
         """
         if self.path is None:
             return self._memory
+        place = str(self.path)
         try:
             content = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return {}
-        except ValueError:
-            raise CaseError(
-                "The file is damaged.", place=str(self.path), next_step="Restore it from a backup, or move it away."
-            ) from None
+        except (ValueError, RecursionError):
+            raise CaseError("The file is damaged.", place=place, next_step=_RESTORE) from None
         if not isinstance(content, dict) or content.pop("kind", None) != self.kind:
-            raise CaseError(f"This is no {self.kind} file of starface_nb.", place=str(self.path))
-        if content.pop("format", 0) > _FORMAT:
+            raise CaseError(f"This is no {self.kind} file of starface_nb.", place=place, next_step=_RESTORE)
+        number = content.pop("format", 0)
+        if isinstance(number, int) and number > _FORMAT:
             raise CaseError(
-                "A newer version of starface_nb wrote this file.", place=str(self.path), next_step="Update starface_nb."
+                "A newer version of starface_nb wrote this file.", place=place, next_step="Update starface_nb."
+            )
+        if not isinstance(number, int) or not _fits(content, self._shape):
+            raise CaseError(
+                "The file is damaged: something in it is missing or of another kind.", place=place, next_step=_RESTORE
             )
         return content
 
@@ -67,12 +81,32 @@ class Record:
         if self.path is None:
             yield self._memory
             return
-        with locked(self.path.with_name(f".{self.path.name}.lock")):
-            content = self.read()
-            yield content
-            whole = {"kind": self.kind, "format": _FORMAT, **content}
-            text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
-            write(self.path, text.encode("utf-8") + b"\n", alone=True)
+        try:
+            with locked(self.path.with_name(f".{self.path.name}.lock")):
+                content = self.read()
+                yield content
+                whole = {"kind": self.kind, "format": _FORMAT, **content}
+                text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
+                # what is no text, such as a file's name in another encoding, becomes JSON's own escape
+                write(self.path, text.encode("utf-8", "backslashreplace") + b"\n", alone=True)
+        except OSError as error:
+            raise CaseError(
+                f"The case cannot be saved: {error.strerror or error}.",
+                place=str(self.path),
+                next_step="Make its folder writable, or make room there.",
+            ) from None
+
+
+def _fits(value: object, shape: Shape) -> bool:
+    """Say whether a value from JSON has a shape: a type, a list of one shape, or keys with theirs (`*` is any key)."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_fits(item, shape[0]) for item in value)
+    if isinstance(shape, dict):
+        keys = value.keys() if isinstance(value, dict) and "*" in shape else shape.keys()
+        return isinstance(value, dict) and all(
+            key in value and _fits(value[key], shape.get(key, shape.get("*", object))) for key in keys
+        )
+    return isinstance(value, shape)
 
 
 class AnswerConflictError(CaseError):
@@ -106,7 +140,7 @@ class AnswerStore:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._record = Record(path, "answers")
+        self._record = Record(path, "answers", ANSWERS)
         self._seen: dict[str, dict[str, Any]] = {}
         self.reload()
 

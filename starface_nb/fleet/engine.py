@@ -95,6 +95,12 @@ def _in_processes(
     paths: Mapping[str, str], work: Callable[[str], Examined], workers: int
 ) -> Iterator[tuple[str, Examined]]:
     """Work in processes, each led by a thread of its own, so that one that dies takes no other with it."""
+    if multiprocessing.parent_process() is not None:
+        raise SetupError(
+            "A worker process would start a fleet of its own.",
+            place="this script",
+            next_step='Put what it does under `if __name__ == "__main__":`, or use workers=1.',
+        )
     mine, ending, others = local(), Event(), set(multiprocessing.active_children())
 
     def led(path: str) -> Examined:

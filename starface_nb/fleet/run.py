@@ -27,6 +27,7 @@ from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
+_SUMMARY, _CUSTOMERS = "fleet.parquet", "customers"
 
 
 def run_fleet(
@@ -73,8 +74,8 @@ def run_fleet(
     settings, folder = settings or Settings(), Path(folder)
     scheduler = Scheduler(scheduler) if isinstance(scheduler, str) else scheduler
     customers = find_customers(sources, leave_out=folder)
-    results = [folder / name for name in ("fleet.html", "fleet.parquet")]
-    homes = {slug: folder / "customers" / slug for slug in customers}
+    results = [folder / name for name in ("fleet.html", _SUMMARY)]
+    homes = {slug: folder / _CUSTOMERS / slug for slug in customers}
     kept = [home / name for home in homes.values() for name in (_RESULT, _INTERVALS)]
     keep_apart([path for _, path in customers.values()], [*results, *kept])
     for home in homes.values():
@@ -129,10 +130,12 @@ def find_customers(
     for path in paths:
         if not path.exists():
             raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
+    results = {leave_out.resolve(), leave_out.resolve() / _CUSTOMERS} if leave_out else set()
     if len(paths) == 1 and paths[0].is_dir():
+        if (paths[0] / _SUMMARY).exists():
+            results.add(paths[0].resolve() / _CUSTOMERS)
         paths = [path for path in paths[0].iterdir() if _may_be_customer(path)]
-    apart = leave_out.resolve() if leave_out else Path()
-    paths = [path for path in paths if path.resolve() not in (apart, apart / "customers")]
+    paths = [path for path in paths if path.resolve() not in results]
     paths.sort(key=lambda path: (path.name.lower(), path.name, str(path)))
     if not paths:
         raise InputError(
@@ -155,7 +158,7 @@ def _may_be_customer(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     if path.is_dir():
-        return not (path / "fleet.parquet").exists()
+        return not (path / _SUMMARY).exists()
     return rank_of(path.name) != NOT_A_LOG and path.suffix != ".jsonl"
 
 

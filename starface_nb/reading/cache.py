@@ -94,7 +94,7 @@ def load(key: str, folder: Path) -> tuple[Facts, Frames] | None:
 
 
 def _path(key: str, folder: Path) -> Path:
-    return folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + _SUFFIX)
+    return folder / (hashlib.sha256(os.fsencode(key)).hexdigest()[:40] + _SUFFIX)
 
 
 def _prune(folder: Path) -> None:

@@ -29,8 +29,10 @@ Nearby = Callable[[int, int], tuple[Micros, Micros]]
 def zone(name: str) -> ZoneInfo:
     """Return the zone, or say what is wrong with its name."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        found = ZoneInfo(name)
+        pl.Series([0], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)  # it knows fewer names
+        return found
+    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.ComputeError):
         raise SettingError(
             f"{name!r} is no time zone.", next_step="Use a name such as Europe/Berlin, Europe/Paris or UTC."
         ) from None

@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 from starface_nb import samples
 from starface_nb.cases import CaseError, open_case
-from starface_nb.cases.case import clean_name
+from starface_nb.cases.opening import clean_name
 from starface_nb.errors import InputError
 from starface_nb.reading import read_log, scan
 

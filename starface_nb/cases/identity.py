@@ -1,0 +1,71 @@
+"""Whose log it is: what tells one customer's log from another's, whatever the files are called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from starface_nb.reading.log import Log
+
+_SAME_CUSTOMER = 0.5
+# Addresses that many customers have alike (RFC 1918, 3927, 4193, 4291, 6598).
+_INSIDE = [
+    ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+        *("fc00::/7", "fe80::/10", "::1/128"),
+    )
+]
+
+
+def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
+    """Return what a case keeps of its log: its paths and fingerprint, its events' number, its peers and addresses."""
+    return {
+        "paths": list(paths),
+        "fingerprint": fingerprint(log),
+        "events": log.events.height,
+        "peers": sorted(log.events["peer"].drop_nulls().unique()),
+        "addresses": sorted(filter(_is_public, log.events["address"].drop_nulls().unique())),
+    }
+
+
+def fingerprint(log: Log) -> str:
+    """Return what identifies a log's content, as hexadecimal digits."""
+    return hashlib.sha256(log.fingerprint.encode()).hexdigest()
+
+
+def foreign(before: Mapping[str, Any], now: Mapping[str, Any], *, named: bool) -> str:
+    """Return why a log is not of the customer whose log a case has; nothing where it is.
+
+    Parameters
+    ----------
+    before, now : Mapping
+        Identities of the case's log and of the new one.
+    named : bool
+        Whether the user named the case: where no log shows an address, that or the same place speaks for it.
+    """
+    if before["fingerprint"] == now["fingerprint"]:
+        return ""
+    old, new = set(before["peers"]), set(now["peers"])
+    share = len(old & new) / max(1, min(len(old), len(new)))
+    if share < _SAME_CUSTOMER:
+        return f"it has {share:.0%} of its phones in common with the new one"
+    old, new = set(before.get("addresses", ())), set(now["addresses"])
+    if old and new:
+        return "" if old & new else f"its phones came from {_some(old)}, those of the new one from {_some(new)}"
+    return "" if named or before["paths"] == now["paths"] else "no address tells whether it is the same customer's"
+
+
+def _is_public(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return not any(address in network for network in _INSIDE)
+
+
+def _some(addresses: set[str]) -> str:
+    first = sorted(addresses)[:3]
+    return ", ".join(first) + (" ..." if len(addresses) > len(first) else "")

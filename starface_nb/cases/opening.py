@@ -1,0 +1,241 @@
+"""Finding a log's own case: opened where it was left, or begun; one customer's never taken for another's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from starface_nb import samples
+from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
+from starface_nb.cases.case import Case, Source, absolute
+from starface_nb.cases.identity import fingerprint, foreign, identity
+from starface_nb.errors import SettingError
+from starface_nb.files import private_folder
+from starface_nb.guide import translator
+from starface_nb.reading import read_log, recall
+from starface_nb.reading.cache import gone
+from starface_nb.reading.clock import zone
+from starface_nb.reading.log import Log
+from starface_nb.settings import Settings
+
+_ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt", ".full"}
+_RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+_LONGEST = 200  # bytes of a name
+_SAYS_LITTLE = {"pbx", "full", "messages", "log"}
+_DEFAULTS = {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en"}
+_GONE = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
+_READ_ONLY = "This case cannot be written to: it is shown, and nothing is saved."
+Kept = dict[str, Any]
+
+
+def open_case(
+    log: Source = None,
+    *,
+    name: str | None = None,
+    root: str | Path | None = "cases",
+    folder: str | Path | None = None,
+    sample: str = "sample",
+    time_zone: str | None = None,
+    keepalive_s: float | None = None,
+    keepalive_minutes: float | None = None,
+    language: str | None = None,
+    same_customer: bool = False,
+) -> Case:
+    """Open a customer's case where it was left, or begin one.
+
+    Parameters
+    ----------
+    log : path or list of paths, optional
+        What `read_log` takes. None: the log the case has already, or else the bundled sample.
+    name : str, optional
+        The case's name. Default: the case that holds this very log, or one named after the log.
+    root : path, optional
+        Folder of all cases; None keeps the case in memory. The bundled sample is kept only when a name or folder is
+        given.
+    folder : path, optional
+        The case's own folder, instead of `root` and `name`.
+    sample : str
+        The bundled log that stands in where there is no other, see `starface_nb.samples.path`.
+    time_zone, keepalive_s, language : optional
+        None: as the case has them, or else Europe/Berlin, 3,600 s and English.
+    keepalive_minutes : float, optional
+        The keepalive in minutes, as the notebooks' parameters give it.
+    same_customer : bool
+        The named case is this log's, whatever its phones and addresses look like.
+
+    Returns
+    -------
+    Case
+
+    Raises
+    ------
+    CaseError
+        The named case holds another customer's log, or its files are damaged.
+    InputError
+        The log cannot be read.
+    SettingError
+        A setting makes no sense.
+    """
+    given, notes = absolute(log), list[str]()
+    named = name is not None or folder is not None
+    if folder is not None:
+        place: Path | None = Path(folder).expanduser().absolute()
+    elif root is None or not (named or given):
+        place = None
+    else:
+        home = Path(root).expanduser().absolute()
+        place = home / clean_name(name) if name is not None else _begun(home, given, notes)
+    kept = _kept(place) if place else {}
+    paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
+    asked = time_zone or _settings(kept)["time_zone"]
+    found, known = _read(place, kept, given, paths, asked)
+    if place and not named and (own := _own(place, kept, found, paths, notes)) != place:
+        shutil.rmtree(place / "cache", ignore_errors=True)  # it may hold this log, which is not that case's
+        if not kept:  # begun for this log, and not needed
+            with suppress(OSError):
+                place.rmdir()
+        place, kept = own, _kept(own)
+        found, _ = _read(place, kept, given, paths, time_zone or _settings(kept)["time_zone"])
+    notes += [_GONE] if known else []
+    notes += _compared(place, kept, found, paths, trusted=same_customer or not named) if place else []
+    read_only = place is not None and _is_read_only(place)
+    settings = _settings(kept)
+    if keepalive_minutes is not None:
+        keepalive_s = 60.0 * keepalive_minutes
+    case = Case(
+        name=place.name if place else _name_of(paths[0]),
+        folder=place,
+        log=found,
+        settings=Settings(keepalive_s=settings["keepalive_s"] if keepalive_s is None else float(keepalive_s)),
+        language=translator(language or settings["language"]).language,
+        answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
+        notes=(*notes, *([_READ_ONLY] if read_only else [])),
+        paths=paths,
+        read_only=read_only,
+    )
+    case.save()
+    return case
+
+
+def clean_name(name: str) -> str:
+    """Return `name` as a folder name that is safe everywhere: one level, no dots in front, nothing reserved."""
+    safe = re.sub(r"[^\w.+@-]+", "_", name.strip()).strip("._")[:80]
+    while len(safe.encode()) > _LONGEST:  # letters may take several bytes
+        safe = safe[:-1]
+    return f"case_{safe}" if not safe or _RESERVED.fullmatch(safe.split(".")[0]) else safe
+
+
+def _name_of(path: str) -> str:
+    found = Path("standard_input" if path == "-" else path)
+    while found.suffix.lower() in _ENDINGS:
+        found = found.with_suffix("")
+    if found.name in _SAYS_LITTLE and found.parent.name:
+        found = found.parent  # such logs are told apart by their folder
+    return clean_name(found.name)
+
+
+def _read(
+    place: Path | None, kept: Kept, given: tuple[str, ...], paths: tuple[str, ...], asked: str
+) -> tuple[Log, bool]:
+    """Return the log, and whether it is only remembered; it is remembered in a case that is known to be its own."""
+    cache = place / "cache" if place and kept.get("log", {}).get("paths", [*paths]) == [*paths] else None
+    if cache and "-" not in given and gone(paths) and (known := recall(paths, time_zone=asked, cache=cache)):
+        return known, True
+    writable = cache if cache and place and not _is_read_only(place) else None
+    return read_log(paths, time_zone=asked, cache=writable), False
+
+
+def _is_read_only(place: Path) -> bool:
+    return place.is_dir() and not os.access(place, os.W_OK)
+
+
+# ---- whose case it is ----
+
+
+def _kept(place: Path) -> Kept:
+    """Return what a case keeps of itself, nothing where there is none; its settings make sense."""
+    kept = Record(place / "case.json", "case", CASE).read()
+    settings = _settings(kept)
+    try:
+        zone(settings["time_zone"])
+        translator(settings["language"])
+        Settings(keepalive_s=settings["keepalive_s"])
+    except SettingError as error:
+        step = "Correct it, or move the file away."
+        raise CaseError(f"The file is damaged: {error}", place=str(place / "case.json"), next_step=step) from None
+    return kept
+
+
+def _settings(kept: Kept) -> dict[str, Any]:
+    return {**_DEFAULTS, **kept.get("settings", {})}
+
+
+def _cases(home: Path, notes: list[str] | None = None) -> Iterator[tuple[Path, Kept]]:
+    """Yield all cases of a folder; one that cannot be read is named and left out, a link to elsewhere is none."""
+    for path in sorted(home.glob("*/case.json")):
+        if not path.parent.is_symlink():
+            try:
+                yield path.parent, _kept(path.parent)
+            except (CaseError, OSError) as error:
+                if notes is not None:
+                    notes.append(f"Left out: {error}")
+
+
+def _begun(home: Path, given: tuple[str, ...], notes: list[str]) -> Path:
+    """Return the case that was begun with these paths, or a place for a new one named after the log."""
+    begun = (place for place, kept in _cases(home, notes) if tuple(kept["log"]["paths"]) == given)
+    return next(begun, None) or _free(home / _name_of(given[0]), also=True)
+
+
+def _own(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], notes: list[str]) -> Path:
+    """Return the case that holds this very log; else `place`, or a free one beside it where that is another's."""
+    for other, content in _cases(place.parent):
+        if content["log"]["fingerprint"] == fingerprint(log):
+            return other
+    why = foreign(kept["log"], identity(log, paths), named=False) if kept else ""
+    if why:
+        notes.append(
+            f"The case {place.name!r} is another customer's ({why}): this log has a case of its own. Where it is the "
+            "same customer, name that case and say so (--case and --same-customer)."
+        )
+    return _free(place, also=False) if why else place
+
+
+def _free(place: Path, *, also: bool) -> Path:
+    """Return a place that is no case yet, `place` itself or one with a number; `also` one whose case can be read."""
+    numbers = (place.with_name(f"{place.name}-{n}") for n in range(2, 10_000))
+    for path in (place, *numbers):
+        if path.is_symlink():
+            continue
+        if not any((path / name).exists() for name in ("case.json", "answers.json")):
+            return path
+        if also:
+            with suppress(CaseError, OSError):
+                if _kept(path):
+                    return path
+    raise CaseError("There are too many cases of this name.", place=str(place), next_step="Name the case.")
+
+
+def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trusted: bool) -> list[str]:
+    """Return what there is to say about the log beside what the case had; an error where that is another customer's."""
+    before = kept.get("log")
+    now = identity(log, paths)
+    if before is None or before["fingerprint"] == now["fingerprint"]:
+        return []
+    why = "" if trusted else foreign(before, now, named=True)
+    if why:
+        if tuple(before["paths"]) == paths:  # the new log was read with this case's memory
+            shutil.rmtree(place / "cache", ignore_errors=True)
+        names = ", ".join(Path(path).name for path in before["paths"])
+        raise CaseError(
+            f"This case holds another customer's log ({names}); {why}.",
+            place=str(place),
+            next_step="Give the new log a case of its own, with another name; where it is the same customer, say so "
+            "(--same-customer).",
+        )
+    return [f"The log has changed since this case was last open: {before['events']} events then, {now['events']} now."]

@@ -1,0 +1,176 @@
+"""Customers never mix: a case belongs to its log's content and source; one bad case file blocks nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from starface_nb import samples
+from starface_nb.cases import CaseError, open_case
+from starface_nb.cli import main
+
+LOG = samples.recorded("one-bad-phone")
+
+
+def customer(folder: Path, addresses: str = "203.0.113.", name: str = "customer.log") -> Path:
+    """A customer's log in a folder of its own, its phones behind other public addresses."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(LOG.read_bytes().replace(b"203.0.113.", addresses.encode()))
+    return path
+
+
+def test_the_same_name_and_extensions_do_not_make_the_same_customer(tmp_path: Path) -> None:
+    ours = open_case(customer(tmp_path / "a"), root=tmp_path / "cases")
+    ours.answers.set("status", "offline", note="private")
+    theirs = open_case(customer(tmp_path / "b", "198.51.100."), root=tmp_path / "cases")
+    assert theirs.folder != ours.folder
+    assert theirs.answers.all() == {}
+    assert "another customer's" in theirs.notes[0]
+    again = open_case(tmp_path / "b/customer.log", root=tmp_path / "cases")
+    assert (again.folder, again.notes) == (theirs.folder, ())
+    # The same path, overwritten with another customer's log.
+    third = open_case(customer(tmp_path / "a", "192.0.2."), root=tmp_path / "cases")
+    assert third.folder not in (ours.folder, theirs.folder)
+    assert third.answers.all() == {}
+
+
+def test_a_named_case_refuses_another_source_unless_it_is_said_to_be_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = open_case(customer(tmp_path / "a"), folder=tmp_path / "case")
+    case.answers.set("status", "offline")
+    other = customer(tmp_path / "b", "198.51.100.")
+    kept = {path: path.read_bytes() for path in (tmp_path / "case").rglob("*") if path.is_file()}
+    assert main(["run", str(other), "-o", str(tmp_path / "case"), "--notebooks", "05"]) == 2
+    assert "its phones came from 203.0.113." in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in kept} == kept
+    moved = open_case(other, folder=tmp_path / "case", same_customer=True)
+    assert set(moved.answers.all()) == {"status"}
+    assert "has changed" in moved.notes[0]
+
+
+def test_a_log_that_goes_on_keeps_its_case_wherever_it_lies(tmp_path: Path) -> None:
+    lines = LOG.read_bytes().splitlines(keepends=True)
+    first = customer(tmp_path / "monday")
+    first.write_bytes(b"".join(lines[: len(lines) // 2]))
+    case = open_case(first, root=tmp_path / "cases")
+    whole = open_case(customer(tmp_path / "friday"), root=tmp_path / "cases")
+    assert whole.folder == case.folder
+
+
+BROKEN: dict[str, Any] = {
+    "truncated": b'{"kind": "case", "form',
+    "empty": b"",
+    "brackets": b"[" * 100_000,
+    "a list": [],
+    "null": {"log": None},
+    "no log": {"log": ...},
+    "paths of another kind": {"log": {"paths": "x", "fingerprint": "", "events": 1, "peers": []}},
+    "newer": {"format": 99},
+    "format in letters": {"format": "1"},
+    "another kind": {"kind": "answers"},
+    "no zone": {"settings": {"time_zone": "Mars/Phobos", "keepalive_s": 60, "language": "en"}},
+    "no keepalive": {"settings": {"time_zone": "UTC", "keepalive_s": -5, "language": "en"}},
+    "no language": {"settings": {"time_zone": "UTC", "keepalive_s": 60, "language": "\ud800"}},
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_bad_case_file_is_named_and_blocks_no_other_customer(what: str, tmp_path: Path) -> None:
+    case = open_case(customer(tmp_path / "a"), root=tmp_path / "cases")
+    assert case.folder is not None
+    file, bad = case.folder / "case.json", BROKEN[what]
+    if isinstance(bad, dict):
+        bad = {key: value for key, value in {**json.loads(file.read_bytes()), **bad}.items() if value is not ...}
+    content = bad if isinstance(bad, bytes) else json.dumps(bad).encode()
+    file.write_bytes(content)
+    again = open_case(customer(tmp_path / "a"), root=tmp_path / "cases")
+    assert again.folder == tmp_path / "cases" / "customer-2"
+    assert any(str(file) in note for note in again.notes)
+    with pytest.raises(CaseError, match=r"case\.json"):
+        open_case(customer(tmp_path / "a"), name="customer", root=tmp_path / "cases")
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", {"answers": []}, {"answers": {"status": "yes"}}, {"answers": {"status": {"answer": 1}}}]
+)
+def test_damaged_answers_are_named_and_kept(content: Any, tmp_path: Path) -> None:
+    log = customer(tmp_path / "a")
+    case = open_case(log, root=tmp_path / "cases")
+    assert case.folder is not None
+    file = case.folder / "answers.json"
+    whole = content if isinstance(content, bytes) else json.dumps({"kind": "answers", "format": 1, **content}).encode()
+    file.write_bytes(whole)
+    with pytest.raises(CaseError, match=r"answers\.json"):
+        open_case(log, root=tmp_path / "cases")
+    assert file.read_bytes() == whole
+
+
+def test_what_a_newer_minor_version_adds_stays(tmp_path: Path) -> None:
+    log = customer(tmp_path / "a")
+    case = open_case(log, root=tmp_path / "cases")
+    assert case.folder is not None
+    file = case.folder / "case.json"
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), "colour": "blue"}))
+    open_case(log, root=tmp_path / "cases", language="de")
+    assert json.loads(file.read_bytes())["colour"] == "blue"
+
+
+if sys.platform != "win32":
+
+    def test_an_archived_case_opens_and_nothing_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = customer(tmp_path / "a")
+        case = open_case(log, folder=tmp_path / "case")
+        before = {path: path.read_bytes() for path in (tmp_path / "case").rglob("*") if path.is_file()}
+        allowed = os.access
+        frozen = str(tmp_path / "case")
+        monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(frozen) and allowed(path, mode))
+        again = open_case(folder=tmp_path / "case", language="de")
+        assert again.read_only
+        assert any("cannot be written to" in note for note in again.notes)
+        assert again.diagnosis.intervals.equals(case.diagnosis.intervals)
+        assert {path: path.read_bytes() for path in before} == before
+
+    def test_answers_that_cannot_be_saved_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        case = open_case(customer(tmp_path / "a"), folder=tmp_path / "case")
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("starface_nb.cases.answers.write", full)
+        with pytest.raises(CaseError, match="No space left"):
+            case.answers.set("status", "offline")
+
+    def test_links_in_the_folder_of_cases_lead_nowhere(tmp_path: Path) -> None:
+        log = customer(tmp_path / "a")
+        outside = open_case(log, folder=tmp_path / "outside")
+        (tmp_path / "cases").mkdir()
+        (tmp_path / "cases" / "customer").symlink_to(tmp_path / "outside")
+        inside = open_case(log, root=tmp_path / "cases")
+        assert inside.folder == tmp_path / "cases" / "customer-2"
+        victim = tmp_path / "victim"
+        victim.write_text("mine")
+        assert outside.folder is not None
+        for name in (".answers.json.lock", ".case.json.saving"):
+            (outside.folder / name).unlink(missing_ok=True)
+            (outside.folder / name).symlink_to(victim)
+        with pytest.raises(CaseError, match="symbolic links"):
+            outside.answers.set("status", "offline")
+        outside.change(language="de")
+        assert victim.read_text() == "mine"
+
+    def test_a_name_that_is_no_utf_8_has_a_case(tmp_path: Path) -> None:
+        log = tmp_path / "M\udcfcller.log"
+        shutil.copy(LOG, log)
+        case = open_case(log, root=tmp_path / "cases")
+        assert case.folder is not None
+        assert open_case(log, root=tmp_path / "cases").folder == case.folder
+        assert open_case(folder=case.folder).log.events.equals(case.log.events)

@@ -1,0 +1,282 @@
+"""Whatever the user names by mistake: what is read is never written to, and what is written is never half-written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from starface_nb import samples
+from starface_nb.cli import main
+from starface_nb.errors import InputError
+from starface_nb.files import keep_apart, new_folder, replacing, write
+from starface_nb.fleet.run import find_customers
+
+LOG = samples.recorded("one-bad-phone")
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and devices are POSIX here")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which one customer's log lies under every kind of name that is written to by mistake."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.log", "b.log", "page.html", "page.pdf", "d/full", "d/full.1", "case/report.html", "case/case.json"):
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy(LOG, name)
+    shutil.copy(LOG, "case/03_nat_timeout.ipynb")
+    if sys.platform != "win32":
+        Path("hard.html").hardlink_to("a.log")
+        Path("soft.html").symlink_to("a.log")
+        Path("elsewhere").symlink_to("d")
+    return tmp_path
+
+
+def status(arguments: list[str]) -> int:
+    """Run a command; return its exit status, also where argparse ends it."""
+    try:
+        return main(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report a.log -o a.log",
+        "report a.log -o ./d/../a.log",
+        "report a.log -o hard.html",
+        "report soft.html -o a.log",
+        "report page.pdf -o page.html --pdf",
+        "report page.pdf -o page.pdf",
+        "report d -o d/full.1",
+        "report a.log d -o elsewhere/full",
+        "events b.log -o b.log",
+        "events b*.log -o b.log",
+        "events d/** -o d/full",
+        "events d -o elsewhere/full",
+        "anonymise a.log -o a.log",
+        "anonymise d/full -o d",
+        "anonymise d -o d/full",
+        "anonymise d -o d/anonymous.log",
+        "anonymise d/f* -o d/full.1",
+        "anonymise d -o elsewhere",
+        "anonymise a.log -o k.key --key k.key",
+        "anonymise a.log -o new.log --key a.log",
+        "anonymise d -o new --key d/full",
+        "run case/report.html -o case",
+        "run case -o case",
+        "run case/case.json -o case",
+        "run case/03_nat_timeout.ipynb -o case --notebooks 03",
+        "simulate -o d --hours 1",
+        "fleet d -o d/full",
+    ],
+)
+def test_an_input_is_refused_as_output_before_any_work(
+    command: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command.startswith("simulate"):
+        shutil.copy(LOG, "d/pbx.log")
+    before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
+    assert status(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before
+
+
+@POSIX
+def test_standard_input_is_an_input_too(desk: Path) -> None:
+    with Path("b.log").open("rb") as stdin:
+        command = [sys.executable, "-m", "starface_nb", "events", "-", "-o", "b.log"]
+        done = subprocess.run(command, stdin=stdin, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "The output is the log itself (standard input)" in done.stderr
+    assert Path("b.log").read_bytes() == LOG.read_bytes()
+
+
+def test_a_result_beside_the_log_is_no_mistake(desk: Path) -> None:
+    assert main(["events", "d", "-o", "d/events.jsonl"]) == 0
+    assert main(["events", "d/full", "-o", "d/events.jsonl"]) == 0
+    keep_apart(["missing.log", "-", "no*match"], [desk / "new.log"])
+    with pytest.raises(InputError, match="The output is the log itself"):
+        keep_apart(["a.log"], iter([Path("new.html"), Path("a.log")]))
+
+
+def test_a_second_customer_never_joins_the_first_in_a_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("d", "four")
+    Path("four/full.2").write_bytes(samples.recorded("clean").read_bytes())
+    assert main(["anonymise", "four", "-o", "first"]) == 0
+    first = {path.name: path.read_bytes() for path in Path("first").iterdir()}
+    capsys.readouterr()
+    assert main(["anonymise", "a.log", "-o", "first"]) == 2
+    assert "holds something already" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in Path("first").iterdir()} == first
+    Path("empty").mkdir()
+    assert main(["anonymise", "a.log", "-o", "empty"]) == 0
+    assert [path.name for path in Path("empty").iterdir()] == ["full"]
+
+
+def test_a_simulation_replaces_only_what_a_simulation_wrote(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "-o", "made", "--hours", "30", "--family", "messy", "--seed", "3"]) == 0
+    assert main(["simulate", "-o", "made", "--hours", "2"]) == 0
+    assert {path.name for path in Path("made").iterdir()} == {"pbx.log", "truth.json"}
+    Path("made/pbx.log").write_bytes(LOG.read_bytes())
+    assert main(["simulate", "-o", "made", "--hours", "2"]) == 2
+    assert "not written by a simulation" in capsys.readouterr().err
+    assert Path("made/pbx.log").read_bytes() == LOG.read_bytes()
+    Path("made/truth.json").write_text("[]")
+    assert main(["simulate", "-o", "made", "--hours", "2"]) == 2
+    assert Path("made/truth.json").read_text() == "[]"
+
+
+def test_results_are_no_customers(desk: Path) -> None:
+    Path("all").mkdir()
+    for name in ("one", "two"):
+        shutil.copy(LOG, f"all/{name}")
+    for _ in range(2):  # the results lie among the customers, and are left out the second time
+        assert main(["fleet", "all", "-o", "all", "--workers", "1"]) == 0
+    for name in ("fleet.pdf", "events.csv", "x.jsonl", "x.parquet"):
+        Path("all", name).write_bytes(b"made")
+    assert main(["fleet", "all", "-o", "all/results", "--workers", "1"]) == 0
+    assert {name for name, _ in find_customers(["all"], leave_out=Path("all")).values()} == {"one", "two"}
+
+
+# ---- where a result goes ----
+
+
+@POSIX
+def test_what_is_no_regular_file_is_written_to(desk: Path) -> None:
+    os.mkfifo("pipe")
+    got = io.BytesIO()
+    reader = threading.Thread(target=lambda: got.write(Path("pipe").read_bytes()))
+    reader.start()
+    assert main(["events", "a.log", "-o", "pipe"]) == 0
+    reader.join()
+    assert got.getvalue().count(b"\n") > 20
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+    command = [sys.executable, "-m", "starface_nb", "events", "a.log", "-o", "/dev/fd/1"]
+    assert subprocess.run(command, capture_output=True).stdout == got.getvalue()
+    assert main(["events", "a.log", "-o", "/dev/null"]) == 0
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@POSIX
+def test_neither_a_link_nor_what_it_points_to_is_followed_or_lost(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "link"
+    victim.write_text("mine")
+    link.symlink_to(victim)
+    write(link, b"new")
+    assert (victim.read_text(), link.read_text(), link.is_symlink()) == ("mine", "new", False)
+    saving = tmp_path / ".kept.saving"
+    saving.symlink_to(victim)
+    write(tmp_path / "kept", b"new", alone=True)
+    assert victim.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "link", "victim"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def fill() -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "full").write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fill()
+    with pytest.raises(OSError, match="disk") as caught, replacing(tmp_path / "file"):
+        raise OSError(28, "disk full")
+    assert caught.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["n" * 250, "n" * 255, "x\udcfc.out", "\x1b]0;x\x07.out", "-x.out", "ü😀\n.out"])
+def test_any_name_that_the_system_takes_is_written(name: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["events", "a.log", f"-o{desk / name}"]) == 0
+    assert (desk / name).stat().st_size > 1000
+    assert main(["anonymise", "a.log", f"-o{desk / name}"]) == 0
+    told = capsys.readouterr()
+    assert "\x1b" not in told.out + told.err
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "command", ["report a.log -o", "events a.log -o", "anonymise a.log -o", "run a.log -o", "simulate -o", "fleet d -o"]
+)
+@pytest.mark.parametrize("place", ["n" * 300, "a.log/x", "d/full/x/y"])
+def test_a_place_that_cannot_be_is_said(
+    command: str, place: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status([*command.split(), place]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("starface-nb")
+    assert err.count("\n") == 1
+
+
+@POSIX
+def test_a_current_folder_that_has_gone_is_said(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    code = f"import os, sys; os.rmdir({str(gone)!r}); from starface_nb.cli import main; sys.exit(main(sys.argv[1:]))"
+    home = str(Path(__file__).parents[1])
+    for command in (["events", str(LOG), "-o", "e.jsonl"], ["report", str(LOG), "-o", "r.html"]):
+        gone.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command],
+            cwd=gone,
+            env={**os.environ, "PYTHONPATH": home},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+# ---- what is shown ----
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-16", "utf-8"])
+def test_json_is_utf_8_and_text_falls_back_on_any_terminal(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "Müller 😀.log"
+    shutil.copy(LOG, log)
+    shown = io.TextIOWrapper(raw := io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert main(["check", "--json", "--exit-zero", str(log)]) == 0
+    assert json.loads(raw.getvalue().decode("utf-8"))["log"]["files"] == [str(log)]
+    raw.seek(0)
+    raw.truncate()
+    assert main(["check", "--exit-zero", str(log)]) == 0
+    assert "ller" in raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("chosen", ["csv", "jsonl"])
+def test_events_on_a_terminal_cannot_steer_it(chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(LOG.read_bytes().replace(b"51101", "\x1b]0;\x9b\u202e51101".encode()))
+
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal(raw := io.BytesIO(), encoding="utf-8"))
+    assert main(["events", str(log), "--format", chosen]) == 0
+    text = raw.getvalue().decode().replace("\n", "").replace("\r", "")
+    assert "51101" in text
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "Factory", "posix/Europe/Berlin", "../../etc/passwd", "", "x\ny", "\x1b"]
+)
+def test_a_time_zone_that_is_none_is_said(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(LOG), "--time-zone", name]) == 2
+    assert "is no time zone" in capsys.readouterr().err
