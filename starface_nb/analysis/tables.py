@@ -25,6 +25,9 @@ OUTCOMES = (
 
 RENEWALS = ("recovery", "registered", "routine")
 
+MOST_ROWS = 500_000
+"""Cycles of a frame; beyond that several silent renewals of a phone share one row, so that memory stays bounded."""
+
 
 def words(codes: Ints, names: Sequence[str]) -> pl.Series:
     """Return names for codes."""
@@ -40,19 +43,22 @@ def times(context: Context, second: Floats) -> pl.Series:
 
 def cycles_frame(context: Context, views: list[SiteView]) -> pl.DataFrame:
     """Return every renewal cycle with its outcome; frame of schema `CYCLES`, sorted by peer and start."""
-    parts = [_site_cycles(context, view) for view in views if len(view.cycles)]
+    several = max(1, -(-int(context.cycles.routine.sum()) // MOST_ROWS))
+    parts = [_site_cycles(context, view, several) for view in views if len(view.cycles)]
     frame = pl.concat(parts) if parts else CYCLES.empty()
     return CYCLES.check(frame.sort("peer", "start", "end"))
 
 
-def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
-    """Return a site's cycles; silent renewals inside a known one become cycles of their own."""
+def _site_cycles(context: Context, view: SiteView, several: int) -> pl.DataFrame:
+    """Return a site's cycles; silent renewals inside a known one become cycles of their own, `several` in a row one."""
     story, cycles, index = context.story, context.cycles, view.cycles
-    count = cycles.routine[index] + 1
+    count = -(-cycles.routine[index] // several) + 1
     at = np.repeat(index, count)
-    turn = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+    turn = several * (np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count))
+    turn = np.minimum(turn, cycles.routine[at])
     period = cycles.period[at]
     last = turn == cycles.routine[at]
+    turns = np.where(last, 1, np.minimum(several, cycles.routine[at] - turn))
     start = cycles.start[at] + turn * period
     loss = np.where(last, cycles.loss[at], -1)
     nat = _expired(view, loss, len(story.losses)) & (turn == 0)
@@ -61,7 +67,7 @@ def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
     idle = np.where(last & (loss >= 0), np.clip(lost - start, 0, None), idle)
     survived = ~nat & (~last | (idle >= 0.95 * period))
     outcome = np.where(nat, 0, np.where(survived, 1, np.where(loss >= 0, 2, 3)))
-    end = np.where(nat, lost, np.where(last, cycles.end[at], start + period))
+    end = np.where(nat, lost, np.where(last, cycles.end[at], start + turns * period))
     era = np.zeros(len(at), np.int32)
     for i, one in enumerate(view.eras):
         era[start >= one.start] = i
@@ -80,6 +86,7 @@ def _site_cycles(context: Context, view: SiteView) -> pl.DataFrame:
         "upper_s": pl.Series(np.where(nat, np.round(upper, 3), np.nan)).fill_nan(None),
         "era": era,
         "interval": pl.select(pl.when(pl.Series(nat)).then(pl.Series(rows))).to_series(),
+        "turns": turns,
     }, schema=CYCLES.dtypes)  # fmt: skip
 
 
@@ -116,7 +123,7 @@ def eras_frame(context: Context, views: list[SiteView], cycles: pl.DataFrame, lo
 
 
 def _counts(cycles: pl.DataFrame) -> dict[tuple[str, int, str], int]:
-    grouped = cycles.group_by("site", "era", pl.col("outcome").cast(pl.String)).len()
+    grouped = cycles.group_by("site", "era", pl.col("outcome").cast(pl.String)).agg(pl.col("turns").sum())
     return {(site, era, outcome): n for site, era, outcome, n in grouped.iter_rows()}
 
 

@@ -86,6 +86,7 @@ CYCLES = Schema(
         Column("upper_s", pl.Float64, "the timeout is at most this; null where nothing bounds it", "s", nullable=True),
         Column("era", pl.Int32, "which era of the site's timeout the cycle belongs to", "from 0"),
         Column("interval", pl.Int64, "row of the interval that ended the cycle", nullable=True),
+        Column("turns", pl.Int64, "silent renewals in a row that it stands for; 1 except in logs of very many phones"),
     ),
 )
 
