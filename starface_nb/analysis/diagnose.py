@@ -11,7 +11,8 @@ import polars as pl
 
 from starface_nb.analysis.calls import calls_lost
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.findings import Results, find_findings
+from starface_nb.analysis.findings import Results, by_severity, find_findings
+from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
@@ -82,8 +83,9 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
-    found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only, joined))
+    results = Results(log, settings, intervals, phones, cycles, eras, sites, only, joined)
     lost = calls_lost(log, intervals, settings)
+    found = by_severity((*find_findings(results), *other_findings(results, lost)))
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost)
 
 
