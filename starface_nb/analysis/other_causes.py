@@ -270,8 +270,10 @@ def sip_inspection(seen: Seen) -> Iterator[Finding]:
         if site == UNKNOWN or not (pointed or phones):
             continue
         values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": phones}
-        name = "sip_inspection" if pointed else "sip_inspection_ports"
-        yield Finding(name, "warning", site, {**values, "probability": 0.9 if pointed and phones else 0.7})
+        if phones:
+            yield Finding("sip_inspection_ports", "warning", site, {**values, "probability": 0.9})
+        if pointed:
+            yield Finding("sip_inspection", "warning" if phones else "info", site, {**values, "probability": 0.6})
 
 
 def _all_at_sip_port(seen: Seen, peers: list[str]) -> int:
@@ -299,17 +301,24 @@ def shared_power(seen: Seen) -> Iterator[Finding]:
         ~pl.col("cause").cast(pl.String).is_in(["nat_expiry", "pbx_restart", "latency", "packet_loss"])
     )
     for site, peers in seen.homes.items():
-        groups = [
-            frozenset(peer for _, peer in group)
-            for group in _clusters(own.filter(pl.col("home") == site).select("start", "peer").rows())
-        ]
-        groups = [group for group in groups if 2 <= len(group) <= 0.75 * len(peers)]
+        rows = own.filter(pl.col("home") == site).select("start", "peer").rows() if site != UNKNOWN else []
+        groups = [group for cluster in _clusters(rows) if (group := _part_of(seen, peers, cluster))]
         for group in dict.fromkeys(sorted(groups, key=len, reverse=True)):
             alike = [one for one in groups if len(one & group) >= 0.8 * len(one | group)]
-            if len(alike) >= 2 and len(peers) - len(group) >= 2:
+            if len(alike) >= 2:
                 values = {"site": site, "peers": sorted(group), "phones": len(group), "times": len(alike)}
                 yield Finding("shared_power", "action", site, {**values, "probability": 0.8})
                 break
+
+
+def _part_of(seen: Seen, peers: list[str], cluster: list[tuple[datetime, str]]) -> frozenset[str] | None:
+    """Return who was lost together, where some phones of the site stayed: those that were not lost already."""
+    group = frozenset(peer for _, peer in cluster)
+    if len(group) < 2:
+        return None
+    during = cluster[-1][0] + timedelta(seconds=1)
+    stayed = [peer for peer in peers if peer not in group and not seen.was_lost(peer, during)]
+    return group if len(stayed) >= 2 and len(group) <= 0.75 * (len(group) + len(stayed)) else None
 
 
 def _clusters(rows: list[tuple[datetime, str]]) -> Iterator[list[tuple[datetime, str]]]:
