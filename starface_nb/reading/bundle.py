@@ -118,7 +118,7 @@ def with_full_names(peers: pl.DataFrame, known: Iterable[str]) -> pl.DataFrame:
     return peers.with_columns(pl.Series("peer", whole, dtype=pl.String))
 
 
-def bundle(parts: Iterable[Taken]) -> Bundle:
+def put_together(parts: Iterable[Taken]) -> Bundle:
     """Put together what was taken of each member.
 
     A member that is there twice (an archive inside an archive) counts once.
@@ -126,7 +126,7 @@ def bundle(parts: Iterable[Taken]) -> Bundle:
     once = list({(part.name, part.id): part for part in parts}.values())
     facts = [row for part in once for row in part.facts] + _settings(once)
     peers = [row for part in once for row in part.peers]
-    members = tuple(part.name for part in once if part.facts or part.peers or part.configuration)
+    members = tuple(part.name for part in once if part)
     listed = PEERS.frame(peers).unique(["peer", "tech", "address", "port"], maintain_order=True)
     return Bundle(FACTS.frame(facts), listed, members)
 
