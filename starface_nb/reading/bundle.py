@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
 
@@ -94,6 +95,26 @@ class Bundle:
         if own["value"].n_unique() != 1:
             return None
         return Fact(*own.select("value", "member", "line").row(0))
+
+
+def zone_of(told: Sequence[Fact], given: ZoneInfo, *, is_default: bool) -> tuple[ZoneInfo, list[str]]:
+    """Return the zone to read a log in, and what to say of it: the PBX's own zone goes before the default.
+
+    Parameters
+    ----------
+    told : sequence of Fact
+        Zones that a support bundle names.
+    given : ZoneInfo
+    is_default : bool
+        Whether nobody chose `given`.
+    """
+    names = {fact.value: fact for fact in told if fact.value in available_timezones()}
+    if len(names) != 1 or given.key in names:
+        return given, []
+    ((name, fact),) = names.items()
+    if is_default:
+        return ZoneInfo(name), [f"The time zone is {name}, as {fact.source} says."]
+    return given, [f"{fact.source} says that the PBX's time zone is {name}; the log was read in {given.key}, as asked."]
 
 
 def with_full_names(peers: pl.DataFrame, known: Iterable[str]) -> pl.DataFrame:
