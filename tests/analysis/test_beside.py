@@ -14,7 +14,7 @@ import pytest
 import starface_nb as sf
 from starface_nb import guide
 from starface_nb.analysis.beside import settings_from, unwatched
-from starface_nb.cases.case import open_case
+from starface_nb.cases import open_case
 from starface_nb.guide.answers import answers_from_log
 from starface_nb.privacy.anonymise import anonymise
 from starface_nb.report import render
