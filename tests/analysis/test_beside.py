@@ -199,6 +199,11 @@ def test_no_secret_of_a_bundle_leaves_it(bundle: Path, case: sf.Diagnosis, tmp_p
     assert "9001.snomd345" in text
 
 
+def test_a_masked_report_names_no_listed_phone(case: sf.Diagnosis) -> None:
+    page = render(case, language="de", mask=True)
+    assert not [name for name in ("9001.snomd345", "9002.snomd345", "9003.fax", "21101.gigasetn510") if name in page]
+
+
 def _frames(data: bytes) -> list[str]:
     """Return the rows of the frames in a file of the cache, which are compressed there."""
     rows = []
