@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
+from starface_nb.analysis.beside import beside_findings, settings_from, unwatched
 from starface_nb.analysis.calls import calls_lost
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.findings import Results, find_findings
+from starface_nb.analysis.findings import Results, by_severity, find_findings
+from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
@@ -50,8 +52,9 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     SettingError
         A setting makes no sense.
     """
-    settings = replace(settings or Settings(), **overrides)
-    states = with_states(log.events)
+    settings, sources = settings_from(log, replace(settings or Settings(), **overrides))
+    aside = unwatched(log)
+    states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))
     peers = find_peers(states)
     rows = by_peer(states, peers["peer"])
     raw = unreachable_intervals(rows)
@@ -77,14 +80,15 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     if adopted != homes:
         context, views = understand(adopted)
     intervals = intervals_frame(context, views, raw, peers, addresses)
-    phones = phones_frame(peers, addresses, intervals, context, log)
+    phones = with_unwatched(phones_frame(peers, addresses, intervals, context, log), log, aside)
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
-    found = find_findings(Results(log, settings, intervals, phones, cycles, eras, sites, only, joined))
+    results = Results(log, settings, intervals, phones, cycles, eras, sites, only, joined)
     lost = calls_lost(log, intervals, settings)
-    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost)
+    found = by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results)))
+    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost, sources)
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:
@@ -154,3 +158,22 @@ def phones_frame(
         pl.col("site").fill_null(UNKNOWN)
     )
     return PHONES.check(frame.sort("peer"))
+
+
+def with_unwatched(phones: pl.DataFrame, log: Log, aside: list[str]) -> pl.DataFrame:
+    """Return the phones and, as `unknown`, those that the PBX does not probe; frame of schema `PHONES`."""
+    if not aside:
+        return phones
+    lines = log.events.filter(pl.col("peer").is_in(aside) & pl.col("time").is_not_null())
+    rows = lines.group_by("peer", maintain_order=True).agg(
+        pl.col("tech").drop_nulls().last(),
+        pl.lit(value=False).alias("trunk"),
+        pl.col("address").drop_nulls().last().fill_null(UNKNOWN).alias("site"),
+        pl.lit("unknown", STATUS).alias("status"),
+        (pl.col("kind") == "registered").any().alias("ever_registered"),
+        pl.lit(0, pl.Int64).alias("losses"),
+        pl.lit(0.0).alias("unreachable_s"),
+        pl.min("time").alias("first"),
+        pl.max("time").alias("last"),
+    )
+    return PHONES.check(pl.concat([phones, rows], how="diagonal_relaxed").sort("peer"))

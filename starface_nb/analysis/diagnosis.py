@@ -14,6 +14,7 @@ from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
+    from starface_nb.reading.bundle import Fact
     from starface_nb.reading.log import Log
 
 
@@ -44,7 +45,10 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """Everything known about one log; every frame has its schema in `starface_nb.model.schemas`."""
+    """Everything known about one log; every frame has its schema in `starface_nb.model.schemas`.
+
+    `sources` says which settings come out of the support bundle, and where they stand in it.
+    """
 
     log: Log
     settings: Settings
@@ -55,6 +59,7 @@ class Diagnosis:
     sites: pl.DataFrame
     findings: tuple[Finding, ...]
     calls_lost: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
+    sources: Mapping[str, Fact] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""

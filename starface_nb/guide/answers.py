@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from starface_nb.analysis.beside import listed_peers
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text, names, site_name, word
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
+    from starface_nb.reading.log import Log
 
 _FLEETING = ("packet_loss", "latency")
 _NEARLY_ALL, _MOSTLY_ONE, _FEW_LOSSES = 0.8, 0.8, 5
@@ -39,13 +41,22 @@ class LogAnswer:
     refs: tuple[tuple[str, int], ...] = ()
 
 
+_LISTED = {
+    "ok": "reachable",
+    "lagged": "answers late",
+    "unreachable": "unreachable",
+    "unknown": "not registered",
+    "unmonitored": "not probed",
+}
+
+
 def answers_from_log(diagnosis: Diagnosis, tr: Translator) -> dict[str, LogAnswer]:
     """Return the log's answers by step id, for the steps about which it says anything."""
     phones = diagnosis.phones.filter(~pl.col("trunk"))
     losses = diagnosis.intervals.filter(~pl.col("trunk"))
     return {
         "scope": _scope(phones, losses, tr),
-        "status": _status(phones, tr),
+        "status": listed_status(diagnosis.log, tr) or _status(phones, tr),
         "ever_registered": _ever_registered(phones, tr),
         "changes": _changes(diagnosis, losses, tr),
         "ports": _ports(phones, tr),
@@ -98,6 +109,21 @@ def _status(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
     if down:
         text += " " + tr("Still unreachable: {names}.", names=names(down, tr))
     return LogAnswer(None, text)
+
+
+def listed_status(log: Log, tr: Translator) -> LogAnswer | None:
+    """Return the state of every phone as the PBX's own list says it (`sip show peers`), where the bundle has one."""
+    peers = listed_peers(log).sort("peer")
+    if peers.is_empty():
+        return None
+    counts = Counter(peers["status"].cast(pl.String).to_list())
+    said = [tr("{name}: {text}", name=tr(_LISTED[key]), text=tr.number(counts[key])) for key in _LISTED if counts[key]]
+    text = tr("States when {source} was written: {states}.", source=peers["member"][0], states=", ".join(said))
+    for status in ("unreachable", "lagged", "unknown", "unmonitored"):
+        mine = peers.filter(pl.col("status") == status)["peer"].to_list()
+        if mine:
+            text += " " + tr("{name}: {text}.", name=tr(_LISTED[status]), text=names(mine, tr))
+    return LogAnswer(None, text, _refs(peers.rename({"member": "file"})))
 
 
 def _ever_registered(phones: pl.DataFrame, tr: Translator) -> LogAnswer:

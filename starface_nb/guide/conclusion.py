@@ -164,4 +164,9 @@ def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: 
     inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
     if diagnosis.sites.filter(inside).height:
         text += " " + tr("That lies inside the bracket found in the log.")
+    elif read and diagnosis.sites.filter(pl.col("high_s") < read).height:
+        text += " " + tr(
+            "The entries die sooner than that: look for hardware or flow offload, for SIP inspection, or for another "
+            "router on the way; a value that is set there changes nothing."
+        )
     return [text]

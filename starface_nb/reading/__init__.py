@@ -10,14 +10,17 @@ import polars as pl
 
 from starface_nb.reading import cache as memory
 from starface_nb.reading import catalogue, clock, order
+from starface_nb.reading.bundle import Bundle, put_together, zone_of
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import parse
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
+from starface_nb.reading.sources import beside
 
-__all__ = ["CALLS", "EVENTS", "UNPARSED", "Limits", "Log", "LogFile", "read_log", "recall"]
+__all__ = ["CALLS", "EVENTS", "UNPARSED", "Bundle", "Limits", "Log", "LogFile", "read_log", "recall"]
 
+DEFAULT_ZONE = "Europe/Berlin"
 NOTHING_RELEVANT = (
     "No reachability or registration message was found. Was qualify on for the phones, and does the log's level "
     "include NOTICE (and VERBOSE, for PJSIP and for registrations)?"
@@ -27,7 +30,7 @@ NOTHING_RELEVANT = (
 def read_log(
     logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    time_zone: str = "Europe/Berlin",
+    time_zone: str = DEFAULT_ZONE,
     progress: bool = True,
     cache: str | os.PathLike[str] | None = None,
     year: int | None = None,
@@ -40,7 +43,7 @@ def read_log(
     logs : path or sequence of paths
         Files, compressed files, archives (support bundles), folders, globs; `-` is standard input.
     time_zone : str
-        Zone of the log's local times.
+        Zone of the log's local times; where it is the default, a support bundle's own zone comes first.
     progress : bool
         Show progress on anything longer than a second.
     cache : path, optional
@@ -61,14 +64,16 @@ def read_log(
     SettingError
         The time zone does not exist.
     """
-    zone = clock.zone(time_zone)
+    given = clock.zone(time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
     folder = Path(cache) if cache is not None else None
-    key, state = _key(paths, time_zone, year, limits), quick_fingerprint(paths) if folder else ""
+    key, state = _key(paths, time_zone, year, limits), quick_fingerprint(_with_beside(paths)) if folder else ""
     if folder and "-" not in paths and (known := memory.recall(key, folder, state)):
         return known
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
     hits, copies = order.without_copies(hits)
+    found = put_together(member for hit in hits for member in hit.members)
+    zone, told = zone_of(found.values("time_zone"), given, is_default=given.key == DEFAULT_ZONE)
     parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(LogFile(p.hits.name, p.hits.bytes, p.hits.lines, p.hits.fingerprint, p.hits.note) for p in parsed)
@@ -78,16 +83,22 @@ def read_log(
         events=events,
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
         calls=pl.concat([CALLS.empty(), *(p.calls for p in parsed)]),
+        bundle=found,
         files=files,
-        time_zone=time_zone,
+        time_zone=zone.key,
         first=min((p.first for p in parsed if p.first), default=None),
         last=max((p.last for p in parsed if p.last), default=None),
-        notes=(*notes, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
+        notes=(*notes, *told, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
         piped={one.name: one.content for one in hits if one.content is not None},
     )
     if folder:
         memory.remember(key, log, state, folder)
     return log
+
+
+def _with_beside(paths: list[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
+    """Return the paths and what lies beside those that are files: a list of peers that is new changes the answer."""
+    return [*paths, *(other for path in paths if Path(path).is_file() for other in beside(Path(path)))]
 
 
 def recall(logs: Sequence[str | os.PathLike[str]], *, time_zone: str, cache: str | os.PathLike[str]) -> Log | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
 
@@ -96,6 +97,26 @@ class Bundle:
         return Fact(*own.select("value", "member", "line").row(0))
 
 
+def zone_of(told: Sequence[Fact], given: ZoneInfo, *, is_default: bool) -> tuple[ZoneInfo, list[str]]:
+    """Return the zone to read a log in, and what to say of it: the PBX's own zone goes before the default.
+
+    Parameters
+    ----------
+    told : sequence of Fact
+        Zones that a support bundle names.
+    given : ZoneInfo
+    is_default : bool
+        Whether nobody chose `given`.
+    """
+    names = {fact.value: fact for fact in told if fact.value in available_timezones()}
+    if len(names) != 1 or given.key in names:
+        return given, []
+    ((name, fact),) = names.items()
+    if is_default:
+        return ZoneInfo(name), [f"The time zone is {name}, as {fact.source} says."]
+    return given, [f"{fact.source} says that the PBX's time zone is {name}; the log was read in {given.key}, as asked."]
+
+
 def with_full_names(peers: pl.DataFrame, known: Iterable[str]) -> pl.DataFrame:
     """Return listed peers under the names by which a log knows them: whole where the list cut them.
 
@@ -118,7 +139,7 @@ def with_full_names(peers: pl.DataFrame, known: Iterable[str]) -> pl.DataFrame:
     return peers.with_columns(pl.Series("peer", whole, dtype=pl.String))
 
 
-def bundle(parts: Iterable[Taken]) -> Bundle:
+def put_together(parts: Iterable[Taken]) -> Bundle:
     """Put together what was taken of each member.
 
     A member that is there twice (an archive inside an archive) counts once.
@@ -126,7 +147,7 @@ def bundle(parts: Iterable[Taken]) -> Bundle:
     once = list({(part.name, part.id): part for part in parts}.values())
     facts = [row for part in once for row in part.facts] + _settings(once)
     peers = [row for part in once for row in part.peers]
-    members = tuple(part.name for part in once if part.facts or part.peers or part.configuration)
+    members = tuple(part.name for part in once if part)
     listed = PEERS.frame(peers).unique(["peer", "tech", "address", "port"], maintain_order=True)
     return Bundle(FACTS.frame(facts), listed, members)
 

@@ -24,6 +24,7 @@ from isal import isal_zlib
 
 from starface_nb import __version__
 from starface_nb.files import private_folder, replacing
+from starface_nb.reading.bundle import FACTS, PEERS, Bundle
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
@@ -156,8 +157,10 @@ def remember(key: str, log: Log, state: str, folder: Path) -> None:
         "first": log.first and log.first.isoformat(),
         "last": log.last and log.last.isoformat(),
         "notes": list(log.notes),
+        "members": list(log.bundle.members),
     }
-    save(key, facts, {"events": log.events, "unparsed": log.unparsed, "calls": log.calls}, folder)
+    frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls}
+    save(key, facts, frames | {"facts": log.bundle.facts, "peers": log.bundle.peers}, folder)
 
 
 def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
@@ -170,6 +173,7 @@ def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
         events=EVENTS.check(frames["events"]),
         unparsed=UNPARSED.check(frames["unparsed"]),
         calls=CALLS.check(frames["calls"]),
+        bundle=Bundle(FACTS.check(frames["facts"]), PEERS.check(frames["peers"]), tuple(facts["members"])),
         files=tuple(LogFile(**file) for file in facts["files"]),
         time_zone=facts["time_zone"],
         first=first,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import DamagedError
+from starface_nb.reading.members import Taken
 from starface_nb.reading.messages import decode, read_lines
 
 _READ_AT_ONCE = 10_000  # lines
@@ -52,6 +53,8 @@ class Hits:
         Text of a `logger.conf` found in the same archive or folder.
     content : bytes or None
         All of it, where it came through a pipe and is not too large.
+    members : tuple of Taken
+        What was taken of the members of a support bundle that lie beside it.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Hits:
     damage: DamagedError | None = None
     logger_conf: str | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    members: tuple[Taken, ...] = field(default=(), repr=False)
 
     @property
     def bytes(self) -> int:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.reading.bundle import Bundle
 from starface_nb.reading.schemas import CALLS
 from starface_nb.text import visible
 
@@ -86,6 +87,8 @@ class Log:
         Steps of calls, see `starface_nb.reading.schemas`.
     piped : mapping of str to bytes
         The files that came through a pipe and can not be read again, up to 64 MiB each.
+    bundle : Bundle
+        What lies beside the log in a support bundle: settings, peers, blocks.
     """
 
     events: pl.DataFrame
@@ -97,6 +100,7 @@ class Log:
     notes: tuple[str, ...] = ()
     calls: pl.DataFrame = field(default_factory=CALLS.empty)
     piped: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    bundle: Bundle = field(default_factory=Bundle)
 
     @property
     def bytes(self) -> int:

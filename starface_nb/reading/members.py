@@ -68,6 +68,9 @@ class Taken:
     peers: tuple[Row, ...] = ()
     configuration: Configuration | None = None
 
+    def __bool__(self) -> bool:
+        return bool(self.facts or self.peers or (self.configuration and self.configuration.entries))
+
 
 @cache
 def catalogue() -> dict[str, Any]:

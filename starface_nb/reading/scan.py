@@ -91,7 +91,11 @@ def scan_logs(
             raise
     notes: list[str] = []
     hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
-    return hits, notes
+    if not hits:
+        place, step = arguments[0].text, "Name the PBX log itself (Asterisk's full log) beside it."
+        raise InputError("holds no log, only what lies beside one.", place=place, next_step=step)
+    named = tuple(one for argument in arguments for one in argument.beside.members)
+    return [replace(hit, members=(*hit.members, *named)) for hit in hits], notes
 
 
 def _run(sources: Sequence[Source], job: Job, pool: ThreadPoolExecutor, progress: bool) -> list[Outcome]:
@@ -114,8 +118,8 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     found = [one for outcome in mine for one in outcome.hits]
     best = min((one.rank for one in found), default=0)
     kept = [one for one in found if one.rank == best]
-    if not kept and mine == [] and argument.beside == Beside() and outcomes:
-        return []  # every file of it was named before
+    if not kept and mine == [] and (argument.beside.members or (argument.beside == Beside() and outcomes)):
+        return []  # every file of it was named before, or it is no log but what lies beside one
     errors = [error for beside in besides for error in beside.errors]
     if not kept and len(errors) == 1:
         raise errors[0]
@@ -131,7 +135,8 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
     notes += own
     conf = next((beside.logger_conf for beside in besides if beside.logger_conf), None)
-    return [replace(one, logger_conf=conf) for one in kept]
+    members = tuple(one for outcome in mine for one in outcome.beside.members)
+    return [replace(one, logger_conf=conf, members=members) for one in kept]
 
 
 # ---- one source ----

@@ -12,16 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.reading.limits import Account, RefusedError, raising
+from starface_nb.reading.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
 from starface_nb.reading.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
 STDIN = "-"
 CONF_BYTES = 1 << 18
+_SNIFFED = 4096
+_MOST_BESIDE = 10_000  # files of a folder that are looked at for what lies beside a log
 NOT_A_LOG = 9  # rank of a name that no log has
 
 # The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
@@ -53,12 +57,20 @@ class Beside:
         Files left out because of their names.
     logger_conf : str or None
         Text of a `logger.conf`.
+    members : list of Taken
+        What was taken of the members of a support bundle.
     """
 
     errors: list[InputError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     skipped: int = 0
     logger_conf: str | None = None
+    members: list[Taken] = field(default_factory=list)
+
+    def take_conf(self, name: str, text: str | None) -> None:
+        """Keep the text of a `logger.conf`, the first one there is, and take from it what `bundle.toml` names."""
+        self.logger_conf = self.logger_conf or text
+        self.members.append(taken("logger_conf", visible(name), text or ""))
 
     def skip(self, error: InputError) -> None:
         """Note why something was not read."""
@@ -104,6 +116,8 @@ class Source:
 def rank_of(name: str) -> int:
     """Return how surely a file of this name is the PBX log: 0 is best, `NOT_A_LOG` never is one."""
     base = name.rpartition("/")[2]
+    if member_of(base) not in (None, "messages"):  # Asterisk's own log may be called so, too
+        return NOT_A_LOG
     for rank, pattern in _RANKS:
         if pattern.fullmatch(base):
             return rank
@@ -220,12 +234,16 @@ def _status(path: Path, text: str) -> os.stat_result:
 def _file(path: Path, name: str, rank: int, argument: Argument, account: Account) -> list[Source]:
     status = _status(path, name)
     with opened(path, account) as file:
-        head = file.read(8)
+        head = file.read(_SNIFFED)
     if is_zip(head):
         members = zip_members(partial(opened, path, account), name, account)
         return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
-        argument.beside.logger_conf = _conf_file(path.parent / "logger.conf", account)
+        if member := named_member(path.name, head):
+            keep_member(member, name, partial(_file_stream, path, account), argument.beside, account)
+            return []
+        for other in beside(path):
+            _keep_file(other, argument.beside, account)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return [Source(visible(name), rank, status.st_size, modified, argument, partial(_file_stream, path, account), path)]
 
@@ -239,9 +257,9 @@ def chosen(
     for member in members:
         inner = bool(ARCHIVE.search(member.name))
         if CONF.match(member.name) and not member.refused:
-            beside.logger_conf = conf_text(member.open(), account)
+            beside.take_conf(f"{name}!{member.name}", conf_text(member.open(), account))
         elif not inner and (ranks[member.name] > best or best == NOT_A_LOG):
-            beside.skipped += 1
+            pass_over(name, member, beside, account)
         elif member.refused:
             beside.skip(refusal(name, member))
         else:
@@ -259,12 +277,54 @@ def refusal(archive: str, member: Member) -> InputError:
     return InputError(f"refused: {member.refused}.", place=place)
 
 
-def conf_text(stream: Stream, account: Account) -> str | None:
-    """Return the text of a `logger.conf`, None where it cannot be read."""
+def pass_over(archive: str, member: Member, beside: Beside, account: Account) -> None:
+    """Take from a member that is no log what `bundle.toml` names; count any other as skipped."""
+    known = None if member.refused else member_of(member.name)
+    took = known is not None and keep_member(known, f"{archive}!{member.name}", member.open, beside, account)
+    beside.skipped += not took
+
+
+def named_member(name: str, head: bytes) -> str | None:
+    """Return which member of a bundle a file is that was named itself: by its name, or by what was pasted into it."""
+    known = member_of(name)
+    return sniffed(head.decode("utf-8", "replace")) if known in (None, "messages") else known
+
+
+def keep_member(member: str, name: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
+    """Take from a member what `bundle.toml` names, and forget its text; say whether there was anything."""
+    try:
+        text = conf_text(opened(), account, MEMBER_BYTES)
+    except (InputError, OSError):
+        text = None
+    found = taken(member, visible(name), text or "")
+    beside.members.append(found)
+    return bool(found)
+
+
+def beside(path: Path) -> list[Path]:
+    """Return the members of a bundle that lie in the folder of a log, in the order of their names."""
+    try:
+        names = [entry.name for entry in islice(os.scandir(path.parent), _MOST_BESIDE)]
+    except OSError:
+        return []
+    files = (path.parent / name for name in sorted(names) if member_of(name, beside=True))
+    return [file for file in files if file != path and file.is_file() and not file.is_symlink()]
+
+
+def _keep_file(path: Path, beside: Beside, account: Account) -> bool:
+    member = member_of(path.name)
+    if CONF.match(path.name):
+        beside.take_conf(str(path), _conf_file(path, account))
+        return True
+    return member is not None and keep_member(member, str(path), partial(_file_stream, path, account), beside, account)
+
+
+def conf_text(stream: Stream, account: Account, limit: int = CONF_BYTES) -> str | None:
+    """Return at most `limit` bytes of a small file as text, None where it cannot be read."""
     try:
         if kind := format_of(stream.peek()):
             stream = unpacked(kind, stream, "logger.conf", account, [])
-        return stream.peek(CONF_BYTES)[:CONF_BYTES].decode("utf-8", "replace")
+        return stream.peek(limit)[:limit].decode("utf-8", "replace")
     except (InputError, OSError):
         return None
 
@@ -282,14 +342,14 @@ def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:
     beside = argument.beside
     for path in _walk(folder, argument, account):
         if CONF.match(path.name):
-            beside.logger_conf = beside.logger_conf or _conf_file(path, account)
+            _keep_file(path, beside, account)
         else:
             ranked.append((-1 if ARCHIVE.search(path.name) else rank_of(path.name), path))
     best = min((rank for rank, _ in ranked if 0 <= rank < NOT_A_LOG), default=-1)
     sources = []
     for rank, path in ranked:
         if rank > best:
-            beside.skipped += 1
+            beside.skipped += not _keep_file(path, beside, account)
             continue
         try:
             sources += _file(path, str(path), max(rank, 0), argument, account)

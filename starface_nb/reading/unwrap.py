@@ -11,7 +11,19 @@ from functools import partial
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
 from starface_nb.reading.limits import Account, ExhaustedError, RefusedError, raising
-from starface_nb.reading.sources import ARCHIVE, CONF, NOT_A_LOG, Argument, Beside, Source, chosen, conf_text, rank_of, refusal
+from starface_nb.reading.sources import (
+    ARCHIVE,
+    CONF,
+    NOT_A_LOG,
+    Argument,
+    Beside,
+    Source,
+    chosen,
+    conf_text,
+    pass_over,
+    rank_of,
+    refusal,
+)
 from starface_nb.reading.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16
@@ -110,9 +122,9 @@ class _Unwrapping:
         for member in tar_members(outer.stream, outer.name, self.account):
             rank = 0 if ARCHIVE.search(member.name) else rank_of(member.name)
             if CONF.match(member.name) and not member.refused:
-                self.beside.logger_conf = conf_text(member.open(), self.account)
+                self.beside.take_conf(f"{outer.name}!{member.name}", conf_text(member.open(), self.account))
             elif rank == NOT_A_LOG:
-                self.beside.skipped += 1
+                pass_over(outer.name, member, self.beside, self.account)
             elif member.refused:
                 self.beside.skip(refusal(outer.name, member))
             else:

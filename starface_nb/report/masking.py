@@ -10,8 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from starface_nb.analysis.beside import listed_peers
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide import Translator
+from starface_nb.reading.log import Log
 
 _STAMP = re.compile(r"^\s*\[[^\]]*\]")
 _REFUSED = re.compile(r"Registration from '.*' failed")
@@ -66,12 +68,19 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
     intervals = _renamed(diagnosis.intervals, found).with_columns(evidence=pl.lit("{}"))  # it names other phones
     return replace(
         diagnosis,
-        log=replace(diagnosis.log, events=events, unparsed=diagnosis.log.unparsed.clear()),
+        log=_masked_log(diagnosis.log, events, found),
         intervals=intervals,
         phones=_renamed(diagnosis.phones, found),
         cycles=_renamed(diagnosis.cycles, found),
+        calls_lost=_renamed(diagnosis.calls_lost, found),
         findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),
     ), found
+
+
+def _masked_log(log: Log, events: pl.DataFrame, found: Mask) -> Log:
+    listed = listed_peers(log).with_columns(cut=pl.lit(value=False)).drop("in_log")
+    bundle = replace(log.bundle, peers=_renamed(listed, found), facts=_renamed(log.bundle.facts, found))
+    return replace(log, events=events, unparsed=log.unparsed.clear(), calls=log.calls.clear(), bundle=bundle)
 
 
 def _labels(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
@@ -80,7 +89,9 @@ def _labels(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
     for peer, trunk in diagnosis.phones.sort("site", "peer").select("peer", "trunk").iter_rows():
         counts[trunk] += 1
         labels[peer] = tr("Trunk {n}", n=counts[trunk]) if trunk else tr("Phone {n}", n=counts[trunk])
-    others = set(diagnosis.log.events["peer"].drop_nulls().unique()) - labels.keys()
+    log = diagnosis.log
+    named = (log.events["peer"], listed_peers(log)["peer"], log.bundle.facts["peer"])
+    others = {peer for column in named for peer in column.drop_nulls().unique()} - labels.keys()
     return labels | {peer: tr("Identity {n}", n=n) for n, peer in enumerate(sorted(others), 1)}
 
 

@@ -159,3 +159,10 @@ def test_a_note_alone_is_no_answer() -> None:
 def test_a_router_in_free_text_does_no_harm() -> None:
     answers = {"nat": {"answer": {"answer": "unknown", "router": "the grey box in the cellar"}}}
     assert guide.conclusion(case("clean"), answers, TR).reasons
+
+
+def test_a_value_that_is_longer_than_what_was_seen_points_to_offload() -> None:
+    for seconds, offload in ((86_400, True), (30, False)):
+        answers = {"nat": {"answer": {"router": "OpenWrt", "seconds": seconds}}}
+        reasons = " ".join(guide.conclusion(case("clean"), answers, TR).reasons)
+        assert ("hardware or flow offload" in reasons) is offload

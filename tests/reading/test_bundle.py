@@ -5,9 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from starface_nb.reading import bundle as bundles
 from starface_nb.reading import members
-from starface_nb.reading.bundle import FACTS, PEERS, Bundle, bundle, with_full_names
+from starface_nb.reading.bundle import FACTS, PEERS, Bundle, put_together, with_full_names
 from starface_nb.reading.members import member_of, sniffed, taken
 
 # In the wording of Asterisk 16 and 20 (PEERS_FORMAT2), 1.8, and as pasted with blanks collapsed.
@@ -95,7 +94,7 @@ def test_members_are_known_by_their_names() -> None:
 
 
 def test_peers_are_listed_with_address_state_and_round_trip() -> None:
-    frame = bundle([taken("sip_peers", "peers.txt", PEERS_16)]).peers
+    frame = put_together([taken("sip_peers", "peers.txt", PEERS_16)]).peers
     assert frame.schema == pl.Schema(PEERS.dtypes)
     shown = frame.select("peer", "address", "port", "status", "rtt_ms", "monitored", "line").rows()
     assert shown == [
@@ -119,7 +118,7 @@ def test_peers_of_old_versions_and_with_collapsed_blanks(text: str) -> None:
 def test_names_are_whole_again_where_the_log_knows_them() -> None:
     long = "1234567890.snomd345.hall-of-fame"
     line = f"{long}/{long}"[:25] + " 203.0.113.7    D  Yes  Yes  5060  OK (1 ms)\n"
-    frame = bundle([taken("sip_peers", "peers.txt", PEERS_16 + line)]).peers
+    frame = put_together([taken("sip_peers", "peers.txt", PEERS_16 + line)]).peers
     assert with_full_names(frame, [])["peer"].to_list()[1] == "1234.a"
     found = with_full_names(frame, ["1234.a/b.c", long, "1001.snom"])["peer"].to_list()
     assert found[1] == "1234.a/b.c"
@@ -146,7 +145,7 @@ def test_what_is_pasted_is_known_by_its_text() -> None:
 
 
 def test_settings_follow_includes_templates_and_the_last_line() -> None:
-    found = bundle(
+    found = put_together(
         [
             taken("sip_conf", "etc/asterisk/sip.conf", SIP_CONF),
             taken("sip_conf", "etc/asterisk/sip_custom.conf", "qualify=yes\nqualifyfreq=40\nmd5secret=planted-7\n"),
@@ -165,22 +164,22 @@ def test_settings_follow_includes_templates_and_the_last_line() -> None:
 
 def test_a_setting_of_all_peers_alike_holds_for_everybody_and_one_that_differs_does_not() -> None:
     same = "[a]\ntype=aor\nqualify_frequency=30\n[b]\ntype=aor\nqualify_frequency=30\n"
-    found = bundle([taken("pjsip_conf", "pjsip.conf", same)]).setting("qualify_frequency")
+    found = put_together([taken("pjsip_conf", "pjsip.conf", same)]).setting("qualify_frequency")
     assert found is not None
     assert found.value == "30"
     other = same.replace("[b]\ntype=aor\nqualify_frequency=30", "[b]\ntype=aor\nqualify_frequency=60")
-    assert bundle([taken("pjsip_conf", "pjsip.conf", other)]).setting("qualify_frequency") is None
+    assert put_together([taken("pjsip_conf", "pjsip.conf", other)]).setting("qualify_frequency") is None
 
 
 def test_included_files_alone_count_as_general_and_circles_end() -> None:
-    alone = bundle([taken("sip_conf", "sip_general.conf", "qualifyfreq=25\n")]).setting("qualifyfreq")
+    alone = put_together([taken("sip_conf", "sip_general.conf", "qualifyfreq=25\n")]).setting("qualifyfreq")
     assert alone is not None
     assert alone.value == "25"
     circle = [
         taken("sip_conf", "sip_a.conf", "#include sip_b.conf\nqualifyfreq=25\n"),
         taken("sip_conf", "sip_b.conf", "#include sip_a.conf\n"),
     ]
-    assert bundle(circle).setting("qualifyfreq") is not None
+    assert put_together(circle).setting("qualifyfreq") is not None
 
 
 def test_levels_of_the_log() -> None:
@@ -242,7 +241,7 @@ def test_a_proxy_in_front_and_nothing_of_empty_members() -> None:
     for entry in members.catalogue()["member"]:
         empty = taken(entry["id"], "m", "")
         assert (empty.facts, empty.peers) == ((), ())
-    assert not bundle([])
+    assert not put_together([])
     assert Bundle().setting("qualifyfreq") is None
 
 
@@ -265,7 +264,7 @@ def test_no_planted_secret_is_kept() -> None:
     )
     text += f"\n[1001]\nsecret={planted[0]}\nqualify=yes\n"
     parts = [taken(entry["id"], f"{entry['id']}.txt", text) for entry in members.catalogue()["member"]]
-    found = bundle(parts)
+    found = put_together(parts)
     assert found.facts.height > 5
     assert found.peers.height > 1
     kept = f"{found.facts.rows()} {found.peers.rows()} {found.members} {found!r}"
@@ -290,4 +289,4 @@ def test_hostile_and_huge_members_are_bounded() -> None:
     part = taken("sip_conf", "sip.conf", many)
     assert part.configuration is not None
     assert len(part.configuration.entries) <= members.MEMBER_BYTES // 16
-    assert bundles.bundle([part]).setting("qualify") is not None
+    assert put_together([part]).setting("qualify") is not None

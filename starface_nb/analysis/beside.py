@@ -1,0 +1,151 @@
+"""What lies beside the log in a support bundle, put to use: settings instead of assumptions, states, proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+
+import polars as pl
+
+from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.findings import Results
+from starface_nb.observations.intervals import of_kind
+from starface_nb.reading.bundle import Bundle, Fact, with_full_names
+from starface_nb.reading.log import Log
+from starface_nb.settings import Settings
+
+CLOCK_OFF_S = 2.0  # further off than this, times do not fit those of a router's log
+_DEFAULTS = {field.name: field.default for field in fields(Settings)}
+_MAXMS = 2000.0  # `qualify=yes` (channels/sip/include/sip.h 20.20.1:91)
+_NEEDED_LEVELS = ("notice", "verbose")
+
+
+def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fact]]:
+    """Return settings with the bundle's values where the user left the default, and where each comes from.
+
+    The keepalive is only ever shortened: phones must register again within `maxexpiry`, and may do so sooner.
+    """
+    found = dict(_pjsip_settings(log.bundle) if _is_pjsip(log) else _sip_settings(log.bundle))
+    cap = found.pop("expiry", None)
+    if cap and 60 <= cap[0] < settings.keepalive_s:
+        found["keepalive_s"] = cap
+    used = {n: v for n, v in found.items() if v[0] > 0 and getattr(settings, n) == _DEFAULTS[n] != v[0]}
+    taken = {name: value for name, (value, _) in used.items()}
+    return replace(settings, **taken), {name: fact for name, (_, fact) in used.items()}
+
+
+def _is_pjsip(log: Log) -> bool:
+    return log.events.filter(pl.col("tech") == "PJSIP").height > log.events.filter(pl.col("tech") == "SIP").height
+
+
+def _sip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
+    if frequency := bundle.setting("qualifyfreq"):
+        yield "probe_interval_s", (float(frequency.value), frequency)
+    if limit := bundle.setting("qualify"):
+        ms = float(limit.value) if limit.value.isdigit() else _MAXMS
+        yield "probe_timeout_s", (2 * ms / 1000, limit)  # chan_sip.c 20.20.1:30709
+    if expiry := bundle.setting("maxexpiry"):
+        yield "expiry", (float(expiry.value), expiry)
+
+
+def _pjsip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
+    if frequency := bundle.setting("qualify_frequency"):
+        yield "probe_interval_s", (float(frequency.value), frequency)
+        yield "probe_retry_s", (float(frequency.value), frequency)  # PJSIP asks in one rhythm, up and down
+    if timeout := bundle.setting("qualify_timeout"):
+        yield "probe_timeout_s", (float(timeout.value), timeout)
+    if expiry := bundle.setting("maximum_expiration"):
+        yield "expiry", (float(expiry.value), expiry)
+
+
+def listed_peers(log: Log) -> pl.DataFrame:
+    """Return the listed peers under the log's names, with `in_log`: whether the log has a line about them."""
+    known = set(log.events["peer"].drop_nulls().to_list())
+    peers = with_full_names(log.bundle.peers, known)
+    return peers.with_columns(pl.col("peer").is_in(list(known)).alias("in_log"))
+
+
+def unwatched(log: Log) -> list[str]:
+    """Return the peers that the PBX does not probe by its own list, and about whose state the log says nothing.
+
+    Their silence is no sign that a binding lives: they are no part of any verdict.
+    """
+    asked = of_kind(log.events, "reachable", "lagged", "unreachable")["peer"].drop_nulls().unique()
+    listed = listed_peers(log).filter(~pl.col("monitored") & ~pl.col("peer").is_in(asked.implode()))
+    return sorted(set(listed["peer"].to_list()))
+
+
+def beside_findings(results: Results) -> Iterator[Finding]:
+    """Yield what the bundle adds: who is not probed or has no line, blocks, connections, levels, clock, load."""
+    bundle = results.log.bundle
+    if bundle:
+        yield from _about_listed(results)
+        yield from _blocks(results)
+        yield from _connections(results)
+        yield from _about_the_pbx(bundle)
+
+
+def _about_listed(results: Results) -> Iterator[Finding]:
+    peers = listed_peers(results.log)
+    phones = peers.filter(pl.col("address").is_not_null() | pl.col("in_log") | (pl.col("status") == "unknown"))
+    silent = sorted(set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"].to_list()))
+    if silent:
+        yield Finding("phones_without_line", "info", None, {"phones": len(silent), "peers": silent})
+    ignored = sorted(set(phones.filter(~pl.col("monitored"))["peer"].to_list()))
+    if ignored:
+        yield Finding("phones_unmonitored", "warning", None, {"phones": len(ignored), "peers": ignored})
+
+
+def _blocks(results: Results) -> Iterator[Finding]:
+    own = {address for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
+    for fact in results.log.bundle.values("blocked"):
+        if fact.value in own:
+            yield Finding("block_proven", "action", fact.value, {"site": fact.value, "source": fact.source})
+
+
+def _connections(results: Results) -> Iterator[Finding]:
+    held = {fact.value for fact in results.log.bundle.values("connection")}
+    places = of_kind(results.log.events, "registered").filter(pl.col("address").is_not_null())
+    last = places.group_by("peer", maintain_order=True).agg(pl.last("address", "port", "contact"))
+    named = pl.col("contact").fill_null("").str.to_lowercase().str.contains(r";transport=(?:tcp|tls)\b")
+    at = pl.concat_str("address", pl.lit(" "), pl.col("port").cast(pl.String)).is_in(list(held))
+    phones = last.filter(named | at)["peer"].sort().to_list()
+    if phones:
+        yield Finding("tcp_connections", "info", None, {"phones": len(phones), "peers": phones})
+
+
+def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:
+    for row in bundle.facts.filter((pl.col("fact") == "levels") & (pl.col("name") == "full")).iter_rows(named=True):
+        missing = [level for level in _NEEDED_LEVELS if level not in row["value"] and "*" not in row["value"]]
+        if missing:
+            source = Fact(row["value"], row["member"], row["line"]).source
+            yield Finding("log_levels", "warning", None, {"missing": ", ".join(missing).upper(), "source": source})
+    overload = bundle.values("overload")
+    if overload:
+        values = {"overloaded": len(overload), "source": overload[0].source}
+        yield Finding("pbx_queues", "warning", None, values)
+    offsets = [float(fact.value) for fact in bundle.values("clock", "offset_s")]
+    unset = any(fact.value == "no" for fact in bundle.values("clock", "synchronised"))
+    if unset or max(offsets, default=0.0) > CLOCK_OFF_S:
+        source = bundle.values("clock")[0].source
+        yield Finding("clock_off", "info", None, {"off_s": max(offsets, default=0.0), "source": source})
+    for proxy in bundle.values("proxy"):
+        yield Finding("proxy_in_front", "info", None, {"source": proxy.source})
+
+
+def document(bundle: Bundle, sources: Mapping[str, Fact]) -> dict[str, object]:
+    """Return what a bundle gave as data: each value with the member and line it stands in.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    sources : mapping
+        Setting of the analysis to the fact it was taken from.
+    """
+    facts = bundle.facts.sort("fact", "member", "line", maintain_order=True).to_dicts()
+    return {
+        "members": list(bundle.members),
+        "settings": [{"setting": name, "value": f.value, "source": f.source} for name, f in sorted(sources.items())],
+        "facts": [{**row, "source": Fact(row["value"], row["member"], row["line"]).source} for row in facts],
+        "peers": bundle.peers.drop("cut").to_dicts(),
+    }

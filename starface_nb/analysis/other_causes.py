@@ -1,0 +1,397 @@
+"""Causes that the vocabulary of single losses does not name: frames in, findings out.
+
+Each tells what was seen, how sure it is (`probability`), and its text in the guide what to do. A pattern that another
+explanation also makes is not told: one phone that stays away may be switched off, one stall of the PBX may be chance.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+
+import polars as pl
+
+from starface_nb.analysis.calls import CALLS_LOST, cost
+from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.findings import Results
+from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.observations.intervals import of_kind
+
+SIP_PORT = 5060
+INSPECTION_TIMERS_S = (1800.0, 3600.0)
+"""What SIP inspection forgets a silent phone after: the router table's rows `SIP inspection` (guide/routers.csv)."""
+LONGEST_DEFAULT_S = 900.0  # no ordinary UDP timer of that table is longer by default
+_WIDEST_S = 300.0  # a bracket wider than this does not point at a number
+AWAY_PERIODS = 2.0  # a phone whose binding only died is back after one period
+STALL_S = 10.0
+_STALL_PHONES, _STALL_SITES = 5, 3
+_CHANCE = 1e-6  # how seldom chance alone may make such a stall
+_AROUND = timedelta(minutes=30)  # losses around a stall that tell how many are usual
+_OWN_DOING = timedelta(minutes=3)  # around a restart or reload every peer is asked anew
+_NOT_POWER = ["nat_expiry", "pbx_restart", "latency", "packet_loss"]
+_TOGETHER_S = 64.0  # one probe interval and the time to give up
+_MODEL = re.compile(r"[^.]+\.(?P<model>[A-Za-z]+\d*)")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the findings look at, once prepared.
+
+    Attributes
+    ----------
+    results : Results
+    registered : dict
+        Peer to its registrations (time, address, port), in time.
+    losses : polars.DataFrame
+        Intervals of phones, by start, with `home`: the site whose addresses they belong to.
+    homes : dict
+        Site to its phones.
+    calls : polars.DataFrame
+        See `CALLS_LOST`.
+    """
+
+    results: Results
+    registered: dict[str, list[tuple[datetime, str, int | None]]]
+    losses: pl.DataFrame
+    homes: dict[str, list[str]]
+    calls: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
+
+    def was_lost(self, peer: str, time: datetime) -> bool:
+        """Say whether a phone was unreachable at a time."""
+        during = (pl.col("start") <= time) & (pl.col("end").is_null() | (pl.col("end") >= time))
+        return self.losses.filter((pl.col("peer") == peer) & during).height > 0
+
+    @property
+    def period(self) -> timedelta:
+        """The longest time after which a phone that can register has registered again."""
+        return timedelta(seconds=1.05 * self.results.settings.keepalive_s + 120)
+
+
+def other_findings(results: Results, calls: pl.DataFrame) -> tuple[Finding, ...]:
+    """Return the findings about causes beside the NAT timeout.
+
+    Parameters
+    ----------
+    results : Results
+    calls : polars.DataFrame
+        Frame of schema `CALLS_LOST`.
+    """
+    seen = prepare(results, calls)
+    tellers = (
+        stale_state,
+        line_switches,
+        sip_inspection,
+        two_devices,
+        shared_port,
+        shared_power,
+        pbx_trouble,
+        lost_calls,
+    )
+    return tuple(finding for tell in tellers for finding in tell(seen))
+
+
+def prepare(results: Results, calls: pl.DataFrame) -> Seen:
+    """Return what the findings look at."""
+    phones = results.phones.filter(~pl.col("trunk"))
+    lines = of_kind(results.log.events, "registered").filter(
+        pl.col("peer").is_in(phones["peer"].implode()) & pl.col("address").is_not_null() & pl.col("time").is_not_null()
+    )
+    registered: dict[str, list[tuple[datetime, str, int | None]]] = {}
+    for peer, *place in lines.select("peer", "time", "address", "port").iter_rows():
+        registered.setdefault(peer, []).append(tuple(place))
+    site_of = {address: row["site"] for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
+    homes: dict[str, list[str]] = {}
+    for peer, site in phones.select("peer", "site").iter_rows():
+        homes.setdefault(site_of.get(site, site), []).append(peer)
+    home = pl.col("site").replace(site_of).alias("home")
+    losses = results.intervals.filter(~pl.col("trunk")).with_columns(home).sort("start")
+    return Seen(results, registered, losses, homes, calls)
+
+
+def model_of(peer: str) -> str | None:
+    """Return the model code in a phone account's name (`1001.snomd345`: snomd345), or None."""
+    found = _MODEL.match(peer)
+    return found["model"].lower() if found else None
+
+
+# ---- addresses ----
+
+
+def stale_state(seen: Seen) -> Iterator[Finding]:
+    """The firewall holds on to states of the old public address: some phones of a site are back, others stay away."""
+    for site, peers in seen.homes.items():
+        for old, new, changed in _address_changes(seen, peers):
+            back = {p for p in peers if _registers_at(seen, p, new, changed, changed + seen.period)}
+            away = _stays_away(seen, [p for p in peers if p not in back], old, changed)
+            if len(away) >= 2 and back:
+                yield Finding(
+                    "stale_state",
+                    "action",
+                    site,
+                    {
+                        "site": site,
+                        "old": old,
+                        "new": new,
+                        "changed_at": changed,
+                        "phones": len(away),
+                        "peers": sorted(away),
+                        "returned": len(back),
+                        "away_s": min(away.values()).total_seconds(),
+                        "probability": 0.8 if len(away) == 2 else 0.9,
+                    },
+                )
+
+
+def _address_changes(seen: Seen, peers: list[str]) -> list[tuple[str, str, datetime]]:
+    """Return (old, new, first registration at new) of each change of the public address, in time."""
+    moves = [
+        (after[0], before[1], after[1])
+        for peer in peers
+        for before, after in pairwise(seen.registered.get(peer, []))
+        if before[1] != after[1]
+    ]
+    changes: list[tuple[str, str, datetime]] = []
+    for time, old, new in sorted(moves):
+        known = any(one[:2] == (old, new) and time - one[2] <= 2 * seen.period for one in changes)
+        if not known:
+            changes.append((old, new, time))
+    return changes
+
+
+def _registers_at(seen: Seen, peer: str, address: str, start: datetime, end: datetime) -> bool:
+    return any(start <= time <= end and where == address for time, where, _ in seen.registered.get(peer, []))
+
+
+def _stays_away(seen: Seen, peers: list[str], old: str, changed: datetime) -> dict[str, timedelta]:
+    """Return the phones last seen at the old address that were lost with the change and stayed so, and how long."""
+    end = seen.results.log.last or changed
+    away = {}
+    for peer in peers:
+        before = [where for time, where, _ in seen.registered.get(peer, []) if time <= changed]
+        begun = (pl.col("start") >= changed - seen.period) & (pl.col("start") <= changed + timedelta(minutes=10))
+        lost = seen.losses.filter((pl.col("peer") == peer) & begun)["end"].to_list()
+        if before and before[-1] == old and lost:
+            gone = max((stop or end) - changed for stop in lost)
+            if gone >= AWAY_PERIODS * seen.period:
+                away[peer] = gone
+    return away
+
+
+def line_switches(seen: Seen) -> Iterator[Finding]:
+    """A site goes to and fro between two public addresses: a second line takes over, or load is shared."""
+    for site, peers in seen.homes.items():
+        ways = {
+            peer: [address for address, _ in groupby(p[1] for p in seen.registered.get(peer, []))] for peer in peers
+        }
+        pairs = {
+            (min(a, b), max(a, b)): None
+            for way in ways.values()
+            for a, b, c in zip(way, way[1:], way[2:], strict=False)
+            if a == c
+        }
+        for pair in pairs:
+            changes = [len([address for address in way if address in pair]) - 1 for way in ways.values()]
+            both = [n for n in changes if n >= 2]
+            if len(both) >= max(2, 0.5 * sum(n > 0 for n in changes)) and max(both) >= 3:
+                values = {"site": site, "one": pair[0], "other": pair[1], "times": max(both), "phones": len(both)}
+                yield Finding("line_switches", "warning", site, {**values, "probability": 0.9})
+                break
+
+
+# ---- endpoints: address and port ----
+
+
+def two_devices(seen: Seen) -> Iterator[Finding]:
+    """Two devices register with one account: its contact goes to and fro, faster than one device registers."""
+    switching = {str(f.site) for f in line_switches(seen)}
+    for site, peers in seen.homes.items():
+        for peer in peers if site not in switching else ():
+            lines = seen.registered.get(peer, [])
+            pair, gaps = _to_and_fro(lines)
+            if pair and len(gaps) >= 6 and sorted(gaps)[len(gaps) // 2] <= 0.75 * seen.period.total_seconds():
+                one, other = (f"{address}:{port}" for address, port in pair)
+                values = {"site": site, "peer": peer, "one": one, "other": other, "times": len(gaps)}
+                yield Finding("two_devices", "action", site, {**values, "probability": 0.9})
+
+
+def _to_and_fro(
+    lines: Sequence[tuple[datetime, str, int | None]],
+) -> tuple[tuple[tuple[str, int | None], tuple[str, int | None]] | None, list[float]]:
+    """Return the two contacts between which a phone goes to and fro, and the seconds between its turns."""
+    places = [(address, port) for _, address, port in lines]
+    turns = [i for i in range(2, len(places)) if places[i] == places[i - 2] != places[i - 1]]
+    if not turns:
+        return None, []
+    pairs = Counter(tuple(sorted((places[i], places[i - 1]), key=str)) for i in turns)
+    pair = pairs.most_common(1)[0][0]
+    mine = [i for i in turns if set(pair) == {places[i], places[i - 1]}]
+    return (pair[0], pair[1]), [(lines[i][0] - lines[i - 1][0]).total_seconds() for i in mine]
+
+
+def shared_port(seen: Seen) -> Iterator[Finding]:
+    """Two phones of one site use the same local port: they take the same external port from each other.
+
+    Accounts of one device are at one port together: only different models count. Where all phones of a site are at one
+    port, the router reads SIP.
+    """
+    for site, peers in seen.homes.items():
+        users: dict[tuple[str, int | None], list[tuple[datetime, str]]] = {}
+        for peer in peers:
+            for time, address, port in seen.registered.get(peer, []):
+                users.setdefault((address, port), []).append((time, peer))
+        handed = list[tuple[str, str]]()
+        for (_, port), turns in users.items():
+            mine = [(a, b) for (_, a), (_, b) in pairwise(sorted(turns)) if _are_two_devices(a, b)]
+            if len(mine) >= 2 or port == SIP_PORT:  # a router that draws ports draws one of thousands twice by chance
+                handed += mine
+        phones = sorted({peer for pair in handed for peer in pair})
+        if handed and not _all_at_sip_port(seen, peers):
+            values = {"site": site, "peers": phones, "phones": len(phones), "times": len(handed)}
+            yield Finding("shared_port", "action", site, {**values, "probability": 0.8})
+
+
+def _are_two_devices(one: str, other: str) -> bool:
+    models = model_of(one), model_of(other)
+    return None not in models and models[0] != models[1]
+
+
+def sip_inspection(seen: Seen) -> Iterator[Finding]:
+    """SIP inspection (ALG) of a router: its own timers, or all phones behind one address at port 5060."""
+    for row in seen.results.sites.iter_rows(named=True):
+        site, low, high = row["site"], row["low_s"] or 0.0, row["high_s"]
+        timer = next((t for t in INSPECTION_TIMERS_S if high and low < t <= high), None)
+        pointed = timer is not None and low >= LONGEST_DEFAULT_S and high - low <= _WIDEST_S
+        phones = _all_at_sip_port(seen, seen.homes.get(site, []))
+        if site == UNKNOWN or not (pointed or phones):
+            continue
+        values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": phones}
+        if phones:
+            yield Finding("sip_inspection_ports", "warning", site, {**values, "probability": 0.9})
+        if pointed:
+            yield Finding("sip_inspection", "warning" if phones else "info", site, {**values, "probability": 0.6})
+
+
+def _all_at_sip_port(seen: Seen, peers: list[str]) -> int:
+    """Return how many phones of several models share an address and port 5060 at the same time; 0 where one does not.
+
+    A router gives each phone behind an address a port of its own: only who reads SIP can tell them apart on one. Where
+    an entry has died, another phone may have its port; but then the first one is lost.
+    """
+    here = sorted((seen.registered[peer][-1], peer) for peer in peers if peer in seen.registered)
+    places = {(address, port) for peer in peers for _, address, port in seen.registered.get(peer, [])}
+    models = {model_of(peer) for _, peer in here} - {None}
+    if len(here) < 3 or len(places) != 1 or next(iter(places))[1] != SIP_PORT or len(models) < 2:
+        return 0
+    later = here[-1][0][0] + timedelta(seconds=5 * _TOGETHER_S)
+    there = [peer for _, peer in here if not seen.was_lost(peer, later)]
+    return len(here) if len(there) >= 0.8 * len(here) else 0
+
+
+# ---- several phones at once ----
+
+
+def shared_power(seen: Seen) -> Iterator[Finding]:
+    """The same part of a site's phones goes together, again and again: one switch, one power strip."""
+    own = seen.losses.filter(
+        ~pl.col("cause").cast(pl.String).is_in(["nat_expiry", "pbx_restart", "latency", "packet_loss"])
+    )
+    for site, peers in seen.homes.items():
+        rows = own.filter(pl.col("home") == site).select("start", "peer").rows() if site != UNKNOWN else []
+        groups = [group for cluster in _clusters(rows) if (group := _part_of(seen, peers, cluster))]
+        for group in dict.fromkeys(sorted(groups, key=len, reverse=True)):
+            alike = [one for one in groups if len(one & group) >= 0.8 * len(one | group)]
+            if len(alike) >= 2:
+                values = {"site": site, "peers": sorted(group), "phones": len(group), "times": len(alike)}
+                yield Finding("shared_power", "action", site, {**values, "probability": 0.8})
+                break
+
+
+def _part_of(seen: Seen, peers: list[str], cluster: list[tuple[datetime, str]]) -> frozenset[str] | None:
+    """Return who was lost together, where some phones of the site stayed: those that were not lost already."""
+    group = frozenset(peer for _, peer in cluster)
+    if len(group) < 2:
+        return None
+    during = cluster[-1][0] + timedelta(seconds=1)
+    stayed = [peer for peer in peers if peer not in group and not seen.was_lost(peer, during)]
+    return group if len(stayed) >= 2 and len(group) <= 0.75 * (len(group) + len(stayed)) else None
+
+
+def _clusters(rows: list[tuple[datetime, str]]) -> Iterator[list[tuple[datetime, str]]]:
+    """Yield the losses that begin within one probe interval of the first of them."""
+    cluster: list[tuple[datetime, str]] = []
+    for row in rows:
+        if cluster and (row[0] - cluster[0][0]).total_seconds() > _TOGETHER_S:
+            yield cluster
+            cluster = []
+        cluster.append(row)
+    if cluster:
+        yield cluster
+
+
+def pbx_trouble(seen: Seen) -> Iterator[Finding]:
+    """The PBX or its own line: phones of unrelated sites lost or late within the same seconds, or its queues full."""
+    events = seen.results.log.events
+    overloaded = of_kind(events, "overload").height
+    stalls = list(_stalls(seen))
+    if not stalls and not overloaded:
+        return
+    values = {
+        "times": len(stalls),
+        "phones": max((len(stall) for _, stall in stalls), default=0),
+        "sites": max((len({home for _, home in stall}) for _, stall in stalls), default=0),
+        "since_at": stalls[0][0] if stalls else of_kind(events, "overload")["time"].drop_nulls().min(),
+        "overloaded": overloaded,
+        "probability": 0.95 if stalls and overloaded else 0.8,
+    }
+    yield Finding("pbx_trouble" if stalls else "pbx_overloaded", "action" if stalls else "warning", None, values)
+
+
+def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
+    """Yield the times at which phones of several sites had trouble within seconds, with (peer, site) of each."""
+    home_of = {peer: home for home, peers in seen.homes.items() for peer in peers}
+    events = seen.results.log.events.filter(pl.col("time").is_not_null())
+    own = of_kind(events, "restart", "shutdown", "reload")["time"].to_list()
+    rows = of_kind(events, "unreachable", "lagged").filter(pl.col("peer").is_in(list(home_of))).sort("time")
+    troubled = list(rows.select("time", "peer").iter_rows())
+    times = rows["time"]
+    at = 0
+    while at < len(troubled):
+        first = troubled[at][0]
+        behind = at
+        while behind < len(troubled) and (troubled[behind][0] - first).total_seconds() <= STALL_S:
+            behind += 1
+        stall = sorted({(peer, home_of[peer]) for _, peer in troubled[at:behind]})
+        if len(stall) >= _STALL_PHONES and len({home for _, home in stall} - {UNKNOWN}) >= _STALL_SITES:
+            around = int(times.is_between(first - _AROUND, first + _AROUND).sum()) - (behind - at)
+            usual = around * STALL_S / (2 * _AROUND.total_seconds() - STALL_S)
+            if _poisson_tail(len(stall), usual) < _CHANCE and not any(abs(first - t) <= _OWN_DOING for t in own):
+                yield first, stall
+                at = behind
+                continue
+        at += 1
+
+
+def _poisson_tail(n: int, mean: float) -> float:
+    """Return the probability of at least `n` events where `mean` are expected."""
+    below = sum(math.exp(k * math.log(max(mean, 1e-9)) - mean - math.lgamma(k + 1)) for k in range(n))
+    return max(1.0 - below, 0.0) if mean > 1e-3 else mean**n
+
+
+# ---- what it cost ----
+
+
+def lost_calls(seen: Seen) -> Iterator[Finding]:
+    """Calls that did not reach a phone because it was lost."""
+    told = cost(seen.calls)
+    phones = seen.calls["peer"].drop_nulls().n_unique()
+    if told["calls"]:
+        yield Finding(
+            "calls_lost", "warning", None, {"calls": told["calls"], "nobody": told["nobody"], "phones": phones}
+        )
+    elif told["unnamed"]:
+        yield Finding("calls_lost_unnamed", "info", None, {"calls": told["unnamed"]})

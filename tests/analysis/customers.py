@@ -1,0 +1,201 @@
+"""Customers with one cause that the simulator does not know, made out of simulated ones: found, and not invented."""
+
+from __future__ import annotations
+
+import random
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import starface_nb as sf
+from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
+
+MODELS = ("snomd345", "ylnkt54", "gigaset", "snomd785", "ylnkt46", "mitel")
+HOUR = 3600.0
+_STAMP = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ")
+
+
+def rng(seed: int) -> random.Random:
+    """Return the chance of a customer."""
+    return random.Random(seed)  # noqa: S311  a simulation, no secret
+
+
+def site(seed: int, number: int, phones: int, router: Router | None = None) -> Site:
+    """Return a site of phones of several models, its router healthy unless given."""
+    r = rng(seed * 100 + number)
+    router = router or Router(5400.0, ports=r.choice(["new", "preserve"]))
+    listed = tuple(
+        Phone(f"{number}{n:03}.{MODELS[(n + seed) % len(MODELS)]}", reregister_s=3600.0, rtt_ms=r.uniform(15, 60))
+        for n in range(phones)
+    )
+    return Site(f"site{number}", f"203.0.113.{number}", listed, router)
+
+
+def lines_of(sites: list[Site], hours: float, faults: list[Fault], seed: int) -> list[str]:
+    """Return the lines of a simulated customer."""
+    scenario = Scenario(tuple(sites), hours, faults=tuple(faults))
+    return list(simulate(scenario, seed).lines)
+
+
+def at(lines: list[str], seconds: float) -> datetime:
+    """Return the local time a while after the first line."""
+    first = next(filter(None, map(_STAMP.match, lines)))
+    return datetime.fromisoformat(first[1]) + timedelta(seconds=seconds)
+
+
+def time_of(line: str) -> datetime:
+    """Return a line's local time."""
+    found = _STAMP.match(line)
+    assert found, line
+    return datetime.fromisoformat(found[1])
+
+
+def with_lines(lines: list[str], more: list[tuple[datetime, str]]) -> list[str]:
+    """Return lines with more of them in their places."""
+    added = [f"[{when:%Y-%m-%d %H:%M:%S}] {text}" for when, text in more]
+    return sorted([*lines, *added], key=time_of)
+
+
+def held_back(lines: list[str], phones: list[str], start: datetime, end: datetime) -> list[str]:
+    """Return lines as if nothing had been heard of these phones between two times, and they came back then."""
+    kept = [line for line in lines if not (start <= time_of(line) < end and _about(line, phones))]
+    back = []
+    for phone in phones:
+        last = [line for line in lines if _about(line, [phone]) and "Registered SIP" in line and time_of(line) < end]
+        place = last[-1].rpartition(" at ")[2]
+        back.append((end, f"VERBOSE[1] chan_sip.c: Registered SIP '{phone}' at {place}"))
+        back.append((end, f"NOTICE[1] chan_sip.c: Peer '{phone}' is now Reachable. (31ms / 2000ms)"))
+    return with_lines(kept, back)
+
+
+def _about(line: str, phones: list[str]) -> bool:
+    return "is now UNREACHABLE" not in line and any(f"'{phone}'" in line for phone in phones)
+
+
+def diagnosed(folder: Path, lines: list[str]) -> sf.Diagnosis:
+    """Return the diagnosis of these lines."""
+    path = folder / "full"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return sf.diagnose(sf.read_log(path, progress=False))
+
+
+def found(case: sf.Diagnosis, *ids: str) -> list[str]:
+    """Return those of the findings `ids` that are there."""
+    return [finding.id for finding in case.findings if finding.id in ids]
+
+
+# ---- customers with one cause each, and those that look alike without it ----
+
+
+def new_address(seed: int, stuck: int) -> list[str]:
+    """A site's public address changes; `stuck` of its phones stay away for hours."""
+    r = rng(seed)
+    where = site(seed, 10, 8)
+    change = r.uniform(3, 5) * HOUR
+    outage = Fault("wan_outage", change, change + r.uniform(70, 400), where.name, values={"new_ip": "198.51.100.20"})
+    lines = lines_of([where], 14, [outage], seed)
+    phones = r.sample([phone.peer for phone in where.phones], stuck)
+    start = at(lines, 0) + timedelta(seconds=change - 60)
+    return held_back(lines, phones, start, start + timedelta(hours=r.uniform(3.2, 7))) if phones else lines
+
+
+def two_lines(seed: int, *, back: bool) -> list[str]:
+    """A site changes to a second line and back, or every time to another address, as a forced reconnect does."""
+    r = rng(seed)
+    where = site(seed, 10, r.randrange(3, 9))
+    addresses = ["198.51.100.20", where.public_ip] * 2 if back else [f"198.51.100.{n}" for n in (20, 21, 22, 23)]
+    faults = [
+        Fault("wan_outage", start, start + r.uniform(70, 300), where.name, values={"new_ip": address})
+        for start, address in zip((3 * HOUR, 7 * HOUR, 11 * HOUR, 15 * HOUR), addresses, strict=True)
+    ]
+    return lines_of([where], 20, faults, seed)
+
+
+def inspected(seed: int, timeout_s: float) -> list[str]:
+    """A router whose bindings live `timeout_s`; 1,800 s is the timer of SIP inspection."""
+    return lines_of([site(seed, 10, rng(seed).randrange(4, 9), Router(timeout_s))], 24, [], seed)
+
+
+def all_on_5060(seed: int, *, one_model: bool) -> list[str]:
+    """All phones of a site come from port 5060: SIP inspection, or one device with several accounts."""
+    lines = lines_of([site(seed, 10, 5)], 8, [], seed)
+    lines = [re.sub(r"(Registered SIP .* at 203\.0\.113\.10):\d+", r"\1:5060", line) for line in lines]
+    return [re.sub(r"(?<=10\d{3}\.)[a-z]+\d*(?=')", "gigaset", line) for line in lines] if one_model else lines
+
+
+def doubly_used(seed: int, *, doubly: bool) -> list[str]:
+    """An account that two devices use, or one that often gets a new port."""
+    r = rng(seed)
+    where = site(seed, 10, 5)
+    lines = lines_of([where], 20, [], seed)
+    phone = where.phones[0].peer
+    lines = [line for line in lines if not ("Registered SIP" in line and f"'{phone}'" in line)]
+    places = [f"{where.public_ip}:{r.randrange(1024, 60000)}", f"{r.choice(['198.51.100.7', where.public_ip])}:5060"]
+    more, offset = [], r.uniform(600, 2400)
+    for n in range(36):
+        one = n % 2
+        when = at(lines, 30 + (n // 2) * 3550 + one * offset)
+        port = r.randrange(1024, 60000)
+        place = places[one] if doubly else f"{where.public_ip}:{port}"
+        more.append((when, f"VERBOSE[1] chan_sip.c: Registered SIP '{phone}' at {place}"))
+    return with_lines(lines, more)
+
+
+def same_ports(seed: int, ports: str) -> list[str]:
+    """Phones that use the same local port (`kernel`: the router gives it to whoever comes first), or do not."""
+    r = rng(seed)
+    router = Router(r.uniform(300, 1500), ports=ports)
+    return lines_of([site(seed, 10, r.randrange(5, 9), router)], 30, [], seed)
+
+
+def on_one_switch(seed: int, *, part: bool) -> list[str]:
+    """Some phones of a site restart together now and then, or each for itself."""
+    r = rng(seed)
+    where = site(seed, 10, 9)
+    group = r.sample([phone.peer for phone in where.phones], 4)
+    faults = []
+    for n in range(4):
+        start = (3 + 5 * n + r.random()) * HOUR
+        for k, peer in enumerate(group):
+            begin = start + (0 if part else 1500 * k) + r.uniform(0, 3)
+            faults.append(Fault("phone_restart", begin, begin + r.uniform(100, 260), where.name, peer))
+    return lines_of([where], 24, faults, seed)
+
+
+def stalled(seed: int, *, pbx: bool) -> list[str]:
+    """Phones of many sites late within the same seconds, or sites with troubles of their own."""
+    r = rng(seed)
+    sites = [site(seed, 10 + n, r.randrange(3, 6)) for n in range(5)]
+    faults = [
+        Fault("wan_outage", (2 + 3 * n + r.random()) * HOUR, (2.2 + 3 * n + r.random()) * HOUR, where.name)
+        for n, where in enumerate(sites)
+    ]
+    lines = lines_of(sites, 20, faults, seed)
+    if not pbx:
+        return lines
+    more = []
+    for _ in range(3):
+        when = at(lines, r.uniform(18.2, 19.5) * HOUR)
+        for where in sites:
+            for phone in where.phones[:2]:
+                late = when + timedelta(seconds=r.randrange(8))
+                more.append((late, f"NOTICE[1] chan_sip.c: Peer '{phone.peer}' is now Lagged. (2710ms / 2000ms)"))
+                soon = late + timedelta(seconds=12)
+                more.append((soon, f"NOTICE[1] chan_sip.c: Peer '{phone.peer}' is now Reachable. (31ms / 2000ms)"))
+    return with_lines(lines, more)
+
+
+def restarted(seed: int) -> list[str]:
+    """A PBX that restarts: phones of all sites have trouble at once, and the log says why."""
+    r = rng(seed)
+    sites = [site(seed, 10 + n, 4) for n in range(5)]
+    start = r.uniform(5, 9) * HOUR
+    return lines_of(sites, 14, [Fault("pbx_restart", start, start + r.uniform(20, 90))], seed)
+
+
+def overloaded(lines: list[str], seconds: float) -> list[str]:
+    """Return lines with warnings of overload."""
+    text = (
+        "WARNING[1] taskprocessor.c: The 'pjsip/distributor-0000002b' task processor queue reached 500 scheduled tasks."
+    )
+    return with_lines(lines, [(at(lines, seconds + n), text) for n in range(3)])
