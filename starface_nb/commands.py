@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import webbrowser
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,7 +139,7 @@ def run(options: Namespace) -> int:
         same_customer=options.same_customer,
     )
     note(*case.notes)
-    executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, replace=True))
+    executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, replace=True, case=case))
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
@@ -170,13 +171,20 @@ def lab(options: Namespace) -> int:
     ready = prepare(options)
     note(*ready.notes)
     say(f"Case: {ready.folder}")
-    say(f"Open: {ready.address}")
-    say("In the notebook choose Run > Run All Cells. End JupyterLab here with Ctrl-C.")
+
+    def opened() -> None:
+        say(f"Open: {ready.address}")
+        say("End JupyterLab here with Ctrl-C.")
+        sys.stdout.flush()
+        if not (options.no_browser or options.dry_run):
+            webbrowser.open(ready.address)
+
     if options.dry_run:
+        opened()
         say(" ".join(["jupyter-lab", *ready.arguments]))
         return 0
     sys.stdout.flush()
-    return start(ready)
+    return start(ready, opened)
 
 
 @command(

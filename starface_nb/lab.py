@@ -1,26 +1,37 @@
-"""`starface-nb lab`: JupyterLab on working copies of the notebooks, in the customer's case folder.
+"""`starface-nb lab`: JupyterLab on one customer's case, already run, or on the start page with all cases.
 
 JupyterLab runs in this very process: whoever ends the command ends it, and nothing is left behind.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
+import time
+import urllib.request
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
+from typing import Any
 from urllib.parse import quote
 
 from starface_nb.errors import SetupError
 from starface_nb.files import private_folder
+from starface_nb.text import visible
 
-_FIRST = "00_start_here.ipynb"
 _SETTINGS = Path(__file__).parent / "lab_settings"
+_WORKSPACES = ".workspaces"
+_PATIENCE_S = 60
 _SERVER = (
+    "--no-browser",  # it is opened once the case has run
+    "--LabApp.log_level=ERROR",
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port_retries=0",
     "--ServerApp.answer_yes=True",
@@ -34,45 +45,50 @@ _SERVER = (
 
 @dataclass(frozen=True)
 class Ready:
-    """A case that waits for its JupyterLab: where it is, JupyterLab's arguments and token, the address to open."""
+    """What waits for its JupyterLab: its folder and notebook, JupyterLab's arguments and token, the address to open."""
 
     folder: Path
     notes: tuple[str, ...]
+    notebook: Path
     address: str
     arguments: tuple[str, ...]
     token: str = field(repr=False)
 
 
 def prepare(options: Namespace) -> Ready:
-    """Open the case, put the notebooks into it and find a free port."""
-    from starface_nb.cases import copy_notebooks, open_case
+    """Open the case, or list all of them where none is named, put the notebooks there and find a free port."""
+    from starface_nb.cases import copy_notebooks, open_case, start_page
 
-    case = open_case(
-        options.log,
-        name=options.case or (None if options.log else "sample"),
-        root=options.cases,
-        time_zone=options.time_zone,
-        keepalive_s=options.keepalive,
-        language=options.language,
-        same_customer=options.same_customer,
-    )
-    folder = case.home / case.name
-    copy_notebooks(folder)
-    private_folder(case.inbox)
-    port, token, page = _port(options.port), secrets.token_urlsafe(24), f"/lab/tree/{quote(case.name)}/{_FIRST}"
+    notes: tuple[str, ...] = ()
+    if options.log or options.case:
+        case = open_case(
+            options.log,
+            name=options.case,
+            root=options.cases,
+            time_zone=options.time_zone,
+            keepalive_s=options.keepalive,
+            language=options.language,
+            same_customer=options.same_customer,
+        )
+        folder, notes = case.home / case.name, case.notes
+        notebook = copy_notebooks(folder, case=case, named=True)[0]
+    else:
+        folder = private_folder(Path(options.cases).absolute())
+        notebook = start_page(folder, options.language)
+    private_folder((folder if notebook.name == "start.ipynb" else folder.parent) / "inbox")
+    port, token, page = _port(options.port), secrets.token_urlsafe(24), f"/lab/tree/{quote(notebook.name)}"
     arguments = (
         *_SERVER,
         f"--ServerApp.port={port}",
-        f"--ServerApp.root_dir={case.home}",
+        f"--ServerApp.root_dir={folder}",
         f"--ServerApp.terminals_enabled={options.terminals}",
         f"--LabApp.default_url={page}",
-        *(["--no-browser"] if options.no_browser else []),
     )
-    return Ready(folder, case.notes, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token)
+    return Ready(folder, notes, notebook, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token)
 
 
-def start(ready: Ready) -> int:
-    """Become JupyterLab until it ends.
+def start(ready: Ready, opened: Callable[[], None]) -> int:
+    """Become JupyterLab until it ends; call `opened` once the notebook has run in it.
 
     Only what is given here counts: the user's and the machine's configuration of Jupyter, which could take the token
     away or let other pages in, is left out. Settings of the user interface stay the user's own.
@@ -81,18 +97,62 @@ def start(ready: Ready) -> int:
 
     own = Path(jupyter_config_dir()) / "lab"
     os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", str(own / "user-settings"))
-    os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(own / "workspaces"))
+    # a layout of its own, and a fresh one: no other customer's tabs, no kernels of yesterday
+    shutil.rmtree(ready.folder / _WORKSPACES, ignore_errors=True)
+    os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(ready.folder / _WORKSPACES))
     os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token}
     if hasattr(signal, "SIGHUP"):  # a closed terminal
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     from jupyterlab.labapp import LabApp
 
+    Thread(target=_run_first, args=(ready, opened), daemon=True).start()
     try:
         LabApp.launch_instance(list(ready.arguments))
     except SystemExit as end:
         if end.code:
             raise SetupError(f"JupyterLab ended with {end.code}.", next_step="Its messages above say why.") from None
     return 0
+
+
+def _run_first(ready: Ready, opened: Callable[[], None]) -> None:
+    """Run the notebook in a kernel of JupyterLab's own: opened there, it has run and is alive."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    from starface_nb.cases.runner import run_notebooks, trust
+
+    base, name = ready.address.partition("/lab/")[0], ready.notebook.name
+    try:
+        _wait_until_up(base, ready.token)
+        asked = {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
+        kernel = _ask(f"{base}/api/sessions", ready.token, asked)["kernel"]["id"]
+        done = run_notebooks([ready.notebook], Path(jupyter_runtime_dir()) / f"kernel-{kernel}.json")[0]
+        trust(ready.notebook)  # its HTML is ours, and shown as it is
+        if done.error:
+            sys.stderr.write(f"{name}: code cell {done.cell} failed: {visible(done.error)}\n")
+    except OSError as error:  # it can still be run by hand
+        sys.stderr.write(f"{name} was not run: {error}\n")
+    opened()
+
+
+def _ask(address: str, token: str, body: dict[str, Any] | None = None) -> Any:
+    data = json.dumps(body).encode() if body else None
+    heads = {"Authorization": f"token {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(address, data, heads)  # noqa: S310  on localhost
+    with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def _wait_until_up(base: str, token: str) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            _ask(f"{base}/api/status", token)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _port(wanted: int | None) -> int:

@@ -10,7 +10,7 @@ import jinja2
 from starface_nb.text import visible
 
 
-def fill(name: str, **values: object) -> str:
+def fill(name: str, /, **values: object) -> str:
     """Return a template of the package, such as `report/page.html`, filled in.
 
     Every text that is put in is made visible, in HTML escaped, too: names from a log are never markup.

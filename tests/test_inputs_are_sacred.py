@@ -75,7 +75,7 @@ def status(arguments: list[str]) -> int:
         "run case/report.html -o case",
         "run case -o case",
         "run case/case.json -o case",
-        "run case/03_nat_timeout.ipynb -o case --notebooks 03",
+        "run case/05_before_after.ipynb -o case --notebooks 05",
         "simulate -o d --hours 1",
         "fleet d -o d/full",
     ],

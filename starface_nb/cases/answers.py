@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,7 +166,7 @@ class AnswerStore:
             Anything JSON holds; None takes the answer back.
         note : str
         who : str
-            Empty: the login name, where answers are kept in a folder.
+            Empty where nobody gave a name; the login name is nobody's business.
 
         Raises
         ------
@@ -179,7 +178,7 @@ class AnswerStore:
         given = {
             "answer": answer,
             "note": note,
-            "who": who or self._login(),
+            "who": who,
             "when": now.isoformat(timespec="milliseconds"),
         }
         mine: dict[str, Any] = json.loads(json.dumps(given))  # as it will be read back: tuples are lists
@@ -193,14 +192,6 @@ class AnswerStore:
         if theirs is not None and theirs != seen:
             raise AnswerConflictError(step_id, mine, theirs)
         return dict(mine)
-
-    def _login(self) -> str:
-        if self._record.path is None:
-            return ""
-        try:
-            return getpass.getuser()
-        except (OSError, KeyError, ImportError):  # no such user, as in some containers
-            return ""
 
     def __repr__(self) -> str:
         return f"AnswerStore({len(self._seen)} answered)"

@@ -15,12 +15,12 @@ from starface_nb.analysis.compare import Comparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import Experiment
 from starface_nb.cases.answers import CASE, AnswerStore, Record
-from starface_nb.cases.copies import copy_notebooks
 from starface_nb.cases.identity import identity
-from starface_nb.cases.tables import Shown, lines, links, readable
+from starface_nb.cases.tables import Shown, lines, readable
 from starface_nb.files import parquet, private_folder, write
 from starface_nb.guide import Conclusion, Translator, conclusion, defaults_in_bracket, translator
 from starface_nb.guide.comparison import comparison_text, experiment_text
+from starface_nb.guide.corrections import corrected, names_given
 from starface_nb.progress import stage
 from starface_nb.reading import read_log
 from starface_nb.reading.log import Log
@@ -88,8 +88,13 @@ class Case:
 
     @property
     def translator(self) -> Translator:
-        """Speaks the case's language, in the log's time zone."""
-        return translator(self.language, self.log.time_zone)
+        """Speaks the case's language, in the log's time zone, and knows the names that were given to sites."""
+        return replace(translator(self.language, self.log.time_zone), names=names_given(self.answers.all()))
+
+    @property
+    def corrected(self) -> Diagnosis:
+        """The diagnosis with the causes that the analyst put right."""
+        return corrected(self.diagnosis, self.answers.all())
 
     def table(self, frame: str | pl.DataFrame, *columns: str, rows: int = 12) -> Shown:
         """Return the first rows of a frame as a table for people.
@@ -137,12 +142,6 @@ class Case:
         """Put a result into words, in the case's language."""
         told = comparison_text if isinstance(result, Comparison) else experiment_text
         return lines(told(result, self.translator))  # type: ignore[arg-type]
-
-    def notebooks(self) -> Shown:
-        """Put working copies of the notebooks into the case's folder, where they are missing, and link to them."""
-        if self.folder is None:
-            return lines(["The bundled sample is not kept: no working copies."])
-        return links(copy_notebooks(self.folder))
 
     def change(self, *, keepalive_s: float | None = None, language: str | None = None) -> Case:
         """Return the case with other settings, which are saved; log and answers stay.

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starface_nb import samples
 from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, write
+from starface_nb.guide.i18n import LANGUAGES, translator
+
+if TYPE_CHECKING:
+    from starface_nb.cases.case import Case
 
 # What the copies in a case's folder are set to: log and settings are the case's own.
+CASE, START = "00_case", "06_fleet"
+# The case notebook's own prose: title, and what stands between its panels.
+PROSE = (
+    "# The case",
+    (
+        "Below: what happened to which phone and when, the guide's checklist, the NAT timeout, the report. Settings "
+        "and code stand in the folded cells; after a change there choose *Run > Run All Cells*."
+    ),
+    "The report is for whoever looks after the customer's firewall. It stands in the case's folder once it is written.",
+    "# All customers",
+)
 _PARAMETERS = {"log": None, "case_folder": ".", "time_zone": None, "keepalive_minutes": None, "language": None}
 
 
@@ -35,7 +50,14 @@ def curated(chosen: Sequence[str] | None = None) -> list[Path]:
     return found
 
 
-def copy_notebooks(folder: Path, *, chosen: Sequence[str] | None = None, replace: bool = False) -> list[Path]:
+def copy_notebooks(
+    folder: Path,
+    *,
+    chosen: Sequence[str] | None = None,
+    replace: bool = False,
+    case: Case | None = None,
+    named: bool = False,
+) -> list[Path]:
     """Copy the curated notebooks into a case's folder, set to work on that case, without the sample's outputs.
 
     Parameters
@@ -43,9 +65,13 @@ def copy_notebooks(folder: Path, *, chosen: Sequence[str] | None = None, replace
     folder : Path
         The case's folder.
     chosen : sequence of str, optional
-        Beginnings of the names wanted (`"00"`, `"02"`); default: all.
+        Beginnings of the names wanted (`"00"`, `"05"`); default: all.
     replace : bool
         Whether to overwrite copies that are there already; an analyst may have worked in them.
+    case : Case, optional
+        Gives the prose its language and the first notebook its title.
+    named : bool
+        Whether the case's name is part of the first notebook's file name, too.
 
     Returns
     -------
@@ -55,23 +81,49 @@ def copy_notebooks(folder: Path, *, chosen: Sequence[str] | None = None, replace
     private_folder(folder)
     copies = []
     for original in curated(chosen):
-        copies.append(folder / original.name)
-        if replace or not copies[-1].exists():
-            notebook = _emptied(json.loads(original.read_bytes()))
-            text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
-            write(copies[-1], text.encode("utf-8") + b"\n")
+        mine = case is not None and named and original.stem == CASE
+        copies.append(folder / (f"{CASE}_{case.name}.ipynb" if case and mine else original.name))
+        new = replace or not copies[-1].exists()
+        if not (new or case):
+            continue
+        notebook = _emptied(json.loads(original.read_bytes())) if new else json.loads(copies[-1].read_bytes())
+        if case:
+            _word(notebook, case.name, case.language)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
+        write(copies[-1], text.encode("utf-8") + b"\n")
     return copies
 
 
-def _emptied(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return a notebook without outputs and with a case's parameters, whose comments stay."""
+def _word(notebook: dict[str, Any], name: str, language: str) -> None:
+    """Put the curated prose into the case's language, and its name into the title; what an analyst wrote stays."""
+    every = [translator(code) for code in LANGUAGES]
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        for n in range(len(PROSE)):
+            if source in {tr(PROSE[n]) for tr in every}:
+                cell["source"] = [translator(language)(PROSE[n]) if n else f"# {name}"]
+
+
+def _emptied(notebook: dict[str, Any], parameters: Mapping[str, Any] = _PARAMETERS) -> dict[str, Any]:
+    """Return a notebook without outputs and with these parameters, whose comments stay."""
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
         if "parameters" in cell["metadata"].get("tags", ()):
             source = "".join(cell["source"])
-            for name, value in _PARAMETERS.items():
+            for name, value in parameters.items():
                 source = re.sub(rf"(?m)^{name} = .*?(?=  #|$)", f"{name} = {value!r}", source)
             cell["source"] = source.splitlines(keepends=True)
     return notebook
+
+
+def start_page(root: Path, language: str | None = None) -> Path:
+    """Put the start page into the folder of all cases, set to list them, and return it."""
+    original = curated([START])[0]
+    notebook = _emptied(json.loads(original.read_bytes()), {"cases": ".", "language": language or "en"})
+    notebook["cells"] = notebook["cells"][:3]  # title, parameters, the cases
+    notebook["cells"][0]["source"] = [translator(language or "en")(PROSE[-1])]
+    copy = root / "start.ipynb"
+    write(copy, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n")
+    return copy

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
 from time import monotonic
 
 import nbformat
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbformat.sign import NotebookNotary
 from traitlets.config import Config
 
 from starface_nb.files import write
@@ -42,13 +46,15 @@ class Executed:
     error: str = ""
 
 
-def run_notebooks(paths: Sequence[Path]) -> list[Executed]:
+def run_notebooks(paths: Sequence[Path], kernel: Path | None = None) -> list[Executed]:
     """Execute notebooks where they lie, one after the other, each in a fresh kernel, and save them with outputs.
 
     Parameters
     ----------
     paths : sequence of Path
         Working copies, see `copy_notebooks`; each runs in its own folder.
+    kernel : Path, optional
+        Connection file of a kernel that runs already and is to go on: what JupyterLab will show is alive then.
 
     Returns
     -------
@@ -58,10 +64,27 @@ def run_notebooks(paths: Sequence[Path]) -> list[Executed]:
     notebooks = [nbformat.read(path, as_version=4) for path in paths]  # type: ignore[no-untyped-call]
     total = sum(cell.cell_type == "code" for notebook in notebooks for cell in notebook.cells)
     with Progress(total, "notebooks", unit="cells") as bar:
-        return [_run(path, notebook, bar) for path, notebook in zip(paths, notebooks, strict=True)]
+        return [_run(path, notebook, bar, kernel) for path, notebook in zip(paths, notebooks, strict=True)]
 
 
-def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed:
+@contextmanager
+def _connected(client: NotebookClient, kernel: Path) -> Iterator[None]:
+    """Let a client talk to a kernel that somebody else started, and leave it running."""
+    client.kc = AsyncKernelClient(connection_file=str(kernel))
+    client.kc.load_connection_file()
+    client.kc.start_channels()
+    try:
+        run_sync(client.kc.wait_for_ready)(timeout=60)
+        yield
+    finally:
+        client.kc.stop_channels()
+
+
+def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Path | None = None) -> Executed:
+    """Run a notebook in a fresh kernel, or in the one with this connection file, which stays.
+
+    The state of widgets is not kept with it: panels have their static HTML, which every page and mail can show.
+    """
     client = NotebookClient(
         notebook,
         timeout=_CELL_SECONDS,
@@ -73,13 +96,12 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed
     try:
         client.reset_execution_trackers()
         # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
-        with client.setup_kernel(stderr=DEVNULL):
+        with _connected(client, kernel) if kernel else client.setup_kernel(stderr=DEVNULL):
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
                     number += 1
                     client.execute_cell(cell, index, execution_count=number)
                     bar.advance()
-            client.set_widgets_metadata()
     except CellExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".splitlines()[0]
     except (CellTimeoutError, RuntimeError) as failure:  # the kernel died
@@ -91,3 +113,8 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress) -> Executed
         text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
         write(path, text.rstrip("\n").encode("utf-8") + b"\n")
     return Executed(path, monotonic() - began, number if error else None, error)
+
+
+def trust(path: Path) -> None:
+    """Sign a notebook: JupyterLab shows its HTML as it is, before it runs there."""
+    NotebookNotary().sign(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]

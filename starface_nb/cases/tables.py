@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -81,13 +78,6 @@ def lines(told: Sequence[str]) -> Shown:
     shown = [(line.startswith(" "), escape(visible(line.strip()))) for line in told if line.strip()]
     html = "".join(f"<li>{text}</li>" if detail else f"<p>{text}</p>" for detail, text in shown)
     return Shown("\n".join(map(visible, told)), re.sub(r"(?:<li>.*?</li>)+", r"<ul>\g<0></ul>", html))
-
-
-def links(paths: Sequence[Path]) -> Shown:
-    """Return notebooks as links, relative to this notebook's folder."""
-    addresses = [escape(quote(Path(os.path.relpath(path)).as_posix())) for path in paths]
-    items = [f'<li><a href="{at}">{escape(path.stem)}</a></li>' for at, path in zip(addresses, paths, strict=True)]
-    return Shown("\n".join(path.name for path in paths), f"<ul>{''.join(items)}</ul>")
 
 
 def _row(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:

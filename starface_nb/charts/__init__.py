@@ -5,11 +5,12 @@ from starface_nb.charts.estimates import cycles
 from starface_nb.charts.losses import durations, fold, linked
 from starface_nb.charts.outcome import before_after, fleet_page
 from starface_nb.charts.rhythm import heatmap, simultaneity
-from starface_nb.charts.theme import register, to_inline_svg, to_svg
+from starface_nb.charts.theme import WIDE, register, to_inline_svg, to_svg
 from starface_nb.charts.timeline import timeline
 
 register()
 __all__ = [
+    "WIDE",
     "addresses",
     "before_after",
     "cycles",

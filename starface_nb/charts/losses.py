@@ -1,25 +1,25 @@
-"""Pictures of the losses: folded onto the keepalive, by duration, and both narrowed by a brush over the timeline."""
+"""Pictures of the losses: folded onto the keepalive, by duration, and the fold beside the timeline."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
 import polars as pl
 
+from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.estimates import bands
-from starface_nb.charts.scene import Scene, picture, said, table
-from starface_nb.charts.theme import SHAPES, WIDTH, Picture, dressed
-from starface_nb.charts.timeline import MOST_ROWS, bar_columns, bars, overview, phone_axis
+from starface_nb.charts.scene import Scene, Window, picture, said, scene, table
+from starface_nb.charts.theme import LOSSES, SHAPES, Picture, dressed, to_inline_svg, with_rows
+from starface_nb.charts.timeline import draw_timeline
 
-_MOST_POINTS, _MOST_LINKED, _LINES = 2000, 2000, 10
+_MOST_POINTS = 2000
 _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
-_LABELS = 140
-_HALF = (WIDTH - _LABELS - 80) // 2
+_WIDE, _NARROW = 760, 520
 
 
-@picture
-def fold(s: Scene) -> Picture:
+def draw_fold(s: Scene) -> Picture:
     """Draw every loss by how long after the phone's last renewal it came: a NAT timeout is an upright line."""
     tr = s.tr
     data = measured(s).drop_nulls("age")
@@ -30,7 +30,7 @@ def fold(s: Scene) -> Picture:
     base = alt.Chart(table(told)).encode(x=x, y=s.time(alt.Y), color=s.cause(), tooltip=tips)
     marks = [
         base.mark_rule(opacity=min(0.3, 60 / max(1, told.height))).encode(x2="back:Q"),  # many must not hide the points
-        base.mark_point(size=36, opacity=0.9).encode(shape=s.cause(alt.Shape, SHAPES)),
+        base.properties(name=LOSSES).mark_point(size=36, opacity=0.9).encode(shape=s.cause(alt.Shape, SHAPES)),
     ]
     unknown = s.intervals.height - data.height
     note = tr.count(
@@ -43,6 +43,9 @@ def fold(s: Scene) -> Picture:
     )
     chart = alt.layer(*bands(s, x), *marks).properties(height=320)
     return dressed(chart, s.headline(), help_line, note if unknown else "", some)
+
+
+fold = picture(draw_fold)
 
 
 @picture
@@ -73,37 +76,18 @@ def durations(s: Scene) -> Picture:
     return dressed(chart.properties(height=240), s.headline(), note if still else "")
 
 
-@picture
-def linked(s: Scene) -> Picture:
-    """Draw the timeline with a brush: dragging over it narrows the fold, the durations and the table below.
-
-    Above 2,000 intervals or 80 phones it is the timeline's overview, without a brush.
-    """
-    if s.intervals.height > _MOST_LINKED or s.phones.height > MOST_ROWS:
-        return overview(s)
-    step = 15 if s.phones.height <= 40 else 10
-    data = measured(s).select(
-        *("label", "begin", "until", "why", "age", "low", "high"), *bar_columns(s, step), range=_range(s)
-    )
-    brush = alt.selection_interval(name="brush", encodings=["x"])
-    above = bars(s, alt.Chart(), s.time(), phone_axis(s.phones["label"].to_list()))
-    above = above.encode(opacity=alt.condition(brush, alt.value(1), alt.value(0.3))).add_params(brush)
-    chosen = alt.Chart().transform_filter(brush)
-    points = chosen.transform_filter("isValid(datum.age)").mark_point(size=26, opacity=0.8)
-    aged = points.encode(x=_age(s, ticks=6), y=s.time(alt.Y).title(None), color=s.cause(), tooltip=s.about())
-    lasting = _bars(s, chosen.transform_filter("isValid(datum.low)"), "count():Q")
-    lasting = lasting.encode(x=_lasting(s).title(s.tr("unreachable for")))
-    below = [one.properties(width=_HALF, height=170) for one in (aged, lasting)]
-    chart = alt.vconcat(
-        above.properties(width=WIDTH - _LABELS, height=alt.Step(step)),
-        alt.hconcat(*below, spacing=24),
-        _words(s, chosen),
-        data=table(data),
-        spacing=18,
-    )
-    return dressed(
-        chart, s.headline(), s.tr("drag over the timeline to choose a time, click beside it to take it back")
-    )
+def linked(
+    case: Diagnosis,
+    language: str = "en",
+    site: str | None = None,
+    peers: Iterable[str] | None = None,
+    window: Window | None = None,
+) -> tuple[Scene, str, str]:
+    """Return the scene, and its timeline and fold as SVG whose marks carry their losses' rows; see `scene`."""
+    s = scene(case, language, site, peers, window)
+    points, _ = s.thinned(measured(s).drop_nulls("age"), _MOST_POINTS)
+    above = with_rows(to_inline_svg(draw_timeline(s), _WIDE), s.intervals["row"].to_list())
+    return s, above, with_rows(to_inline_svg(draw_fold(s), _NARROW), points["row"].to_list())
 
 
 def measured(s: Scene) -> pl.DataFrame:
@@ -164,20 +148,3 @@ def _bars(s: Scene, chart: alt.Chart, height: str, highest: float | None = None)
         color=s.cause(),
         tooltip=[*s.tips(why=s.tr("cause"), range=s.tr("unreachable for")), count],
     )
-
-
-def _words(s: Scene, chosen: alt.Chart) -> Any:
-    """Write the first intervals of the chosen time as a table."""
-    counted = chosen.transform_window(
-        line="row_number()", all="count()", sort=[alt.SortField("begin"), alt.SortField("label")], frame=[None, None]
-    )
-    line = alt.Y("line:O", axis=None, scale=alt.Scale(domain=list(range(1, _LINES + 1))))
-    shown = counted.transform_filter(f"datum.line <= {_LINES}").encode(y=line)
-    moment = alt.Text("begin:T", format=s.moment)
-    columns = [(0, 105, moment), (110, 100, "label:N"), (215, 75, "lasted:N"), (295, 140, "why:N")]
-    more = s.tr("intervals in the chosen time, the first {n} below:", n=_LINES)
-    head = counted.transform_filter("datum.line == 1").transform_calculate(text=f"datum.all + ' ' + {more!r}")
-    return alt.layer(
-        *(shown.mark_text(x=x, limit=wide).encode(text=text) for x, wide, text in columns),
-        head.mark_text(x=0, y=-8, fontWeight="bold").encode(text="text:N"),
-    ).properties(width=WIDTH - _LABELS, height=alt.Step(17), view=alt.ViewConfig(stroke=None))

@@ -222,6 +222,7 @@ def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
         return draw(scene(case, language, site, peers, window))
 
     del of_case.__wrapped__  # help shows what a caller gives
+    of_case.__name__ = draw.__name__.removeprefix("draw_")
     of_case.__doc__ = (draw.__doc__ or "").rstrip() + "\n\n" + (scene.__doc__ or "").partition("\n\n")[2]
     return of_case
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -18,6 +19,8 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 INK = "#808080"
 """Lines that must be seen on white and on dark alike; text takes its colour from JupyterLab's theme."""
 ACCENT = "#0072b2"
+LOSSES = "loss"
+"""Name of the marks that stand for one loss each."""
 _MARKER = "#010203"
 _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
 HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
@@ -119,9 +122,9 @@ def specification(chart: Any) -> dict[str, Any]:
     return {**spec, "$schema": _SCHEMA}
 
 
-def to_svg(chart: Any) -> str:
+def to_svg(chart: Any, width: int = WIDE) -> str:
     """Return a chart as an SVG on white, drawn without a browser and without internet."""
-    return _svg(specification(chart))
+    return _svg(specification(chart), width)
 
 
 def to_inline_svg(chart: Any, width: int = WIDE) -> str:
@@ -133,6 +136,16 @@ def to_inline_svg(chart: Any, width: int = WIDE) -> str:
     # several pictures share one page: their clip paths and gradients must not share a name
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     return re.sub(r'( id="|url\(#)', rf"\g<1>p{own}-", svg)
+
+
+def with_rows(svg: str, rows: Sequence[int]) -> str:
+    """Return a picture whose marks of losses carry the losses' rows; as it was where it draws no single loss."""
+    marks = re.search(rf'<g class="[^"]*\b{LOSSES}_marks"[^>]*>(.*?)</g>', svg, re.DOTALL)
+    if not marks or marks[1].count("<path ") != len(rows):
+        return svg
+    numbers = iter(rows)
+    named = re.sub("<path ", lambda _: f'<path data-row="{next(numbers)}" ', marks[1])
+    return svg[: marks.start(1)] + named + svg[marks.end(1) :]
 
 
 def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:

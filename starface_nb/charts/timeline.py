@@ -10,7 +10,7 @@ import polars as pl
 
 from starface_nb.charts.estimates import verdict
 from starface_nb.charts.scene import Scene, picture, said, table
-from starface_nb.charts.theme import INK, THICKNESS, Picture, dressed
+from starface_nb.charts.theme import INK, LOSSES, THICKNESS, Picture, dressed
 from starface_nb.guide.words import site_name
 
 MOST_ROWS, MOST_INTERVALS = 80, 3000
@@ -19,8 +19,7 @@ _MOST_CELLS, _MOST_STEPS, _STRENGTHS = 6000, 250, 3
 _STEPS_MIN = (5, 15, 30, 60, 180, 360, 720, 1440, 2880, 5760, 17280)
 
 
-@picture
-def timeline(s: Scene) -> Picture:
+def draw_timeline(s: Scene) -> Picture:
     """Draw every phone's unreachable intervals along time, coloured by cause, against its keepalive grid.
 
     Above 3,000 intervals or 80 phones the picture is an overview: per phone and time bin the share of the bin that the
@@ -46,16 +45,23 @@ def timeline(s: Scene) -> Picture:
     return dressed(alt.layer(*layers).properties(height=alt.Step(step)), s.headline(), note)
 
 
+timeline = picture(draw_timeline)
+
+
 def bars(s: Scene, chart: alt.Chart, x: alt.X, y: alt.Y) -> Any:
     """Draw intervals as bars, with an outline so that the shortest stay visible."""
-    return chart.mark_bar(clip=True, strokeWidth=0.8).encode(
-        x=x,
-        x2="until:T",
-        y=y,
-        size=alt.Size("size:Q", scale=None, legend=None),
-        color=s.cause(),
-        stroke=s.cause(alt.Stroke, legend=False),
-        tooltip=s.about(sure=s.tr("how sure")),
+    return (
+        chart.properties(name=LOSSES)
+        .mark_bar(clip=True, strokeWidth=0.8)
+        .encode(
+            x=x,
+            x2="until:T",
+            y=y,
+            size=alt.Size("size:Q", scale=None, legend=None),
+            color=s.cause(),
+            stroke=s.cause(alt.Stroke, legend=False),
+            tooltip=s.about(sure=s.tr("how sure")),
+        )
     )
 
 

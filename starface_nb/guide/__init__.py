@@ -1,7 +1,7 @@
 """The guide as data: checklist, ports, router defaults, texts in three languages."""
 
 from starface_nb.guide.answers import LogAnswer, answers_from_log, trouble_began
-from starface_nb.guide.checklist import Given, Step, checklist, given, port_checklist, ports
+from starface_nb.guide.checklist import Answer, Given, Step, checklist, given, port_checklist, ports
 from starface_nb.guide.conclusion import Conclusion, conclusion, headline, open_steps
 from starface_nb.guide.i18n import LANGUAGES, Translator, translator
 from starface_nb.guide.readings import keepalive_readings, limits
@@ -21,6 +21,7 @@ from starface_nb.guide.words import bracket_text, cause_name, finding_text, word
 
 __all__ = [
     "LANGUAGES",
+    "Answer",
     "Conclusion",
     "Given",
     "LogAnswer",

@@ -79,6 +79,8 @@ class Given:
         For `router`: the product.
     seconds : float or None
         For `router`: the timeout read from the device, s.
+    sites : Mapping
+        For `router`: `router` and `seconds` by site, where they differ from site to site.
     ports : Mapping
         For `ports`: answer id by port id.
     """
@@ -90,6 +92,7 @@ class Given:
     day: date | None = None
     router: str | None = None
     seconds: float | None = None
+    sites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ports: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -132,8 +135,8 @@ def given(answers: Mapping[str, Any] | None, step_id: str) -> Given:
     ----------
     answers : Mapping or None
         Entries by step id with `answer`, `note`, `who`, `when`; `answer` is the id of an answer, or a mapping:
-        `{"answer", "day"}` for a date, `{"answer", "router", "seconds"}` for the router, and answer ids by port id
-        for the ports.
+        `{"answer", "day"}` for a date, `{"answer", "router", "seconds", "sites"}` for the router, and answer ids by
+        port id for the ports.
     step_id : str
     """
     entry = dict((answers or {}).get(step_id) or {})
@@ -147,6 +150,7 @@ def given(answers: Mapping[str, Any] | None, step_id: str) -> Given:
         day=_day(chosen.get("day")),
         router=chosen.get("router"),
         seconds=chosen.get("seconds"),
+        sites=chosen.get("sites") or {},
         **about,
     )
 

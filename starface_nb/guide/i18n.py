@@ -6,8 +6,8 @@ English text is the key. Translations are gettext catalogues, several small ones
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -47,10 +47,11 @@ def _messages(language: str) -> dict[str, str | tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Translator:
-    """Speaks one language; times are shown in `time_zone`."""
+    """Speaks one language; times are shown in `time_zone`, and sites by the `names` that they were given."""
 
     language: str
     time_zone: str = "Europe/Berlin"
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def _format(self) -> str:

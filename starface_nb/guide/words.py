@@ -72,8 +72,9 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
 
 
 def site_name(site: str, tr: Translator) -> str:
-    """Return a site as it is shown: its public address, or that it is not known."""
-    return tr("address not known") if site == "unknown" else site
+    """Return a site as it is shown: its public address, or that it is not known, after the name it was given."""
+    shown, name = tr("address not known") if site == "unknown" else site, tr.names.get(site)
+    return f"{name} ({shown})" if name else shown
 
 
 def names(peers: list[str], tr: Translator, most: int = 6) -> str:

@@ -1,8 +1,10 @@
-"""Panels: choose a log, look at what happened, walk the checklist, hand out the report; without writing code."""
+"""Panels: the verdict, what happened, the checklist, the report, the start page; without writing code."""
 
+from starface_nb.panels.canvas import Canvas
 from starface_nb.panels.checklist import ChecklistPanel
-from starface_nb.panels.chooser import LogChooser
-from starface_nb.panels.explorer import Explorer
-from starface_nb.panels.handing_out import AnonymousCopy, ReportPanel
+from starface_nb.panels.handing_out import ReportPanel
+from starface_nb.panels.start import Start
+from starface_nb.panels.timeouts import Timeouts
+from starface_nb.panels.verdict import Verdict
 
-__all__ = ["AnonymousCopy", "ChecklistPanel", "Explorer", "LogChooser", "ReportPanel"]
+__all__ = ["Canvas", "ChecklistPanel", "ReportPanel", "Start", "Timeouts", "Verdict"]

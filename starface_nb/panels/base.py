@@ -1,72 +1,119 @@
-"""What all panels share: how they show themselves, their look, and text that is safe to show."""
+"""What all panels share: parts written as HTML, what the browser sends back, and how they are saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
+import anywidget
+import traitlets
+from markupsafe import Markup
 
-from starface_nb.guide import translator
+from starface_nb.errors import StarfaceError
+from starface_nb.templates import fill
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
+    from starface_nb.guide import Translator
 
-_STYLE = """<style>
-.sfnb{max-width:1100px}
-.sfnb .widget-label,.sfnb .jupyter-widget-label{min-width:110px;text-align:left}
-.sfnb-html,.sfnb-html p,.sfnb-html li,.sfnb-html td{color:var(--jp-ui-font-color1,#222);line-height:1.45}
-.sfnb-html h4{margin:.5em 0 .2em;font-size:1.05em}
-.sfnb-html .widget-html-content{line-height:1.45;padding-right:8px}
-.sfnb-html p{margin:.25em 0}
-.sfnb-html ul,.sfnb-html ol{margin:.25em 0;padding-left:1.4em}
-.sfnb-html td,.sfnb-html th{padding:1px 14px 1px 0;text-align:left;vertical-align:top}
-.sfnb-html td.n,.sfnb-html th.n{text-align:right}
-.sfnb-html svg{width:100%;max-width:820px;height:auto}
-.sfnb-html .sfnb-note{color:var(--jp-ui-font-color2,#666)}
-.sfnb-html .sfnb-bad{color:var(--jp-error-color1,#c62828);font-weight:600}
-.sfnb-html .sfnb-good{color:var(--jp-success-color1,#2e7d32);font-weight:600}
-.sfnb-box{border-left:4px solid #0072b2;padding:2px 12px;margin:6px 0;background:rgba(128,128,128,.1)}
-.sfnb-bar{background:rgba(128,128,128,.3);height:8px;border-radius:4px;width:260px;display:inline-block;margin-right:10px}
-.sfnb-bar i{background:#0072b2;height:8px;border-radius:4px;display:block}
-.sfnb-lines{font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.5;white-space:pre;
-overflow-x:auto;margin:0;padding:6px 8px;background:rgba(128,128,128,.1);color:var(--jp-ui-font-color1,#222)}
-.sfnb-lines b{background:rgba(213,94,0,.22);font-weight:normal;display:inline-block;min-width:100%}
-.sfnb .sfnb-mono{flex-direction:column}
-.sfnb .sfnb-mono select{width:100%;font-family:var(--jp-code-font-family,monospace);font-size:11.5px}
-</style>"""
+_HERE = Path(__file__).parent
+_STYLE = (_HERE / "page.css").read_text("utf-8")
+_NEWLINE = Markup("\n")  # of ours: a text's own would be shown as its code
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class _Page(anywidget.AnyWidget):
+    """The browser's side of a panel."""
+
+    _esm = (_HERE / "page.js").read_text("utf-8")
+    _css = _STYLE
+    parts = traitlets.Dict().tag(sync=True)
+    marks = traitlets.Dict().tag(sync=True)
 
 
 class Panel:
-    """A panel: ipywidgets in `widget`, shown like any result; results are plain attributes.
+    """A panel: HTML in named parts, written by the kernel; a click or an input in the browser calls a `do_` method.
+
+    A notebook keeps its parts as static HTML beside the widget: they are there without a kernel, too.
 
     Attributes
     ----------
-    case : Case
-        The customer's case that the panel is about.
+    parts : dict
+        The panel's HTML by the parts' names.
     """
 
     name = "panel"
 
-    def __init__(self, case: Case) -> None:
-        self.widget = widgets.VBox(layout=widgets.Layout(width="100%"))
-        self.widget.add_class("sfnb")
-        self._take(case)
+    def __init__(self, tr: Translator) -> None:
+        self.tr = tr
+        self.widget = _Page()
+        self.widget.on_msg(lambda _widget, content, _buffers: self.receive(**content))
 
-    def _take(self, case: Case) -> None:
-        self.case, self._tr = case, translator(case.language, case.log.time_zone)
+    @property
+    def parts(self) -> dict[str, str]:
+        """The panel's HTML by the parts' names, in their order."""
+        return dict(self.widget.parts)
 
-    def _show(self, *children: Any) -> None:
-        self.widget.children = (widgets.HTML(_STYLE, layout=widgets.Layout(display="none")), *children)
+    def show(self, **parts: str) -> None:
+        """Write these parts; the others stay."""
+        self.widget.parts = {**self.widget.parts, **parts}
+
+    def fill(self, template: str, /, **values: object) -> str:
+        """Return a template of this room, filled in."""
+        return fill(f"panels/{template}.html", tr=self.tr, nl=_NEWLINE, **values)
+
+    def receive(self, do: str, arg: str | None = None, value: Any = None) -> None:
+        """Do what was asked for in the browser; an error stands in the part `said`."""
+        try:
+            self.show(said="")
+            getattr(self, f"do_{do}")(arg, value)
+        except (StarfaceError, OSError) as error:
+            self.show(said=bad(str(error)))
+        except Exception as error:
+            self.show(said=bad(f"{type(error).__name__}: {error}"))
+            raise
+        finally:
+            self.widget.send({"done": True})
+
+    def download(self, name: str, content: bytes) -> None:
+        """Hand a file to the browser."""
+        self.widget.send({"download": name}, buffers=[content])
+
+    def static(self) -> str:
+        """Return the panel as it is now, as HTML that needs no kernel."""
+        body = "".join(f"<div>{html}</div>" for html in self.parts.values() if html)
+        hint = note(self.tr("Shown as it was saved: run the notebook to use it."))
+        return f'<style>{_STYLE}</style><div class="sfnb sfnb-static">{body}{hint}</div>'
 
     def __repr__(self) -> str:
         return f"starface_nb {self.name}: run the notebook to use it"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        bundle: dict[str, Any] = self.widget._repr_mimebundle_()
-        return {**bundle, "text/plain": repr(self)}
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        return {_VIEW: view, "text/html": self.static(), "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        """Show the widget, and its static HTML once more as an output of its own.
+
+        A page made from a notebook whose widgets' state was kept picks the widget, and is blank without internet.
+        """
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        saved = bundle["text/html"]
+        hint = note(self.tr("Shown as it was saved: run the notebook to use it."))
+        display({**bundle, "text/html": hint}, raw=True)  # type: ignore[no-untyped-call]
+        display({"text/html": saved, "text/plain": f"{self.name}, as it was saved"}, raw=True)  # type: ignore[no-untyped-call]
+
+
+class CasePanel(Panel):
+    """A panel about one customer's case, which is its attribute `case`."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case.translator)
+        self.case = case
 
 
 def safe(text: object) -> str:
@@ -74,59 +121,16 @@ def safe(text: object) -> str:
     return escape(visible(str(text)))
 
 
-def html(value: str = "", **layout: str) -> Any:
-    """Return an HTML widget in the panels' look; `value` must be safe already."""
-    found = widgets.HTML(value, layout=widgets.Layout(**{"width": "auto", **layout}))
-    found.add_class("sfnb-html")
-    return found
-
-
-def labelled(kind: Callable[..., Any], label: str, width: str = "420px", **options: Any) -> Any:
-    """Return an input with a label that stands beside it in full."""
-    style = {"description_width": "110px"}
-    layout = widgets.Layout(width=width, max_width="100%", margin="2px 16px 2px 0")
-    return kind(description=label, style=style, layout=layout, **options)
-
-
-def button(name: str, **options: Any) -> Any:
-    """Return a button as wide as its name."""
-    layout = widgets.Layout(width="auto", margin="2px 8px 2px 0", align_self="flex-start")
-    return widgets.Button(description=name, layout=layout, **options)
-
-
-def rows(*children: Any) -> Any:
-    """Return widgets side by side that wrap where there is no room."""
-    return widgets.HBox(children, layout=widgets.Layout(flex_flow="row wrap", width="100%", align_items="flex-start"))
-
-
 def note(text: str) -> str:
     """Return a remark as HTML."""
     return f'<p class="sfnb-note">{safe(text)}</p>'
 
 
+def good(text: str) -> str:
+    """Return what went well as HTML."""
+    return f'<p class="sfnb-good" role="status">{safe(text)}</p>'
+
+
 def bad(text: str) -> str:
     """Return a complaint as HTML."""
     return f'<p class="sfnb-bad" role="alert">{safe(text)}</p>'
-
-
-def listed(lines: tuple[str, ...] | list[str], tag: str = "ul") -> str:
-    """Return a list as HTML."""
-    return f"<{tag}>" + "".join(f"<li>{safe(line)}</li>" for line in lines) + f"</{tag}>" if lines else ""
-
-
-def table(head: Sequence[str], body: Sequence[Sequence[object]], right: tuple[int, ...] = ()) -> str:
-    """Return a table as HTML; the columns `right` are numbers."""
-    kinds = [' class="n"' if i in right else "" for i in range(len(head))]
-    top = "".join(f"<th{kind}>{safe(title)}</th>" for kind, title in zip(kinds, head, strict=True))
-    lines = ("".join(f"<td{kind}>{safe(cell)}</td>" for kind, cell in zip(kinds, line, strict=True)) for line in body)
-    return f"<table><tr>{top}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def box(*parts: str) -> str:
-    """Return HTML set off from the rest."""
-    return f'<div class="sfnb-box">{"".join(parts)}</div>'
-
-
-def paragraph(text: str, tag: str = "span") -> str:
-    """Return a paragraph as HTML, all of it in `tag`."""
-    return f"<p><{tag}>{safe(text)}</{tag}></p>"

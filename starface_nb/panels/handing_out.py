@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ipywidgets as widgets
-
 from starface_nb import privacy, report
-from starface_nb.errors import StarfaceError
-from starface_nb.files import replacing
-from starface_nb.guide import LANGUAGES, given, products
-from starface_nb.panels.base import Panel, bad, button, html, labelled, note, rows, safe
+from starface_nb.guide import LANGUAGES
+from starface_nb.panels.base import CasePanel, good, note, safe
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
 
-_NONE = ""
-_FRAME = "width:100%;height:640px;border:1px solid rgba(128,128,128,.5);background:white"
+_PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
 
 
-class ReportPanel(Panel):
-    """Choose language, router and masking; preview the report, write it as HTML and PDF into the case's folder.
+class ReportPanel(CasePanel):
+    """Choose language and masking; preview the report, write it as page and PDF into the case's folder.
 
     Parameters
     ----------
@@ -32,99 +28,58 @@ class ReportPanel(Panel):
     ----------
     page : str
         The report as one HTML page, as chosen now.
-    written : Path or None
-        The file written last.
+    written : list of Path
+        The files written last.
     """
 
     name = "report"
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
-        self.page = ""
-        self.written: Path | None = None
-        tr, chosen = self._tr, given(case.answers.all(), "nat").router
-        routers = [(tr("not known"), _NONE), *((name, name) for name in products())]
-        router = chosen if chosen in products() else _NONE
-        languages = [(name, code) for code, name in LANGUAGES.items()]
-        self._language = labelled(widgets.Dropdown, tr("Language"), "280px", options=languages, value=case.language)
-        self._router = labelled(widgets.Dropdown, tr("Router"), options=routers, value=router)
-        self._mask = widgets.Checkbox(description=tr("mask the phones' names"), indent=False)
-        as_html, as_pdf = (
-            button(name, icon="file", button_style="primary") for name in (tr("Write HTML"), tr("Write PDF"))
-        )
-        self._said, self._preview = html(), html()
-        for chooser in (self._language, self._router, self._mask):
-            chooser.observe(lambda _: self._render(), "value")
-        as_html.on_click(lambda _: self._write("html"))
-        as_pdf.on_click(lambda _: self._write("pdf"))
-        self._show(rows(self._language, self._router, self._mask), rows(as_html, as_pdf), self._said, self._preview)
+        self.written: list[Path] = []
+        self._language, self._mask = case.language, False
         self._render()
 
     def _render(self) -> None:
-        self.page = report.render(
-            self.case.diagnosis,
-            language=self._language.value,
-            answers=self.case.answers.all(),
-            router=self._router.value or None,
-            mask=self._mask.value,
-        )
-        title = safe(self._tr("Preview of the report"))
+        self.page = report.of_case(self.case, self._language, mask=self._mask)
+        title = safe(self.tr("Preview of the report"))
+        chosen = {"languages": [*LANGUAGES.items()], "language": self._language, "mask": self._mask}
         # a page of its own without scripts: what it holds cannot reach the notebook
-        frame = f'<iframe sandbox="" title="{title}" style="{_FRAME}" srcdoc="{escape(self.page)}"></iframe>'
-        self._preview.value, self._said.value = frame, ""
+        frame = f'<iframe sandbox="" title="{title}" srcdoc="{escape(self.page)}"></iframe>'
+        self.show(head=self.fill("report", **chosen), said="", preview=frame)
 
-    def _write(self, ending: str) -> None:
-        path = _folder(self.case) / f"report-{self._language.value}.{ending}"
-        try:
-            self._render()
-            with replacing(path) as file:
-                file.write(report.to_pdf(self.page) if ending == "pdf" else self.page.encode())
-        except (OSError, StarfaceError) as error:
-            self._said.value = bad(self._tr("The report was not written: {reason}", reason=error))
-            return
-        self.written = path
-        self._said.value = note(self._tr("Written: {path}", path=path))
+    def static(self) -> str:
+        """Return the panel with the report's words; its pictures stand above already, and would double the notebook."""
+        whole, short = (f'srcdoc="{escape(page)}"' for page in (self.page, _PICTURE.sub("", self.page)))
+        return super().static().replace(whole, short)
 
+    def do_language(self, _arg: object, language: str) -> None:
+        """Show the report in another language."""
+        self._language = language
+        self._render()
 
-class AnonymousCopy(Panel):
-    """Write the case's log without names, numbers and addresses; its diagnosis stays the same.
+    def do_mask(self, _arg: object, on: bool) -> None:
+        """Call the phones by numbers, or by their names."""
+        self._mask = on
+        self._render()
 
-    Parameters
-    ----------
-    case : Case
+    def do_write(self, _arg: object, _value: object) -> None:
+        """Write page, PDF and the list of losses into the case's folder, and hand the PDF to the browser."""
+        self._render()
+        self.written = report.write_report(self.case, self._language, mask=self._mask)
+        names = ", ".join(path.name for path in self.written)
+        self.download(self.written[-1].name, self.written[-1].read_bytes())
+        self.show(said=good(self.tr("Written into the case's folder: {names}", names=names)))
 
-    Attributes
-    ----------
-    written : starface_nb.privacy.Anonymised or None
-        What was written last: `anonymous.zip` in the case's folder.
-    """
-
-    name = "anonymous copy"
-
-    def __init__(self, case: Case) -> None:
-        super().__init__(case)
-        self.written: privacy.Anonymised | None = None
-        writing = button(self._tr("Write an anonymous copy"), icon="user-secret", button_style="primary")
-        writing.on_click(lambda _: self._write())
-        self._said = html()
-        self._show(rows(writing), self._said)
-
-    def _write(self) -> None:
-        tr, case = self._tr, self.case
-        try:
-            path = _folder(case) / "anonymous.zip"
-            done = self.written = privacy.anonymise(list(case.paths), path, time_zone=case.log.time_zone)
-        except (OSError, StarfaceError) as error:
-            self._said.value = bad(tr("The copy was not written: {reason}", reason=error))
-            return
+    def do_anonymous(self, _arg: object, _value: object) -> None:
+        """Write the case's log without names, numbers and addresses; its diagnosis stays the same."""
+        tr, case = self.tr, self.case
+        path = report.folder_of(case) / "anonymous.zip"
+        done = privacy.anonymise(list(case.paths), path, time_zone=case.log.time_zone)
         said = tr(
             "Written: {path}; {kept} of {lines} lines, rewritten; lines that are not understood were left out.",
-            path=done.path,
+            path=done.path.name,
             kept=tr.number(done.kept),
             lines=tr.number(done.lines),
         )
-        self._said.value = note(said)
-
-
-def _folder(case: Case) -> Path:
-    return case.folder or Path()
+        self.show(said=note(said))

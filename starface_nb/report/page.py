@@ -5,24 +5,33 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from markupsafe import Markup
 
 from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide import Given, Step, Translator, given, translator, words
+from starface_nb.files import write
+from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.conclusion import cured_sites, from_answers
+from starface_nb.guide.corrections import CUSTOMER, corrections, names_given
+from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
+from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.masking import mask as masked
 from starface_nb.templates import fill
 
-_MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS = 8, 6, 3
+if TYPE_CHECKING:
+    from starface_nb.cases import Case
+
+_MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS, _HALF = 8, 6, 8, 500
+_PATH = r"(?<![\w<])(?:[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])+([^\s/\\]+)"
 # Findings that stand in the table of sites, among the other causes, or among what the log cannot show.
 _SHOWN_ELSEWHERE = {"nat_too_short", "nat_below_probe", "timeout_fixed", "not_cured", "other_causes",
                     "unparsed", "note"}  # fmt: skip
@@ -61,11 +70,16 @@ def render(
     SettingError
         There is no such language or router.
     """
-    tr, answers, shown, found = translator(language, diagnosis.log.time_zone), answers or {}, diagnosis, None
+    answers, shown, found = answers or {}, diagnosis, None
+    tr = replace(translator(language, diagnosis.log.time_zone), names={} if mask else names_given(answers))
+    said_by_analyst = corrections(diagnosis, answers)
     if mask:
         shown, found = masked(diagnosis, tr)
+        said_by_analyst = [
+            replace(one, peer=found.labels[one.peer], note=found.text(one.note), who="") for one in said_by_analyst
+        ]
         answers, customer = found.answers(answers), ""
-    router = guide.find_product(router) if router else given(answers, "nat").router
+    router = guide.find_product(router) if router else None
     short = shown.sites.filter(pl.col("verdict") == "too_short").sort("site")
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
     return fill(
@@ -87,20 +101,57 @@ def render(
         losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),
         cycles={n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},
         findings=[f for f in said if f.severity != "info"][:_MOST_FINDINGS],
-        notes=[*(words.finding_text(f, tr) for f in said if f.severity == "info"), *shown.log.notes],
+        notes=[*(words.finding_text(f, tr) for f in said if f.severity == "info"), *_notes(shown, tr)],
         to_set=[words.site_name(site, tr) for site in short["site"]],
-        router=router if router in guide.products() else None,
+        routers=_routers(short, answers, router, tr),
+        at_site=at_site,
         cured=cured_sites(shown).height > 0,
         hints=_hints(short, tr),
         eras=shown.eras.sort("era").partition_by("site", as_dict=True),
         timeline=_inline(charts.timeline(shown, language=language), "t-") if shown.phones.height else None,
         proofs=_proofs(shown, tr),
+        unproved=short.height - _MOST_PROOFS,
+        incidents=tables.incident_rows(shown),
+        corrected=said_by_analyst,
         from_log=guide.answers_from_log(shown, tr),
         chosen=_chosen,
         follows=[line for lines in from_answers(shown, answers, tr) for line in lines],
         experiment=next_experiment(shown, tr),
         versions={"starface-nb": __version__, "Python": platform.python_version()},
     )
+
+
+def of_case(case: Case, language: str, *, mask: bool = False) -> str:
+    """Return a case's report, with its answers, names and corrections, dated today."""
+    answers = case.answers.all()
+    return render(
+        case.corrected,
+        language=language,
+        customer=names_given(answers).get(CUSTOMER, case.name),
+        answers=answers,
+        mask=mask,
+        created=datetime.now(UTC),
+    )
+
+
+def folder_of(case: Case) -> Path:
+    """Return where a case's results are written: its folder, or the working folder where it is not kept."""
+    return case.folder or Path()
+
+
+def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]:
+    """Write a case's report into its folder and return the files: the list of losses, the page, the PDF."""
+    stem = folder_of(case) / f"report-{language}"
+    page, tr = of_case(case, language, mask=mask), translator(language, case.log.time_zone)
+    every = masked(case.corrected, tr)[0] if mask else case.corrected
+    made = {
+        stem.with_name(f"losses-{language}.csv"): to_bytes(losses(every, tr), "csv"),
+        stem.with_suffix(".html"): page.encode(),
+        stem.with_suffix(".pdf"): to_pdf(page),
+    }
+    for path, content in made.items():
+        write(path, content)
+    return list(made)
 
 
 def to_pdf(html: str) -> bytes:
@@ -133,24 +184,41 @@ def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
 
 
 def _proofs(shown: Diagnosis, tr: Translator) -> list[tuple[str, Markup]]:
-    """Return captions and pictures: folded losses and cycles as brackets, for the sites with most dead entries."""
-    dead = shown.eras.group_by("site").agg(pl.col("cycles_expired").sum()).filter(pl.col("cycles_expired") > 0)
+    """Return captions and pictures: the folded losses of every site whose timeout is too short."""
+    guilty = shown.sites.filter(pl.col("verdict") == "too_short").sort(-pl.col("cycles_expired"), "site")["site"]
     found = []
-    for n, site in enumerate(dead.sort(-pl.col("cycles_expired"), "site")["site"].head(_MOST_PROOFS)):
-        folded, brackets = (draw(shown, language=tr.language, site=site) for draw in (charts.fold, charts.cycles))
-        caption = tr("Every loss at {site} by the time since the phone's last renewal", site=site)
-        found.append((caption, _inline(folded, f"f{n}-")))
-        caption = tr("What each cycle at {site} says about the timeout", site=site)
-        found.append((caption, _inline(brackets, f"c{n}-")))
+    for n, site in enumerate(guilty.head(_MOST_PROOFS)):
+        caption = tr("Every loss at {site} by the time since the phone's last renewal", site=words.site_name(site, tr))
+        found.append((caption, _inline(charts.fold(shown, language=tr.language, site=site), f"f{n}-", _HALF)))
     return found
 
 
-def _inline(chart: Any, prefix: str) -> Markup:
+def _routers(short: pl.DataFrame, answers: Mapping[str, Any], router: str | None, tr: Translator) -> list[str | None]:
+    """Return the routers of the guilty sites that are known, each once; None where none is: the way to find it."""
+    named = [router] if router else [at_site(answers, row, tr).router for row in short.to_dicts()]
+    return [name for name in dict.fromkeys(named) if name in guide.products()]
+
+
+def _notes(shown: Diagnosis, tr: Translator) -> list[str]:
+    """Return the notes of reading, which are English, without folders; in other languages only how many there are."""
+    notes = [re.sub(_PATH, r"\1", note) for note in shown.log.notes]
+    if tr.language == "en" or not notes:
+        return notes
+    return [
+        tr.count(
+            "{n} note of the program on reading the log stands in the case.",
+            "{n} notes of the program on reading the log stand in the case.",
+            len(notes),
+        )
+    ]
+
+
+def _inline(chart: Any, prefix: str, width: int = charts.WIDE) -> Markup:
     """Return a chart as SVG that can stand in a page with others: its ids begin with `prefix`.
 
     They are numbered anew: the drawing library counts on from picture to picture, and the same log gives the same page.
     """
-    svg = charts.to_svg(chart)
+    svg = charts.to_svg(chart, width)
     numbers = {name: str(n) for n, name in enumerate(dict.fromkeys(re.findall(r'<[^>]* id="([^"]*)"', svg)))}
     svg = re.sub(r'( id="|url\(#)([^")]*)', lambda found: found[1] + prefix + numbers.get(found[2], found[2]), svg)
     svg = re.sub(r' width="([\d.]+)" height="[\d.]+"', r' style="max-width:\1px"', svg, count=1)

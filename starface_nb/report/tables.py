@@ -8,20 +8,17 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError
+from starface_nb.frames import UTC_TIME
 from starface_nb.guide import Translator, bracket_text, cause_name
-from starface_nb.guide.words import about_cause, site_name
+from starface_nb.guide.incidents import incidents
+from starface_nb.guide.words import about_cause
 from starface_nb.reading.context import lines_around
 from starface_nb.report.masking import Mask
 from starface_nb.text import visible
 
 Row = dict[str, Any]
-_MOST_ROWS, _FEWEST_PER_PHONE, _MOST_PHONES = 150, 3, 60
-_NOT_WORTH_CUTTING = 3
-_PER_CAUSE, _MOST_LINES, _LONGEST = 2, 8, 300
+_MOST_LINES, _LONGEST = 6, 300
 _SUREST = 0.9999  # an estimate is never certain
-_MOST_INCIDENTS = {"packet_loss": 3, "latency": 3}
-# Losses of one fault of a whole site are noticed within one probe interval and its timeout.
-_TOGETHER_US = 64_000_000
 
 
 def site_rows(diagnosis: Diagnosis) -> list[Row]:
@@ -53,42 +50,25 @@ def how_sure(site: Row, keepalive_s: float, tr: Translator) -> str:
     return tr.percent(min(too_short if site["verdict"] == "too_short" else 1 - too_short, _SUREST), 1)
 
 
-def lost_phones(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
-    """Return the phones that were lost, with their intervals, most losses first.
-
-    Long lists are cut: `rows` holds a phone's first intervals, none for phones beyond the first sixty.
-    """
-    lost = diagnosis.phones.filter(pl.col("losses") > 0).sort("losses", "peer", descending=[True, False])
-    cap = max(_FEWEST_PER_PHONE, _MOST_ROWS // max(1, lost.height))
-    groups = []
-    for n, phone in enumerate(lost.to_dicts()):
-        mine = diagnosis.intervals.filter(pl.col("peer") == phone["peer"]).sort("start")
-        shown = mine.height if mine.height <= cap + _NOT_WORTH_CUTTING else cap
-        rows = mine.head(shown if n < _MOST_PHONES else 0).to_dicts()
-        total = tr.count("{n} loss", "{n} losses", mine.height)
-        if len(rows) < mine.height:
-            total = tr("{losses}, the first {n} shown", losses=total, n=tr.number(len(rows)))
-        causes = ", ".join(f"{cause_name(cause, tr)} {tr.number(n)}" for cause, n in _counted(mine))
-        about = site_name(phone["site"], tr), total, tr.duration(phone["unreachable_s"]), causes
-        groups.append({"peer": phone["peer"], "about": about, "rows": rows})
-    return groups
+def incident_rows(diagnosis: Diagnosis) -> list[Row]:
+    """Return the incidents, most losses first; `seconds`: how long their phones were unreachable together."""
+    found, ids = incidents(diagnosis)
+    ended = pl.coalesce("end", pl.lit(diagnosis.log.last, dtype=UTC_TIME))
+    lasted = diagnosis.intervals.select(id=ids, seconds=(ended - pl.col("start")).dt.total_seconds())
+    return found.join(lasted.group_by("id").agg(pl.col("seconds").sum()), on="id", maintain_order="left").to_dicts()
 
 
 def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
-    """Return what is not the NAT timeout: per cause its count, meaning, advice and when it happened."""
+    """Return what is not the NAT timeout: per cause its count, meaning and advice."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     rows = []
     for cause, losses in _counted(others):
         mine = others.filter(pl.col("cause") == cause)
-        incidents = _incidents(mine)
-        most = _MOST_INCIDENTS.get(cause, 6)
         rows.append(
             about_cause(cause, tr)
             | {
                 "losses": losses,
                 "phones": mine["peer"].n_unique(),
-                "when": incidents.head(most).sort("start", "site").to_dicts(),
-                "more": max(0, incidents.height - most),
             }
         )
     return rows
@@ -99,19 +79,8 @@ def _counted(intervals: pl.DataFrame) -> list[tuple[str, int]]:
     return intervals["cause"].value_counts().sort("count", "cause", descending=[True, False]).rows()
 
 
-def _incidents(mine: pl.DataFrame) -> pl.DataFrame:
-    """Losses that belong together: when, how many phones, where; the largest first."""
-    gap = pl.col("start").diff().dt.total_microseconds().over("site").fill_null(_TOGETHER_US + 1) > _TOGETHER_US
-    return (
-        mine.sort("site", "start", "peer")
-        .group_by(gap.cum_sum().alias("incident"))
-        .agg(pl.col("start").min(), pl.col("site", "peer").first(), phones=pl.col("peer").n_unique())
-        .sort("phones", "start", "site", descending=[True, False, False])
-    )
-
-
 def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
-    """Return for up to two losses of each cause the lines about that phone, from the last sign of life to the end.
+    """Return for one loss of each cause the lines about that phone, from the last sign of life to the end.
 
     Only lines that were read as events are quoted: the others may hold calls of other people.
 
@@ -126,7 +95,7 @@ def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
     phones = shown.intervals.filter(~pl.col("trunk")).sort(
         "confidence", "start", "peer", descending=[True, False, False]
     )
-    telling = phones.group_by("cause", maintain_order=True).head(_PER_CAUSE).sort("cause", "start", "peer")
+    telling = phones.group_by("cause", maintain_order=True).head(1).sort("cause", "start", "peer")
     quoted = []
     for row in telling.to_dicts():
         mine = shown.log.events.filter(pl.col("peer") == row["peer"]).sort("time", maintain_order=True)

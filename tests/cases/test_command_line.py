@@ -159,7 +159,7 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
     def test_ctrl_c_ends_a_run_of_notebooks_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
         folder = tmp_path / "case"
         with subprocess.Popen(
-            [*STARFACE_NB, "run", LOG, "-o", folder, "--notebooks", "00,02"],
+            [*STARFACE_NB, "run", LOG, "-o", folder, "--notebooks", "00,05"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

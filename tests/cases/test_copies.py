@@ -31,12 +31,12 @@ def test_copies_work_on_their_case_and_hold_nothing_of_the_sample(
 ) -> None:
     originals = tmp_path / "notebooks"
     originals.mkdir()
-    for name in ("00_start_here", "02_intervals"):
+    for name in ("00_case", "05_before"):
         nbformat.write(_notebook(), originals / f"{name}.ipynb")
     before = {path: path.read_bytes() for path in originals.iterdir()}
     monkeypatch.setattr(samples, "notebooks", lambda: originals)
     copies = copy_notebooks(tmp_path / "case")
-    assert [copy.name for copy in copies] == ["00_start_here.ipynb", "02_intervals.ipynb"]
+    assert [copy.name for copy in copies] == ["00_case.ipynb", "05_before.ipynb"]
     copy = nbformat.read(copies[0], as_version=4)
     assert copy.cells[1].source.splitlines() == [
         "log = None  # path of the log",

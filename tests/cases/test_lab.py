@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from starface_nb import samples
@@ -25,17 +26,23 @@ def test_dry_run_prepares_the_case_and_says_where_to_look(tmp_path: Path, capsys
     shutil.copy(samples.recorded("one-bad-phone"), log)
     assert main(["lab", str(log), "--cases", str(tmp_path / "cases"), "--dry-run", "--no-browser"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"Open: http://127\.0\.0\.1:\d+/lab/tree/customer/00_start_here\.ipynb\?token=\S{20,}", shown)
+    assert re.search(r"Open: http://127\.0\.0\.1:\d+/lab/tree/00_case_customer\.ipynb\?token=\S{20,}", shown)
     assert "--ServerApp.ip=127.0.0.1" in shown
     names = {path.name for path in (tmp_path / "cases" / "customer").glob("*.ipynb")}
-    assert names == {path.name for path in samples.notebooks().glob("*.ipynb")}
+    curated = {path.name for path in samples.notebooks().glob("*.ipynb")}
+    assert names == curated - {"00_case.ipynb"} | {"00_case_customer.ipynb"}
     assert (tmp_path / "cases" / "inbox").is_dir()
+    assert f"--ServerApp.root_dir={tmp_path / 'cases' / 'customer'}" in shown  # nothing of other customers in reach
 
 
-def test_without_a_log_the_sample_has_a_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lab", "--cases", str(tmp_path), "--dry-run"]) == 0
-    assert (tmp_path / "sample" / "case.json").is_file()
-    assert "/lab/tree/sample/" in capsys.readouterr().out
+def test_without_a_log_it_is_the_start_page_with_all_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "--cases", str(tmp_path), "--dry-run", "--language", "de"]) == 0
+    assert "/lab/tree/start.ipynb" in capsys.readouterr().out
+    page = nbformat.read(tmp_path / "start.ipynb", as_version=4)
+    assert page.cells[0].source == "# Alle Kunden"
+    assert "cases = '.'" in page.cells[1].source
+    assert "Start(" in page.cells[-1].source
+    assert not list(tmp_path.glob("*/case.json"))
 
 
 def test_a_busy_port_and_a_missing_log_are_said_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

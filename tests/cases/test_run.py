@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from nbconvert import HTMLExporter
 from nbformat import v4
 
 from starface_nb import samples
@@ -28,7 +31,10 @@ def shown(path: Path) -> str:
     """All text that an executed notebook shows."""
     outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
     assert [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
-    return "\n".join(o.get("text", "") + str(o.get("data", {}).get("text/plain", "")) for o in outputs)
+    return "\n".join(
+        o.get("text", "") + str(o.get("data", {}).get("text/html", o.get("data", {}).get("text/plain", "")))
+        for o in outputs
+    )
 
 
 def test_run_writes_executed_copies_and_the_report(
@@ -37,29 +43,31 @@ def test_run_writes_executed_copies_and_the_report(
     shutil.copy(samples.recorded("clean"), log)
     before = {path: path.read_bytes() for path in samples.notebooks().iterdir() if path.is_file()}
     folder = tmp_path / "case"
-    status = main(["run", str(log), "-o", str(folder), "--language", "de", "--notebooks", "03,05"])
+    status = main(["run", str(log), "-o", str(folder), "--language", "de", "--notebooks", "00,05"])
     told = capsys.readouterr()
     assert status == 1, told.err
     assert told.err == ""
-    assert "03_nat_timeout.ipynb: done in" in told.out
+    assert "00_case.ipynb: done in" in told.out
     assert f"report: {folder / 'report.html'}" in told.out
-    assert "203.0.113.11" in shown(folder / "03_nat_timeout.ipynb")
-    assert "203.0.113.21" not in shown(folder / "03_nat_timeout.ipynb")
+    assert "203.0.113.11" in shown(folder / "00_case.ipynb")
+    assert "203.0.113.21" not in shown(folder / "00_case.ipynb")
+    prose = [c.source for c in nbformat.read(folder / "00_case.ipynb", as_version=4).cells if c.cell_type == "markdown"]
+    assert prose[0] == "# case"
+    assert "Darunter" in prose[1]
     assert 'lang="de"' in (folder / "report.html").read_text("utf-8")
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
-    assert {path.name for path in folder.glob("*.ipynb")} == {"03_nat_timeout.ipynb", "05_before_after.ipynb"}
+    assert {path.name for path in folder.glob("*.ipynb")} == {"00_case.ipynb", "05_before_after.ipynb"}
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_every_notebook_runs_on_another_log(tmp_path: Path, log: Path) -> None:
     from starface_nb.cases import copy_notebooks, open_case
 
-    case = open_case(log, folder=tmp_path / "case", keepalive_minutes=30)
+    open_case(log, folder=tmp_path / "case", keepalive_minutes=30)
     executed = run_notebooks(copy_notebooks(tmp_path / "case"))
     assert {one.path.name: one.error for one in executed if one.error} == {}
     texts = {one.path.name[:2]: shown(one.path) for one in executed}
-    for number, mark in {"00": "203.0.113.51", "02": "51104.snomd345", "03": "203.0.113.51"}.items():
-        assert case.name in texts[number]
+    for number, mark in {"00": "51104.snomd345", "05": "203.0.113.51"}.items():
         assert mark in texts[number]
         assert "203.0.113.21" not in texts[number]
 
@@ -67,13 +75,24 @@ def test_every_notebook_runs_on_another_log(tmp_path: Path, log: Path) -> None:
 def test_papermill_takes_the_same_parameters(tmp_path: Path, log: Path) -> None:
     copy = tmp_path / "executed.ipynb"
     papermill.execute_notebook(
-        samples.notebooks() / "03_nat_timeout.ipynb",
+        samples.notebooks() / "00_case.ipynb",
         copy,
         parameters={"log": str(log), "case_folder": str(tmp_path / "case"), "keepalive_minutes": 30},
         kernel_name="python3",
         progress_bar=False,
     )
     assert "203.0.113.51" in shown(copy)
+    page, _ = HTMLExporter().from_filename(str(copy))
+    words = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", html.unescape(page), flags=re.DOTALL)
+    for said in (
+        "Phones were lost, but not by the router",
+        "What happened",
+        "Incidents",
+        "Ever registered",
+        "The report",
+    ):
+        assert said in words
+    assert page.count("<svg") > 2
     assert (tmp_path / "case" / "case.json").is_file()
 
 
@@ -93,7 +112,7 @@ def test_wrong_notebooks_and_logs_are_said_before_anything_runs(
     tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", str(log), "-o", str(tmp_path / "case"), "--notebooks", "77"]) == 2
-    assert "There is no notebook 77. Choose among 00_start_here" in capsys.readouterr().err
+    assert "There is no notebook 77. Choose among 00_case" in capsys.readouterr().err
     assert main(["run", str(tmp_path / "nowhere.log"), "-o", str(tmp_path / "case")]) == 2
     assert "nowhere.log" in capsys.readouterr().err
     assert not (tmp_path / "case").exists()

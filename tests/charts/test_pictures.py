@@ -36,7 +36,6 @@ PICTURES: list[Callable[..., Any]] = [
     charts.durations,
     charts.fold,
     charts.heatmap,
-    charts.linked,
     charts.rtt,
     charts.simultaneity,
     charts.timeline,
@@ -128,7 +127,7 @@ def test_jupyter_gets_vega_lite_5_an_svg_and_a_fixed_text(case: Diagnosis) -> No
 
 def test_hostile_names_stay_text(case: Diagnosis) -> None:
     bad = renamed(case, "21104.snomd345", HOSTILE)
-    for picture in (charts.timeline, charts.fold, charts.addresses, charts.rtt, charts.linked):
+    for picture in (charts.timeline, charts.fold, charts.addresses, charts.rtt):
         svg = charts.to_inline_svg(picture(bad))
         found = parsed(svg)
         assert not [

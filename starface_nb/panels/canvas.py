@@ -1,0 +1,400 @@
+"""What happened: timeline, fold, table and drawer of one case, narrowed together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from markupsafe import Markup
+
+from starface_nb import charts
+from starface_nb.cases import Case
+from starface_nb.charts.losses import measured
+from starface_nb.charts.scene import cause_names, scene
+from starface_nb.charts.theme import COLOURS
+from starface_nb.errors import SettingError, StarfaceError
+from starface_nb.guide import cause_name
+from starface_nb.guide.corrections import Correction, corrections, loss_key, name_key, names_given
+from starface_nb.guide.incidents import incidents
+from starface_nb.guide.words import about_cause, site_name
+from starface_nb.panels.base import CasePanel
+from starface_nb.panels.loss import cycle, lines_of, why
+from starface_nb.report.export import losses, to_bytes
+from starface_nb.text import visible
+
+_PAGE, _MOST_MARKS, _MOST_PHONES = 15, 3000, 40
+_STAMPS = {"en": "d MMM HH:mm:ss", "de": "d.M. HH:mm:ss", "fr": "dd/MM HH:mm:ss"}
+_INPUT = "%Y-%m-%dT%H:%M"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is chosen: site, part of a phone's name, causes, a time (local, naive), an age (minutes), how it is shown.
+
+    `kind` is `incidents` or `losses`; `open` is the incident that is unfolded, `row` the loss in the drawer.
+    """
+
+    site: str | None = None
+    find: str = ""
+    causes: frozenset[str] = frozenset()
+    time: tuple[datetime, datetime] | None = None
+    ages: tuple[float, float] | None = None
+    zoomed: bool = False
+    kind: str = "incidents"
+    sort: str = "losses"
+    down: bool = True
+    page: int = 0
+    open: int | None = None
+    row: int | None = None
+    lines: str = "phone"
+
+
+class Canvas(CasePanel):
+    """Timeline, fold and table of a case, narrowed together; from a mark or a row to the reason and the log's lines.
+
+    Parameters
+    ----------
+    case : Case
+
+    Attributes
+    ----------
+    query : Query
+        What is chosen.
+    selection : polars.DataFrame
+        The intervals that fit the choice, columns of INTERVALS.
+    """
+
+    name = "what happened"
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self.query = Query()
+        self._undo: list[tuple[str, Any, str, str]] = []
+        self._take()
+        if self._found.phones.height > _MOST_PHONES and self._found.sites.height > 1:
+            worst = self._found.intervals["site"].value_counts().sort("count", "site", descending=[True, False])
+            self.query = Query(site=worst["site"][0])
+        self._draw()
+
+    def _take(self) -> None:
+        """Take the case's losses as they are now, with what the analyst said of them."""
+        found = self._found = self.case.corrected
+        self.tr = self.case.translator
+        self._scene = scene(found, self.case.language)
+        self._incidents, ids = incidents(found)
+        by_row = found.intervals.select("site").with_row_index("row").with_columns(id=ids).drop("site")
+        self._losses = measured(self._scene).join(by_row, on="row", maintain_order="left")
+        self._said: dict[tuple[str, datetime], Correction] = {
+            (one.peer, one.start): one for one in corrections(found, self.case.answers.all())
+        }
+
+    def _mask(self, q: Query) -> pl.Expr:
+        fits = [pl.lit(value=True)]
+        if q.site is not None:
+            fits.append(pl.col("site") == q.site)
+        if q.find:
+            fits.append(pl.col("label").str.to_lowercase().str.contains(q.find.lower(), literal=True))
+        if q.causes:
+            fits.append(pl.col("cause").is_in(sorted(q.causes)))
+        if q.time:
+            fits += [pl.col("begin") <= q.time[1], pl.col("until") >= q.time[0]]
+        if q.ages:
+            fits.append(pl.col("age").is_between(*q.ages))
+        return pl.all_horizontal(fits)
+
+    @property
+    def selection(self) -> pl.DataFrame:
+        """The intervals that fit the choice."""
+        return self._found.intervals[self._chosen["row"].sort().to_list()]
+
+    @cached_property
+    def _chosen(self) -> pl.DataFrame:
+        return self._losses.filter(self._mask(self.query))
+
+    def _change(self, *, draw: bool = False, **values: Any) -> None:
+        self.query = replace(self.query, **values)
+        vars(self).pop("_chosen", None)
+        if draw:
+            self._draw()
+        else:
+            self._tell()
+
+    # ---- what is shown ----
+
+    def _draw(self) -> None:
+        """Draw the pictures anew, for another site, phone or zoom."""
+        q, zone = self.query, ZoneInfo(self.tr.time_zone)
+        part: dict[str, Any] = {"site": q.site}
+        if q.find:
+            named = self._scene.phones.filter(
+                pl.col("label").str.to_lowercase().str.contains(q.find.lower(), literal=True)
+            )
+            part["peers"] = named["peer"].to_list()
+        if q.zoomed and q.time:
+            part["window"] = tuple(end.replace(tzinfo=zone).astimezone(UTC) for end in q.time)
+        try:
+            self._drawn, above, beside = charts.linked(self._found, self.case.language, **part)
+        except SettingError:
+            self.show(pictures="")
+        else:
+            shown = {"above": Markup(above), "beside": Markup(beside)}  # noqa: S704  texts in them are escaped
+            self.show(head=self._head(), pictures=self.fill("pictures", **shown))
+        self._tell()
+
+    def _head(self) -> str:
+        q, tr = self.query, self.tr
+        rows = self._found.sites["site"].to_list()
+        counts = dict(
+            self._losses.filter(self._mask(replace(q, causes=frozenset())))["cause"].value_counts().iter_rows()
+        )
+        ends = [end.strftime(_INPUT) for end in q.time or (self._drawn.begin, self._drawn.until)]
+        sites = [("", tr("all sites")), *((site, site_name(visible(site), tr)) for site in rows)]
+        causes = [(c, name, COLOURS[c], counts[c]) for c, name in cause_names(tr).items() if c in counts]
+        return self.fill("canvas", q=q, sites=sites, causes=causes, ends=ends, zoomable=q.time is not None)
+
+    def _tell(self) -> None:
+        """Show head, table, drawer and marks as they follow from the choice."""
+        self.show(head=self._head(), table=self._table())
+        q, frame = self.query, self._chosen
+        narrowed = frame.height < self._losses.height and frame.height <= _MOST_MARKS
+        chosen = (
+            [q.row] if q.row is not None else self._of_incident(q.open)["row"].to_list() if q.open is not None else []
+        )
+        self.widget.marks = {
+            "rows": frame["row"].to_list() if narrowed else None,
+            "chosen": chosen[:_MOST_MARKS],
+            "brush": {"time": self._share(q.time), "age": q.ages and [end / self._scene.keepalive for end in q.ages]},
+        }
+
+    def _share(self, time: tuple[datetime, datetime] | None) -> list[float] | None:
+        if time is None or self.query.zoomed:
+            return None
+        begin, span = self._drawn.begin, self._drawn.until - self._drawn.begin
+        return [min(1.0, max(0.0, (end - begin) / span)) for end in time]
+
+    def _loss(self) -> dict[str, Any]:
+        return self._losses.row(by_predicate=pl.col("row") == self.query.row, named=True)
+
+    def _of_incident(self, number: int | None) -> pl.DataFrame:
+        return self._chosen.filter(pl.col("id") == number).sort("start", "label")
+
+    def _table(self) -> str:
+        q, tr = self.query, self.tr
+        frame = self._chosen if q.kind == "losses" else self._grouped()
+        key = "start" if q.sort not in frame.columns else q.sort
+        frame = frame.sort(key, "start", descending=[q.down, False], nulls_last=True)
+        pages = math.ceil(frame.height / _PAGE)
+        page = min(q.page, max(0, pages - 1))
+        rows: list[dict[str, Any]] = []
+        for row in frame[page * _PAGE : (page + 1) * _PAGE].to_dicts():
+            rows.append(self._row(row))
+            if q.kind == "incidents" and row["id"] == q.open:
+                rows += [self._row(one) | {"inside": True} for one in self._of_incident(q.open).head(_PAGE).to_dicts()]
+        counted = tr.count("{n} loss", "{n} losses", self._chosen.height)
+        if q.kind == "incidents":
+            counted = tr.count("{n} incident", "{n} incidents", frame.height) + ", " + counted
+        drawer = self._drawer()
+        kinds = [("incidents", tr("Incidents")), ("losses", tr("Single losses"))]
+        return self.fill(
+            "table",
+            q=replace(q, page=page),
+            rows=rows,
+            told=counted,
+            kinds=kinds,
+            pages=pages,
+            drawer=drawer,
+            stamp=_STAMPS[tr.language],
+        )
+
+    def _grouped(self) -> pl.DataFrame:
+        """Return the incidents of the chosen losses."""
+        mine = self._chosen.group_by("id").agg(
+            pl.col("label").n_unique().alias("phones"),
+            pl.col("label").first().alias("first"),
+            losses=pl.len(),
+            start=pl.col("start").min(),
+            seconds=60 * pl.col("minutes").sum(),
+            confidence=pl.col("confidence").mean(),
+        )
+        phones = pl.col("phones").map_elements(
+            lambda n: self.tr.count("{n} phone", "{n} phones", n), return_dtype=pl.String
+        )
+        known = self._incidents.select("id", "site", "cause")
+        why = pl.col("cause").cast(pl.String).replace_strict(cause_names(self.tr), return_dtype=pl.String)
+        return mine.join(known, on="id").with_columns(
+            why=why, label=pl.when(pl.col("phones") == 1).then("first").otherwise(phones)
+        )
+
+    def _row(self, row: dict[str, Any]) -> dict[str, Any]:
+        q, single = self.query, "row" in row
+        shown = {
+            k: row[k]
+            for k in ("start", "seconds", "confidence", "why", "label", *(["row"] if single else ["id", "losses"]))
+        }
+        name = names_given(self.case.answers.all()).get(row.get("peer", "")) if single else None
+        return shown | {
+            "label": f"{visible(name)} ({row['label']})" if name else row["label"],
+            "place": site_name(visible(row["site"]), self.tr),
+            "colour": COLOURS[row["cause"]],
+            "picked": row["row"] == q.row if single else row["id"] == q.open,
+            "said": single and (row["peer"], row["start"]) in self._said,
+            "inside": False,
+        }
+
+    # ---- the drawer ----
+
+    def _drawer(self) -> Markup:
+        q = self.query
+        if q.row is not None:
+            html = self._about_loss(self._loss())
+        elif q.open is not None and (mine := self._of_incident(q.open)).height:
+            html = self._about_incident(mine)
+        else:
+            return Markup("")
+        return Markup(html)  # noqa: S704  a template's
+
+    def _about_incident(self, mine: pl.DataFrame) -> str:
+        tr, first = self.tr, mine.row(0, named=True)
+        about = about_cause(first["cause"], tr)
+        phones, counted = mine["peer"].n_unique(), tr.count("{n} loss", "{n} losses", mine.height)
+        title = (
+            tr.count("{n} phone", "{n} phones", phones) + ", " + counted + ", " + site_name(visible(first["site"]), tr)
+        )
+        return self.fill(
+            "drawer", q=self.query, title=title, name=about["name"], colour=COLOURS[first["cause"]], said=None,
+            why=[about["meaning"]], cycle=None, lines=None, advice=about["advice"],
+        )  # fmt: skip
+
+    def _about_loss(self, loss: dict[str, Any]) -> str:
+        tr, said = self.tr, self._said.get((loss["peer"], loss["start"]))
+        trouble, lines = "", []
+        try:
+            lines = lines_of(self.case.log, loss, everyone=self.query.lines == "all")
+        except (StarfaceError, OSError) as error:
+            trouble = str(error)
+        own = tr(
+            "as the log says: {answer}", answer=cause_name(self.case.diagnosis.intervals["cause"][loss["row"]], tr)
+        )
+        return self.fill(
+            "drawer",
+            q=self.query,
+            title=tr("{phone}, lost at {time}", phone=loss["label"], time=tr.time(loss["start"])),
+            name=loss["why"],
+            colour=COLOURS[loss["cause"]],
+            said=said,
+            why=[why(self.case.log, loss, tr), about_cause(loss["cause"], tr)["meaning"]],
+            cycle=cycle(self.case.log, loss, self._scene.keepalive, tr),
+            lines=lines,
+            trouble=trouble,
+            causes=[("", own), *cause_names(tr).items()],
+            who=said.who if said else "",
+            phone_name=names_given(self.case.answers.all()).get(loss["peer"], ""),
+            undo=bool(self._undo),
+        )
+
+    # ---- what is asked for ----
+
+    def do_site(self, _arg: object, site: str) -> None:
+        """Choose a site; empty: all."""
+        self._change(site=site or None, page=0, open=None, draw=True)
+
+    def do_find(self, _arg: object, text: str) -> None:
+        """Choose the phones whose name holds a text."""
+        self._change(find=text.strip(), page=0, draw=True)
+
+    def do_cause(self, cause: str, on: bool) -> None:
+        """Show or leave out a cause."""
+        every = frozenset(self._losses["cause"].cast(pl.String).unique())
+        chosen = (self.query.causes or every) | {cause} if on else (self.query.causes or every) - {cause}
+        self._change(causes=frozenset() if chosen == every else chosen, page=0)
+
+    def do_time(self, end: str, text: str) -> None:
+        """Choose the time from or until a moment, as typed."""
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise SettingError(self.tr("This is no time: {text}", text=text)) from None
+        ends = list(self.query.time or (self._drawn.begin, self._drawn.until))
+        ends[int(end)] = moment.replace(tzinfo=None)
+        self._change(time=(min(ends), max(ends)), page=0, draw=self.query.zoomed)
+
+    def do_brush(self, over: str, ends: list[float] | None) -> None:
+        """Choose a time or an age by dragging over a picture; None takes it back."""
+        if over == "age":
+            keepalive = self._scene.keepalive
+            self._change(ages=(ends[0] * keepalive, ends[1] * keepalive) if ends else None, page=0)
+            return
+        begin, span = self._drawn.begin, self._drawn.until - self._drawn.begin
+        time = (begin + ends[0] * span, begin + ends[1] * span) if ends else None
+        self._change(time=time, page=0, draw=self.query.zoomed)
+
+    def do_zoom(self, _arg: object, _value: object) -> None:
+        """Draw only the chosen time, or the whole log again."""
+        self._change(zoomed=not self.query.zoomed, draw=True)
+
+    def do_reset(self, _arg: object, _value: object) -> None:
+        """Take every choice back."""
+        self.query = Query(kind=self.query.kind)
+        self._change(draw=True)
+
+    def do_kind(self, kind: str, _value: object) -> None:
+        """Show incidents or single losses."""
+        self._change(kind=kind, page=0)
+
+    def do_sort(self, key: str, _value: object) -> None:
+        """Sort by a column; again: the other way round."""
+        down = not self.query.down if key == self.query.sort else key in ("losses", "seconds", "confidence")
+        self._change(sort=key, down=down, page=0)
+
+    def do_page(self, page: str, _value: object) -> None:
+        """Turn to a page of the table."""
+        self._change(page=max(0, int(page)))
+
+    def do_open(self, number: str, _value: object) -> None:
+        """Unfold an incident, or fold it."""
+        self._change(open=None if int(number) == self.query.open else int(number), row=None)
+
+    def do_row(self, row: str, _value: object) -> None:
+        """Show why this loss happened, and its lines."""
+        self._change(row=int(row))
+        self.widget.send({"show": "drawer"})
+
+    def do_lines(self, kind: str, _value: object) -> None:
+        """Show this phone's lines, or all."""
+        self._change(lines=kind)
+
+    def do_export(self, kind: str, _value: object) -> None:
+        """Hand the chosen losses to the browser as CSV or Excel."""
+        found = replace(self._found, intervals=self.selection)
+        self.download(f"losses.{kind}", to_bytes(losses(found, self.tr), kind))
+
+    def do_right(self, field: str, value: str) -> None:
+        """Keep the right cause, the note, or who said it."""
+        loss = self._loss()
+        key = loss_key(loss["peer"], loss["start"])
+        kept = self.case.answers.reload().get(key) or {"answer": None, "note": "", "who": ""}
+        self._undo.append((key, kept["answer"], kept["note"], kept["who"]))
+        mine = {"cause": kept["answer"], "note": kept["note"], "who": kept["who"]} | {field: value}
+        self._keep(key, mine["cause"] or None, mine["note"], mine["who"])
+
+    def do_phone(self, _arg: object, name: str) -> None:
+        """Keep a name for the phone in the drawer."""
+        loss = self._loss()
+        key = name_key(loss["peer"])
+        self._undo.append((key, names_given(self.case.answers.reload().all()).get(loss["peer"]), "", ""))
+        self._keep(key, name.strip() or None, "", "")
+
+    def do_undo(self, _arg: object, _value: object) -> None:
+        """Take the last word back."""
+        self.case.answers.reload()
+        self._keep(*self._undo.pop())
+
+    def _keep(self, key: str, answer: Any, note: str, who: str) -> None:
+        self.case.answers.set(key, answer, note, who)
+        self._take()
+        self._change(draw=True)

@@ -1,0 +1,185 @@
+// A panel in the browser. The kernel writes its parts as HTML; what is clicked, chosen, typed or dragged goes back to it.
+// data-do: a click; data-set: a changed input; data-find: typing; data-brush: dragging over a picture;
+// data-row: the mark of one loss in a picture; data-copy: copies the text of the element it names.
+"use strict";
+
+const KEYS = ["data-do", "data-set", "data-find", "data-copy"];
+const PIECE = 6 << 20; // bytes
+const keyOf = (node) => KEYS.map((name) => `${node.getAttribute(name)}|${node.dataset.arg ?? ""}`).join("/");
+
+function render({ model, el }) {
+  el.classList.add("sfnb", "sfnb-live");
+  let timer, drag;
+  const send = (what, arg, value) => {
+    el.setAttribute("aria-busy", "true");
+    model.send({ do: what, arg, value });
+  };
+
+  function update() {
+    const parts = model.get("parts");
+    const held = el.contains(document.activeElement) ? document.activeElement : null;
+    const [key, at] = [held && keyOf(held), held?.selectionStart];
+    for (const [name, html] of Object.entries(parts)) {
+      let part = el.querySelector(`:scope > [data-part="${name}"]`);
+      if (!part) {
+        part = document.createElement("div");
+        part.dataset.part = name;
+        if (name === "said") part.setAttribute("aria-live", "polite");
+        el.append(part);
+      }
+      if (part.dataset.html === html) continue;
+      part.dataset.html = html;
+      const open = new Set([...part.querySelectorAll("details[open][data-arg]")].map((one) => one.dataset.arg));
+      part.innerHTML = html;
+      for (const one of part.querySelectorAll("details[data-arg]")) if (open.has(one.dataset.arg)) one.open = true;
+    }
+    if (held && !held.isConnected) {
+      const same = [...el.querySelectorAll(KEYS.map((name) => `[${name}]`).join())].find((one) => keyOf(one) === key);
+      same?.focus({ preventScroll: true });
+      if (same?.setSelectionRange && at != null) try { same.setSelectionRange(at, at); } catch { /* a date has none */ }
+    }
+    mark();
+  }
+
+  function mark() {
+    const { rows = null, chosen = [], brush = {} } = model.get("marks");
+    const [on, picked] = [rows && new Set(rows), new Set(chosen)];
+    for (const one of el.querySelectorAll("path[data-row]")) {
+      const row = Number(one.dataset.row);
+      one.classList.toggle("sfnb-off", on !== null && !on.has(row));
+      one.classList.toggle("sfnb-picked", picked.has(row));
+    }
+    for (const host of el.querySelectorAll("[data-brush]")) shade(host, brush[host.dataset.brush]);
+  }
+
+  const plot = (host) => host.querySelector("svg path.background")?.getBoundingClientRect();
+  const share = (host, x) => Math.min(1, Math.max(0, (x - plot(host).left) / plot(host).width));
+
+  function shade(host, ends) {
+    host.querySelector(".sfnb-shade")?.remove();
+    if (!ends || !plot(host)) return;
+    const [box, at] = [plot(host), host.getBoundingClientRect()];
+    const shown = document.createElement("div");
+    shown.className = "sfnb-shade";
+    Object.assign(shown.style, {
+      left: `${box.left - at.left + ends[0] * box.width}px`, width: `${(ends[1] - ends[0]) * box.width}px`,
+      top: `${box.top - at.top}px`, height: `${box.height}px`,
+    });
+    host.append(shown);
+  }
+
+  const ends = (event) => [drag.from, share(drag.host, event.clientX)].sort((a, b) => a - b);
+  function move(event) {
+    if (Math.abs(event.clientX - drag.x) > 4) drag.moved = true;
+    if (drag.moved) shade(drag.host, ends(event));
+  }
+  function up(event) {
+    window.removeEventListener("pointermove", move);
+    const { host, moved } = drag;
+    if (moved) send("brush", host.dataset.brush, ends(event));
+    else if (event.target.dataset.row) send("row", event.target.dataset.row);
+    else if ((model.get("marks").brush ?? {})[host.dataset.brush]) send("brush", host.dataset.brush, null);
+    drag = undefined;
+  }
+  el.addEventListener("pointerdown", (event) => {
+    const host = event.target.closest("[data-brush]");
+    if (!host || event.button || !plot(host)) return;
+    event.preventDefault();
+    drag = { host, x: event.clientX, from: share(host, event.clientX), moved: false };
+    window.addEventListener("pointermove", move);
+    window.addEventListener("pointerup", up, { once: true });
+  });
+
+  el.addEventListener("click", (event) => {
+    const copied = event.target.closest("[data-copy]");
+    if (copied) return copy(copied);
+    const asked = event.target.closest("[data-do]");
+    if (!asked) return;
+    if (asked.tagName === "A") event.preventDefault();
+    event.stopPropagation();
+    send(asked.dataset.do, asked.dataset.arg, asked.dataset.value);
+  });
+  el.addEventListener("change", (event) => {
+    const { set, arg } = event.target.dataset;
+    if (event.target.type === "file") return upload(event.target.closest("[data-drop]").dataset.drop, event.target.files);
+    if (set) send(set, arg, event.target.type === "checkbox" ? event.target.checked : event.target.value);
+  });
+  el.addEventListener("input", (event) => {
+    const { find } = event.target.dataset;
+    clearTimeout(timer);
+    if (find) timer = setTimeout(() => send(find, null, event.target.value), 250);
+  });
+  el.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const rows = step ? [...(event.target.closest("tbody")?.querySelectorAll("tr button") ?? [])] : [];
+    const next = rows[rows.indexOf(event.target) + step];
+    if (!rows.includes(event.target) || !next) return;
+    event.preventDefault();
+    next.focus();
+  });
+
+  // JupyterLab's own way in, in pieces: a message to the kernel would be lost above 10 MiB
+  async function upload(folder, files) {
+    const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+    const xsrf = document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? "";
+    el.setAttribute("aria-busy", "true");
+    for (const file of files) {
+      for (let at = 0, chunk = 1; at < file.size; at += PIECE, chunk++) {
+        const bytes = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
+        let text = "";
+        for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+        const last = at + PIECE >= file.size;
+        const body = { type: "file", format: "base64", content: btoa(text), chunk: last && chunk > 1 ? -1 : chunk };
+        if (last && chunk === 1) delete body.chunk;
+        const answer = await fetch(`${baseUrl}api/contents/${folder}/${encodeURIComponent(file.name)}`, {
+          method: "PUT", body: JSON.stringify(body), headers: { "X-XSRFToken": xsrf, Authorization: `token ${token}` },
+        });
+        if (!answer.ok) return send("uploaded", file.name, answer.status);
+      }
+      send("uploaded", file.name, 0);
+    }
+  }
+  el.addEventListener("dragover", (event) => { if (event.target.closest("[data-drop]")) event.preventDefault(); });
+  el.addEventListener("drop", (event) => {
+    const zone = event.target.closest("[data-drop]");
+    if (!zone) return;
+    event.preventDefault();
+    event.stopPropagation();
+    upload(zone.dataset.drop, [...event.dataTransfer.files]);
+  });
+
+  async function copy(button) {
+    const text = el.querySelector(`[data-name="${button.dataset.copy}"]`).textContent.trim();
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // no permission: the old way
+      const area = Object.assign(document.createElement("textarea"), { value: text });
+      el.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.classList.add("sfnb-done");
+    setTimeout(() => button.classList.remove("sfnb-done"), 1500);
+  }
+
+  model.on("msg:custom", (message, buffers) => {
+    if (message.done) el.removeAttribute("aria-busy");
+    if (message.show) el.querySelector(`[data-name="${message.show}"]`)?.scrollIntoView({ block: "nearest" });
+    if (message.open) window.open(message.open, "_blank", "noopener");
+    if (!message.download) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([buffers[0]]));
+    link.download = message.download;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  });
+  model.on("change:parts", update);
+  model.on("change:marks", mark);
+  const watcher = new ResizeObserver(mark);
+  watcher.observe(el);
+  update();
+  return () => watcher.disconnect();
+}
+
+export default { render };

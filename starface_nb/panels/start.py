@@ -1,0 +1,171 @@
+"""The start page: all cases with their verdicts, the last opened first, and the inbox for new logs."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import polars as pl
+from markupsafe import Markup
+
+from starface_nb.cases import AnswerStore
+from starface_nb.errors import SetupError
+from starface_nb.files import private_folder
+from starface_nb.guide import bracket_text, translator, word
+from starface_nb.guide.corrections import CUSTOMER, names_given
+from starface_nb.panels.base import Panel, bad, good
+
+_URGENT = {"too_short": 0, "undetermined": 1, "no_expiry_seen": 2}
+
+
+class Start(Panel):
+    """All cases of a folder: open, archive or delete one, or begin one with a log from the inbox.
+
+    Each case opens in a JupyterLab of its own: nothing of two customers is ever in one window.
+
+    Parameters
+    ----------
+    cases : path or None
+        Folder of all cases; None: there is none yet.
+    language : str
+    """
+
+    name = "start page"
+
+    def __init__(self, cases: str | Path | None = None, language: str = "en") -> None:
+        super().__init__(translator(language))
+        self._home = Path(cases).absolute() if cases else None
+        self._sure, self._urgent_first = "", False
+        self._tell()
+
+    def _tell(self) -> None:
+        rows = [_about(folder, self.tr) for folder in self._folders()]
+        rows.sort(key=lambda row: row["opened"], reverse=True)
+        if self._urgent_first:
+            rows.sort(key=lambda row: (_URGENT[row["verdict"]], -row["lost"]))
+        files = sorted(self._inbox.iterdir()) if self._inbox and self._inbox.is_dir() else []
+        waiting = [(p.name, self.tr.number(p.stat().st_size / 1e6, 1)) for p in files if not p.name.startswith(".")]
+        self.show(
+            main=self.fill("start", cases=rows, urgent_first=self._urgent_first, sure=self._sure, waiting=waiting)
+        )
+
+    @property
+    def _inbox(self) -> Path | None:
+        return self._home / "inbox" if self._home else None
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in sorted(self._home.glob("*/case.json"))] if self._home else []
+
+    def _folder(self, name: str) -> Path:
+        for folder in self._folders():
+            if folder.name == name:
+                return folder
+        raise SetupError(self.tr("There is no case {name} any more.", name=name))
+
+    def do_open(self, name: str, _value: object) -> None:
+        """Open a case in a JupyterLab of its own."""
+        self._start("--case", self._folder(name).name)
+
+    def do_begin(self, name: str, _value: object) -> None:
+        """Begin a case with a log from the inbox."""
+        assert self._inbox is not None  # noqa: S101
+        self._start(str(self._inbox / Path(name).name))
+
+    def do_uploaded(self, name: str, status: int) -> None:
+        """Show what was dropped, or that it did not arrive."""
+        self._tell()
+        if status:
+            self.show(
+                said=bad(
+                    self.tr(
+                        "{name} did not arrive (HTTP {status}): copy it into the folder inbox.",
+                        name=name,
+                        status=status,
+                    )
+                )
+            )
+
+    def do_sort(self, _arg: object, _value: object) -> None:
+        """Put the last opened first, or those who need help most."""
+        self._urgent_first = not self._urgent_first
+        self._tell()
+
+    def do_archive(self, name: str, _value: object) -> None:
+        """Put a case into a zip in the folder `archive`, and take it out of the list."""
+        folder = self._folder(name)
+        target = private_folder(folder.parent / "archive") / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
+        with ZipFile(target, "x") as archive:
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder.parent))
+        target.chmod(0o600)
+        shutil.rmtree(folder)
+        self._tell()
+        self.show(said=good(self.tr("Archived: {name}", name=f"archive/{target.name}")))
+
+    def do_delete(self, name: str, value: str | None) -> None:
+        """Ask first, then delete a case with everything in it."""
+        folder = self._folder(name)
+        self._sure = "" if value else name
+        if value == "yes":
+            shutil.rmtree(folder)
+        self._tell()
+
+    def _start(self, *what: str) -> None:
+        """Start a JupyterLab on a case, wait until the case has run in it, and show the way there."""
+        command = [sys.executable, "-m", "starface_nb", "lab", *what, "--cases", str(self._home), "--no-browser"]
+        command += ["--language", self.tr.language] if what[0] != "--case" else []
+        # it ends with this kernel, or with Ctrl-C where everything was started
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
+        atexit.register(lambda: _end(server))
+        assert server.stdout is not None  # noqa: S101
+        assert server.stderr is not None  # noqa: S101
+        address = next((line.split()[1] for line in server.stdout if line.startswith("Open: ")), "")
+        if not address:
+            raise SetupError(server.stderr.read().strip() or self.tr("JupyterLab did not start."))
+        self.widget.send({"open": address})
+        self._tell()
+        link = Markup('<p class="sfnb-good" role="status"><a href="{}" target="_blank" rel="noopener">{}</a></p>')
+        self.show(said=str(link.format(address, self.tr("Open the case in its own window"))))
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    with suppress(OSError):
+        server.send_signal(signal.SIGINT)
+
+
+def _about(folder: Path, tr: Any) -> dict[str, Any]:
+    """Return what the start page says of a case, as far as it was examined."""
+    about: dict[str, Any] = {
+        "name": folder.name,
+        "verdict": "undetermined",
+        "sites": "",
+        "phones": "",
+        "losses": "",
+        "lost": 0,
+    }
+    about["opened"] = datetime.fromtimestamp((folder / "case.json").stat().st_mtime, UTC)
+    about |= {"said": tr("not read yet"), "customer": folder.name}
+    with suppress(OSError, ValueError, pl.exceptions.PolarsError, SetupError):
+        about["customer"] = names_given(AnswerStore(folder / "answers.json").all()).get(CUSTOMER, folder.name)
+    try:
+        sites = pl.read_parquet(folder / "results" / "sites.parquet")
+        phones = pl.read_parquet(folder / "results" / "phones.parquet").filter(~pl.col("trunk"))
+    except (OSError, pl.exceptions.PolarsError):
+        return about
+    worst = min(sites.to_dicts(), key=lambda row: (_URGENT[row["verdict"]], row["high_s"] or 0), default=None)
+    about |= {"sites": tr.number(sites.height), "phones": tr.number(phones.height)}
+    about["lost"] = int(phones["losses"].sum())
+    about["losses"] = tr.number(about["lost"])
+    if worst:
+        about["verdict"], about["said"] = worst["verdict"], word("verdict", worst["verdict"], tr)
+        if worst["verdict"] == "too_short":
+            about["said"] += ": " + bracket_text(worst["low_s"], worst["high_s"], tr)
+    return about

@@ -1,0 +1,114 @@
+"""The verdict: one row per site, what to set there, and what is handed out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from starface_nb import report
+from starface_nb.cases import Case
+from starface_nb.files import private_folder, write
+from starface_nb.guide import LANGUAGES, bracket_text, finding_text, headline, word
+from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
+from starface_nb.guide.site_router import at_site
+from starface_nb.guide.words import site_name, timeout_text
+from starface_nb.panels.base import CasePanel, good
+from starface_nb.report.export import losses, to_bytes
+from starface_nb.report.tables import how_sure, site_rows
+from starface_nb.report.ticket import ticket
+
+_MOST_SITES = 12
+_IN_THE_TABLE = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "timeout_fixed", "not_cured", "other_causes",
+                 "note", "unparsed", "still_unreachable", "undecided"}  # fmt: skip
+_WRONG_SETTING = {"keepalive_contradicted", "incomplete_log", "no_times", "reversed_log", "stale_state"}
+
+
+class Verdict(CasePanel):
+    """What is the matter at which site, and what to set there; report, ticket and export.
+
+    Parameters
+    ----------
+    case : Case
+    """
+
+    name = "verdict"
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.tr = self.case.translator
+        tr, found = self.tr, self.case.corrected
+        rows = [row | self._about(row) for row in site_rows(found)]
+        said = [f for f in found.findings if f.id not in _IN_THE_TABLE]
+        self.show(
+            main=self.fill(
+                "verdict",
+                tone=max((row["verdict"] for row in rows), key=_urgency, default="undetermined"),
+                headline=headline(found, tr),
+                about=_about_log(self.case),
+                wrong=[finding_text(f, tr) for f in said if f.id in _WRONG_SETTING],
+                notes=[finding_text(f, tr) for f in said if f.id not in _WRONG_SETTING and f.severity != "info"],
+                small=[tr(text) for text in self.case.notes],
+                sites=rows[:_MOST_SITES],
+                more=len(rows) - _MOST_SITES,
+                languages=LANGUAGES.items(),
+                ticket=ticket(self.case),
+                names=names_given(self.case.answers.all()),
+            ),
+        )
+
+    def _about(self, row: dict[str, Any]) -> dict[str, Any]:
+        tr, settings = self.tr, self.case.settings
+        short = row["verdict"] == "too_short"
+        return {
+            "name": site_name(row["site"], tr),
+            "bracket": bracket_text(row["low_s"], row["high_s"], tr),
+            "set": tr("at least {time}", time=timeout_text(settings.recommended_timeout_s, tr)) if short else "-",
+            "router": at_site(self.case.answers.all(), row, tr),
+            "said": word("verdict", row["verdict"], tr),
+            "sure": how_sure(row, settings.keepalive_s, tr),
+        }
+
+    def do_report(self, language: str, _value: object) -> None:
+        """Write the report in a language, as a page and as PDF, and hand the PDF to the browser."""
+        paths = report.write_report(self.case, language)
+        self.download(paths[-1].name, paths[-1].read_bytes())
+        self.show(said=good(self.tr("Written into the case's folder: {names}", names=", ".join(p.name for p in paths))))
+
+    def do_export(self, kind: str, _value: object) -> None:
+        """Write every loss as CSV or Excel, and hand it to the browser."""
+        name, content = f"losses.{kind}", to_bytes(losses(self.case.corrected, self.tr), kind)
+        if self.case.folder:
+            write(private_folder(self.case.folder) / name, content)
+        self.download(name, content)
+        self.show(said=good(self.tr("Exported: {name}", name=name)))
+
+    def do_name(self, what: str, name: str) -> None:
+        """Keep the name of the customer or of a site."""
+        self.case.answers.reload().set(name_key(what or CUSTOMER), name.strip() or None)
+        self._tell()
+
+
+def _urgency(verdict: str) -> int:
+    return ("no_expiry_seen", "undetermined", "too_short").index(verdict)
+
+
+def _about_log(case: Case) -> str:
+    tr, log = case.translator, case.log
+    phones = case.diagnosis.phones.filter(~pl.col("trunk"))
+    lost = phones.filter(pl.col("losses") > 0).height
+    said = tr.count(
+        "{lost} of {n} phone was unreachable at least once,",
+        "{lost} of {n} phones were unreachable at least once,",
+        phones.height,
+        lost=tr.number(lost),
+    )
+    losses = int(phones["losses"].sum())
+    said += " " + tr.count("{n} time in all.", "{n} times in all.", losses)
+    if log.first is None or log.last is None:
+        return said
+    span = tr("{first} to {last}", first=tr.time(log.first, "short"), last=tr.time(log.last, "short"))
+    return f"{said} {span} ({log.time_zone})."
