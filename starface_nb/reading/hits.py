@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from array import array
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import DamagedError
 from starface_nb.reading.members import Taken
-from starface_nb.reading.messages import decode, read_lines
+from starface_nb.reading.messages import HEADERLESS, decode, read_lines
 
 _READ_AT_ONCE = 10_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
@@ -55,6 +56,8 @@ class Hits:
         All of it, where it came through a pipe and is not too large.
     members : tuple of Taken
         What was taken of the members of a support bundle that lie beside it.
+    newest_first : bool
+        The file's newest line comes first; its text is read in the order of time all the same.
     """
 
     name: str
@@ -70,11 +73,18 @@ class Hits:
     logger_conf: str | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
     members: tuple[Taken, ...] = field(default=(), repr=False)
+    newest_first: bool = False
 
     @property
     def bytes(self) -> int:
         """Size after decompression."""
         return self.ends.size
+
+    @property
+    def is_asterisks(self) -> bool:
+        """Whether any line at hand has a header of Asterisk's, or is one of its known messages or nearly so."""
+        own = ~pl.col("layout").is_in(HEADERLESS) | pl.col("entry").is_not_null() | (pl.col("like") != "beginning")
+        return bool(self.rows.select(own.any()).item())
 
     @property
     def unfinished(self) -> int | None:
@@ -92,6 +102,15 @@ class Hits:
                 text = said.dtype == pl.String
                 digest.update(said.str.join("\0").item().encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
+
+    def numbered(self, numbers: array[int]) -> Hits:
+        """Return the same with the lines' numbers in the file as it is, where the text was rewritten (see `forms`)."""
+        if not numbers:
+            return self
+        physical = np.asarray(numbers)
+        line = pl.Series("line", pl.Series(physical).gather(self.rows["line"] - 1), dtype=pl.Int64)
+        rows, newest_first = self.rows.with_columns(line), bool(physical[0] > physical[-1])
+        return replace(self, rows=rows, lines=int(physical.max()), newest_first=newest_first)
 
     @property
     def note(self) -> str:

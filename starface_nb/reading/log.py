@@ -38,6 +38,8 @@ class LogFile:
         Identifies the content that was read.
     note : str
         What was odd about it (truncated, skipped copy ...), or empty.
+    order : str
+        "forward", or "reversed" where its newest line comes first (events are in the order of time all the same).
     """
 
     name: str
@@ -45,6 +47,7 @@ class LogFile:
     lines: int
     fingerprint: str
     note: str = ""
+    order: str = "forward"
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,11 @@ class Log:
     def lines(self) -> int:
         """Physical lines of all files."""
         return sum(f.lines for f in self.files)
+
+    @property
+    def order(self) -> str:
+        """How the lines stood: "reversed" where a file's newest line comes first, else "forward"."""
+        return "reversed" if any(file.order == "reversed" for file in self.files) else "forward"
 
     @property
     def fingerprint(self) -> str:

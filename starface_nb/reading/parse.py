@@ -61,8 +61,10 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
         Year of the file's first line, for stamps that have none.
     """
     habit = belief.habits(hits.rows)
-    rows = belief.judged(belief.with_swallowed(hits.rows, hits.prefix, habit), habit)
-    rows, notes = _timed(rows, hits, time_zone, year)
+    rows = belief.with_glued(belief.with_swallowed(hits.rows, hits.prefix, habit), hits.prefix)
+    rows, notes = _timed(belief.judged(rows, habit), hits, time_zone, year)
+    if hits.newest_first:
+        notes.insert(0, f"{hits.name}: its newest line comes first; read from its end to its beginning.")
     gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
         notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
@@ -76,21 +78,25 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
     """Add `time` (UTC) to the rows, and say what was noticed."""
     formats = dateformats(hits.logger_conf)
     believed = rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit("")))
-    stamps = pl.concat(read_stamps(piece.to_series(), formats) for piece in believed.iter_slices(_STAMPS_AT_ONCE))
-    offset = rows["offset"].to_numpy()
     written = clock.date_in_name(hits.name)
     newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)
-    local, inferred = clock.with_years(clock.micros(stamps["local"]), newest, year)
+    pieces = believed.iter_slices(_STAMPS_AT_ONCE)
+    stamps = pl.concat(read_stamps(piece.to_series(), formats, newest) for piece in pieces)
+    local, offset, notes, in_order = clock.micros(stamps["local"]), rows["offset"].to_numpy(), list[str](), True
+    if parts := clock.parts_in_order(local):
+        place, in_order = np.concatenate([np.arange(local.size)[part] for part in parts]), False
+        rows, stamps, local, offset = rows[place], stamps[place], local[place], np.arange(local.size)
+        notes.append(f"{hits.name}: its {len(parts)} parts are not in the order of time; put in that order.")
+    local, inferred = clock.with_years(local, newest, year)
 
     def nearby(start: int, end: int) -> tuple[clock.Micros, clock.Micros]:
         if end - start > NEARBY_BYTES:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return _all_times(hits, start, end, formats, newest, int(local[_index(offset, start)]))
 
-    utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby)
+    utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby if in_order else None)
     absolute = clock.micros(stamps["utc"])
     time = np.where(absolute != clock.NOT_A_TIME, absolute, utc)
-    notes = []
     if inferred:
         notes.append(_year_note(hits, time, time_zone, year, written))
     if impossible:
@@ -121,7 +127,7 @@ def _all_times(
     offsets = start + np.cumsum([0, *(len(text) + 1 for text in raw[:-1])])
     stamps = layouts.read_headers(decode([text[:200] for text in raw]))["stamp"]
     near = clock.datetime_of(at) or newest
-    local, _ = clock.with_years(clock.micros(read_stamps(stamps, formats)["local"]), near + timedelta(days=2))
+    local, _ = clock.with_years(clock.micros(read_stamps(stamps, formats, newest)["local"]), near + timedelta(days=2))
     known = local != clock.NOT_A_TIME
     return offsets[known].astype(np.int64), local[known]
 

@@ -180,4 +180,5 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
     ends = Ends(blocks.head, blocks.tail, blocks.size)
     about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "damage": blocks.damage}
     about["content"] = bytes(kept) if pipe and len(kept) <= PIPED else None
-    return reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)
+    hits = reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)
+    return hits.numbered(text.numbers)

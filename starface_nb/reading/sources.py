@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from starface_nb.errors import InputError
+from starface_nb.reading import foreign
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.reading.limits import Account, RefusedError, raising
 from starface_nb.reading.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
@@ -237,6 +238,8 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
         head = file.read(_SNIFFED)
     if is_zip(head):
         members = zip_members(partial(opened, path, account), name, account)
+        if document := foreign.document_kind(member.name for member in members):
+            raise foreign.refusal(document, visible(name))
         return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
         if member := named_member(path.name, head):
