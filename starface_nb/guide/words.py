@@ -115,7 +115,7 @@ def finding_text(finding: Finding, tr: Translator) -> str:
     values = {name: _said(name, value, tr) for name, value in given.items()}
     if "low_s" in given:
         values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
-    if "missing" in given:
+    if finding.id == "incomplete_log":
         lacking: list[str] = list(given["missing"])
         values["missing"] = "; ".join(word("missing", name, tr) for name in lacking)
         # A search leaves one direction; where both are missing, they were never written.
