@@ -16,7 +16,7 @@ from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.words import names
+from starface_nb.guide.words import incident_text, names
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -66,12 +66,19 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
             "last": log.last,
             "time_zone": log.time_zone,
             "notes": list(log.notes),
+            "complete": diagnosis.observation.lacking.complete,
+            "missing": list(diagnosis.observation.lacking.missing),
+            "order": getattr(log, "order", "forward"),
         },
         "settings": asdict(diagnosis.settings) | {"recommended_timeout_s": diagnosis.settings.recommended_timeout_s},
         "phones": diagnosis.phones.to_dicts(),
         "intervals": [
-            row | {"evidence": json.loads(row["evidence"])} for row in diagnosis.intervals.select(_INTERVAL).to_dicts()
+            row | {"evidence": json.loads(row["evidence"]), "incident": incident, "why": None}
+            for row, incident in zip(
+                diagnosis.intervals.select(_INTERVAL).to_dicts(), diagnosis.incident_of, strict=True
+            )
         ],
+        "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,

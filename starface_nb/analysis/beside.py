@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
-from starface_nb.analysis.findings import Results
+from starface_nb.analysis.restraint import Results
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.bundle import Bundle, Fact, with_full_names
 from starface_nb.reading.log import Log

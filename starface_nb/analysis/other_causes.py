@@ -18,7 +18,7 @@ import polars as pl
 
 from starface_nb.analysis.calls import CALLS_LOST, cost
 from starface_nb.analysis.diagnosis import Finding
-from starface_nb.analysis.findings import Results
+from starface_nb.analysis.restraint import Results
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.intervals import of_kind
 

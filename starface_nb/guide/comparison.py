@@ -9,6 +9,7 @@ import polars as pl
 from starface_nb.analysis.experiment import Experiment, what_next
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text, site_name, word
+from starface_nb.observations.addresses import PRIVATE
 
 if TYPE_CHECKING:
     from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
@@ -82,5 +83,7 @@ def next_experiment(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     if not diagnosis.sites.filter(pl.col("verdict") != "no_expiry_seen").height:
         return []
     tried = what_next(diagnosis)
+    if tried.site == PRIVATE:
+        return []
     task, *outcomes = experiment_text(tried, tr)
     return [tr("{name}: {text}", name=site_name(tried.site, tr), text=task), *outcomes]

@@ -72,8 +72,9 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
 
 
 def site_name(site: str, tr: Translator) -> str:
-    """Return a site as it is shown: its public address, or that it is not known, after the name it was given."""
-    shown, name = tr("address not known") if site == "unknown" else site, tr.names.get(site)
+    """Return a site as it is shown: its address, that it is not known or without NAT, after the name it was given."""
+    named = {"unknown": tr("address not known"), "private addresses": tr("private addresses, no NAT in between")}
+    shown, name = named.get(site, site), tr.names.get(site)
     return f"{name} ({shown})" if name else shown
 
 
@@ -81,6 +82,23 @@ def names(peers: list[str], tr: Translator, most: int = 6) -> str:
     """Return a list of names as text, cut after `most`."""
     more = len(peers) - most
     return ", ".join(peers[:most]) + (" " + tr.count("and {n} more", "and {n} more", more) if more > 0 else "")
+
+
+def incident_text(incident: Mapping[str, Any], tr: Translator) -> str:
+    """Return one sentence about an incident, a row of the frame of schema `INCIDENTS`."""
+    who = incident["peer"] or tr.count("{n} phone", "{n} phones", incident["phones"])
+    text = tr(
+        "{name}: {who}, {losses}",
+        name=cause_name(incident["cause"], tr),
+        who=who,
+        losses=tr.count("{n} loss", "{n} losses", incident["losses"]),
+    )
+    if incident["every_s"]:
+        every, times = tr.duration(incident["every_s"]), tr.number(incident["repeats"])
+        text += tr(", every {every}, {times} times", every=every, times=times)
+    if incident["lasts_s"]:
+        text += tr(", usually for {time}", time=tr.duration(incident["lasts_s"]))
+    return text + "."
 
 
 def finding_text(finding: Finding, tr: Translator) -> str:
@@ -97,6 +115,14 @@ def finding_text(finding: Finding, tr: Translator) -> str:
     values = {name: _said(name, value, tr) for name, value in given.items()}
     if "low_s" in given:
         values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
+    if finding.id == "incomplete_log":
+        lacking: list[str] = list(given["missing"])
+        values["missing"] = "; ".join(word("missing", name, tr) for name in lacking)
+        # A search leaves one direction; where both are missing, they were never written.
+        ways = [
+            "notice" if {"unreachable", "reachable"} <= set(lacking) and "able" in name else name for name in lacking
+        ]
+        values["how"] = " ".join(dict.fromkeys(word("missing_how", name, tr) for name in ways))
     return tr(entry["text"], **values)
 
 

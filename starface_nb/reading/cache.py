@@ -26,6 +26,7 @@ from starface_nb import __version__
 from starface_nb.files import private_folder, replacing
 from starface_nb.reading.bundle import FACTS, PEERS, Bundle
 from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.pauses import PAUSES
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
 VERSION = f"starface-nb cache 3 {__version__}\n".encode()
@@ -160,6 +161,7 @@ def remember(key: str, log: Log, state: str, folder: Path) -> None:
         "members": list(log.bundle.members),
     }
     frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls}
+    frames["pauses"] = PAUSES.empty() if log.pauses is None else log.pauses
     save(key, facts, frames | {"facts": log.bundle.facts, "peers": log.bundle.peers}, folder)
 
 
@@ -174,6 +176,7 @@ def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
         unparsed=UNPARSED.check(frames["unparsed"]),
         calls=CALLS.check(frames["calls"]),
         bundle=Bundle(FACTS.check(frames["facts"]), PEERS.check(frames["peers"]), tuple(facts["members"])),
+        pauses=PAUSES.check(frames["pauses"]),
         files=tuple(LogFile(**file) for file in facts["files"]),
         time_zone=facts["time_zone"],
         first=first,

@@ -92,6 +92,9 @@ class Log:
         The files that came through a pipe and can not be read again, up to 64 MiB each.
     bundle : Bundle
         What lies beside the log in a support bundle: settings, peers, blocks.
+    pauses : polars.DataFrame or None
+        Where lines stop for longer, see `starface_nb.reading.pauses`; None for a log that was not read but made, which
+        is whole from its first to its last moment.
     """
 
     events: pl.DataFrame
@@ -104,6 +107,7 @@ class Log:
     calls: pl.DataFrame = field(default_factory=CALLS.empty)
     piped: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     bundle: Bundle = field(default_factory=Bundle)
+    pauses: pl.DataFrame | None = None
 
     @property
     def bytes(self) -> int:

@@ -14,6 +14,7 @@ from starface_nb.reading.calls import calls
 from starface_nb.reading.context import bytes_between
 from starface_nb.reading.hits import Hits
 from starface_nb.reading.messages import decode
+from starface_nb.reading.pauses import find_pauses, without_strays
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 from starface_nb.reading.stamps import dateformats, read_stamps
@@ -32,8 +33,8 @@ class Parsed:
     ----------
     rows : polars.DataFrame
         As in `hits`, with `time` (UTC) and `doubt` (why a line is not believed).
-    events, unparsed, calls : polars.DataFrame
-        As declared in `schemas`, in the file's order.
+    events, unparsed, calls, pauses : polars.DataFrame
+        As declared in `schemas` and `pauses`, in the file's order.
     first, last : datetime or None
         Time of its first and last line that has one, aware, UTC.
     notes : tuple of str
@@ -44,6 +45,7 @@ class Parsed:
     events: pl.DataFrame
     unparsed: pl.DataFrame
     calls: pl.DataFrame
+    pauses: pl.DataFrame
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...]
@@ -69,9 +71,10 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     for line, count in gaps.select("line", "detail").iter_rows():
         notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
     events, unparsed = _split(rows.with_row_index("row"), hits)
-    known = rows["time"].drop_nulls()
-    first, last = (known[0], known[-1]) if known.len() else (None, None)
-    return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), first, last, tuple(notes))
+    known = without_strays(rows)
+    first, last = (known["time"][0], known["time"][-1]) if known.height else (None, None)
+    pauses = find_pauses(known, hits.name)
+    return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), pauses, first, last, tuple(notes))
 
 
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
