@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starface_nb.reading import read_log
     from starface_nb.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Settings",
     "analysis",

@@ -28,7 +28,7 @@ from starface_nb.arguments import (
     number,
 )
 from starface_nb.console import harmless, note, say, write_utf8
-from starface_nb.errors import SettingError
+from starface_nb.errors import SettingError, missing, need
 from starface_nb.files import keep_apart, replacing, write
 from starface_nb.progress import stage
 from starface_nb.text import moment, visible
@@ -102,6 +102,8 @@ def report(options: Namespace) -> int:
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
     page_at = [] if options.output.suffix.lower() == ".pdf" else [options.output]
     pdf_at = [options.output.with_suffix(".pdf")] if options.pdf or not page_at else []
+    if pdf_at:
+        need("pdf")
     keep_apart(options.log, [*page_at, *pdf_at])
     case = _diagnosis(options.log, options)
     with stage("Writing the report"):
@@ -128,7 +130,7 @@ def run(options: Namespace) -> int:
 
     chosen = options.notebooks.split(",") if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
-    results = ("report.html", "report.pdf")
+    results = ("report.html", "report.pdf") if not missing("pdf") else ("report.html",)
     keep_apart(options.log, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
     case = open_case(
         options.log,
@@ -147,8 +149,10 @@ def run(options: Namespace) -> int:
     page = render(
         case.diagnosis, language=case.language, customer=case.name, answers=answers, created=datetime.now(UTC)
     )
-    for name, content in zip(results, (page.encode(), to_pdf(page)), strict=True):
-        write(options.output / name, content)
+    for name in results:
+        write(options.output / name, to_pdf(page) if name.endswith(".pdf") else page.encode())
+    if len(results) == 1:
+        note(missing("pdf"))
     say(f"report: {options.output / results[0]}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.errors import missing, need
 from starface_nb.files import write
 from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
@@ -147,8 +148,9 @@ def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]
     made = {
         stem.with_name(f"losses-{language}.csv"): to_bytes(losses(every, tr), "csv"),
         stem.with_suffix(".html"): page.encode(),
-        stem.with_suffix(".pdf"): to_pdf(page),
     }
+    if not missing("pdf"):
+        made[stem.with_suffix(".pdf")] = to_pdf(page)
     for path, content in made.items():
         write(path, content)
     return list(made)
@@ -156,7 +158,8 @@ def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]
 
 def to_pdf(html: str) -> bytes:
     """Return a rendered report as PDF (A4), set in the same look; nothing is fetched from anywhere."""
-    import plutoprint  # not needed for the page alone
+    need("pdf")
+    import plutoprint
 
     class Nothing(plutoprint.ResourceFetcher):
         """Fetches nothing: the page holds everything that it shows."""
