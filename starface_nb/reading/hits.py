@@ -140,6 +140,7 @@ class Reader:
         self.prefix, self._words = prefix, words
         self._places: dict[str, list[Any]] = {name: [] for name in _PLACE}
         self._texts, self._rows, self._lines, self._cut = list[bytes](), list[pl.DataFrame](), 0, 0
+        self.wide: int | None = None  # about where the text goes on as UTF-16
 
     def add(self, placed: Placed) -> None:
         """Take in what the next block holds."""
@@ -151,6 +152,8 @@ class Reader:
             self._places["dumped"].append(placed.dumped)
             self._places["entry_begin"] += placed.entry_begins
         self._lines, self._cut = self._lines + found.lines, self._cut + found.cut
+        if found.has_wide and self.wide is None:
+            self.wide = found.block.start
         if len(self._texts) > _READ_AT_ONCE:
             self._read([])
 

@@ -88,7 +88,7 @@ class Stream(io.RawIOBase):
 
     def peek(self, count: int = 512) -> bytes:
         """Return at least `count` first bytes, fewer only at the end; they can still be read."""
-        more = True
+        more = 1
         while more and len(self._head) < count and not self._damage:
             room = bytearray(_BLOCK)
             try:

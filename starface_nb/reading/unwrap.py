@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from array import array
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from starface_nb.reading.sources import (
 from starface_nb.reading.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16
+_CODING_SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,12 @@ class _Unwrapping:
 
 
 def check_text(head: bytes, name: str) -> None:
-    """Raise `InputError` where the first bytes of a file are not those of a text."""
+    """Raise `InputError` where the first bytes of a file are not those of a text that can be read here."""
     if not head:
         raise InputError("the file is empty.", place=name, next_step="Download or export the log again.")
+    if coding := _other_coding(head):
+        step = "Save it as UTF-8, or copy it again without conversion."
+        raise InputError(f"is text in {coding}, which is not read.", place=name, next_step=step)
     kind = binary_kind(head)
     sample = head[:_SAMPLE].replace(b"\0", b"")
     controls = len(sample) - len(sample.translate(None, bytes({*range(32), 127} - {9, 10, 12, 13, 27})))
@@ -145,3 +150,18 @@ def check_text(head: bytes, name: str) -> None:
     if kind or controls > 0.05 * len(sample):
         cause = f"is no text log but {kind.name if kind else 'binary data'}."
         raise InputError(cause, place=name, next_step=next_step(kind))
+
+
+def _other_coding(head: bytes) -> str:
+    """Return the name of another coding: UTF-32 has three zeros to a letter, EBCDIC writes a blank as `@`."""
+    sample = head[: _CODING_SAMPLE & ~3]
+    zeros = sorted(sample[at::4].count(0) for at in range(4))
+    letters = len(sample) / 4
+    if (
+        head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
+        or zeros[0] < 0.2 * letters < 0.9 * letters < zeros[1]
+    ):
+        return "UTF-32"
+    plain = sample.decode("cp037")
+    known = sum(letter.isascii() and (letter.isalnum() or letter in " .:-[]()'") for letter in plain)
+    return "EBCDIC" if len(sample) > 64 and b" " not in sample and known > 0.85 * len(plain) else ""
