@@ -50,6 +50,10 @@ def test_a_cause_is_found_in_nine_of_ten_customers_and_nothing_else(name: str, t
     wanted, customer = WITH[name]
     cases = [customers.diagnosed(tmp_path, customer(seed)) for seed in SEEDS]
     assert sum(wanted in customers.found(case, wanted) for case in cases) >= 9
+    told = [finding for case in cases for finding in case.findings if finding.id == wanted]
+    lines = [finding.values["evidence"] for finding in told]
+    assert all(lines)
+    assert all(0.5 < float(str(finding.values["probability"])) < 1 for finding in told)
     others = [customers.found(case, *(one for one in IDS if one != wanted)) for case in cases]
     assert others == [[]] * len(cases)
 
