@@ -289,9 +289,10 @@ def sip_inspection(seen: Seen) -> Iterator[Finding]:
         values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": phones}
         values["evidence"] = seen.lines(seen.homes.get(site, []), "registered" if phones else "unreachable")
         if phones:
-            yield Finding("sip_inspection_ports", "warning", site, {**values, "probability": 0.9})
-        if pointed:
-            yield Finding("sip_inspection", "warning" if phones else "info", site, {**values, "probability": 0.6})
+            values |= {"told_as": "sip_inspection_ports", "probability": 0.9}
+            yield Finding("sip_inspection", "warning", site, values)
+        else:
+            yield Finding("sip_inspection", "info", site, {**values, "probability": 0.6})
 
 
 def _all_at_sip_port(seen: Seen, peers: list[str]) -> int:
@@ -370,7 +371,9 @@ def pbx_trouble(seen: Seen) -> Iterator[Finding]:
     if stalls:
         late = [peer for peer, _ in stalls[0][1]]
         values["evidence"] = seen.lines(late, "unreachable", "lagged", since=stalls[0][0])
-    yield Finding("pbx_trouble" if stalls else "pbx_overloaded", "action" if stalls else "warning", None, values)
+    if not stalls:
+        values["told_as"] = "pbx_overloaded"
+    yield Finding("pbx_trouble", "action" if stalls else "warning", None, values)
 
 
 def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:

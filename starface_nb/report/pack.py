@@ -22,8 +22,7 @@ from starface_nb.templates import fill
 _MOST_TIMES = 6
 _THE_NETWORKS = {"nat_expiry", "wan_outage", "router_restart"}
 _PROOFS = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "any_packet", "stale_state", "sip_inspection",
-           "sip_inspection_ports", "line_switches", "block_proven"}  # fmt: skip
-_OF_THE_PBX = {"pbx_trouble", "pbx_overloaded", "pbx_queues"}
+           "line_switches", "block_proven"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _sections(
 def _proven(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
     mine = {row["site"], *list(row["addresses"])}  # type: ignore[call-overload]
     for finding in diagnosis.findings:
-        if (finding.id in _PROOFS and finding.site in mine) or finding.id in _OF_THE_PBX:
+        if (finding.id in _PROOFS and finding.site in mine) or finding.id == "pbx_trouble":
             yield finding_text(finding, tr)
     counts = losses["cause"].cast(pl.String).value_counts(sort=True)
     named = ", ".join(f"{about_cause(cause, tr)['name']}: {tr.number(n)}" for cause, n in counts.iter_rows())
