@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import webbrowser
+import zipfile
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,10 +77,10 @@ def events(options: Namespace) -> int:
     log = read_log(options.log, time_zone=options.time_zone)
     if options.output:
         with replacing(options.output) as file:
-            export(log.events, file, chosen, options.time_zone)
+            export(log.events, file, chosen, log.time_zone)
     else:
         shown = harmless(log.events) if on_terminal else log.events
-        export(shown, sys.stdout.buffer, chosen, options.time_zone)
+        export(shown, sys.stdout.buffer, chosen, log.time_zone)
     note(*log.notes)
     if log.unparsed.height:
         note(f"{log.unparsed.height} lines look like events but are none or cannot be read.")
@@ -112,6 +113,33 @@ def report(options: Namespace) -> int:
     for path, content in made.items():
         write(path, content)
     note(f"Report written: {', '.join(map(str, made))}")
+    return _needs_action(case)
+
+
+@command(
+    "evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages",
+    *(LOG, TIME_ZONE, KEEPALIVE),
+    arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help="folder, or a file named .zip"),
+    arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
+)
+def pack(options: Namespace) -> int:
+    """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
+    from starface_nb.guide.routers import find_product
+    from starface_nb.report.pack import pack as packed
+
+    router = find_product(options.router) if options.router else None
+    keep_apart(options.log, [options.output])
+    case = _diagnosis(options.log, options)
+    made = packed(case, router)
+    if options.output.suffix.lower() == ".zip":
+        with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in made.items():
+                archive.writestr(name, text)
+    else:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for name, text in made.items():
+            write(options.output / name, text.encode())
+    note(f"{len(made)} files written: {options.output}" if made else "No phone was lost: there is nothing to prove.")
     return _needs_action(case)
 
 

@@ -80,7 +80,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         ],
         "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
-        "calls_lost": cost(diagnosis.calls_lost),
+        "calls_lost": cost(diagnosis.calls_lost, diagnosis.intervals),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
@@ -88,7 +88,9 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _finding(finding: Finding, text: str) -> dict[str, Any]:
-    own = {"id": finding.id, "severity": finding.severity, "text": text, "site": finding.site}
+    own: dict[str, Any] = {"id": finding.id, "severity": finding.severity, "text": text, "site": finding.site}
+    if "probability" in finding.values:
+        own["confidence"] = finding.values["probability"]
     return own | dict(finding.values) | own
 
 

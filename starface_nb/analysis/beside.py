@@ -87,7 +87,7 @@ def beside_findings(results: Results) -> Iterator[Finding]:
 
 def _about_listed(results: Results) -> Iterator[Finding]:
     peers = listed_peers(results.log)
-    phones = peers.filter(pl.col("address").is_not_null() | pl.col("in_log") | (pl.col("status") == "unknown"))
+    phones = peers.filter("dynamic")  # the others have a fixed address: trunks
     silent = sorted(set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"].to_list()))
     if silent:
         yield Finding("phones_without_line", "info", None, {"phones": len(silent), "peers": silent})
@@ -122,8 +122,8 @@ def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:
             yield Finding("log_levels", "warning", None, {"missing": ", ".join(missing).upper(), "source": source})
     overload = bundle.values("overload")
     if overload:
-        values = {"overloaded": len(overload), "source": overload[0].source}
-        yield Finding("pbx_queues", "warning", None, values)
+        values = {"overloaded": len(overload), "source": overload[0].source, "told_as": "pbx_queues"}
+        yield Finding("pbx_trouble", "warning", None, values)
     offsets = [float(fact.value) for fact in bundle.values("clock", "offset_s")]
     unset = any(fact.value == "no" for fact in bundle.values("clock", "synchronised"))
     if unset or max(offsets, default=0.0) > CLOCK_OFF_S:

@@ -327,4 +327,5 @@ def _sum(sides: list[Side]) -> Side:
     if len(sides) == 1:
         return sides[0]
     hours = max((s.hours for s in sides), default=0.0)
-    return Side(sum(s.losses for s in sides), sum(s.periods for s in sides), hours, None, None)
+    calls = sum(s.calls_lost for s in sides)
+    return Side(sum(s.losses for s in sides), sum(s.periods for s in sides), hours, None, None, calls)

@@ -131,4 +131,6 @@ def side_of(window: Window, exposure: Exposure, found: Bracket) -> Side:
     """Return one side of the comparison."""
     hours = (window.end - window.start).total_seconds() / 3600.0
     losses = nat_losses(window, list(exposure)).height
-    return Side(losses, max(losses, sum(phone.periods for phone in exposure.values())), hours, *found)
+    within = pl.col("time").is_between(window.start, window.end, closed="left")
+    calls = window.case.calls_lost.filter(pl.col("site").is_in(window.sites), within)["call"].n_unique()
+    return Side(losses, max(losses, sum(phone.periods for phone in exposure.values())), hours, *found, calls_lost=calls)

@@ -57,7 +57,8 @@ def _side(side: Side, tr: Translator) -> str:
     losses = tr.count("{n} loss by the NAT timeout", "{n} losses by the NAT timeout", side.losses)
     periods = tr.count("{n} period that could show one", "{n} periods that could show one", side.periods)
     hours = tr.duration(side.hours * 3600)
-    return tr("{losses}, {periods}, {duration} of log", losses=losses, periods=periods, duration=hours)
+    text = tr("{losses}, {periods}, {duration} of log", losses=losses, periods=periods, duration=hours)
+    return text + (tr("; calls lost: {n}", n=tr.number(side.calls_lost)) if side.calls_lost else "")
 
 
 def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:

@@ -40,6 +40,7 @@ PEERS = Schema(
         Column("status", pl.Enum(STATUSES), "state when the list was written; unknown: not registered"),
         Column("rtt_ms", pl.Float64, "round-trip time of the last answered probe", "ms", nullable=True),
         Column("monitored", pl.Boolean, "whether the PBX probes this peer at all"),
+        Column("dynamic", pl.Boolean, "whether it registers; false: a fixed address, as trunks have"),
         Column("member", pl.String, "file it was taken from"),
         Column("line", pl.Int64, "its line there", "from 1"),
     ),
