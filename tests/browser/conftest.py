@@ -30,14 +30,14 @@ CUSTOMER = "customer"
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab: the folder of all cases, and how to reach it."""
+    """A running JupyterLab: the case's folder, and how to reach it."""
 
     folder: Path
     opened: str
     token: str
 
     def address(self, path: str) -> str:
-        """The address of JupyterLab showing a file of its folder."""
+        """The address of JupyterLab showing a file of the case's folder."""
         base = self.opened.partition("/lab/")[0]
         return f"{base}/lab/tree/{quote(path)}?token={self.token}&reset="
 
@@ -74,7 +74,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             opened = re.fullmatch(r"Open: (http://127\.0\.0\.1:\d+/lab/tree/\S+\?token=(\S+))\n", told)
             assert opened, f"starface-nb lab gave no address: {(home / 'errors').read_text()}"
             _wait_until_up(opened[1], server, home / "errors")
-            yield Lab(folder, opened[1], opened[2])
+            yield Lab(folder / CUSTOMER, opened[1], opened[2])
         finally:
             os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
             assert server.wait(30) == 0
