@@ -176,12 +176,11 @@ def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, A
 
 def font_faces() -> str:
     """Return CSS that holds the pictures' font, for a page that is to look the same on every machine."""
-    face = "@font-face{{font-family:'Desk Sans';font-weight:{};src:url(data:font/ttf;base64,{})}}"
-    files = (("normal", "regular"), ("bold", "bold"))
-    return "".join(
-        face.format(weight, b64encode((FONTS / f"desk-sans-{name}.ttf").read_bytes()).decode())
-        for weight, name in files
-    )
+    faces = []
+    for weight, name in (("normal", "regular"), ("bold", "bold")):
+        data = b64encode((FONTS / f"desk-sans-{name}.ttf").read_bytes()).decode()
+        faces.append(f"@font-face{{font-family:'Desk Sans';font-weight:{weight};src:url(data:font/ttf;base64,{data})}}")
+    return "".join(faces)
 
 
 def register() -> None:
