@@ -115,7 +115,7 @@ def _window(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
 
     context.route("**/*", only_localhost)
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)  # of a busy machine, not of the product
     yield page, outside
     context.close()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=60_000)  # of a busy machine, not of the product
+expect.set_options(timeout=120_000)  # of a busy machine, not of the product
 Open = Callable[[str], "Notebook"]
 CURATED = samples.notebooks()
 REGISTER: dict[str, dict[str, Any]] = {
