@@ -85,7 +85,7 @@ def render(
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
     return fill(
         "report/template.html",
-        style=Markup(Path(__file__).with_name("style.css").read_text("utf-8")),  # noqa: S704  our own file
+        style=Markup(charts.font_faces() + Path(__file__).with_name("style.css").read_text("utf-8")),  # noqa: S704  ours
         tr=tr,
         language=language,
         customer=customer,
@@ -162,9 +162,12 @@ def to_pdf(html: str) -> bytes:
     import plutoprint
 
     class Nothing(plutoprint.ResourceFetcher):
-        """Fetches nothing: the page holds everything that it shows."""
+        """Fetches nothing but the font that the page holds."""
 
         def fetch_url(self, url: str) -> plutoprint.ResourceData:
+            if url.startswith("data:font/"):
+                found: plutoprint.ResourceData = super().fetch_url(url)
+                return found
             raise ValueError(url)
 
     book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)
