@@ -105,8 +105,9 @@ def finding_text(finding: Finding, tr: Translator) -> str:
     """Return what a finding says.
 
     Values are put in by their kind: names ending in `_s` are durations, times are shown in the log's zone, shares as
-    percentages; `told_as` names another sentence than that of the finding's id; `low_s` and `high_s` together are also `{bracket}`, and `set_s` is the timeout to enter. Names from the
-    log are not escaped here: whoever shows the text does that.
+    percentages; `told_as` names another sentence than that of the finding's id; `low_s` and `high_s` together are also
+    `{bracket}`, and `set_s` is the timeout to enter. Names from the log are not escaped here: whoever shows the text
+    does that.
     """
     entry = toml("findings.toml")["finding"].get(finding.values.get("told_as", finding.id))
     if entry is None:
