@@ -193,8 +193,9 @@ def _judge(
 
 
 def _lacking(case: Diagnosis) -> bool:
-    """Say whether lines are missing without which a phone's silence is no evidence."""
-    return bool(FORBID_ALL_CLEAR & set(case.observation.lacking.missing) - {"others"})
+    """Say whether lines are missing without which a phone's silence is no evidence; calls show phones all the same."""
+    missing = FORBID_ALL_CLEAR & set(case.observation.lacking.missing) - {"others"}
+    return bool(missing) and not case.phones.is_empty()
 
 
 def _cannot(before: Diagnosis, after: Diagnosis, sites: tuple[str, ...], reason: str) -> SiteComparison:

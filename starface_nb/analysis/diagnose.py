@@ -72,6 +72,7 @@ def diagnose(
         other = examine(seen, replace(settings, keepalive_s=measured))
         if died_unrenewed(other):
             results = replace(other, given_keepalive_s=settings.keepalive_s)
+            sources.pop("keepalive_s", None)
     lost = calls_lost(log, results.intervals, results.settings)
     return Diagnosis(
         log,
