@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from itertools import chain, groupby, pairwise
+from typing import TypeVar
 
 import polars as pl
 
 from starface_nb.reading import clock, exports
-from starface_nb.reading.exports import Physical
+from starface_nb.reading.exports import Physical, Record
 from starface_nb.reading.layouts import usual_prefix
 from starface_nb.reading.limits import DamagedError, Limits, RefusedError
 from starface_nb.reading.messages import read_lines
@@ -26,6 +27,7 @@ from starface_nb.reading.stamps import read_stamps
 from starface_nb.reading.streams import Stream
 from starface_nb.reading.tidy import data, tidied, without_end
 
+Line = TypeVar("Line", Physical, Record)
 SNIFF = 1 << 20  # bytes of a file's head that are looked at
 _WINDOW = 64 << 10
 _MOST_TAKEN_OFF = 10
@@ -125,20 +127,21 @@ def _rewritten(form: Form, blocks: Iterable[bytes], numbers: array[int]) -> Iter
 
 def _turned(form: Form, lines: Iterator[Physical]) -> Iterator[Physical]:
     """Yield the lines in the order of time: where the newest comes first, from the last one on."""
-    if not form.newest_first:
+    if form.export or not form.newest_first:  # an export's records are turned round, see `_lines`
         return lines
-    held, size = list[Physical](), 0
+    physical = (list(group) for _, group in groupby(_held(lines), key=lambda line: line[0]))
+    return (line for parts in reversed(list(physical)) for line in parts)
+
+
+def _held(lines: Iterable[Line]) -> Iterator[Line]:
+    """Pass on what is held in memory to be turned round, as much as may be."""
+    size = 0
     for line in lines:
-        held.append(line)
-        size += len(line[1]) + 1
+        size += len(line[-1]) + 1
         if size > Limits.max_held_bytes:
-            cause, step = (
-                "refused: its newest line comes first, in more than 128 MiB.",
-                "Turn it round: tac LOG > TURNED.",
-            )
-            raise RefusedError(cause, next_step=step)
-    records = [list(group) for _, group in groupby(held, key=lambda line: line[0])]
-    return (line for record in reversed(records) for line in record)
+            cause = "refused: its newest line comes first, in more than 128 MiB."
+            raise RefusedError(cause, next_step="Turn it round: tac LOG > TURNED.")
+        yield line
 
 
 def _physical(form: Form, blocks: Iterable[bytes]) -> Iterator[Physical]:
@@ -301,7 +304,8 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
     if form.page:
         physical = _untagged(physical)
     if form.export:
-        for number, time, message in exports.records(form.export, physical):
+        records = exports.records(form.export, physical)
+        for number, time, message in reversed(list(_held(records))) if form.newest_first else records:
             first, *more = tidied(message).split("\n")
             yield from ((number, text) for text in _parts(form, _undressed(first, time, is_record=True)[1]))
             yield from ((number, text) for text in more)

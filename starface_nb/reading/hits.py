@@ -103,13 +103,13 @@ class Hits:
                 digest.update(said.str.join("\0").item().encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
 
-    def numbered(self, numbers: array[int]) -> Hits:
+    def numbered(self, numbers: array[int], *, newest_first: bool) -> Hits:
         """Return the same with the lines' numbers in the file as it is, where the text was rewritten (see `forms`)."""
         if not numbers:
             return self
         physical = np.asarray(numbers)
         line = pl.Series("line", pl.Series(physical).gather(self.rows["line"] - 1), dtype=pl.Int64)
-        rows, newest_first = self.rows.with_columns(line), bool(physical[0] > physical[-1])
+        rows = self.rows.with_columns(line)
         return replace(self, rows=rows, lines=int(physical.max()), newest_first=newest_first)
 
     @property
@@ -217,5 +217,5 @@ def _read_again(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     """Read the lines again whose text was kept: those without a header, above all."""
     again = pl.col("text").is_not_null()
     some = rows.filter(again)
-    read = some.select(_PLACE).hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
+    read = some.select(*_PLACE).hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
     return rows.filter(~again).merge_sorted(read.select(rows.columns), "offset")

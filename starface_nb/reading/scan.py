@@ -11,6 +11,7 @@ from typing import Any
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.dumps import Dumps
+from starface_nb.reading.foreign import next_step
 from starface_nb.reading.hits import Hits, Reader
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
@@ -94,7 +95,7 @@ def scan_logs(
     notes: list[str] = []
     hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
     if not hits:
-        place, step = arguments[0].text, "Name the PBX log itself (Asterisk's full log) beside it."
+        place, step = arguments[0].text, f"Name the log itself beside it. {next_step(None)}"
         raise InputError("holds no log, only what lies beside one.", place=place, next_step=step)
     named = tuple(one for argument in arguments for one in argument.beside.members)
     return [replace(hit, members=(*hit.members, *named)) for hit in hits], notes
@@ -197,4 +198,4 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
     }
     about["content"] = bytes(kept) if pipe and len(kept) <= PIPED else None
     hits = reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)
-    return hits.numbered(text.numbers)
+    return hits.numbered(text.numbers, newest_first=text.newest_first)

@@ -13,7 +13,7 @@ from functools import partial
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
 from starface_nb.reading.foreign import binary_kind, next_step
-from starface_nb.reading.forms import SNIFF, plain_text
+from starface_nb.reading.forms import SNIFF, form_of, plain_text
 from starface_nb.reading.limits import Account, ExhaustedError, RefusedError, raising
 from starface_nb.reading.sources import (
     ARCHIVE,
@@ -44,6 +44,8 @@ class Text:
         In how many archives, one inside the other, it was.
     numbers : array of int
         See `forms.plain_text`.
+    newest_first : bool
+        The file's newest line comes first; the stream gives the lines in the order of time.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Text:
     remarks: list[str] = field(default_factory=list)
     archives: int = 0
     numbers: array[int] = field(default_factory=lambda: array("q"))
+    newest_first: bool = False
 
 
 def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
@@ -97,8 +100,9 @@ class _Unwrapping:
             self.account.nested(name)
         check_text(stream.peek(_SAMPLE), name)
         stream, numbers = utf8(stream, remarks), array("q")
-        stream = plain_text(stream.peek(SNIFF), stream, numbers)
-        yield replace(outer, stream=stream, remarks=remarks, numbers=numbers)
+        head = stream.peek(SNIFF)[:SNIFF]
+        stream, newest_first = plain_text(head, stream, numbers), form_of(head).newest_first
+        yield replace(outer, stream=stream, remarks=remarks, numbers=numbers, newest_first=newest_first)
 
     def _inside(self, members: Iterator[Text], archives: int, depth: int) -> Iterator[Text]:
         for inner in members:
