@@ -97,10 +97,10 @@ def test_continuations_and_headers_of_an_attacker(tmp_path: Path, kind: str, pre
         LOGGER.format("pbx.c") + "Executing <-------- arrow",
     ]
     quiet = [LOGGER.format("pbx.c") + "Goto (macro-dial,s,1)"] * 60
-    text = [genuine(1), *quiet, *DUMPS[kind](HEAD), *quotes, genuine(2), *DUMPS[kind](HEAD), genuine(3)]
+    text = [*map(genuine, range(20)), *quiet, *DUMPS[kind](HEAD), *quotes, genuine(20), *DUMPS[kind](HEAD), genuine(21)]
     whole = "\n".join(prefix + line for line in "\n".join(text).split("\n"))
     log = sf.read_log(written(tmp_path / "full", whole.encode() + b"\n"), progress=False)
-    assert log.events["peer"].to_list() == ["1", "2", "3"]
+    assert log.events["peer"].to_list() == [str(number) for number in range(22)]
 
 
 def test_a_dump_whose_line_ends_were_changed_ends_with_its_head(tmp_path: Path) -> None:
