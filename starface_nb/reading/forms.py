@@ -258,7 +258,9 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
         is_most = is_page or now.events > 2 * plainly.events
         if (now.events > gain.events and is_most) or (has_prefix and now.says_more_than(gain)):
             best, gain = form, now
-    if kind := exports.kind_of(head.decode(base.codec, "replace")):
+    prefix = re.compile(usual_prefix([line.encode() for _, line in lines]) or "")
+    own = sum(_own("plain").match(prefix.sub("", text, 1)) is not None for _, text in lines)  # other lines only quote
+    if 2 * own < len(lines) and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
         form = replace(base, dressed=True, export=kind)
         now = _gain(form, lines)
         if now.events > gain.events or now.says_more_than(gain):
