@@ -58,6 +58,13 @@ def _pjsip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
         yield "expiry", (float(expiry.value), expiry)
 
 
+def renew_later(phones: pl.DataFrame, settings: Settings) -> float | None:
+    """Return how often phones renew, s, where the log shows that this is more seldom than the keepalive; or None."""
+    periods = phones.filter(~pl.col("trunk"))["period_s"].drop_nulls()
+    middle = periods.median() if len(periods) else None
+    return middle if isinstance(middle, float) and middle > 1.1 * settings.keepalive_s else None
+
+
 def listed_peers(log: Log) -> pl.DataFrame:
     """Return the listed peers under the log's names, with `in_log`: whether the log has a line about them."""
     known = set(log.events["peer"].drop_nulls().to_list())
@@ -128,7 +135,8 @@ def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:
     unset = any(fact.value == "no" for fact in bundle.values("clock", "synchronised"))
     if unset or max(offsets, default=0.0) > CLOCK_OFF_S:
         source = bundle.values("clock")[0].source
-        yield Finding("clock_off", "info", None, {"off_s": max(offsets, default=0.0), "source": source})
+        told = {"told_as": "clock_unset"} if unset else {"off_s": max(offsets)}
+        yield Finding("clock_off", "info", None, {"source": source, **told})
     for proxy in bundle.values("proxy"):
         yield Finding("proxy_in_front", "info", None, {"source": proxy.source})
 

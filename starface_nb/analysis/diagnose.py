@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.beside import beside_findings, listed_peers, settings_from, unwatched
+from starface_nb.analysis.beside import beside_findings, listed_peers, renew_later, settings_from, unwatched
 from starface_nb.analysis.calls import calls_lost
-from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.diagnosis import Diagnosis, Finding
 from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
@@ -60,13 +60,21 @@ def diagnose(
     SettingError
         A setting makes no sense.
     """
-    settings, sources = settings_from(log, replace(settings or Settings(), **overrides))
+    asked = replace(settings or Settings(), **overrides)
+    settings, sources = settings_from(log, asked)
     aside = unwatched(log)
     states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))
     peers = find_peers(states)
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
     seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
     results = examine(seen, settings)
+    told: list[Finding] = []
+    period = renew_later(results.phones, settings)
+    if "keepalive_s" in sources and period is not None:
+        values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
+        told.append(Finding("expiry_contradicted", "warning", None, values))
+        settings = replace(settings, keepalive_s=asked.keepalive_s)
+        results = examine(seen, settings)
     measured = measured_keepalive(results.phones, settings)
     if measured is not None:
         other = examine(seen, replace(settings, keepalive_s=measured))
@@ -82,7 +90,7 @@ def diagnose(
         results.cycles,
         results.eras,
         results.sites,
-        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results))),
+        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told)),
         lost,
         sources,
         seen.observation,

@@ -57,8 +57,9 @@ class Fact:
 
     @property
     def source(self) -> str:
-        """Member and line, as it is told."""
-        return self.member if self.line is None else f"{self.member}:{self.line}"
+        """Member and line, as it is told: a member within its archive, a file by its name."""
+        name = self.member.rpartition("!")[2] if "!" in self.member else self.member.rpartition("/")[2]
+        return name if self.line is None else f"{name}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,14 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis) -
     assert {"starface", "asterisk"} <= {fact["name"] for fact in told["facts"]}
 
 
+def test_an_expiry_shortens_the_keepalive_unless_the_phones_renew_later(case: sf.Diagnosis) -> None:
+    settings, sources = settings_from(case.log, Settings())
+    assert (settings.keepalive_s, sources["keepalive_s"].source) == (1800.0, "etc/asterisk/sip.conf:4")
+    assert case.settings.keepalive_s == 3600.0  # in this log most phones renew every hour
+    (told,) = [finding.values for finding in case.findings if finding.id == "expiry_contradicted"]
+    assert told == {"source": "etc/asterisk/sip.conf:4", "expiry_s": 1800.0, "period_s": 3600.0}
+
+
 def test_what_the_user_gave_stays(case: sf.Diagnosis) -> None:
     given = Settings(keepalive_s=900.0, probe_interval_s=50.0)
     settings, sources = settings_from(case.log, given)
