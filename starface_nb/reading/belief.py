@@ -76,8 +76,8 @@ def with_swallowed(rows: pl.DataFrame, prefix: str | None, habit: Habits) -> pl.
 def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     """Put the entries that stand on one line, the newline between them lost, in place of that line.
 
-    A name cannot hold a whole header; but only where what stands before the second one is a whole message by itself do
-    two entries stand there: else the line quotes one.
+    A name cannot hold a whole header; but only where what stands before the second one is a message by itself, or leaves
+    no quotation or bracket open, do two entries stand there: else the line quotes one.
     """
     body = pl.col("text").str.replace(prefix or "^", "").alias("body")
     two = body.str.contains(f"^{layouts.HEADER}.+{layouts.HEADER}")
@@ -89,9 +89,20 @@ def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     some = some.with_columns(pl.Series("text", parts)).explode("text")
     again = some.drop("body").hstack(read_lines(some["text"], None, words=True).drop("text"))
     is_last = pl.int_range(pl.len()).over("i") == pl.len().over("i") - 1
-    whole = again.filter((pl.col("entry").is_not_null() | is_last).all().over("i"))
+    whole = again.filter((pl.col("entry").is_not_null() | is_last | _is_closed("text")).all().over("i"))
     others = rows.with_row_index("i").filter(~pl.col("i").is_in(whole["i"].implode())).drop("i")
     return pl.concat([others, whole.select(others.columns)]).sort("offset", maintain_order=True)
+
+
+def _is_closed(column: str) -> pl.Expr:
+    """Say whether a text closes every quotation and bracket that it opens."""
+    count = pl.col(column).str.count_matches
+    even = (count('"') % 2 == 0) & (count("'") % 2 == 0)
+    return (
+        even
+        & (count("(", literal=True) == count(")", literal=True))
+        & (count("<", literal=True) == count(">", literal=True))
+    )
 
 
 def _swallowed(text: str, offset: int, entry_begin: int | None) -> str | None:
