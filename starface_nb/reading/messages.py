@@ -127,7 +127,5 @@ def _looked_at_again() -> pl.Expr:
     """Say which lines may be read again, or shown as not understood, once the whole log was seen."""
     usual = pl.col("stamp").str.contains(_USUAL_STAMP) | (pl.col("stamp") == "")
     long = pl.col("body").str.len_bytes() > layouts.CUT_AT
-    other = pl.when(pl.col("entry").is_null()).then("bare")  # an entry may follow on the same line
-    glued = pl.col("peer").str.contains("] ", literal=True).fill_null(value=False)
-    glued |= other.str.contains(layouts.HEADER).fill_null(value=False)
+    glued = pl.col("bare").str.contains(".c: ", literal=True)  # the module of a second header on the line
     return pl.col("layout").is_in(HEADERLESS) | long | pl.col("like").is_not_null() | ~usual | glued
