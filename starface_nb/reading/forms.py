@@ -248,7 +248,9 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
     is_page = re.match(data()["text"]["begin_page"], head.decode(base.codec, "replace")) is not None
     best, gain, dressed = base, _gain(base, lines), replace(base, dressed=True, page=page)
     dressed = replace(dressed, glued=_is_glued(dressed, lines))
-    has_prefix = usual_prefix([line.encode() for _, line in lines]) is not None
+    prefix = usual_prefix([line.encode() for _, line in lines])
+    whole = [text for _, text in lines if _own("plain").match(re.sub(prefix, "", text, count=1) if prefix else text)]
+    is_own = 4 * len(whole) >= 3 * len(lines)  # the others then continue an entry: a header in them is quoted
     for width, cut in _widths(lines):
         tidy = replace(base, tidy=True, width=width, cut=cut)
         plainly = _gain(tidy, lines)
@@ -256,11 +258,10 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
             best, gain = tidy, plainly
         now = _gain(form := replace(dressed, width=width, cut=cut), lines)
         is_most = is_page or now.events > 2 * plainly.events
-        if (now.events > gain.events and is_most) or (has_prefix and now.says_more_than(gain)):
+        is_better = (now.events > gain.events and is_most) or (prefix and now.says_more_than(gain))
+        if is_better and not (is_own and (width or now.events > gain.events)):
             best, gain = form, now
-    prefix = re.compile(usual_prefix([line.encode() for _, line in lines]) or "")
-    own = sum(_own("plain").match(prefix.sub("", text, 1)) is not None for _, text in lines)  # other lines only quote
-    if 2 * own < len(lines) and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
+    if not is_own and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
         form = replace(base, dressed=True, export=kind)
         now = _gain(form, lines)
         if now.events > gain.events or now.says_more_than(gain):
