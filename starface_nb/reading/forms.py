@@ -209,7 +209,10 @@ def _is_plain(window: bytes) -> bool:
         return False
     lines = window.decode("ascii").split("\n")
     others = [line for line in lines if line.strip() and not _own("plain").match(line)]
-    if 20 * len(others) > len(lines) or any(_own("sign").search(line) for line in others):
+    traced = re.search(
+        r"(?m)^(?:<--- .* --->|.*ransmitting .* to \S+:)\r?$", window.decode("ascii")
+    )  # SIP debugging is on
+    if (20 * len(others) > len(lines) and not traced) or any(_own("sign").search(line) for line in others):
         return False
     return 5 * sum(without_end(tidied(line)) != line.rstrip() for line in lines) < len(lines)
 
@@ -248,7 +251,9 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
     is_page = re.match(data()["text"]["begin_page"], head.decode(base.codec, "replace")) is not None
     best, gain, dressed = base, _gain(base, lines), replace(base, dressed=True, page=page)
     dressed = replace(dressed, glued=_is_glued(dressed, lines))
-    has_prefix = usual_prefix([line.encode() for _, line in lines]) is not None
+    prefix = usual_prefix([line.encode() for _, line in lines])
+    whole = [text for _, text in lines if _own("plain").match(re.sub(prefix, "", text, count=1) if prefix else text)]
+    is_own = 4 * len(whole) >= 3 * len(lines)  # the others then continue an entry: a header in them is quoted
     for width, cut in _widths(lines):
         tidy = replace(base, tidy=True, width=width, cut=cut)
         plainly = _gain(tidy, lines)
@@ -256,11 +261,10 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
             best, gain = tidy, plainly
         now = _gain(form := replace(dressed, width=width, cut=cut), lines)
         is_most = is_page or now.events > 2 * plainly.events
-        if (now.events > gain.events and is_most) or (has_prefix and now.says_more_than(gain)):
+        is_better = (now.events > gain.events and is_most) or (prefix and now.says_more_than(gain))
+        if is_better and (page or not is_own or (not width and now.events == gain.events)):
             best, gain = form, now
-    prefix = re.compile(usual_prefix([line.encode() for _, line in lines]) or "")
-    own = sum(_own("plain").match(prefix.sub("", text, 1)) is not None for _, text in lines)  # other lines only quote
-    if 2 * own < len(lines) and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
+    if not is_own and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
         form = replace(base, dressed=True, export=kind)
         now = _gain(form, lines)
         if now.events > gain.events or now.says_more_than(gain):
