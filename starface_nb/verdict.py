@@ -54,6 +54,7 @@ def json_text(diagnosis: Diagnosis) -> str:
 
 def _document(diagnosis: Diagnosis) -> dict[str, Any]:
     log, tr = diagnosis.log, translator(time_zone=diagnosis.log.time_zone)
+    struck = diagnosis.intervals.with_columns(diagnosis.incident_of.alias("incident"))
     return {
         "schema": "starface-nb/check/1",
         "log": {
@@ -80,7 +81,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         ],
         "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
-        "calls_lost": cost(diagnosis.calls_lost, diagnosis.intervals),
+        "calls_lost": cost(diagnosis.calls_lost, struck),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,

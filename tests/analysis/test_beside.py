@@ -13,7 +13,7 @@ import pytest
 
 import starface_nb as sf
 from starface_nb import guide
-from starface_nb.analysis.beside import settings_from, unwatched
+from starface_nb.analysis.beside import renew_later, settings_from, unwatched
 from starface_nb.cases import open_case
 from starface_nb.guide.answers import answers_from_log
 from starface_nb.privacy.anonymise import anonymise
@@ -100,9 +100,10 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis) -
 def test_an_expiry_shortens_the_keepalive_unless_the_phones_renew_later(case: sf.Diagnosis) -> None:
     settings, sources = settings_from(case.log, Settings())
     assert (settings.keepalive_s, sources["keepalive_s"].source) == (1800.0, "etc/asterisk/sip.conf:4")
-    assert case.settings.keepalive_s == 3600.0  # in this log most phones renew every hour
-    (told,) = [finding.values for finding in case.findings if finding.id == "expiry_contradicted"]
-    assert told == {"source": "etc/asterisk/sip.conf:4", "expiry_s": 1800.0, "period_s": 3600.0}
+    phones = pl.DataFrame({"trunk": [False, False, True], "period_s": [3600.0, 3600.0, 60.0]})
+    assert renew_later(phones, settings) == 3600.0
+    assert renew_later(phones, Settings()) is None
+    assert renew_later(phones.with_columns(period_s=pl.lit(None, pl.Float64)), settings) is None
 
 
 def test_what_the_user_gave_stays(case: sf.Diagnosis) -> None:

@@ -152,6 +152,8 @@ def test_calls_lost_are_exact_on_a_day_with_queues_groups_and_retries(tmp_path: 
     assert told["nobody"] == len(day.nobody)
     assert told["unnamed"] == 0
     assert sum(phones.values()) > told["calls"] > 20  # type: ignore[operator]
+    incidents = cost(case.calls_lost, case.intervals.with_columns(case.incident_of.alias("incident")))["incidents"]
+    assert sum(row["calls"] for row in incidents) >= told["calls"]  # type: ignore[attr-defined,operator]
 
 
 def test_calls_are_not_counted_where_no_phone_was_lost(tmp_path: Path) -> None:
