@@ -93,7 +93,7 @@ def events(options: Namespace) -> int:
     arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
     arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
-    arg("--mask", action="store_true", help="call phones Phone 1, Phone 2 ... everywhere"),
+    arg("--mask", action="store_true", help="call phones Phone 1 ..., sites Site 1 ... everywhere"),
 )
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""

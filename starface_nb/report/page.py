@@ -96,7 +96,7 @@ def render(
         diagnosis=shown,
         mask=found,
         answers=answers,
-        files=[PurePath(file.name).name for file in shown.log.files],
+        files=[tr("Log {n}", n=n) if mask else PurePath(f.name).name for n, f in enumerate(shown.log.files, 1)],
         tone="bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
         phones=shown.phones.filter(~pl.col("trunk")).height,
         losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),

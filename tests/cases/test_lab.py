@@ -63,7 +63,7 @@ HOSTILE = {
     "ServerApp": {
         "token": "",
         "password": "",
-        "ip": "0.0.0.0",
+        "ip": "0.0.0.0",  # noqa: S104  what must not count
         "allow_origin": "*",
         "allow_remote_access": True,
         "disable_check_xsrf": True,
