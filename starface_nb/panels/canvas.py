@@ -119,10 +119,9 @@ class Canvas(CasePanel):
     def _change(self, *, draw: bool = False, **values: Any) -> None:
         self.query = replace(self.query, **values)
         vars(self).pop("_chosen", None)
+        self._tell()  # table and counts at once, pictures when they are drawn
         if draw:
             self._draw()
-        else:
-            self._tell()
 
     # ---- what is shown ----
 
