@@ -73,7 +73,8 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
 
 def site_name(site: str, tr: Translator) -> str:
     """Return a site as it is shown: its address, that it is not known or without NAT, after the name it was given."""
-    named = {"unknown": tr("address not known"), "private addresses": tr("private addresses, no NAT in between")}
+    named = {"all": tr("all sites"), "unknown": tr("address not known")}
+    named |= {"private addresses": tr("private addresses, no NAT in between")}
     shown, name = named.get(site, site), tr.names.get(site)
     return f"{name} ({shown})" if name else shown
 
