@@ -95,14 +95,15 @@ def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
 
 
 def _is_closed(column: str) -> pl.Expr:
-    """Say whether a text closes every quotation and bracket that it opens."""
-    count = pl.col(column).str.count_matches
-    even = (count('"') % 2 == 0) & (count("'") % 2 == 0)
-    return (
-        even
-        & (count("(", literal=True) == count(")", literal=True))
-        & (count("<", literal=True) == count(">", literal=True))
-    )
+    """Say whether a text ends like a message and closes every quotation and bracket that it opens."""
+    text = pl.col(column)
+    # app_verbose.c logs whatever the dialplan tells it
+    ends = text.str.contains(r"[^\s:]$") & ~text.str.contains(" app_verbose.c: ", literal=True)
+    even = [text.str.count_matches(mark, literal=True) % 2 == 0 for mark in "\"'"]
+    pairs = [
+        text.str.count_matches(a, literal=True) == text.str.count_matches(b, literal=True) for a, b in ("()", "<>")
+    ]
+    return pl.all_horizontal(ends, *even, *pairs)
 
 
 def _swallowed(text: str, offset: int, entry_begin: int | None) -> str | None:
