@@ -122,8 +122,8 @@ def render(
     )
 
 
-def of_case(case: Case, language: str, *, mask: bool = False) -> str:
-    """Return a case's report, with its answers, names and corrections, dated today."""
+def of_case(case: Case, language: str, *, mask: bool = False, created: datetime | None = None) -> str:
+    """Return a case's report, with its answers, names and corrections; a preview has no date."""
     answers = case.answers.all()
     return render(
         case.corrected,
@@ -131,7 +131,7 @@ def of_case(case: Case, language: str, *, mask: bool = False) -> str:
         customer=names_given(answers).get(CUSTOMER, case.name),
         answers=answers,
         mask=mask,
-        created=datetime.now(UTC),
+        created=created,
     )
 
 
@@ -143,7 +143,7 @@ def folder_of(case: Case) -> Path:
 def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]:
     """Write a case's report into its folder and return the files: the list of losses, the page, the PDF."""
     stem = folder_of(case) / f"report-{language}"
-    page, tr = of_case(case, language, mask=mask), translator(language, case.log.time_zone)
+    page, tr = of_case(case, language, mask=mask, created=datetime.now(UTC)), translator(language, case.log.time_zone)
     every = masked(case.corrected, tr)[0] if mask else case.corrected
     made = {
         stem.with_name(f"losses-{language}.csv"): to_bytes(losses(every, tr), "csv"),
