@@ -76,8 +76,8 @@ def with_swallowed(rows: pl.DataFrame, prefix: str | None, habit: Habits) -> pl.
 def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     """Put the entries that stand on one line, the newline between them lost, in place of that line.
 
-    A name cannot hold a whole header; but only where what stands before the second one is a message by itself, or leaves
-    no quotation or bracket open, do two entries stand there: else the line quotes one.
+    A name cannot hold a whole header; but only where what stands before the second one is a message by itself, or one
+    that leaves no quotation or bracket open, do two entries stand there: else the line quotes one.
     """
     body = pl.col("text").str.replace(prefix or "^", "").alias("body")
     two = body.str.contains(f"^{layouts.HEADER}.+{layouts.HEADER}")
