@@ -79,6 +79,9 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     adopted = adopt(context, views, homes)
     if adopted != homes:
         context, views = understand(adopted)
+    grouped = group(context, views, adopted)
+    if grouped != adopted:
+        context, views = understand(grouped)
     intervals = intervals_frame(context, views, raw, peers, addresses)
     phones = with_unwatched(phones_frame(peers, addresses, intervals, context, log), log, aside)
     cycles = cycles_frame(context, views)
@@ -89,6 +92,19 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     lost = calls_lost(log, intervals, settings)
     found = by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results)))
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost, sources)
+
+
+split = None
+
+
+def group(context: Context, views: list[SiteView], homes: list[str]) -> list[str]:
+    """Return the homes with the phones of unknown address told apart by how they behave."""
+    found = list(homes)
+    for view in views:
+        if view.name == UNKNOWN and split is not None:
+            for phone, label in zip(view.phones, split(context, view), strict=True):
+                found[phone] = f"{UNKNOWN} {label}" if label else UNKNOWN
+    return found
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:

@@ -1,0 +1,192 @@
+"""A site's timeout in its eras, from losses that weigh as much as they are probably NAT, and from outlived cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+
+import numpy as np
+
+from starface_nb.model.cycles import SHORTEST_TURN, Cycles, Exposure
+from starface_nb.model.eras import (
+    Candidates,
+    Evidence,
+    Survivals,
+    find_changes,
+    probability_expiring,
+    touched_phones,
+)
+from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
+from starface_nb.model.reasoning import (
+    BURST,
+    DOUBTFUL,
+    ENOUGH_SURVIVED,
+    ENOUGH_TO_CHANGE,
+    INCONSISTENT_S,
+    PRIOR_EXPIRING,
+    SURE,
+    WHOLE_SITE,
+    WHOLE_TURN,
+    Context,
+    SiteView,
+    _alongside,
+    _on_time,
+    _reach,
+    _shared_reach,
+    pick,
+)
+from starface_nb.observations.story import Bools, Floats, Ints, Story
+
+
+@dataclass
+class Era:
+    """A time with one timeout.
+
+    Attributes
+    ----------
+    start, end : seconds since the log's start
+    estimate, probability, verdict, renewed_by : what is said of the timeout
+    low, high : where it lies if there is one; `expiring`: the probability that there is
+    """
+
+    start: float
+    end: float
+    estimate: TimeoutEstimate
+    probability: float
+    verdict: str
+    renewed_by: str
+    low: float = 0.0
+    high: float = np.inf
+    expiring: float = 0.0
+    expired: int = 0
+    survived: int = 0
+    excluded: int = 0
+
+    @property
+    def expires(self) -> bool:
+        """Bindings expire within this era."""
+        return self.probability >= 0.5 and bool(np.isfinite(self.estimate.high))
+
+
+def fit(context: Context, site: SiteView, weight: Floats) -> list[Era]:
+    """Find the eras of the site's timeout; `weight` says how much each loss of the site counts."""
+    evidence = collect(context, site, weight)
+    phones = len(site.phones)
+    changes = find_changes(evidence, phones, context.horizon)
+    shares = bool(context.story.shares_ports[site.phones].any())
+    while True:
+        moments = [-np.inf, *[(a + b) / 2 for a, b in changes], np.inf]
+        eras = [
+            judge(context, evidence.between(a, b), phones, max(a, 0.0), min(b, context.story.end), shares)
+            for a, b in pairwise(moments)
+        ]
+        same = [i for i in range(len(changes)) if _alike(eras[i], eras[i + 1])]
+        if not same:
+            _carry_rule(context, eras, evidence)
+            return eras
+        del changes[same[0]]
+
+
+def _carry_rule(context: Context, eras: list[Era], evidence: Evidence) -> None:
+    """Let eras without expiry profit from the renewal rule that another era of the same router has proven.
+
+    Where only registrations renew, whole periods between them were outlived, not only the silence between two probes.
+    """
+    if not any(era.renewed_by == "registration" for era in eras):
+        return
+    for era in eras:
+        if era.verdict == "no_expiry_seen":
+            survived = evidence.between(era.start, era.end).kept.idle
+            floor = longest_outlived(survived, context.story.slop, context.story.settings.level)
+            era.renewed_by = "registration"
+            era.estimate = replace(era.estimate, low=max(era.estimate.low, floor))
+
+
+def _alike(one: Era, other: Era) -> bool:
+    """Say whether two eras may have the same timeout after all."""
+    if one.expires != other.expires:
+        sure = one if one.expires else other
+        return sure.verdict != "too_short" and sure.estimate.supported < ENOUGH_TO_CHANGE
+    a, b = one.estimate, other.estimate
+    return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
+
+
+def collect(context: Context, site: SiteView, weight: Floats) -> Evidence:
+    """Return candidates and survivals of the site with phones counted from 0."""
+    story, cycles = context.story, context.cycles
+    use = site.losses
+    exposure = pick(context, use)
+    phone = story.losses.phone[use]
+    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
+    good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
+    good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
+    good &= weight > 0.02
+    shares = bool(story.shares_ports[site.phones].any())
+    alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
+    mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
+    confirmed = _on_time(context, use, exposure.anchor)
+    lost = Candidates(
+        np.searchsorted(site.phones, phone),
+        exposure.anchor,
+        exposure.lower,
+        exposure.upper,
+        weight / alongside,
+        weight * np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
+        context.rhythms[0][use] * weight,
+        context.rhythms[1][use] * weight,
+    )
+    kept = Survivals(
+        np.searchsorted(site.phones, cycles.phone[mine]),
+        cycles.start[mine],
+        cycles.idle[mine],
+        np.clip(cycles.routine[mine], 1, 1000),
+        _shared_reach(context, site, mine) if shares else _reach(context, mine),
+    )
+    return Evidence(lost.take(good), kept)
+
+
+def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
+    """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
+    settings, story = context.story.settings, context.story
+    own = part.of(touched_phones(part, phones, context.horizon))
+    kept = own.kept.take(np.full(len(own.kept.idle), not shares))
+    estimate = estimate_timeout(
+        np.concatenate([own.lost.lower, kept.idle]),
+        np.concatenate([own.lost.upper, np.full(len(kept.idle), np.inf)]),
+        trust=np.concatenate([own.lost.trust, np.ones(len(kept.idle))]),
+        threshold=settings.keepalive_s,
+        horizon=context.horizon,
+        slop=story.slop,
+        level=settings.level,
+    )
+    if estimate.high <= settings.probe_interval_s + story.slop + 1.0:
+        # No probe comes sooner: what was answered in between was late or repeated, and kept the binding alive.
+        estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
+    inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
+    outlived = int(part.kept.count.sum())
+    if np.isfinite(estimate.high) and inside.any():
+        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
+        if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
+            probability = min(probability, PRIOR_EXPIRING)
+        if shares and np.ptp((part.lost.born + part.lost.upper)[inside]) < BURST * settings.keepalive_s:
+            probability = min(probability, PRIOR_EXPIRING)
+    else:
+        probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
+    low, high, expiring = estimate.low, estimate.high, probability
+    below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
+    short = probability * (1.0 if below else 0.0)
+    if short >= SURE:
+        verdict = "too_short"
+    elif short <= 1 - SURE and outlived >= ENOUGH_SURVIVED:
+        verdict = "no_expiry_seen"
+    else:
+        verdict = "undetermined"
+    if probability < 0.5:
+        # Whichever packets renew, the probes' spacing was outlived.
+        floor = settings.probe_interval_s if len(part.kept.idle) else 0.0
+        keepalive, lost = settings.keepalive_s, len(own.lost.lower)
+        estimate = TimeoutEstimate(floor, np.inf, settings.level, short, keepalive, 0, lost, outlived)
+    renewed_by = "undetermined"
+    if verdict == "too_short" and estimate.low > settings.probe_interval_s:
+        renewed_by = "registration"
+    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring)
