@@ -7,6 +7,7 @@ been lost by itself. The event is taken with the odds that it has, and each loss
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lgamma
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, RESTART, ROUTER, WA
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
-LINE, BOX, BURST, BOOTS, BLOCKED = range(5)
-CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK])
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER = range(6)
+CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER])
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
 
 
@@ -86,7 +87,7 @@ class Surface:
     """When phones of a site were heard."""
 
 
-def candidates(site: Struck, window: float, heard: Floats, log_end: float) -> list[Event]:
+def candidates(site: Struck, window: float, heard: Floats, log_end: float, kills: float) -> list[Event]:
     """Return the events worth weighing, each loss in at most one of them, sorted by beginning."""
     n = len(site.start)
     if n < 2:
@@ -105,7 +106,7 @@ def candidates(site: Struck, window: float, heard: Floats, log_end: float) -> li
         members = inside[_down_together(site.start[inside], site.end[inside])]
         if len(np.unique(site.phone[members])) < 2:
             continue
-        event = weigh(site.take(members), members, window, heard, log_end)
+        event = weigh(site.take(members), members, window, heard, log_end, kills)
         if max(float(event.line.max()), float(event.other.max())) + np.log(max(P.kinds) * window / DAY_S) > -3.0:
             taken[members] = True
             found.append(event)
@@ -126,7 +127,7 @@ def _down_together(start: Floats, end: Floats) -> Ints:
     return np.flatnonzero(open_at[len(most) - 1 - int(np.argmax(most[::-1]))])
 
 
-def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: float) -> Event:
+def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: float, kills: float) -> Event:
     """Weigh one candidate under every kind and length."""
     begin, latest = float(site.failed.min()), float(site.start.max())
     back = float(site.end.min())
@@ -146,16 +147,19 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         for name, share in zip(("dead", "box", "alive"), P.moved, strict=True)
     }
     by_age = np.where(begin + down[:, None] < site.outlives[None, :], 1 - P.missed, P.missed)
-    alive, dead = _alive(site, begin, down), _dead(site, begin, down, log_end)
+    alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
+    burst = np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead)
     mixed = np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead)
     gone = np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead)
     boots = np.broadcast_to(log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s)
                             + site.boot, alive.shape)  # fmt: skip
-    blocked = _blocked(site, begin, down)
+    blocked = _blocked(site, begin, down, log_end)
+
+    partly = np.log(P.partly / (risk + 1)) - lgamma(risk + 1) + lgamma(size + 1) + lgamma(risk - size + 1)
 
     def total(ends: Floats, caught: Floats) -> Floats:
         gain = np.log(caught[:, None] * np.exp(np.clip(ends - site.alone, -60, 60)) + (1 - caught)[:, None])
-        rest = np.logaddexp((risk - size) * np.log1p(-caught), np.log(P.partly))
+        rest = np.logaddexp((risk - size) * np.log1p(-caught), partly)
         return np.asarray(gain.sum(axis=1) + rest + possible)
 
     share = np.log(np.gradient(np.log(down)))
@@ -163,7 +167,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     line_prior = share + np.where((down >= low) & (down <= high), 0.0, np.log(P.stray)) - np.log(np.log(high / low))
     middle, spread = P.router_s
     box_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
-    burst_prior = share + np.log(down / P.burst_s) - down / P.burst_s
+    burst_prior = share + 2 * np.log(down / P.burst_s) - down / P.burst_s
     day, wait = P.block_s
     block_prior = share + np.log(
         0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * 2.5) + 0.5 * (down > 600) / np.log(500.0) + 1e-9
@@ -171,6 +175,8 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     refused = np.log(P.refused[0] if np.median(site.refused) >= 3 else 1 - P.refused[0]) - np.log(
         P.refused[1] if np.median(site.refused) >= 3 else 1 - P.refused[1]
     )
+    middle, spread = P.power_s
+    power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
     a, d = total(mixed, caught) + new["alive"], total(gone, whole) + new["dead"]
     silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
     line = np.array([
@@ -178,14 +184,15 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     ])  # fmt: skip
     weights = {
         BOX: box_prior + total(gone, whole) + new["box"],
-        BURST: burst_prior + total(alive, caught) + new["alive"],
+        BURST: burst_prior + total(burst, caught) + new["alive"],
         BOOTS: np.where(down == down.min(), 0.0, -np.inf) + total_boots(boots, site, risk, size) + new["alive"],
         BLOCKED: block_prior + total(blocked, whole) + refused + new["alive"],
+        POWER: power_prior + total(blocked, whole) + new["box"],
     }
     other = np.array([_log_sum(w) for w in weights.values()])
     line_weight = line_prior + np.logaddexp(a, d)
     belongs, longest = [], []
-    for kind, ends in ((LINE, np.logaddexp(mixed, gone)), (BOX, gone), (BURST, alive), (BOOTS, boots), (BLOCKED, blocked)):
+    for kind, ends in ((LINE, np.logaddexp(mixed, gone)), (BOX, gone), (BURST, burst), (BOOTS, boots), (BLOCKED, blocked), (POWER, blocked)):
         over = line_weight if kind == LINE else weights[kind]
         post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
         taken = caught if kind in (LINE, BURST) else whole
@@ -210,13 +217,14 @@ def lengths(begin: float, back: float) -> Floats:
     return down[down <= max(back - begin + 60.0, 30.0)]
 
 
-def _alive(site: Struck, begin: float, down: Floats) -> Floats:
+def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
     over = site.end[None, :] - (begin + down[:, None])
     by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + 3.0), 1.0, 1e-4) / site.step) + site.probe
     by_phone = np.log(0.07 * np.where((over >= -2.0) & (over <= site.period), 1.0, 1e-3) / site.period) + site.register
     ended = np.logaddexp(np.log(0.93) + by_probe, by_phone)
-    return np.where(np.isfinite(site.end), ended, np.log(P.stray))
+    ongoing = (begin + down >= log_end - site.step.max() - 3.0)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, np.log(P.stray)))
 
 
 def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
@@ -236,14 +244,17 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     ended = np.log(density + 1e-7) + site.register
     left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
     still = np.log(np.maximum(1 / (1 + np.exp(np.clip(-1.7 * left, -50, 50))), P.stray))
-    return np.where(np.isfinite(site.end), ended, still)
+    ongoing = (begin + down >= log_end)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, still))
 
 
-def _blocked(site: Struck, begin: float, down: Floats) -> Floats:
+def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
     over = site.end[None, :] - (begin + down[:, None])
     density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, 1e-4) / (2 * P.retry_s)
-    return np.where(np.isfinite(site.end), np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0), -0.1)
+    ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
+    ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
 
 
 def silence_kills(down: Floats) -> Floats:
@@ -261,7 +272,7 @@ def _log_sum(weights: Floats) -> float:
     return peak + float(np.log(np.exp(weights - peak).sum())) if np.isfinite(peak) else -1e9
 
 
-def settle(events: list[Event], window: float, pbx: tuple[float, float]) -> list[Explained]:
+def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float) -> list[Explained]:
     """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared."""
     if not events:
         return []
@@ -271,19 +282,22 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float]) -> list
     score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[:, 0]
     if np.isfinite(pbx[1]):
         score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
-    rate = np.log(np.array(P.kinds) * window / DAY_S)
-    dead, mine = P.line_dead, 4.0
-    for _ in range(8):
-        alive = line[:, 0] + rate[LINE]
-        gone = line[:, 1] + rate[LINE] + np.log(dead / P.line_dead)
-        rest = other + rate[BOX:]
-        rest[:, 0] += np.log((1 - dead) / (1 - P.line_dead))
-        both = np.stack([alive, gone, *np.broadcast_to(rest.T[:, :, None], (len(rest.T), *alive.shape))])
+    base = np.array([P.kinds[LINE], *P.kinds])
+    most = np.array([np.inf, np.inf, *([P.restarts_per_day] + [np.inf] * (len(base) - 3))])[:, None]
+    kinds = np.zeros((len(base), len(events)))
+    for turn in range(8):
+        # What strikes a site does so again: each event takes its rates from the others.
+        others = kinds.sum(axis=1, keepdims=True) - kinds
+        if turn == 1:
+            others[1] += others[2]
+        each = np.log(np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * window / DAY_S)
+        rest = other.T + each[2:]
+        both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
+                         *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
         total = np.logaddexp(0.0, np.logaddexp.reduce(both, axis=0))
         weight = score + total.sum(axis=0)
         mix = np.exp(weight - weight.max())
         kinds = np.exp(both - total) @ (mix / mix.sum())
-        dead = (mine * P.line_dead + kinds[1].sum()) / (mine + kinds[1].sum() + kinds[2].sum())
     kinds = np.concatenate([kinds[:1] + kinds[1:2], kinds[2:]]).T
     chance = kinds.sum(axis=1)
     return [

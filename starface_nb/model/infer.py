@@ -84,16 +84,11 @@ class Whole:
     marks: Marks
 
 
-_CACHE: dict[int, Whole] = {}
-
-
 def whole(context: Context) -> Whole:
-    key = id(context)
-    if key not in _CACHE:
-        _CACHE.clear()
+    if not hasattr(context, "whole"):
         story = context.story
-        _CACHE[key] = Whole(ends(story), marks(story, context.around.refused))
-    return _CACHE[key]
+        context.whole = Whole(ends(story), marks(story, context.around.refused))  # type: ignore[attr-defined]
+    return context.whole  # type: ignore[attr-defined,no-any-return]
 
 
 def reason(context: Context, site: SiteView) -> None:
@@ -178,15 +173,17 @@ class SiteData:
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
         out[:, WAN] = np.logaddexp(np.log(0.6) + alive, np.log(0.4) + dead)
-        out[:, ROUTER] = dead
+        out[:, ROUTER] = dead + np.where(e.length <= 1.1 * self.period + 300.0, 0.0, np.log(P.stray))
         out[:, PBX] = at_due + e.register + phone
         boot = np.logaddexp(np.log(0.9) + e.boot + phone, np.log(0.1) + e.probe + back)
         out[:, RESTART] = log_normal(e.length + 30.0, e.open, *P.boot_s) + boot
         off = np.logaddexp(np.log(0.85) + e.boot + phone, np.log(0.15) + e.probe + back)
         out[:, OFFLINE] = log_uniform(e.length, e.open, *P.absence_s) + off
         smeared = np.where(self.loss.pjsip, e.probe, np.logaddexp(np.log(0.4) + e.probe, np.log(0.6)))
-        out[:, LATENCY] = repeats(e, P.again_late) + smeared + e.trip[0]
-        out[:, LOSS] = repeats(e, P.again_lost) + e.probe + usual
+        spell = np.logaddexp(repeats(e, P.again_late[0]), repeats(e, P.again_late[1])) - np.log(2.0)
+        out[:, LATENCY] = spell + smeared + e.trip[0]
+        self.soft_loss = repeats(e, P.again_lost) + e.probe + usual
+        self.hard_loss = np.where(np.isfinite(self.due) & self.known_period, dead, -20.0)
         day, wait = P.block_s
         block = np.logaddexp(
             np.log(0.5) - 0.5 * ((e.length - day) / (2 * wait)) ** 2 - np.log(5 * wait),
@@ -228,13 +225,23 @@ class SiteData:
         out[:, BLOCK] += np.where(heard > 0, np.log(P.stray), 0.0)
         return out
 
+    def kills(self, lost: Floats, kills: float) -> float:
+        """Return in what share of the site's lost probes the silence cost the binding."""
+        odds = np.log(kills) + self.hard_loss - np.log1p(-kills) - self.soft_loss
+        killed = lost / (1 + np.exp(np.clip(-odds, -50, 50)))
+        share, enough = P.burst_kills
+        return float((share * enough + killed.sum()) / (enough + lost.sum()))
+
     def _burst_rate(self, lost: Floats) -> Floats:
         """Return lost probes per phone and hour around each loss, itself left out, at least the usual rate."""
-        start = self.loss.start
+        start, phones = self.loss.start, max(len(self.site.phones), 1)
         total = np.concatenate([[0.0], np.cumsum(lost)])
-        around = total[np.searchsorted(start, start + HOUR_S)] - total[np.searchsorted(start, start - HOUR_S)] - lost
-        phones = max(len(self.site.phones), 1)
-        return (P.bursts_per_hour * 4 + around / phones) / (4 + 2)
+        usual, few = P.bursts_per_hour
+        rates = []
+        for half in P.burst_windows_s:
+            around = total[np.searchsorted(start, start + half, "right")] - total[np.searchsorted(start, start - half)] - lost
+            rates.append((few + around) / (few / usual + 2 * half / HOUR_S * phones))
+        return np.asarray(np.maximum(*rates))
 
     def nat(self, eras: list[Era]) -> tuple[Floats, Floats]:
         """Return the log-likelihoods of beginning and end under the NAT timeout of each loss's era."""
@@ -248,13 +255,15 @@ class SiteData:
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits = np.where(self.after_start, near, fits)
         # Late answers, which leave no line, and reloads shift the probes.
-        chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, 1e-4))
+        chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, P.misfit))
         end = loss.end - loss.rtt
         on_own = due(self.due, self.ends, end, self.spread, self.period, self.story.end)
         ended = on_own + self.ends.register + self.ends.trip[2]
         if self.shares:
-            other = np.where(self.around.inherited, np.log(0.5 / 14), np.log(0.5 / HOUR_S))
-            ended = np.logaddexp(np.log(0.5) + ended, np.where(self.ends.open, -3.0, other) + np.log(0.5))
+            others = np.maximum(len(self.site.phones) - 1, 1) / self.period
+            rate = np.where(self.around.inherited, 1 / self.ends.grid.step, others)
+            other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
+            ended = np.logaddexp(np.log(0.5) + ended, other + np.log(0.5) + self.ends.trip[1])
         seen = np.log(chance) + ended
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
@@ -304,22 +313,24 @@ class SiteData:
             begin, fixed[:, NAT] = self.nat(eras)
         mark = self.marks.late + self.marks.refused + self.marks.went_on
         posterior, events = np.full((n, C), 0.1), []
-        elsewhere = np.zeros(n)
-        for turn in range(3):
+        elsewhere, kills = np.zeros(n), P.burst_kills[0]
+        for turn in range(4):
             starts = self.starts(posterior)
             starts[:, NAT] = begin
+            kills = self.kills(posterior[:, LOSS], kills)
+            fixed[:, LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
             alone = starts + fixed + mark
             peak = np.logaddexp.reduce(alone, axis=1)
             single = np.exp(alone - peak[:, None])
-            if turn == 0:
+            if turn < 2:
                 posterior = single
                 continue
-            events = self.events(peak, eras, expires)
+            events = self.events(peak, eras, expires, kills)
             posterior, elsewhere = self.joined(single, events)
         terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.marks.went_on])
         return World(posterior, terms, elsewhere, events)
 
-    def events(self, alone: Floats, eras: list[Era], expires: bool) -> list[Explained]:
+    def events(self, alone: Floats, eras: list[Era], expires: bool, kills: float) -> list[Explained]:
         """Return what struck the site."""
         outlives = np.full(len(self.loss), np.inf)
         if expires:
@@ -333,8 +344,8 @@ class SiteData:
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
             self.period, outlives, a.new_address, again, a.refused, a.at_risk,
         )  # fmt: skip
-        found = candidates(struck, self.window, self.heard, self.story.end)
-        return settle(found, self.window, self.pbx_silence)
+        found = candidates(struck, self.window, self.heard, self.story.end, kills)
+        return settle(found, self.window, self.pbx_silence, self.span / DAY_S)
 
     def joined(self, single: Floats, events: list[Explained]) -> tuple[Floats, Floats]:
         """Mix each loss's own explanation with that of the event it may belong to."""

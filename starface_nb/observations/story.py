@@ -42,6 +42,9 @@ START_BURST_S = 70.0
 PJSIP_SLOW_MS = 900.0
 """Round trips this long are late, or one packet of the probe was lost."""
 
+RESENT_MS = 250.0
+"""So much over a resend's delay a round trip is one of the resent probe."""
+
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
 
@@ -280,7 +283,11 @@ def late_near(
 
     res_pjsip knows no Lagged state; there a long round trip on a Reachable line tells.
     """
+    # A probe that was sent again adds its delay to the round trip (chan_sip 1, 2, 3 s; res_pjsip 0.5, 1.5 s).
+    over = pl.col("rtt_ms") + pl.when(pl.col("tech") == "PJSIP").then(500.0).otherwise(0.0)
+    resent = (over % 1000.0 < RESENT_MS).fill_null(value=False)
     slow = (pl.col("kind") == "lagged") | ((pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= PJSIP_SLOW_MS))
+    slow &= ~resent
     lagged = ups.filter(slow)
     home = np.array([homes.get(peer, "") for peer in names], dtype=object)
     at, times = home[lagged["phone"].to_numpy()], seconds(lagged["time"], origin)
