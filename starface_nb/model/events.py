@@ -87,27 +87,36 @@ class Surface:
     """When phones of a site were heard."""
 
 
-def candidates(site: Struck, window: float, heard: Floats, log_end: float, kills: float) -> list[Event]:
-    """Return the events worth weighing, each loss in at most one of them, sorted by beginning."""
+def candidates(
+    site: Struck, window: float, heard: Floats, log_end: float, kills: float, before: list[Event] | None = None
+) -> list[Event]:
+    """Return the events worth weighing, each loss in at most one of them, sorted by beginning.
+
+    `before` are those found with other likelihoods of the single losses: only they are weighed again.
+    """
     n = len(site.start)
+    if before is not None:
+        return [weigh(site.take(e.members), e.members, window, heard, log_end, kills) for e in before]
     if n < 2:
         return []
     best = np.maximum(_most(site) - site.alone, 0.0)
     total = np.concatenate([[0.0], np.cumsum(best)])
     past = np.searchsorted(site.start, site.start + window, side="right")
-    bound = total[past] - total[:-1] + np.log(max(P.kinds) * window / DAY_S)
+    rate = np.log(max(P.kinds) * window / DAY_S)
+    bound = total[past] - total[:-1] + rate
     worth = np.flatnonzero((bound > 0) & (past - np.arange(n) >= 2))
-    taken, found = np.zeros(n, bool), []
+    taken, seen, found = np.zeros(n, bool), np.zeros(n, bool), []
     for first in worth[np.argsort(-bound[worth], kind="stable")]:
         inside = np.arange(first, past[first])
         inside = inside[~taken[inside]]
-        if len(inside) < 2:
+        if len(inside) < 2 or seen[inside].all():
             continue
+        seen[inside] = True
         members = inside[_down_together(site.start[inside], site.end[inside])]
         if len(np.unique(site.phone[members])) < 2:
             continue
         event = weigh(site.take(members), members, window, heard, log_end, kills)
-        if max(float(event.line.max()), float(event.other.max())) + np.log(max(P.kinds) * window / DAY_S) > -3.0:
+        if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
             taken[members] = True
             found.append(event)
     return sorted(found, key=lambda event: event.begin)
@@ -115,9 +124,10 @@ def candidates(site: Struck, window: float, heard: Floats, log_end: float, kills
 
 def _most(site: Struck) -> Floats:
     """Return a bound on the log-likelihood of each loss in any event."""
-    probe = site.probe - np.log(site.step)
-    register = np.maximum(site.register, site.boot) - np.log(np.minimum(2.5 * site.spread, 60.0))
-    return np.where(np.isfinite(site.end), np.maximum(probe, register), 0.0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        on_time = np.nan_to_num(np.exp(-0.5 * ((site.end - site.due) / site.spread) ** 2)) / (2.5 * site.spread)
+    register = np.maximum(site.register, site.boot) + np.log(np.maximum(on_time, 1 / P.retry_s))
+    return np.where(np.isfinite(site.end), np.maximum(site.probe - np.log(site.step), register), 0.0)
 
 
 def _down_together(start: Floats, end: Floats) -> Ints:
@@ -179,9 +189,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
     a, d = total(mixed, caught) + new["alive"], total(gone, whole) + new["dead"]
     silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
-    line = np.array([
-        [_log_sum(line_prior + np.log1p(-k) + a) for k in silence], [_log_sum(line_prior + np.log(k) + d) for k in silence]
-    ])  # fmt: skip
+    line = np.stack([_log_sums(line_prior + np.log1p(-silence) + a), _log_sums(line_prior + np.log(silence) + d)])
     weights = {
         BOX: box_prior + total(gone, whole) + new["box"],
         BURST: burst_prior + total(burst, caught) + new["alive"],
@@ -270,6 +278,13 @@ def silence_kills(down: Floats) -> Floats:
 def _log_sum(weights: Floats) -> float:
     peak = float(weights.max())
     return peak + float(np.log(np.exp(weights - peak).sum())) if np.isfinite(peak) else -1e9
+
+
+def _log_sums(weights: Floats) -> Floats:
+    """Return the same for each row."""
+    peak = weights.max(axis=1, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0.0)
+    return np.asarray(np.maximum(np.log(np.exp(weights - peak).sum(axis=1) + 1e-300) + peak[:, 0], -1e9))
 
 
 def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float) -> list[Explained]:

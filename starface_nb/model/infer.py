@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from starface_nb.model.cycles import LOCK_EARLY_S
+from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, Event, Explained, Struck, candidates, settle
 from starface_nb.model.likelihood import (
     BLOCK,
@@ -96,10 +97,11 @@ def reason(context: Context, site: SiteView) -> None:
     data = SiteData(context, site, whole(context))
     n = len(site.losses)
     weight = np.ones(n)
-    for _ in range(3):
+    for _ in range(2):
         eras = fit(context, site, weight)
         expires = data.explain(eras, expires=True)
-        now = 1.0 - expires.elsewhere
+        # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
+        now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
         if n == 0 or np.abs(now - weight).max() < 0.05:
             break
         weight = now
@@ -325,12 +327,12 @@ class SiteData:
             if turn < 2:
                 posterior = single
                 continue
-            events = self.events(peak, eras, expires, kills)
+            events = self.events(peak, eras, expires, kills, [e.event for e in events] if turn > 2 else None)
             posterior, elsewhere = self.joined(single, events)
         terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.marks.went_on])
         return World(posterior, terms, elsewhere, events)
 
-    def events(self, alone: Floats, eras: list[Era], expires: bool, kills: float) -> list[Explained]:
+    def events(self, alone: Floats, eras: list[Era], expires: bool, kills: float, before: list[Event] | None) -> list[Explained]:
         """Return what struck the site."""
         outlives = np.full(len(self.loss), np.inf)
         if expires:
@@ -344,7 +346,7 @@ class SiteData:
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
             self.period, outlives, a.new_address, again, a.refused, a.at_risk,
         )  # fmt: skip
-        found = candidates(struck, self.window, self.heard, self.story.end, kills)
+        found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
         return settle(found, self.window, self.pbx_silence, self.span / DAY_S)
 
     def joined(self, single: Floats, events: list[Explained]) -> tuple[Floats, Floats]:

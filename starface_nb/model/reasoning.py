@@ -186,6 +186,7 @@ def collect(context: Context, site: SiteView, excluded: Bools) -> Evidence:
         np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
         context.rhythms[0][use],
         context.rhythms[1][use],
+        np.ones(len(use)),
     )
     kept = Survivals(
         np.searchsorted(site.phones, cycles.phone[mine]),

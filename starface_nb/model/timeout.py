@@ -134,6 +134,7 @@ def collect(context: Context, site: SiteView, weight: Floats) -> Evidence:
         weight * np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
         context.rhythms[0][use] * weight,
         context.rhythms[1][use] * weight,
+        weight,
     )
     kept = Survivals(
         np.searchsorted(site.phones, cycles.phone[mine]),
@@ -154,6 +155,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         np.concatenate([own.lost.lower, kept.idle]),
         np.concatenate([own.lost.upper, np.full(len(kept.idle), np.inf)]),
         trust=np.concatenate([own.lost.trust, np.ones(len(kept.idle))]),
+        weight=np.concatenate([own.lost.soft, np.ones(len(kept.idle))]),
         threshold=settings.keepalive_s,
         horizon=context.horizon,
         slop=story.slop,
