@@ -19,7 +19,9 @@ from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
 from starface_nb.model.causes import CODE
 from starface_nb.model.evidence import evidence_json
-from starface_nb.model.reasoning import Context, SiteView, reason
+from starface_nb.model.groups import split
+from starface_nb.model.infer import reason
+from starface_nb.model.reasoning import Context, SiteView
 from starface_nb.model.renewals import tell
 from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
 from starface_nb.model.surroundings import survey
@@ -94,14 +96,11 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost, sources)
 
 
-split = None
-
-
 def group(context: Context, views: list[SiteView], homes: list[str]) -> list[str]:
     """Return the homes with the phones of unknown address told apart by how they behave."""
     found = list(homes)
     for view in views:
-        if view.name == UNKNOWN and split is not None:
+        if view.name == UNKNOWN:
             for phone, label in zip(view.phones, split(context, view), strict=True):
                 found[phone] = f"{UNKNOWN} {label}" if label else UNKNOWN
     return found

@@ -35,7 +35,7 @@ IMMUNE = 0.25
 LOCKSTEP = 0.03
 """Share of faulty phones that by themselves fail at the same age of their registration again and again."""
 
-RHYTHM = (-15.0, 3.0)
+RHYTHM = (-4.0, 3.0)
 """What a phone's returns may weigh: at its own renewals as after an expiry, or whenever a fault is over."""
 
 CHANGE_PENALTY = 14.0

@@ -15,7 +15,7 @@ def split(context: Context, view: SiteView) -> list[int]:
 
     A phone joins the group with which it shares a timeout at the least loss of likelihood.
     """
-    evidence, phones = collect(context, view, np.ones(len(view.losses))), len(view.phones)
+    evidence, phones = collect(context, view, np.ones(len(view.losses)), np.ones(len(view.losses), bool)), len(view.phones)
     table = score_table(evidence, evidence.lost.phone, evidence.kept.phone, phones, context.horizon)
     best = table.max(axis=1)
     label = np.zeros(phones, np.int64)

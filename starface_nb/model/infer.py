@@ -43,7 +43,7 @@ from starface_nb.model.timeout import Era, fit
 from starface_nb.observations.story import Bools, Floats, Ints, first_after_start
 
 C = len(CAUSES)
-TERMS = ("start", "end", "late", "refused", "went_on")
+TERMS = ("start", "end", "late", "refused", "moved", "went_on")
 
 
 @dataclass
@@ -60,6 +60,7 @@ class Found:
     posterior: Floats
     terms: Floats
     event: Ints
+    shared: Floats
     together: Ints
     lower: Floats
     upper: Floats
@@ -96,15 +97,16 @@ def reason(context: Context, site: SiteView) -> None:
     """Fill the site's eras and what is said of its losses."""
     data = SiteData(context, site, whole(context))
     n = len(site.losses)
-    weight = np.ones(n)
+    weight, died = np.ones(n), np.ones(n, bool)
     for _ in range(2):
-        eras = fit(context, site, weight)
+        eras = fit(context, site, weight, died)
         expires = data.explain(eras, expires=True)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
-        if n == 0 or np.abs(now - weight).max() < 0.05:
+        dead = expires.posterior[:, NAT] > 0.5
+        if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
             break
-        weight = now
+        weight, died = now, dead
     site.eras = eras
     p = data.expiring(eras)
     if n and (p < 0.9999).any():
@@ -163,6 +165,7 @@ class SiteData:
         self.shares = bool(story.shares_ports[site.phones].any())
         self.span = max(story.end, HOUR_S)
         self.fixed = self._fixed()
+        self.moved = self._moved()
 
     # -- each loss alone ----------------------------------------------------------------------------------------------
 
@@ -197,6 +200,17 @@ class SiteData:
         either = np.logaddexp(e.register, e.probe) - np.log(2.0)
         out[:, UNKNOWN] = log_uniform(e.length, e.open, 5.0, 3 * DAY_S) + either + e.trip.mean(axis=0)
         return out
+
+    def _moved(self) -> Floats:
+        """Return the log-probability of the address afterwards, shape (n, causes): a line often comes back with another.
+
+        Where phones change between two lines of their own, a new address says little.
+        """
+        new, known = self.around.new_address, self.around.placed & np.isfinite(self.loss.end)
+        usual = np.clip(new[known].mean() if known.any() else 0.0, P.moved[2], 0.5)
+        share = np.full((len(self.loss), C), usual)
+        share[:, WAN], share[:, ROUTER] = max(P.moved[0], usual), max(P.moved[1], usual)
+        return np.asarray(np.where(known[:, None], np.where(new[:, None], np.log(share), np.log1p(-share)), 0.0), float)
 
     def starts(self, posterior: Floats) -> Floats:
         """Return how often each cause strikes at one probe, log, shape (n, causes); rates from what is believed."""
@@ -313,7 +327,7 @@ class SiteData:
         begin = np.full(n, -40.0)
         if expires:
             begin, fixed[:, NAT] = self.nat(eras)
-        mark = self.marks.late + self.marks.refused + self.marks.went_on
+        mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
         posterior, events = np.full((n, C), 0.1), []
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
         for turn in range(4):
@@ -329,7 +343,7 @@ class SiteData:
                 continue
             events = self.events(peak, eras, expires, kills, [e.event for e in events] if turn > 2 else None)
             posterior, elsewhere = self.joined(single, events)
-        terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.marks.went_on])
+        terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
         return World(posterior, terms, elsewhere, events)
 
     def events(self, alone: Floats, eras: list[Era], expires: bool, kills: float, before: list[Event] | None) -> list[Explained]:
@@ -337,10 +351,11 @@ class SiteData:
         outlives = np.full(len(self.loss), np.inf)
         if expires:
             _, high = self.bounds(eras)
-            outlives = np.where(np.isfinite(self.anchor), self.anchor + high, np.inf)
+            last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
+            outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
         a, e = self.around, self.ends
         again = a.placed & self.loss.registered
-        mark = self.marks.late[:, WAN] + self.marks.refused[:, WAN] + self.marks.went_on[:, WAN]
+        mark = self.marks.late[:, WAN] + self.marks.refused[:, WAN] + self.marks.went_on[:, WAN] + self.moved[:, NAT]
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
@@ -366,7 +381,11 @@ class SiteData:
         n = len(self.loss)
         event, together = np.full(n, -1), np.ones(n, np.int64)
         for i, e in enumerate(world.events):
-            if e.probability >= 0.5:
-                event[e.event.members], together[e.event.members] = i, len(e.event.members)
+            mine = e.event.members[world.elsewhere[e.event.members] >= 0.5]
+            if e.probability >= 0.5 and len(mine):
+                event[mine], together[mine] = i, len(e.event.members)
+        shared = np.log(np.clip(world.elsewhere, 1e-4, None) / np.clip(1 - world.elsewhere, 1e-4, None))
         known = np.isfinite(self.best.anchor)
-        return Found(posterior, world.terms, event, together, self.best.lower, self.best.upper, known, world.events)
+        return Found(
+            posterior, world.terms, event, shared, together, self.best.lower, self.best.upper, known, world.events
+        )

@@ -110,12 +110,16 @@ def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log
     """Return the log-density of a return at the phone's own REGISTER due `at`, the next after it, or at any time."""
     with np.errstate(invalid="ignore", over="ignore"):
         off = (end - at) / spread
-        bell = np.exp(-0.5 * off**2) + 0.12 * np.exp(-0.5 * ((end - at - period) / spread) ** 2)
         known = np.isfinite(at)
+        again = np.exp(-0.5 * ((end - at - period) / spread) ** 2)
+        # A REGISTER that is lost is sent again until it arrives.
+        late = np.where(off > 0, np.exp(-np.maximum(end - at, 0) / P.retry_s) / P.retry_s, 0.0) * 2.5 * spread
+        one, two, third = P.renewed_at
+        bell = one * np.exp(-0.5 * off**2) + two * again + third * np.nan_to_num(late)
         flat = np.where(ends.length <= 2.1 * period, 1.0, P.stray) / period
         density = np.where(known, P.on_time * np.nan_to_num(bell) / (2.5 * spread) + (1 - P.on_time) * flat, flat)
-        late = 1 / (1 + np.exp(np.clip(1.7 * (log_end - np.where(known, at, 0.0)) / spread, -50, 50)))
-        waits = np.where(known, late, np.clip(1 - ends.length / period, 0.0, 1.0))
+        still = 1 / (1 + np.exp(np.clip(1.7 * (log_end - np.where(known, at, 0.0)) / spread, -50, 50)))
+        waits = np.where(known, still, np.clip(1 - ends.length / period, 0.0, 1.0))
     return np.asarray(np.log(np.where(ends.open, np.maximum(waits, P.stray), density + 1e-9)), float)
 
 

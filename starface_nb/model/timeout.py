@@ -35,7 +35,7 @@ from starface_nb.model.reasoning import (
     _shared_reach,
     pick,
 )
-from starface_nb.observations.story import Bools, Floats, Ints, Story
+from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
 
 
 @dataclass
@@ -68,9 +68,9 @@ class Era:
         return self.probability >= 0.5 and bool(np.isfinite(self.estimate.high))
 
 
-def fit(context: Context, site: SiteView, weight: Floats) -> list[Era]:
-    """Find the eras of the site's timeout; `weight` says how much each loss of the site counts."""
-    evidence = collect(context, site, weight)
+def fit(context: Context, site: SiteView, weight: Floats, died: Bools) -> list[Era]:
+    """Find the eras of the site's timeout; `weight` says how much each loss counts, `died` which a binding's death is."""
+    evidence = collect(context, site, weight, died)
     phones = len(site.phones)
     changes = find_changes(evidence, phones, context.horizon)
     shares = bool(context.story.shares_ports[site.phones].any())
@@ -111,7 +111,7 @@ def _alike(one: Era, other: Era) -> bool:
     return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
 
 
-def collect(context: Context, site: SiteView, weight: Floats) -> Evidence:
+def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Evidence:
     """Return candidates and survivals of the site with phones counted from 0."""
     story, cycles = context.story, context.cycles
     use = site.losses
@@ -136,14 +136,25 @@ def collect(context: Context, site: SiteView, weight: Floats) -> Evidence:
         context.rhythms[1][use] * weight,
         weight,
     )
+    until = _first_death(story, use[died], cycles, mine)
+    reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
     kept = Survivals(
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
-        cycles.idle[mine],
-        np.clip(cycles.routine[mine], 1, 1000),
-        _shared_reach(context, site, mine) if shares else _reach(context, mine),
+        np.minimum(cycles.idle[mine], until),
+        np.where(until < cycles.idle[mine], 1, np.clip(cycles.routine[mine], 1, 1000)),
+        np.minimum(reach, until),
     )
+    kept = kept.take(kept.idle > story.settings.probe_interval_s)
     return Evidence(lost.take(good), kept)
+
+
+def _first_death(story: Story, died: Ints, cycles: Cycles, mine: Ints) -> Floats:
+    """Return for each cycle after how many seconds a loss that may be its binding's death was seen, or infinity."""
+    key = np.sort(story.losses.phone[died] * BIG + story.losses.answered[died])
+    start = cycles.phone[mine] * BIG + cycles.start[mine]
+    first = np.append(key, np.inf)[np.searchsorted(key, start)] - start
+    return np.where(first < BIG / 2, np.maximum(first, 0.0), np.inf)
 
 
 def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
