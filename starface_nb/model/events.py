@@ -11,12 +11,12 @@ from math import lgamma
 
 import numpy as np
 
-from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, RESTART, ROUTER, WAN, log_normal
+from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
-LINE, BOX, BURST, BOOTS, BLOCKED, POWER = range(6)
-CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER])
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
+CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
 
 
@@ -30,6 +30,7 @@ class Struck:
     probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
     due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
     outlives : until when its binding lives by the timeout that is known, infinite where none is
+    refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
     """
 
     start: Floats
@@ -48,7 +49,8 @@ class Struck:
     outlives: Floats
     moved: Bools
     knows: Bools
-    refused: Ints
+    refused: Floats
+    expiry: Floats
     at_risk: Ints
 
     def take(self, which: Ints) -> Struck:
@@ -182,9 +184,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     block_prior = share + np.log(
         0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * 2.5) + 0.5 * (down > 600) / np.log(500.0) + 1e-9
     )
-    refused = np.log(P.refused[0] if np.median(site.refused) >= 3 else 1 - P.refused[0]) - np.log(
-        P.refused[1] if np.median(site.refused) >= 3 else 1 - P.refused[1]
-    )
+    step_prior = share + np.where(down <= site.period.max(), 0.0, np.log(P.stray)) - np.log(len(LENGTHS) / 10.0)
     middle, spread = P.power_s
     power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
     a, d = total(mixed, caught) + new["alive"], total(gone, whole) + new["dead"]
@@ -194,13 +194,14 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         BOX: box_prior + total(gone, whole) + new["box"],
         BURST: burst_prior + total(burst, caught) + new["alive"],
         BOOTS: np.where(down == down.min(), 0.0, -np.inf) + total_boots(boots, site, risk, size) + new["alive"],
-        BLOCKED: block_prior + total(blocked, whole) + refused + new["alive"],
+        BLOCKED: block_prior + total(blocked + site.refused, whole) + new["alive"],
         POWER: power_prior + total(blocked, whole) + new["box"],
+        STEP: step_prior + total(blocked + site.expiry, whole) + new["alive"],
     }
     other = np.array([_log_sum(w) for w in weights.values()])
     line_weight = line_prior + np.logaddexp(a, d)
     belongs, longest = [], []
-    for kind, ends in ((LINE, np.logaddexp(mixed, gone)), (BOX, gone), (BURST, burst), (BOOTS, boots), (BLOCKED, blocked), (POWER, blocked)):
+    for kind, ends in ((LINE, np.logaddexp(mixed, gone)), (BOX, gone), (BURST, burst), (BOOTS, boots), (BLOCKED, blocked + site.refused), (POWER, blocked), (STEP, blocked + site.expiry)):
         over = line_weight if kind == LINE else weights[kind]
         post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
         taken = caught if kind in (LINE, BURST) else whole

@@ -12,7 +12,7 @@ import numpy as np
 
 from starface_nb.model.cycles import LOCK_EARLY_S
 from starface_nb.model.eras import MATCH
-from starface_nb.model.events import CAUSE_OF, Event, Explained, Struck, candidates, settle
+from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Struck, candidates, settle
 from starface_nb.model.likelihood import (
     BLOCK,
     CODE,
@@ -341,12 +341,14 @@ class SiteData:
             if turn < 2:
                 posterior = single
                 continue
-            events = self.events(peak, eras, expires, kills, [e.event for e in events] if turn > 2 else None)
+            events = self.events(peak, begin, eras, expires, kills, [e.event for e in events] if turn > 2 else None)
             posterior, elsewhere = self.joined(single, events)
         terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
         return World(posterior, terms, elsewhere, events)
 
-    def events(self, alone: Floats, eras: list[Era], expires: bool, kills: float, before: list[Event] | None) -> list[Explained]:
+    def events(
+        self, alone: Floats, expiry: Floats, eras: list[Era], expires: bool, kills: float, before: list[Event] | None
+    ) -> list[Explained]:
         """Return what struck the site."""
         outlives = np.full(len(self.loss), np.inf)
         if expires:
@@ -359,7 +361,8 @@ class SiteData:
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
-            self.period, outlives, a.new_address, again, a.refused, a.at_risk,
+            self.period, outlives, a.new_address, again,
+            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], expiry, a.at_risk,
         )  # fmt: skip
         found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
         return settle(found, self.window, self.pbx_silence, self.span / DAY_S)
@@ -373,7 +376,7 @@ class SiteData:
             taken = share.sum(axis=0)
             mixed = single[members] * (1 - taken)[:, None]
             np.add.at(mixed.T, CAUSE_OF, share)
-            posterior[members], elsewhere[members] = mixed, taken
+            posterior[members], elsewhere[members] = mixed, taken - share[STEP]
         return posterior, elsewhere
 
     def found(self, posterior: Floats, world: World) -> Found:
