@@ -179,7 +179,10 @@ class SiteData:
         dead = at_due + e.register + phone
         out[:, WAN] = np.logaddexp(np.log(0.6) + alive, np.log(0.4) + dead)
         out[:, ROUTER] = dead + np.where(e.length <= 1.1 * self.period + 300.0, 0.0, np.log(P.stray))
-        out[:, PBX] = at_due + e.register + phone
+        # Phones that sent a REGISTER to a PBX that was down try again soon.
+        soon = np.where(e.length <= 2 * P.retry_s, 1.0, P.stray) / (2 * P.retry_s)
+        out[:, PBX] = np.logaddexp(np.log(0.8) + at_due, np.log(0.2) + np.where(e.open, -9.0, np.log(soon)))
+        out[:, PBX] += e.register + phone
         boot = np.logaddexp(np.log(0.9) + e.boot + phone, np.log(0.1) + e.probe + back)
         out[:, RESTART] = log_normal(e.length + 30.0, e.open, *P.boot_s) + boot
         off = np.logaddexp(np.log(0.85) + e.boot + phone, np.log(0.15) + e.probe + back)
@@ -234,7 +237,7 @@ class SiteData:
         alone = np.log(probe / DAY_S) + np.maximum(others * np.log1p(-caught), -20.0)
         out[:, WAN] = alone + np.log(P.kinds[0])
         out[:, ROUTER] = alone + np.log(P.kinds[1])
-        out[:, PBX] = np.where(self.after_start, np.log(0.5), -20.0)
+        out[:, PBX] = np.where(self.after_start, np.log(P.after_start), -20.0)
         out[:, BLOCK] = np.where(self.around.refused >= 3, np.log(P.blocks_per_refusals / 15), -20.0)
         until = np.minimum(self.loss.end, self.story.end) - 1.0
         heard = np.searchsorted(self.heard, until) - np.searchsorted(self.heard, self.loss.start + self.window)
@@ -271,7 +274,8 @@ class SiteData:
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits = np.where(self.after_start, near, fits)
         # Late answers, which leave no line, and reloads shift the probes.
-        chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, P.misfit))
+        misfit = P.off_cell if self.shares else P.misfit  # which phone's renewal counts is not known for sure
+        chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, misfit))
         end = loss.end - loss.rtt
         on_own = due(self.due, self.ends, end, self.spread, self.period, self.story.end)
         ended = on_own + self.ends.register + self.ends.trip[2]
