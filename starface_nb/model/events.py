@@ -288,7 +288,7 @@ def _log_sums(weights: Floats) -> Floats:
     return np.asarray(np.maximum(np.log(np.exp(weights - peak).sum(axis=1) + 1e-300) + peak[:, 0], -1e9))
 
 
-def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float) -> list[Explained]:
+def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float, shares: bool) -> list[Explained]:
     """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared."""
     if not events:
         return []
@@ -299,6 +299,7 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
     if np.isfinite(pbx[1]):
         score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
     base = np.array([P.kinds[LINE], *P.kinds])
+    base[-1] = P.shared_deaths_per_day if shares else base[-1]
     most = np.array([np.inf, np.inf, *([P.restarts_per_day] + [np.inf] * (len(base) - 3))])[:, None]
     kinds = np.zeros((len(base), len(events)))
     for turn in range(8):

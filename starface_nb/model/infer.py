@@ -369,7 +369,7 @@ class SiteData:
             self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], expiry, a.at_risk,
         )  # fmt: skip
         found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
-        return settle(found, self.window, self.pbx_silence, self.span / DAY_S)
+        return settle(found, self.window, self.pbx_silence, self.span / DAY_S, self.shares)
 
     def joined(self, single: Floats, events: list[Explained]) -> tuple[Floats, Floats]:
         """Mix each loss's own explanation with that of the event it may belong to."""

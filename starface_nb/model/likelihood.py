@@ -57,7 +57,10 @@ def ends(story: Story) -> Ends:
     line = _seen(losses.registered, stray)
     probe = probe + np.where(closed, line, 0.0) + np.where(early, np.log(P.stray), 0.0)
     register_line, boot_line = _seen(losses.registered, port), _seen(losses.registered, boot)
-    trips = np.log(np.array(P.trips))[:, round_trips(losses)] if n else np.zeros((3, 0))
+    trips = np.array(P.trips)[:, round_trips(losses)] if n else np.ones((3, 0))
+    # In a spell of late answers any return may be late.
+    share = np.where(losses.late_near > 0, P.late_trip, 0.0)
+    trips = np.log((1 - share) * trips + share * trips[0])
     return Ends(
         probe,
         register + np.where(closed, register_line, 0.0),
