@@ -300,7 +300,8 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
         score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
     base = np.array([P.kinds[LINE], *P.kinds])
     base[-1] = P.shared_deaths_per_day if shares else base[-1]
-    most = np.array([np.inf, np.inf, *([P.restarts_per_day] + [np.inf] * (len(base) - 3))])[:, None]
+    most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
+    most[[0, 1, 1 + BURST, 1 + STEP]] = np.inf
     kinds = np.zeros((len(base), len(events)))
     for turn in range(8):
         # What strikes a site does so again: each event takes its rates from the others.

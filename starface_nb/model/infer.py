@@ -361,12 +361,13 @@ class SiteData:
             outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
         a, e = self.around, self.ends
         again = a.placed & self.loss.registered
+        floor = np.log(P.shifted) if self.shares and expires else -np.inf
         mark = self.marks.late[:, WAN] + self.marks.refused[:, WAN] + self.marks.went_on[:, WAN] + self.moved[:, NAT]
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
-            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], expiry, a.at_risk,
+            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], np.maximum(expiry, floor), a.at_risk,
         )  # fmt: skip
         found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
         return settle(found, self.window, self.pbx_silence, self.span / DAY_S, self.shares)
