@@ -16,6 +16,7 @@ from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
+from starface_nb.guide.why import incident_text, of_intervals
 from starface_nb.guide.words import names
 from starface_nb.text import visible
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _BRACKET = ("low_s", "high_s", "estimate_s", "level", "renewed_by",
             "cycles_expired", "cycles_survived", "cycles_excluded")  # fmt: skip
-_INTERVAL = ("peer", "site", "start", "end", "seconds", "cause", "confidence", "evidence",
+_INTERVAL = ("peer", "site", "start", "end", "seconds", "cause", "confidence", "evidence", "incident",
              "tech", "trunk", "ended_by", "repeats", "file", "line", "end_file", "end_line")  # fmt: skip
 MOST_PHONES = 12
 _MARKS = {"action": "!", "warning": "*", "info": "-"}
@@ -69,9 +70,8 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         },
         "settings": asdict(diagnosis.settings) | {"recommended_timeout_s": diagnosis.settings.recommended_timeout_s},
         "phones": diagnosis.phones.to_dicts(),
-        "intervals": [
-            row | {"evidence": json.loads(row["evidence"])} for row in diagnosis.intervals.select(_INTERVAL).to_dicts()
-        ],
+        "intervals": of_intervals(diagnosis.intervals.select(_INTERVAL).to_dicts(), tr),
+        "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,

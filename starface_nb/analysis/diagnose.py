@@ -17,13 +17,14 @@ from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
-from starface_nb.model.causes import CODE
 from starface_nb.model.evidence import evidence_json
-from starface_nb.model.groups import split
+from starface_nb.model.groups import group, told
+from starface_nb.model.incidents import find_incidents
 from starface_nb.model.infer import reason
-from starface_nb.model.reasoning import Context, SiteView
+from starface_nb.model.likelihood import CODE
 from starface_nb.model.renewals import tell
 from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
+from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
@@ -84,7 +85,8 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     grouped = group(context, views, adopted)
     if grouped != adopted:
         context, views = understand(grouped)
-    intervals = intervals_frame(context, views, raw, peers, addresses)
+    incidents, incident = find_incidents(context, views, [told(view.name) for view in views], raw.height)
+    intervals = intervals_frame(context, views, raw, peers, addresses, incident)
     phones = with_unwatched(phones_frame(peers, addresses, intervals, context, log), log, aside)
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
@@ -93,17 +95,7 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     results = Results(log, settings, intervals, phones, cycles, eras, sites, only, joined)
     lost = calls_lost(log, intervals, settings)
     found = by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results)))
-    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost, sources)
-
-
-def group(context: Context, views: list[SiteView], homes: list[str]) -> list[str]:
-    """Return the homes with the phones of unknown address told apart by how they behave."""
-    found = list(homes)
-    for view in views:
-        if view.name == UNKNOWN:
-            for phone, label in zip(view.phones, split(context, view), strict=True):
-                found[phone] = f"{UNKNOWN} {label}" if label else UNKNOWN
-    return found
+    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost, sources, incidents)
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:
@@ -128,7 +120,12 @@ def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[Si
 
 
 def intervals_frame(
-    context: Context, views: list[SiteView], raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses
+    context: Context,
+    views: list[SiteView],
+    raw: pl.DataFrame,
+    peers: pl.DataFrame,
+    addresses: Addresses,
+    incident: list[str | None],
 ) -> pl.DataFrame:
     """Return the intervals with site, cause, confidence and evidence; frame of schema `INTERVALS`."""
     n = raw.height
@@ -144,6 +141,7 @@ def intervals_frame(
         pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
         pl.Series("confidence", np.round(confidence, 3)),
         pl.Series("evidence", evidence_json(context, views, raw), dtype=pl.String),
+        pl.Series("incident", incident, dtype=pl.String),
         ((pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6).alias("seconds"),
         pl.col("tech").cast(TECH),
         pl.col("ended_by").cast(ENDING),

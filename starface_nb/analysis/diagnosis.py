@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from starface_nb.analysis.calls import CALLS_LOST
+from starface_nb.model.schemas import INCIDENTS
 from starface_nb.settings import Settings
 from starface_nb.text import visible
 
@@ -60,6 +61,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     calls_lost: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
     sources: Mapping[str, Fact] = field(default_factory=dict)
+    incidents: pl.DataFrame = field(default_factory=INCIDENTS.empty)
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""

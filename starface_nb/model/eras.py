@@ -49,7 +49,8 @@ class Candidates(Columns):
     """Losses that the timeout may have caused; phones counted within the site, seconds.
 
     `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
-    `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any; `soft`: how far nothing else explains it.
+    `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any;
+    `soft`: how far nothing else explains it.
     """
 
     phone: Ints

@@ -85,10 +85,6 @@ class Explained:
     kinds: Floats
 
 
-class Surface:
-    """When phones of a site were heard."""
-
-
 def candidates(
     site: Struck, window: float, heard: Floats, log_end: float, kills: float, before: list[Event] | None = None
 ) -> list[Event]:
@@ -149,7 +145,9 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     size = len(np.unique(site.phone))
     risk = max(int(site.at_risk.max()), size)
     inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
-    until = np.searchsorted(heard, np.minimum(begin + down - 1.0, log_end)) - np.searchsorted(heard, latest + 1.0, "right")
+    until = np.searchsorted(heard, np.minimum(begin + down - 1.0, log_end)) - np.searchsorted(
+        heard, latest + 1.0, "right"
+    )
     spoken = np.maximum(inside, 0) + np.maximum(until, 0)
     possible = np.where(begin + down <= back + 2.0, 0.0, -np.inf) + np.log(P.heard) * np.minimum(spoken, 4)
     known = site.knows
@@ -182,7 +180,9 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     burst_prior = share + 2 * np.log(down / P.burst_s) - down / P.burst_s
     day, wait = P.block_s
     block_prior = share + np.log(
-        0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * 2.5) + 0.5 * (down > 600) / np.log(500.0) + 1e-9
+        0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * 2.5)
+        + 0.5 * (down > 600) / np.log(500.0)
+        + 1e-9
     )
     step_prior = share + np.where(down <= site.period.max(), 0.0, np.log(P.stray)) - np.log(len(LENGTHS) / 10.0)
     middle, spread = P.power_s
@@ -201,7 +201,15 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     other = np.array([_log_sum(w) for w in weights.values()])
     line_weight = line_prior + np.logaddexp(a, d)
     belongs, longest = [], []
-    for kind, ends in ((LINE, np.logaddexp(mixed, gone)), (BOX, gone), (BURST, burst), (BOOTS, boots), (BLOCKED, blocked + site.refused), (POWER, blocked), (STEP, blocked + site.expiry)):
+    for kind, ends in (
+        (LINE, np.logaddexp(mixed, gone)),
+        (BOX, gone),
+        (BURST, burst),
+        (BOOTS, boots),
+        (BLOCKED, blocked + site.refused),
+        (POWER, blocked),
+        (STEP, blocked + site.expiry),
+    ):
         over = line_weight if kind == LINE else weights[kind]
         post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
         taken = caught if kind in (LINE, BURST) else whole
@@ -308,7 +316,9 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
         others = kinds.sum(axis=1, keepdims=True) - kinds
         if turn == 1:
             others[1] += others[2]
-        each = np.log(np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * window / DAY_S)
+        each = np.log(
+            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * window / DAY_S
+        )
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
                          *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
@@ -319,6 +329,5 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
     kinds = np.concatenate([kinds[:1] + kinds[1:2], kinds[2:]]).T
     chance = kinds.sum(axis=1)
     return [
-        Explained(event, float(p), k / max(float(p), 1e-12))
-        for event, p, k in zip(events, chance, kinds, strict=True)
+        Explained(event, float(p), k / max(float(p), 1e-12)) for event, p, k in zip(events, chance, kinds, strict=True)
     ]

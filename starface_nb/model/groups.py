@@ -6,8 +6,9 @@ import numpy as np
 
 from starface_nb.model.eras import score_table
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.reasoning import Context, SiteView
+from starface_nb.model.site import Context, SiteView
 from starface_nb.model.timeout import collect
+from starface_nb.observations.addresses import UNKNOWN
 
 
 def split(context: Context, view: SiteView) -> list[int]:
@@ -15,7 +16,10 @@ def split(context: Context, view: SiteView) -> list[int]:
 
     A phone joins the group with which it shares a timeout at the least loss of likelihood.
     """
-    evidence, phones = collect(context, view, np.ones(len(view.losses)), np.ones(len(view.losses), bool)), len(view.phones)
+    evidence, phones = (
+        collect(context, view, np.ones(len(view.losses)), np.ones(len(view.losses), bool)),
+        len(view.phones),
+    )
     table = score_table(evidence, evidence.lost.phone, evidence.kept.phone, phones, context.horizon)
     best = table.max(axis=1)
     label = np.zeros(phones, np.int64)
@@ -32,3 +36,18 @@ def split(context: Context, view: SiteView) -> list[int]:
             sums[at] += table[phone]
         label[phone] = at + 1
     return label.tolist()
+
+
+def group(context: Context, views: list[SiteView], homes: list[str]) -> list[str]:
+    """Return the homes with the phones of unknown address told apart by how they behave."""
+    found = list(homes)
+    for view in views:
+        if view.name == UNKNOWN:
+            for phone, label in zip(view.phones, split(context, view), strict=True):
+                found[phone] = f"{UNKNOWN} {label}" if label else UNKNOWN
+    return found
+
+
+def told(home: str) -> str:
+    """Return a home as it is told: groups of unknown address have no name of their own."""
+    return UNKNOWN if home.startswith(f"{UNKNOWN} ") else home

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from starface_nb.model.cycles import LOCK_EARLY_S
 from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Struck, candidates, settle
 from starface_nb.model.likelihood import (
     BLOCK,
-    CODE,
     DAY_S,
     HOUR_S,
     LATENCY,
@@ -37,8 +35,8 @@ from starface_nb.model.likelihood import (
     repeats,
 )
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.reasoning import Context, SiteView, pbx_silence, pick
 from starface_nb.model.schemas import CAUSES
+from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, fit
 from starface_nb.observations.story import Bools, Floats, Ints, first_after_start
 
@@ -87,10 +85,10 @@ class Whole:
 
 
 def whole(context: Context) -> Whole:
-    if not hasattr(context, "whole"):
-        story = context.story
-        context.whole = Whole(ends(story), marks(story, context.around.refused))  # type: ignore[attr-defined]
-    return context.whole  # type: ignore[attr-defined,no-any-return]
+    """Return what is weighed once for all sites."""
+    if context.whole is None:
+        context.whole = Whole(ends(context.story), marks(context.story, context.around.refused))
+    return context.whole
 
 
 def reason(context: Context, site: SiteView) -> None:
@@ -156,12 +154,10 @@ class SiteData:
             self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
         self.due = np.where(turns <= 12, self.anchor + turns * self.period, np.nan)
         self.after_start = first_after_start(self.loss, story.starts)[0]
-        surface = context.surfaces.get(site.name)
-        self.heard = surface.times if surface is not None else np.empty(0)
+        surface = context.surfaces.get(site.name, Surface())
+        self.heard = surface.times
         self.window = story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0
-        self.pbx_silence = (
-            pbx_silence(story, self.loss.start[self.after_start], surface) if surface is not None else (0.0, np.inf)
-        )
+        self.pbx_silence = pbx_silence(story, self.loss.start[self.after_start], surface)
         self.shares = bool(story.shares_ports[site.phones].any())
         self.span = max(story.end, HOUR_S)
         self.fixed = self._fixed()
@@ -197,15 +193,17 @@ class SiteData:
             np.log(0.5) - 0.5 * ((e.length - day) / (2 * wait)) ** 2 - np.log(5 * wait),
             np.log(0.5) + log_uniform(e.length, e.open, 600.0, 7 * DAY_S),
         )
-        out[:, BLOCK] = np.where(e.open, np.log(np.where(e.length > 900, 0.9, 0.3)), block) + np.logaddexp(
-            e.register, e.probe
-        ) - np.log(2.0)
+        out[:, BLOCK] = (
+            np.where(e.open, np.log(np.where(e.length > 900, 0.9, 0.3)), block)
+            + np.logaddexp(e.register, e.probe)
+            - np.log(2.0)
+        )
         either = np.logaddexp(e.register, e.probe) - np.log(2.0)
         out[:, UNKNOWN] = log_uniform(e.length, e.open, 5.0, 3 * DAY_S) + either + e.trip.mean(axis=0)
         return out
 
     def _moved(self) -> Floats:
-        """Return the log-probability of the address afterwards, shape (n, causes): a line often comes back with another.
+        """Return the log-probability of the address afterwards, shape (n, causes): lines often come back with another.
 
         Where phones change between two lines of their own, a new address says little.
         """
@@ -258,7 +256,11 @@ class SiteData:
         usual, few = P.bursts_per_hour
         rates = []
         for half in P.burst_windows_s:
-            around = total[np.searchsorted(start, start + half, "right")] - total[np.searchsorted(start, start - half)] - lost
+            around = (
+                total[np.searchsorted(start, start + half, "right")]
+                - total[np.searchsorted(start, start - half)]
+                - lost
+            )
             rates.append((few + around) / (few / usual + 2 * half / HOUR_S * phones))
         return np.asarray(np.maximum(*rates))
 

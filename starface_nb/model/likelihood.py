@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.schedule import LATE, Grid, early_return, grid, round_trips, spoke_first
+from starface_nb.model.schedule import Grid, early_return, grid, round_trips, spoke_first
 from starface_nb.model.schemas import CAUSES
-from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Losses, Story
+from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Story
 
 CODE = {name: code for code, name in enumerate(CAUSES)}
 NAT, WAN, ROUTER, PBX, RESTART, OFFLINE, LATENCY, LOSS, BLOCK, UNKNOWN = range(len(CAUSES))

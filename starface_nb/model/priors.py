@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
-PRIORS = SimpleNamespace(
-    **{name: row["value"] for name, row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items()}
-)
+ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+PRIORS = SimpleNamespace(**{name: row["value"] for name, row in ROWS.items()})
 """Name to value; a list where the number is one per cause, ending or kind, as its row says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,11 +55,11 @@ def _usual(losses: Losses) -> Floats:
     usual = np.full(len(losses), 0.05)
     both = np.stack([losses.rtt, np.where(losses.pjsip, 0.0, losses.last_rtt)])
     edges = np.flatnonzero(np.diff(losses.phone, prepend=-1, append=-2))
-    for first, past in zip(edges[:-1], edges[1:], strict=True):
+    for first, past in pairwise(edges):
         known = both[:, first:past]
         known = known[known > 0]
         usual[first:past] = np.quantile(known, 0.25) if len(known) else 0.05
-    return np.minimum(usual, 0.5)
+    return np.asarray(np.minimum(usual, 0.5), float)
 
 
 def spoke_first(losses: Losses, grid: Grid, on_grid: float) -> tuple[Floats, Floats]:

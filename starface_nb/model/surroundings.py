@@ -8,12 +8,10 @@ import numpy as np
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.model.causes import Around
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
-from starface_nb.model.reasoning import Context
 from starface_nb.model.renewals import homes_of
 from starface_nb.model.rhythm import rhythm_odds
-from starface_nb.model.together import Surface
+from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
 from starface_nb.observations.intervals import UP, of_kind
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds

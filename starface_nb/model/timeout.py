@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,25 +17,32 @@ from starface_nb.model.eras import (
     touched_phones,
 )
 from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
-from starface_nb.model.reasoning import (
-    BURST,
-    DOUBTFUL,
-    ENOUGH_SURVIVED,
-    ENOUGH_TO_CHANGE,
-    INCONSISTENT_S,
-    PRIOR_EXPIRING,
-    SURE,
-    WHOLE_SITE,
-    WHOLE_TURN,
-    Context,
-    SiteView,
-    _alongside,
-    _on_time,
-    _reach,
-    _shared_reach,
-    pick,
-)
+from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
+
+BURST = 0.5
+"""Where ports are shared, losses that all lie within this share of the keepalive are one disturbance."""
+
+DOUBTFUL = 0.2
+"""What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
+
+ENOUGH_SURVIVED = 3
+
+ENOUGH_TO_CHANGE = 6
+"""Losses that must agree before an era of its own is believed where its verdict is open."""
+
+INCONSISTENT_S = 300.0
+"""Many losses of one timeout lie within a few probing intervals; where their bracket is wider they share none."""
+
+PRIOR_EXPIRING = 0.3
+
+SURE = 0.95
+
+WHOLE_SITE = 0.6
+"""Share of the answering phones that must go within one probing interval to count as one event."""
+
+WHOLE_TURN = 0.95 * SHORTEST_TURN
+"""Share of its period from which on a cycle without a loss was outlived as a whole."""
 
 
 @dataclass
@@ -69,7 +76,7 @@ class Era:
 
 
 def fit(context: Context, site: SiteView, weight: Floats, died: Bools) -> list[Era]:
-    """Find the eras of the site's timeout; `weight` says how much each loss counts, `died` which a binding's death is."""
+    """Find the eras of the site's timeout; `weight`: what each loss counts, `died`: which may be a binding's end."""
     evidence = collect(context, site, weight, died)
     phones = len(site.phones)
     changes = find_changes(evidence, phones, context.horizon)
@@ -149,6 +156,48 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     return Evidence(lost.take(good), kept)
 
 
+def _shared_reach(context: Context, site: SiteView, mine: Ints) -> Floats:
+    """Return what a shared binding outlived in cycles that saw no loss, where each phone's renewals keep it alive.
+
+    n renewals at any time cut a period into n pieces; the longest is hardly ever (UNSEEN_RENEWAL) shorter than this.
+    """
+    cycles, periods = context.cycles, context.story.periods[site.phones]
+    period = cycles.period[mine]
+    usual = np.median(np.where(np.isfinite(periods), periods, context.story.settings.keepalive_s))
+    n = len(periods) * period / usual
+    longest = np.maximum(np.log(n) - np.log(-np.log(UNSEEN_RENEWAL)), 1.0) / n * period
+    return np.where(cycles.idle[mine] >= WHOLE_TURN * period, longest, 0.0)
+
+
+def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
+    """Say which losses ended just one period after the renewal counted from, which proves that renewal."""
+    losses, periods = context.story.losses, context.story.periods
+    period = periods[losses.phone[use]]
+    with np.errstate(invalid="ignore"):
+        back = losses.end[use] - losses.rtt[use] - anchor
+        return np.asarray(losses.renewed[use] & (np.abs(back - period) <= 0.02 * period), bool)
+
+
+def _reach(context: Context, mine: Ints) -> Floats:
+    """Return what cycles without a loss outlived if the phone kept to its period, up to the probe after it."""
+    cycles = context.cycles
+    whole = (cycles.loss[mine] < 0) & (cycles.idle[mine] >= WHOLE_TURN * cycles.period[mine])
+    step = context.story.settings.probe_interval_s
+    return np.where(whole, cycles.idle[mine] / SHORTEST_TURN + step, cycles.idle[mine])
+
+
+def _alongside(story: Story, at_risk: Ints, use: Ints) -> Ints:
+    """Return for each loss how many phones went with it if nearly all that answered did, else 1.
+
+    Losses of one moment are one piece of evidence, not as many as there are phones.
+    """
+    start = story.losses.start[use]
+    window = story.settings.probe_interval_s + story.settings.probe_timeout_s
+    first, past = np.searchsorted(start, start - window), np.searchsorted(start, start + window, side="right")
+    size = past - first
+    return np.where((size >= 2) & (size >= WHOLE_SITE * at_risk[use[first]]) if len(use) else size >= 2, size, 1)
+
+
 def _first_death(story: Story, died: Ints, cycles: Cycles, mine: Ints) -> Floats:
     """Return for each cycle after how many seconds a loss that may be its binding's death was seen, or infinity."""
     key = np.sort(story.losses.phone[died] * BIG + story.losses.answered[died])
@@ -203,3 +252,18 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     if verdict == "too_short" and estimate.low > settings.probe_interval_s:
         renewed_by = "registration"
     return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring)
+
+
+def era_bounds(site: SiteView, best: Exposure, start: Floats) -> tuple[Floats, Floats, Bools]:
+    """Return the bracket that holds for each loss, and whether bindings expire at all."""
+    n = len(start)
+    low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
+    born = np.where(np.isfinite(best.anchor), best.anchor, start - 1.0)
+    for i, era in enumerate(site.eras):
+        inside = (born >= era.start) | (i == 0)
+        if i and site.eras[i - 1].expires:
+            # When exactly a setting was changed is known to a keepalive or so.
+            old = site.eras[i - 1].estimate
+            inside &= (born >= era.start + 3960.0) | (best.lower >= old.high) | (best.upper <= old.low)
+        low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
+    return low, high, expires
