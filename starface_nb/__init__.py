@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starface_nb import analysis, cases, charts, fleet, guide, panels, privacy, report, samples, simulation
-    from starface_nb.analysis import compare, diagnose
+    from starface_nb.analysis.compare import compare
+    from starface_nb.analysis.diagnose import diagnose
     from starface_nb.reading import read_log
     from starface_nb.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Settings",
     "analysis",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import webbrowser
+import zipfile
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from starface_nb.arguments import (
     number,
 )
 from starface_nb.console import harmless, note, say, write_utf8
-from starface_nb.errors import SettingError
+from starface_nb.errors import SettingError, missing, need
 from starface_nb.files import keep_apart, replacing, write
 from starface_nb.progress import stage
 from starface_nb.text import moment, visible
@@ -76,10 +77,10 @@ def events(options: Namespace) -> int:
     log = read_log(options.log, time_zone=options.time_zone)
     if options.output:
         with replacing(options.output) as file:
-            export(log.events, file, chosen, options.time_zone)
+            export(log.events, file, chosen, log.time_zone)
     else:
         shown = harmless(log.events) if on_terminal else log.events
-        export(shown, sys.stdout.buffer, chosen, options.time_zone)
+        export(shown, sys.stdout.buffer, chosen, log.time_zone)
     note(*log.notes)
     if log.unparsed.height:
         note(f"{log.unparsed.height} lines look like events but are none or cannot be read.")
@@ -92,7 +93,7 @@ def events(options: Namespace) -> int:
     arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
     arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
-    arg("--mask", action="store_true", help="call phones Phone 1, Phone 2 ... everywhere"),
+    arg("--mask", action="store_true", help="call phones Phone 1 ..., sites Site 1 ... everywhere"),
 )
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""
@@ -102,6 +103,8 @@ def report(options: Namespace) -> int:
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
     page_at = [] if options.output.suffix.lower() == ".pdf" else [options.output]
     pdf_at = [options.output.with_suffix(".pdf")] if options.pdf or not page_at else []
+    if pdf_at:
+        need("pdf")
     keep_apart(options.log, [*page_at, *pdf_at])
     case = _diagnosis(options.log, options)
     with stage("Writing the report"):
@@ -110,6 +113,33 @@ def report(options: Namespace) -> int:
     for path, content in made.items():
         write(path, content)
     note(f"Report written: {', '.join(map(str, made))}")
+    return _needs_action(case)
+
+
+@command(
+    "evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages",
+    *(LOG, TIME_ZONE, KEEPALIVE),
+    arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help="folder, or a file named .zip"),
+    arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
+)
+def pack(options: Namespace) -> int:
+    """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
+    from starface_nb.guide.routers import find_product
+    from starface_nb.report.pack import pack as packed
+
+    router = find_product(options.router) if options.router else None
+    keep_apart(options.log, [options.output])
+    case = _diagnosis(options.log, options)
+    made = packed(case, router)
+    if options.output.suffix.lower() == ".zip":
+        with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in made.items():
+                archive.writestr(name, text)
+    else:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for name, text in made.items():
+            write(options.output / name, text.encode())
+    note(f"{len(made)} files written: {options.output}" if made else "No phone was lost: there is nothing to prove.")
     return _needs_action(case)
 
 
@@ -128,7 +158,7 @@ def run(options: Namespace) -> int:
 
     chosen = options.notebooks.split(",") if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
-    results = ("report.html", "report.pdf")
+    results = ("report.html", "report.pdf") if not missing("pdf") else ("report.html",)
     keep_apart(options.log, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
     case = open_case(
         options.log,
@@ -147,8 +177,10 @@ def run(options: Namespace) -> int:
     page = render(
         case.diagnosis, language=case.language, customer=case.name, answers=answers, created=datetime.now(UTC)
     )
-    for name, content in zip(results, (page.encode(), to_pdf(page)), strict=True):
-        write(options.output / name, content)
+    for name in results:
+        write(options.output / name, to_pdf(page) if name.endswith(".pdf") else page.encode())
+    if len(results) == 1:
+        note(missing("pdf"))
     say(f"report: {options.output / results[0]}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class StarfaceError(Exception):
     """Base of every error that is the input's, the settings' or the environment's fault, not the program's.
@@ -36,3 +38,18 @@ class SettingError(StarfaceError):
 
 class SetupError(StarfaceError):
     """Something the machine should offer is missing or busy (a port, a folder, a program)."""
+
+
+_EXTRAS = {"pdf": ("plutoprint", "A PDF"), "cluster": ("distributed", "A Dask cluster")}
+
+
+def missing(extra: str) -> str:
+    """Return what is to be said where an extra of the package is not installed; nothing where it is."""
+    module, what = _EXTRAS[extra]
+    return "" if find_spec(module) else f'{what} needs an extra: python -m pip install "starface-nb[{extra}]"'
+
+
+def need(extra: str) -> None:
+    """Raise `SetupError` where an extra of the package is not installed."""
+    if said := missing(extra):
+        raise SetupError(said)

@@ -16,8 +16,8 @@ from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.why import incident_text, of_intervals
-from starface_nb.guide.words import names
+from starface_nb.guide.why import why
+from starface_nb.guide.words import incident_text, names
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _BRACKET = ("low_s", "high_s", "estimate_s", "level", "renewed_by",
             "cycles_expired", "cycles_survived", "cycles_excluded")  # fmt: skip
-_INTERVAL = ("peer", "site", "start", "end", "seconds", "cause", "confidence", "evidence", "incident",
+_INTERVAL = ("peer", "site", "start", "end", "seconds", "cause", "confidence", "evidence",
              "tech", "trunk", "ended_by", "repeats", "file", "line", "end_file", "end_line")  # fmt: skip
 MOST_PHONES = 12
 _MARKS = {"action": "!", "warning": "*", "info": "-"}
@@ -55,6 +55,7 @@ def json_text(diagnosis: Diagnosis) -> str:
 
 def _document(diagnosis: Diagnosis) -> dict[str, Any]:
     log, tr = diagnosis.log, translator(time_zone=diagnosis.log.time_zone)
+    struck = diagnosis.intervals.with_columns(diagnosis.incident_of.alias("incident"))
     return {
         "schema": "starface-nb/check/1",
         "log": {
@@ -67,21 +68,34 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
             "last": log.last,
             "time_zone": log.time_zone,
             "notes": list(log.notes),
+            "complete": diagnosis.observation.lacking.complete,
+            "missing": list(diagnosis.observation.lacking.missing),
+            "order": getattr(log, "order", "forward"),
         },
         "settings": asdict(diagnosis.settings) | {"recommended_timeout_s": diagnosis.settings.recommended_timeout_s},
         "phones": diagnosis.phones.to_dicts(),
-        "intervals": of_intervals(diagnosis.intervals.select(_INTERVAL).to_dicts(), tr),
+        "intervals": [
+            told | {"incident": incident, "why": why(told["cause"], told["evidence"], tr)}
+            for told, incident in zip(_decoded(diagnosis), diagnosis.incident_of, strict=True)
+        ],
         "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
-        "calls_lost": cost(diagnosis.calls_lost),
+        "calls_lost": cost(diagnosis.calls_lost, struck),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }
 
 
+def _decoded(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    rows = diagnosis.intervals.select(_INTERVAL).to_dicts()
+    return [row | {"evidence": json.loads(row["evidence"])} for row in rows]
+
+
 def _finding(finding: Finding, text: str) -> dict[str, Any]:
-    own = {"id": finding.id, "severity": finding.severity, "text": text, "site": finding.site}
+    own: dict[str, Any] = {"id": finding.id, "severity": finding.severity, "text": text, "site": finding.site}
+    if "probability" in finding.values:
+        own["confidence"] = finding.values["probability"]
     return own | dict(finding.values) | own
 
 

@@ -31,7 +31,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a.log", "b.log", "page.html", "page.pdf", "d/full", "d/full.1", "case/report.html", "case/case.json"):
         Path(name).parent.mkdir(exist_ok=True)
         shutil.copy(LOG, name)
-    shutil.copy(LOG, "case/03_nat_timeout.ipynb")
+    shutil.copy(LOG, "case/05_before_after.ipynb")
     if sys.platform != "win32":
         Path("hard.html").hardlink_to("a.log")
         Path("soft.html").symlink_to("a.log")

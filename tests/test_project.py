@@ -195,4 +195,6 @@ def test_the_first_command_finds_something_in_the_sample_and_can_still_end_with_
 
 
 def test_changelog_names_the_current_version():
-    assert f"## {pyproject()['project']['version']}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    from starface_nb import __version__
+
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
-from starface_nb.analysis.findings import Results
+from starface_nb.analysis.restraint import Results
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.bundle import Bundle, Fact, with_full_names
 from starface_nb.reading.log import Log
@@ -58,6 +58,13 @@ def _pjsip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
         yield "expiry", (float(expiry.value), expiry)
 
 
+def renew_later(phones: pl.DataFrame, settings: Settings) -> float | None:
+    """Return how often phones renew, s, where the log shows that this is more seldom than the keepalive; or None."""
+    periods = phones.filter(~pl.col("trunk"))["period_s"].drop_nulls()
+    middle = periods.median() if len(periods) else None
+    return middle if isinstance(middle, float) and middle > 1.1 * settings.keepalive_s else None
+
+
 def listed_peers(log: Log) -> pl.DataFrame:
     """Return the listed peers under the log's names, with `in_log`: whether the log has a line about them."""
     known = set(log.events["peer"].drop_nulls().to_list())
@@ -87,7 +94,7 @@ def beside_findings(results: Results) -> Iterator[Finding]:
 
 def _about_listed(results: Results) -> Iterator[Finding]:
     peers = listed_peers(results.log)
-    phones = peers.filter(pl.col("address").is_not_null() | pl.col("in_log") | (pl.col("status") == "unknown"))
+    phones = peers.filter("dynamic")  # the others have a fixed address: trunks
     silent = sorted(set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"].to_list()))
     if silent:
         yield Finding("phones_without_line", "info", None, {"phones": len(silent), "peers": silent})
@@ -122,13 +129,14 @@ def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:
             yield Finding("log_levels", "warning", None, {"missing": ", ".join(missing).upper(), "source": source})
     overload = bundle.values("overload")
     if overload:
-        values = {"overloaded": len(overload), "source": overload[0].source}
-        yield Finding("pbx_queues", "warning", None, values)
+        values = {"overloaded": len(overload), "source": overload[0].source, "told_as": "pbx_queues"}
+        yield Finding("pbx_trouble", "warning", None, values)
     offsets = [float(fact.value) for fact in bundle.values("clock", "offset_s")]
     unset = any(fact.value == "no" for fact in bundle.values("clock", "synchronised"))
     if unset or max(offsets, default=0.0) > CLOCK_OFF_S:
         source = bundle.values("clock")[0].source
-        yield Finding("clock_off", "info", None, {"off_s": max(offsets, default=0.0), "source": source})
+        told = {"told_as": "clock_unset"} if unset else {"off_s": max(offsets)}
+        yield Finding("clock_off", "info", None, {"source": source, **told})
     for proxy in bundle.values("proxy"):
         yield Finding("proxy_in_front", "info", None, {"source": proxy.source})
 

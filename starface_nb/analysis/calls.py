@@ -138,19 +138,29 @@ def _any_within(times: list[datetime], start: datetime, end: datetime) -> bool:
     return at < len(times) and times[at] <= end
 
 
-def cost(lost: pl.DataFrame) -> dict[str, object]:
-    """Return how many calls were lost, in all and by phone, site and cause; a call counts once in each.
+def cost(lost: pl.DataFrame, intervals: pl.DataFrame | None = None) -> dict[str, object]:
+    """Return how many calls were lost, in all and by phone, site, cause and incident; a call counts once in each.
+
+    Parameters
+    ----------
+    lost : polars.DataFrame
+        Frame of schema `CALLS_LOST`.
+    intervals : polars.DataFrame, optional
+        Names the incident of each loss, where it has that column.
 
     Returns
     -------
     dict
         `calls`; `nobody` (of them, those that could be delivered to no phone at all); `unnamed` (of which the log does
-        not show whom they were for; not among `calls`); `phones`, `sites` and `causes`: lists of a name and `calls`.
+        not show whom they were for; not among `calls`); `phones`, `sites`, `causes` and `incidents`: lists of a name
+        and `calls`.
     """
     named = lost.filter(pl.col("peer").is_not_null())
+    if intervals is not None and "incident" in intervals.columns:
+        named = named.join(intervals.select("peer", "start", "incident"), on=["peer", "start"], how="left")
 
     def by(column: str) -> list[dict[str, object]]:
-        counted = named.group_by(pl.col(column)).agg(pl.col("call").n_unique().alias("calls"))
+        counted = named.drop_nulls(column).group_by(column).agg(pl.col("call").n_unique().alias("calls"))
         return counted.sort("calls", column, descending=[True, False]).to_dicts()
 
     return {
@@ -160,4 +170,5 @@ def cost(lost: pl.DataFrame) -> dict[str, object]:
         "phones": by("peer"),
         "sites": by("site"),
         "causes": by("cause"),
+        "incidents": by("incident") if "incident" in named.columns else [],
     }

@@ -15,11 +15,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.analysis.common_phones import is_older, seen_after
 from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.exposure import Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
 from starface_nb.errors import SettingError
 from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.observations.completeness import FORBID_ALL_CLEAR
 
 __all__ = ["Comparison", "Side", "SiteComparison", "compare", "compare_at"]
 
@@ -29,10 +31,8 @@ LEAST_MISS = 0.02
 """A period may pass without its loss because a renewal was not seen."""
 PARTIAL, PARTIAL_MISS = 0.1, 0.7
 """Prior share of "not cured" in which the timeout now only just misses the period, and how often it then holds."""
-SWITCHED_OFF = 0.1
-"""Probability that a phone without any line in the second log was switched off rather than well."""
-ALL_SILENT, SOME_LINES = 0.03, 0.002
-"""Probability that a quiet log is quiet for a reason common to all phones: without any peer's line, and with some."""
+ALL_SILENT = 0.002
+"""Probability that a quiet log is quiet for a reason common to all phones, although it shows them."""
 STRAY = 0.02
 """Probability per period of a loss that only looks like the NAT timeout's."""
 RARE = 0.01
@@ -43,6 +43,7 @@ LEAST_PERIODS = 2
 """Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
+NOT_TOLD = ("never_lost", "nothing_to_compare")
 AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
 
@@ -61,14 +62,21 @@ def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | N
     -------
     Comparison
     """
+    zone = after.log.time_zone
+    shown = seen_after(before, after)
+    if is_older(before.log, after.log):
+        return _overall([_cannot(before, after, names, "older") for names in _places(before)], zone)
+    if shown.is_empty():
+        why = "no_common_phone" if after.phones.height else "no_phone"
+        return _overall([_cannot(before, after, names, why) for names in _places(before)], zone)
     found = []
     for old, new in _matching_sites(before, after):
         a, b = _newest(before, old, first=True), _newest(after, new, first=False)
         if a is not None and b is not None:
             changed = _changed_at(after, new) or (a.end if a.end != before.log.last else None)
             settling = changed is not None or a.end > b.start - AT_ONCE
-            found.append(_judge(a, b, changed, settling, keepalive_after_s))
-    return _overall(found, after.log.time_zone)
+            found.append(_judge(a, replace(b, seen=shown), changed, settling, keepalive_after_s))
+    return _overall(found, zone)
 
 
 def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s: float | None = None) -> Comparison:
@@ -94,7 +102,7 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
         if window is not None:
             changed = at or _changed_at(case, sites)
             cut = changed or window.start + (window.end - window.start) / 2
-            left, right = replace(window, end=cut), replace(window, start=cut, joined=True)
+            left, right = replace(window, end=cut), replace(window, start=cut)
             found.append(_judge(left, right, changed, changed is not None, keepalive_after_s))
     return _overall(found, case.log.time_zone)
 
@@ -135,7 +143,7 @@ def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[tuple[str
 
 def _whole(case: Diagnosis, sites: tuple[str, ...]) -> Window | None:
     first, last = case.log.first, case.log.last
-    return None if first is None or last is None else Window(case, sites, first, last)
+    return None if first is None or last is None else Window(case, sites, first, last, case.observation.usable)
 
 
 def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window | None:
@@ -146,7 +154,7 @@ def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window |
     eras = case.eras.filter(pl.col("site") == sites[0]).sort("era")["verdict"].to_list()
     if first and eras[-2:] == ["too_short", "no_expiry_seen"]:
         return replace(window, end=changed)
-    return replace(window, start=changed, joined=True)
+    return replace(window, start=changed)
 
 
 def _changed_at(case: Diagnosis, sites: tuple[str, ...]) -> datetime | None:
@@ -170,31 +178,53 @@ def _judge(
     new = expose(right, touched or periods, (usual if was[1] is None else was[1]) if settling else None)
     sides = side_of(left, old, was), side_of(right, new, now)
     hours = None
-    if touched:
-        shown = right.case.log.events.filter(pl.col("peer").is_not_null(), pl.col("time") >= right.start).height > 0
-        cured = _cured(old, new, shown)
+    if touched and not new:
+        verdict, probability, reason = "cannot_tell", 0.5, "no_common_phone"
+    elif touched:
+        cured = _cured(old, new)
         verdict, probability, reason = _verdict(cured, old, new, was, now)
-        hours = _hours_needed(old, new) if verdict == "cannot_tell" else None
+        if verdict in ("fixed", "improved") and _lacking(right.case):
+            verdict, reason = "cannot_tell", "incomplete"
+        hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason != "incomplete" else None
         now = _narrowed(was, now, verdict, keepalive)
     else:
         verdict, probability, reason = _nothing_before(right, sides[1])
     return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, *now)
 
 
-def _cured(old: Exposure, new: Exposure, peers_shown: bool) -> float:
+def _lacking(case: Diagnosis) -> bool:
+    """Say whether lines are missing without which a phone's silence is no evidence; calls show phones all the same."""
+    missing = FORBID_ALL_CLEAR & set(case.observation.lacking.missing) - {"others"}
+    return bool(missing) and not case.phones.is_empty()
+
+
+def _cannot(before: Diagnosis, after: Diagnosis, sites: tuple[str, ...], reason: str) -> SiteComparison:
+    """Return that nothing can be told of a place, and why."""
+    losses = before.intervals.filter(pl.col("site").is_in(sites) & (pl.col("cause") == "nat_expiry")).height
+    old = Side(losses, losses, _hours(before), None, None)
+    return SiteComparison(
+        "cannot_tell", 0.5, None, None, old, Side(0, 0, _hours(after), None, None), sites[0], reason, None, None
+    )
+
+
+def _hours(case: Diagnosis) -> float:
+    first, last = case.log.first, case.log.last
+    return 0.0 if first is None or last is None else (last - first).total_seconds() / 3600.0
+
+
+def _cured(old: Exposure, new: Exposure) -> float:
     """Return the probability of a cure."""
     whole = {"as before": log(1.0 - PARTIAL), "partly": log(PARTIAL)}
     well = 0.0
     for peer, phone in new.items():
         lost, periods = phone.losses, phone.periods
-        share = (1.0 + old[peer].losses) / (2.0 + old[peer].periods)
-        off = 0.0 if phone.shown else SWITCHED_OFF
+        share = (1.0 + old[peer].losses) / (2.0 + old[peer].periods) if peer in old else 0.5
         for name, miss in (("as before", max(1.0 - share, LEAST_MISS)), ("partly", PARTIAL_MISS)):
             kept = lost * log(max(1.0 - miss, 1e-3)) + (periods - lost) * log(miss)
-            whole[name] += log(off + (1.0 - off) * exp(max(kept, -700.0)))
+            whole[name] += max(kept, -700.0)
         well += lost * log(STRAY)
     quiet = not any(phone.losses for phone in new.values())
-    common = log(SOME_LINES if peers_shown else ALL_SILENT) if quiet else -700.0
+    common = log(ALL_SILENT) if quiet else -700.0
     worst = max(*whole.values(), common)
     ill = worst + log(sum(exp(v - worst) for v in (*whole.values(), common)))
     return min(max(1.0 / (1.0 + exp(min(ill - well, 700.0))), 1e-4), 1.0 - 1e-4)
@@ -252,7 +282,7 @@ def _hours_needed(old: Exposure, new: Exposure) -> float | None:
     """Return how many more quiet hours would tell a cure; None where no two weeks of log would."""
     for hours in [h / 2 for h in range(1, 97)] + [float(h) for h in range(50, 337, 2)]:
         ahead = {peer: phone._replace(seconds=phone.seconds + 3600.0 * hours) for peer, phone in new.items()}
-        if _long_enough(ahead) and _cured(old, ahead, peers_shown=True) >= SURE:
+        if _long_enough(ahead) and _cured(old, ahead) >= SURE:
             return hours
     return None
 
@@ -271,7 +301,7 @@ def _narrowed(was: Bracket, now: Bracket, verdict: str, keepalive: float | None)
 
 def _overall(sites: Sequence[SiteComparison], time_zone: str) -> Comparison:
     """Sum up; sites that never had NAT losses decide only where there is no other."""
-    told = [s for s in sites if s.reason not in ("never_lost", "nothing_to_compare")] or list(sites)
+    told = [s for s in sites if s.reason not in NOT_TOLD] or list(sites)
     verdicts = {s.verdict for s in told}
     if "worse" in verdicts:
         verdict = "worse"
@@ -298,4 +328,5 @@ def _sum(sides: list[Side]) -> Side:
     if len(sides) == 1:
         return sides[0]
     hours = max((s.hours for s in sides), default=0.0)
-    return Side(sum(s.losses for s in sides), sum(s.periods for s in sides), hours, None, None)
+    calls = sum(s.calls_lost for s in sides)
+    return Side(sum(s.losses for s in sides), sum(s.periods for s in sides), hours, None, None, calls)

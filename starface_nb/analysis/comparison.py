@@ -10,18 +10,20 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the change: NAT losses, the periods that could have held one, hours, and the bracket."""
+    """One side of the change: NAT losses, the periods that could have held one, hours, the bracket, and calls lost."""
 
     losses: int
     periods: int
     hours: float
     low_s: float | None
     high_s: float | None
+    calls_lost: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the side as plain data."""
         bracket = {"low_s": self.low_s, "high_s": self.high_s}
-        return {"losses": self.losses, "periods": self.periods, "hours": round(self.hours, 2), "bracket": bracket}
+        counts = {"losses": self.losses, "periods": self.periods, "hours": round(self.hours, 2)}
+        return {**counts, "bracket": bracket, "calls_lost": self.calls_lost}
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.beside import beside_findings, settings_from, unwatched
+from starface_nb.analysis.beside import beside_findings, listed_peers, renew_later, settings_from, unwatched
 from starface_nb.analysis.calls import calls_lost
-from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.findings import Results, by_severity, find_findings
+from starface_nb.analysis.diagnosis import Diagnosis, Finding
+from starface_nb.analysis.findings import by_severity, find_findings
+from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
+from starface_nb.analysis.restraint import Results, died_unrenewed, measured_keepalive, restrained
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
 from starface_nb.model.evidence import evidence_json
-from starface_nb.model.groups import group, told
-from starface_nb.model.incidents import find_incidents
+from starface_nb.model.groups import group
 from starface_nb.model.infer import reason
 from starface_nb.model.likelihood import CODE
 from starface_nb.model.renewals import tell
@@ -28,13 +29,19 @@ from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
+from starface_nb.observations.observed import Observation, observe
 from starface_nb.observations.phones import find_peers
+from starface_nb.observations.signs import late, never_answering, refused, registered_inside, site_of_refused
 from starface_nb.reading.log import Log
 from starface_nb.reading.schemas import TECH
 from starface_nb.settings import Settings
 
 
-def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> Diagnosis:
+def diagnose(
+    log: Log,
+    settings: Settings | None = None,
+    **overrides: float,
+) -> Diagnosis:
     """Say what happened to which phone, why, and what the router's NAT timeout is.
 
     Parameters
@@ -55,16 +62,64 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     SettingError
         A setting makes no sense.
     """
-    settings, sources = settings_from(log, replace(settings or Settings(), **overrides))
+    asked = replace(settings or Settings(), **overrides)
+    settings, sources = settings_from(log, asked)
     aside = unwatched(log)
     states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))
     peers = find_peers(states)
-    rows = by_peer(states, peers["peer"])
+    listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
+    seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
+    results = examine(seen, settings)
+    measured = measured_keepalive(results.phones, settings)
+    if measured is not None:
+        other = examine(seen, replace(settings, keepalive_s=measured))
+        if died_unrenewed(other):
+            results = replace(other, given_keepalive_s=settings.keepalive_s)
+            sources.pop("keepalive_s", None)
+    told: list[Finding] = []
+    period = renew_later(results.phones, settings)
+    if "keepalive_s" in sources and period is not None:
+        values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
+        told.append(Finding("expiry_contradicted", "warning", None, values))
+        results = examine(seen, replace(settings, keepalive_s=asked.keepalive_s))
+    lost = calls_lost(log, results.intervals, results.settings)
+    return Diagnosis(
+        log,
+        results.settings,
+        results.intervals,
+        results.phones,
+        results.cycles,
+        results.eras,
+        results.sites,
+        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told)),
+        lost,
+        sources,
+        seen.observation,
+        *find_incidents(results.intervals, results.eras),
+    )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a log shows, whatever the settings: events with states, peers, rows by peer, and what was observed."""
+
+    log: Log
+    states: pl.DataFrame
+    peers: pl.DataFrame
+    rows: pl.DataFrame
+    observation: Observation
+
+
+def examine(seen: Seen, settings: Settings) -> Results:
+    """Explain the losses of a log under the given settings."""
+    log, states, peers, rows = seen.log, seen.states, seen.peers, seen.rows
     raw = unreachable_intervals(rows)
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
+    observed = seen.observation.usable
 
     def understand(homes: list[str]) -> tuple[Context, list[SiteView]]:
-        story = tell(states, rows, raw, peers, settings, dict(zip(peers["peer"], homes, strict=True)), log.last)
+        named = dict(zip(peers["peer"], homes, strict=True))
+        story = tell(states, rows, raw, peers, settings, named, log.last, observed)
         context = survey(story, states, rows, raw, addresses)
         views = site_views(context, homes, peers["trunk"].to_numpy())
         for view in views:
@@ -85,17 +140,23 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float) -> 
     grouped = group(context, views, adopted)
     if grouped != adopted:
         context, views = understand(grouped)
-    incidents, incident = find_incidents(context, views, [told(view.name) for view in views], raw.height)
-    intervals = intervals_frame(context, views, raw, peers, addresses, incident)
-    phones = with_unwatched(phones_frame(peers, addresses, intervals, context, log), log, aside)
+    intervals = intervals_frame(context, views, raw, peers, addresses)
+    refusals = refused(states, peers, addresses)
+    phones = with_unwatched(phones_frame(seen, addresses, intervals, context, refusals), log, unwatched(log))
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
-    results = Results(log, settings, intervals, phones, cycles, eras, sites, only, joined)
-    lost = calls_lost(log, intervals, settings)
-    found = by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results)))
-    return Diagnosis(log, settings, intervals, phones, cycles, eras, sites, found, lost, sources, incidents)
+    inside = registered_inside(intervals, states)
+    never = (
+        never_answering(states)
+        if "reachable" not in seen.observation.lacking.missing
+        else pl.Series([], dtype=pl.String)
+    )
+    results = Results(
+        log, settings, intervals, phones, cycles, eras, sites, only, joined, seen.observation, refusals, never, inside
+    )
+    return restrained(results)
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:
@@ -125,7 +186,6 @@ def intervals_frame(
     raw: pl.DataFrame,
     peers: pl.DataFrame,
     addresses: Addresses,
-    incident: list[str | None],
 ) -> pl.DataFrame:
     """Return the intervals with site, cause, confidence and evidence; frame of schema `INTERVALS`."""
     n = raw.height
@@ -141,7 +201,6 @@ def intervals_frame(
         pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
         pl.Series("confidence", np.round(confidence, 3)),
         pl.Series("evidence", evidence_json(context, views, raw), dtype=pl.String),
-        pl.Series("incident", incident, dtype=pl.String),
         ((pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6).alias("seconds"),
         pl.col("tech").cast(TECH),
         pl.col("ended_by").cast(ENDING),
@@ -150,25 +209,36 @@ def intervals_frame(
 
 
 def phones_frame(
-    peers: pl.DataFrame, addresses: Addresses, intervals: pl.DataFrame, context: Context, log: Log
+    seen: Seen, addresses: Addresses, intervals: pl.DataFrame, context: Context, refusals: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return one row per phone and trunk; frame of schema `PHONES`."""
-    end = pl.lit(log.last or datetime.fromtimestamp(0, UTC), dtype=UTC_TIME)
+    """Return one row per phone and trunk, and per account of the customer's that was only refused; `PHONES`."""
+    end = pl.lit(seen.log.last or datetime.fromtimestamp(0, UTC), dtype=UTC_TIME)
     lost = intervals.group_by("peer").agg(
         pl.len().cast(pl.Int64).alias("losses"),
         (
             (pl.col("end").fill_null(end) - pl.col("start")).dt.total_microseconds().clip(lower_bound=0).sum() / 1e6
         ).alias("unreachable_s"),
     )
-    frame = peers.join(lost, on="peer", how="left", maintain_order="left").with_columns(
-        pl.col("losses").fill_null(0),
-        pl.col("unreachable_s").fill_null(0.0),
-        pl.col("status").cast(STATUS),
-        pl.Series("period_s", context.story.periods).fill_nan(None).round(1),
-    )
+    known = seen.peers.with_columns(pl.Series("period_s", context.story.periods).fill_nan(None).round(1))
     last = addresses.seen.group_by("peer", maintain_order=True).agg(pl.last("address").alias("site"))
-    frame = frame.join(last, on="peer", how="left", maintain_order="left").with_columns(
-        pl.col("site").fill_null(UNKNOWN)
+    known = known.join(last, on="peer", how="left", maintain_order="left")
+    strangers = refusals.filter(~pl.col("peer").is_in(known["peer"].implode())).unique("peer", maintain_order=True)
+    strangers = strangers.with_columns(
+        site_of_refused(strangers, addresses),
+        pl.lit("unknown").alias("status"),
+        pl.lit(value=False).alias("trunk"),
+        pl.lit(value=False).alias("ever_registered"),
+    ).drop("refused", "authentication", "address", "reason")
+    counts = refusals.group_by("peer").agg(pl.sum("refused"))
+    frame = pl.concat([known, strangers], how="diagonal_relaxed")
+    for more in (lost, counts, late(seen.states), seen.observation.probed):
+        frame = frame.join(more, on="peer", how="left", maintain_order="left")
+    frame = frame.with_columns(
+        pl.col("losses", "refused", "late").fill_null(0).cast(pl.Int64),
+        pl.col("unreachable_s", "observed_s").fill_null(0.0),
+        pl.col("status").cast(STATUS),
+        pl.col("site").fill_null(UNKNOWN),
+        pl.col("tech").cast(TECH),
     )
     return PHONES.check(frame.sort("peer"))
 
@@ -186,6 +256,10 @@ def with_unwatched(phones: pl.DataFrame, log: Log, aside: list[str]) -> pl.DataF
         (pl.col("kind") == "registered").any().alias("ever_registered"),
         pl.lit(0, pl.Int64).alias("losses"),
         pl.lit(0.0).alias("unreachable_s"),
+        pl.lit(value=False).alias("probed"),
+        pl.lit(0.0).alias("observed_s"),
+        pl.lit(0, pl.Int64).alias("refused"),
+        pl.lit(0, pl.Int64).alias("late"),
         pl.min("time").alias("first"),
         pl.max("time").alias("last"),
     )

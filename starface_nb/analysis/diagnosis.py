@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from starface_nb.analysis.calls import CALLS_LOST
-from starface_nb.model.schemas import INCIDENTS
+from starface_nb.analysis.incidents import INCIDENTS
+from starface_nb.observations.observed import Observation
 from starface_nb.settings import Settings
 from starface_nb.text import visible
 
@@ -46,9 +47,10 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """Everything known about one log; every frame has its schema in `starface_nb.model.schemas`.
+    """Everything known about one log; every frame has its schema in `starface_nb.model.schemas` or beside its builder.
 
-    `sources` says which settings come out of the support bundle, and where they stand in it.
+    `sources` says which settings come out of the support bundle, and where they stand in it; `incident_of` names the
+    incident of each interval.
     """
 
     log: Log
@@ -61,7 +63,9 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     calls_lost: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
     sources: Mapping[str, Fact] = field(default_factory=dict)
+    observation: Observation = field(default_factory=Observation)
     incidents: pl.DataFrame = field(default_factory=INCIDENTS.empty)
+    incident_of: pl.Series = field(default_factory=lambda: pl.Series("incident", [], dtype=pl.Int64))
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""

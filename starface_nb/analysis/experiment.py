@@ -14,6 +14,7 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import SettingError
+from starface_nb.observations.addresses import PRIVATE
 
 MOST_RUNGS = 5
 NARROW_S = 15.0
@@ -41,7 +42,7 @@ class Experiment:
     Attributes
     ----------
     id : str
-        `two_keepalives`, `reregister_ladder`, `slower_probes`, `more_log` or `none`.
+        `two_keepalives`, `reregister_ladder`, `slower_probes`, `more_log`, `whole_log` (lines are missing) or `none`.
     site : str
     settings_s : tuple of float
         The values to set, seconds: keepalives or re-REGISTER periods from short to long, or a probe interval.
@@ -83,6 +84,10 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     name, low, high = row["site"], row["low_s"] or 0.0, row["high_s"]
     keepalive = case.settings.keepalive_s
     phones = _steady_phones(case, name)
+    if name == PRIVATE:
+        return Experiment("none", name)
+    if not case.observation.lacking.silence_tells or not _watched(case, phones):
+        return Experiment("whole_log" if row["verdict"] != "too_short" else "none", name)
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]
         hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
@@ -112,6 +117,11 @@ def _steady_phones(case: Diagnosis, site: str) -> tuple[str, ...]:
     other = case.intervals.filter(pl.col("cause") != "nat_expiry").group_by("peer").agg(pl.len().alias("others"))
     here = case.phones.filter(pl.col("site") == site, ~pl.col("trunk")).join(other, on="peer", how="left")
     return tuple(here.sort(pl.col("others").fill_null(0), "peer")["peer"].to_list())
+
+
+def _watched(case: Diagnosis, phones: tuple[str, ...]) -> bool:
+    """Whether any of the phones was under observation, so that more of the same log would tell more."""
+    return bool(case.phones.filter(pl.col("peer").is_in(phones) & (pl.col("observed_s") > 0)).height)
 
 
 def _two_keepalives(site: str, low: float, high: float | None) -> Experiment:

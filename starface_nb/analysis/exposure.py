@@ -24,24 +24,23 @@ Bracket = tuple[float | None, float | None]
 class Window:
     """A stretch of one diagnosis: a place's phones between two moments.
 
-    `sites` is the site's name and, where its phones are among those without a known address, `unknown`; `joined` is
-    true where the log begins before the window.
+    `sites` is the site's name and, where its phones are among those without a known address, `unknown`. `seen` holds
+    the stretches in which a loss of a phone would have shown: peer, start, end.
     """
 
     case: Diagnosis
     sites: tuple[str, ...]
     start: datetime
     end: datetime
-    joined: bool = False
+    seen: pl.DataFrame
 
 
 class Lived(NamedTuple):
-    """One phone in a window: seconds that count, its re-REGISTER period, NAT losses, and whether the log shows it."""
+    """One phone in a window: seconds that count, its re-REGISTER period, and NAT losses."""
 
     seconds: float
     period: float
     losses: int
-    shown: bool
 
     @property
     def periods(self) -> int:
@@ -53,38 +52,48 @@ Exposure = dict[str, Lived]
 
 
 def expose(window: Window, periods: dict[str, float], ceiling: float | None = None) -> Exposure:
-    """Count for each phone in `periods` what could have been lost and what was.
+    """Count for each phone in `periods` that is observed in the window what could have been lost and what was.
 
     A raised timeout acts from each phone's next renewal. Where the window begins with a change, `ceiling` is the
     longest that a binding made before it may still live by the old timeout, seconds; that time does not count.
     """
     frame = window.case.intervals.filter(pl.col("peer").is_in(list(periods)))
-    first = _first_lines(window.case)
     by_peer = {str(key[0]): part for key, part in frame.group_by("peer", maintain_order=True)}
+    stretches = {str(key[0]): part for key, part in window.seen.group_by("peer", maintain_order=True)}
     found = {}
     for peer, period in periods.items():
         settling = 0.0 if ceiling is None else min(period * JITTER, ceiling + SEEN_S)
-        start = window.start + timedelta(seconds=settling)
-        when, kind = first.get(peer, (start, ""))
-        if kind in ("registered", "reachable") and not window.joined:
-            start = max(start, when)
-        seconds = (window.end - start).total_seconds()
-        losses = 0
-        for row in by_peer.get(peer, frame.clear()).iter_rows(named=True):
-            away = (min(row["end"] or window.end, window.end) - max(row["start"], start)).total_seconds()
-            if row["cause"] != "nat_expiry":
-                # A longer loss of another cause ends in a renewal: the period it falls into proves nothing.
-                seconds -= away + (period if away > SEEN_S else 0.0) if away > 0 else 0.0
-            elif start <= row["start"] < window.end:
-                losses += 1
-        found[peer] = Lived(seconds, period, losses if seconds > 0 else 0, peer in first)
+        begin = window.start + timedelta(seconds=settling)
+        if peer not in stretches:
+            continue
+        lived = _Stretch(0.0, 0)
+        for start, end in stretches[peer].select("start", "end").iter_rows():
+            if max(start, begin) < min(end, window.end):
+                rows = by_peer.get(peer, frame.clear())
+                lived = lived.plus(_within(rows, max(start, begin), min(end, window.end), period))
+        found[peer] = Lived(lived.seconds, period, lived.losses)
     return found
 
 
-def _first_lines(case: Diagnosis) -> dict[str, tuple[datetime, str]]:
-    events = case.log.events.filter(pl.col("peer").is_not_null(), pl.col("time").is_not_null())
-    first = events.group_by("peer", maintain_order=True).first()
-    return {peer: (time, str(kind)) for peer, time, kind in first.select("peer", "time", "kind").iter_rows()}
+class _Stretch(NamedTuple):
+    seconds: float
+    losses: int
+
+    def plus(self, other: _Stretch) -> _Stretch:
+        return _Stretch(self.seconds + max(other.seconds, 0.0), self.losses + other.losses * (other.seconds > 0))
+
+
+def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -> _Stretch:
+    """Return the seconds of a stretch that count, and the NAT losses that began in it."""
+    seconds, losses = (end - start).total_seconds(), 0
+    for row in rows.iter_rows(named=True):
+        away = (min(row["end"] or end, end) - max(row["start"], start)).total_seconds()
+        if row["cause"] != "nat_expiry":
+            # A longer loss of another cause ends in a renewal: the period it falls into proves nothing.
+            seconds -= away + (period if away > SEEN_S else 0.0) if away > 0 else 0.0
+        elif start <= row["start"] < end:
+            losses += 1
+    return _Stretch(seconds, losses)
 
 
 def bracket(window: Window) -> Bracket:
@@ -122,4 +131,6 @@ def side_of(window: Window, exposure: Exposure, found: Bracket) -> Side:
     """Return one side of the comparison."""
     hours = (window.end - window.start).total_seconds() / 3600.0
     losses = nat_losses(window, list(exposure)).height
-    return Side(losses, max(losses, sum(phone.periods for phone in exposure.values())), hours, *found)
+    within = pl.col("time").is_between(window.start, window.end, closed="left")
+    calls = window.case.calls_lost.filter(pl.col("site").is_in(window.sites), within)["call"].n_unique()
+    return Side(losses, max(losses, sum(phone.periods for phone in exposure.values())), hours, *found, calls_lost=calls)

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
-from starface_nb.observations.addresses import UNKNOWN
-from starface_nb.reading.log import Log
-from starface_nb.settings import Settings
+from starface_nb.analysis.restraint import Results
+from starface_nb.analysis.shown import about_phones, about_the_log
+from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 
 SEVERITIES = ("action", "warning", "info")
-FEW_EVENTS = ("unreachable", "reachable", "lagged")
 MOSTLY_ONE, OFTEN = 0.7, 4
 ENOUGH_CYCLES = 6
 CURED = "nat_expiry"
 
 
-@dataclass(frozen=True)
-class Results:
-    """What the findings are drawn from."""
-
-    log: Log
-    settings: Settings
-    intervals: pl.DataFrame
-    phones: pl.DataFrame
-    cycles: pl.DataFrame
-    eras: pl.DataFrame
-    sites: pl.DataFrame
-    attached_to: str | None
-    adopted: Mapping[str, int] = field(default_factory=dict)
-
-
 def find_findings(results: Results) -> tuple[Finding, ...]:
     """Return the findings, the most urgent first."""
     found = [
+        *about_the_log(results),
+        *about_phones(results),
         *_about_the_log(results),
         *(finding for site in _main_sites(results) for finding in _about_a_site(results, site)),
         *_about_trunks(results),
@@ -70,10 +55,7 @@ def _losses(results: Results, site: dict[str, object]) -> pl.DataFrame:
 
 def _about_the_log(results: Results) -> Iterator[Finding]:
     log = results.log
-    kinds = set(log.events["kind"].cast(pl.String).unique().to_list())
-    if not kinds & set(FEW_EVENTS):
-        yield Finding("no_reachability", "warning", None, {"lines": log.lines})
-    elif "registered" not in kinds:
+    if "registered" in results.observation.lacking.missing and results.intervals.height + results.phones.height:
         yield Finding("no_registrations", "warning")
     if results.attached_to is not None:
         attached = results.phones.filter((pl.col("site") == UNKNOWN) & ~pl.col("trunk")).height
@@ -92,11 +74,12 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
 
 def _about_a_site(results: Results, site: dict[str, object]) -> Iterator[Finding]:
     losses = _losses(results, site)
-    yield from _timeout(results, site, losses)
-    yield from _changes(results, site)
+    if site["site"] != PRIVATE:
+        yield from _timeout(results, site, losses)
+        yield from _changes(results, site)
     yield from _blocked(site, losses)
     bad = _bad_phone(results, losses)
-    if bad is not None:
+    if bad is not None and _observed(results, site).filter(pl.col("peer") != bad["peer"]).height:
         yield Finding("one_bad_phone", "action", str(site["site"]), bad)
     other = losses.filter(~pl.col("cause").cast(pl.String).is_in([CURED, "unknown"]))
     if other.height and site["verdict"] == "too_short":
@@ -130,11 +113,22 @@ def _timeout(results: Results, site: dict[str, object], losses: pl.DataFrame) ->
         missing = max(ENOUGH_CYCLES - have, 1)
         hours = missing * settings.keepalive_s / 3600 / max(int(site["phones"]), 1)  # type: ignore[call-overload]
         values |= {"more_s": max(round(hours * 3600), 1800), "cycles": have}
-        yield Finding("cannot_tell", "warning" if losses.height else "info", name, values)
+        if results.observation.lacking.silence_tells:
+            told = "cannot_tell" if _observed(results, site).height else "nothing_observed"
+            yield Finding(told, "warning" if losses.height else "info", name, values)
     elif site["renewed_by"] == "any_packet":
         yield Finding("any_packet", "info", name, values)
     elif site["eras"] == 1:
         yield Finding("no_expiry_seen", "info", name, {**values, "outlived_s": _outlived(results, name)})
+
+
+def _observed(results: Results, site: dict[str, object]) -> pl.DataFrame:
+    """Return the site's phones of which silence would tell something."""
+    addresses = [site["site"], *list(site["addresses"])]  # type: ignore[call-overload]
+    if results.attached_to == site["site"]:
+        addresses.append(UNKNOWN)
+    here = ~pl.col("trunk") & pl.col("site").is_in(addresses)
+    return results.phones.filter(here & (pl.col("observed_s") > 0))
 
 
 def _outlived(results: Results, site: str) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
@@ -18,11 +18,12 @@ import polars as pl
 
 from starface_nb.analysis.calls import CALLS_LOST, cost
 from starface_nb.analysis.diagnosis import Finding
-from starface_nb.analysis.findings import Results
+from starface_nb.analysis.restraint import Results
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.intervals import of_kind
 
 SIP_PORT = 5060
+MOST_LINES = 6  # shown as evidence
 INSPECTION_TIMERS_S = (1800.0, 3600.0)
 """What SIP inspection forgets a silent phone after: the router table's rows `SIP inspection` (guide/routers.csv)."""
 LONGEST_DEFAULT_S = 900.0  # no ordinary UDP timer of that table is longer by default
@@ -65,6 +66,17 @@ class Seen:
         """Say whether a phone was unreachable at a time."""
         during = (pl.col("start") <= time) & (pl.col("end").is_null() | (pl.col("end") >= time))
         return self.losses.filter((pl.col("peer") == peer) & during).height > 0
+
+    def lines(
+        self, peers: Iterable[str], *kinds: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[dict[str, object]]:
+        """Return where the first lines of these kinds about these phones stand, between two times: the evidence."""
+        rows = of_kind(self.results.log.events, *kinds).filter(pl.col("peer").is_in(list(peers)))
+        if since is not None:
+            rows = rows.filter(pl.col("time") >= since)
+        if until is not None:
+            rows = rows.filter(pl.col("time") <= until)
+        return rows.select("file", "line").head(MOST_LINES).to_dicts()
 
     @property
     def period(self) -> timedelta:
@@ -129,6 +141,7 @@ def stale_state(seen: Seen) -> Iterator[Finding]:
             back = {p for p in peers if _registers_at(seen, p, new, changed, changed + seen.period)}
             away = _stays_away(seen, [p for p in peers if p not in back], old, changed)
             if len(away) >= 2 and back:
+                shown = seen.lines({*back, *away}, "unreachable", "registered", since=changed - seen.period)
                 yield Finding(
                     "stale_state",
                     "action",
@@ -143,6 +156,7 @@ def stale_state(seen: Seen) -> Iterator[Finding]:
                         "returned": len(back),
                         "away_s": min(away.values()).total_seconds(),
                         "probability": 0.8 if len(away) == 2 else 0.9,
+                        "evidence": shown,
                     },
                 )
 
@@ -199,7 +213,8 @@ def line_switches(seen: Seen) -> Iterator[Finding]:
             both = [n for n in changes if n >= 2]
             if len(both) >= max(2, 0.5 * sum(n > 0 for n in changes)) and max(both) >= 3:
                 values = {"site": site, "one": pair[0], "other": pair[1], "times": max(both), "phones": len(both)}
-                yield Finding("line_switches", "warning", site, {**values, "probability": 0.9})
+                values |= {"probability": 0.9, "evidence": seen.lines(peers, "registered")}
+                yield Finding("line_switches", "warning", site, values)
                 break
 
 
@@ -216,7 +231,8 @@ def two_devices(seen: Seen) -> Iterator[Finding]:
             if pair and len(gaps) >= 6 and sorted(gaps)[len(gaps) // 2] <= 0.75 * seen.period.total_seconds():
                 one, other = (f"{address}:{port}" for address, port in pair)
                 values = {"site": site, "peer": peer, "one": one, "other": other, "times": len(gaps)}
-                yield Finding("two_devices", "action", site, {**values, "probability": 0.9})
+                values |= {"probability": 0.9, "evidence": seen.lines([peer], "registered")}
+                yield Finding("two_devices", "action", site, values)
 
 
 def _to_and_fro(
@@ -252,7 +268,8 @@ def shared_port(seen: Seen) -> Iterator[Finding]:
         phones = sorted({peer for pair in handed for peer in pair})
         if handed and not _all_at_sip_port(seen, peers):
             values = {"site": site, "peers": phones, "phones": len(phones), "times": len(handed)}
-            yield Finding("shared_port", "action", site, {**values, "probability": 0.8})
+            values |= {"probability": 0.8, "evidence": seen.lines(phones, "registered")}
+            yield Finding("shared_port", "action", site, values)
 
 
 def _are_two_devices(one: str, other: str) -> bool:
@@ -270,10 +287,12 @@ def sip_inspection(seen: Seen) -> Iterator[Finding]:
         if site == UNKNOWN or not (pointed or phones):
             continue
         values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": phones}
+        values["evidence"] = seen.lines(seen.homes.get(site, []), "registered" if phones else "unreachable")
         if phones:
-            yield Finding("sip_inspection_ports", "warning", site, {**values, "probability": 0.9})
-        if pointed:
-            yield Finding("sip_inspection", "warning" if phones else "info", site, {**values, "probability": 0.6})
+            values |= {"told_as": "sip_inspection_ports", "probability": 0.9}
+            yield Finding("sip_inspection", "warning", site, values)
+        else:
+            yield Finding("sip_inspection", "info", site, {**values, "probability": 0.6})
 
 
 def _all_at_sip_port(seen: Seen, peers: list[str]) -> int:
@@ -307,7 +326,8 @@ def shared_power(seen: Seen) -> Iterator[Finding]:
             alike = [one for one in groups if len(one & group) >= 0.8 * len(one | group)]
             if len(alike) >= 2:
                 values = {"site": site, "peers": sorted(group), "phones": len(group), "times": len(alike)}
-                yield Finding("shared_power", "action", site, {**values, "probability": 0.8})
+                values |= {"probability": 0.8, "evidence": seen.lines(group, "unreachable")}
+                yield Finding("shared_power", "action", site, values)
                 break
 
 
@@ -348,7 +368,12 @@ def pbx_trouble(seen: Seen) -> Iterator[Finding]:
         "overloaded": overloaded,
         "probability": 0.95 if stalls and overloaded else 0.8,
     }
-    yield Finding("pbx_trouble" if stalls else "pbx_overloaded", "action" if stalls else "warning", None, values)
+    if stalls:
+        late = [peer for peer, _ in stalls[0][1]]
+        values["evidence"] = seen.lines(late, "unreachable", "lagged", since=stalls[0][0])
+    if not stalls:
+        values["told_as"] = "pbx_overloaded"
+    yield Finding("pbx_trouble", "action" if stalls else "warning", None, values)
 
 
 def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:

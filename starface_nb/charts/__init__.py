@@ -5,7 +5,7 @@ from starface_nb.charts.estimates import cycles
 from starface_nb.charts.losses import durations, fold, linked
 from starface_nb.charts.outcome import before_after, fleet_page
 from starface_nb.charts.rhythm import heatmap, simultaneity
-from starface_nb.charts.theme import WIDE, register, to_inline_svg, to_svg
+from starface_nb.charts.theme import WIDE, font_faces, register, to_inline_svg, to_svg
 from starface_nb.charts.timeline import timeline
 
 register()
@@ -17,6 +17,7 @@ __all__ = [
     "durations",
     "fleet_page",
     "fold",
+    "font_faces",
     "heatmap",
     "linked",
     "rtt",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -15,7 +17,9 @@ import vl_convert
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 WIDTH, WIDE = 580, 760
 """A picture's width in JupyterLab at least, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
-FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+FONTS = Path(__file__).parent / "fonts"
+FONT = "Desk Sans, Liberation Sans, Arial, Helvetica, sans-serif"
+"""Text is measured with the font that lies here; the others have the same widths, where a page does not hold it."""
 INK = "#808080"
 """Lines that must be seen on white and on dark alike; text takes its colour from JupyterLab's theme."""
 ACCENT = "#0072b2"
@@ -170,7 +174,17 @@ def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, A
     return {_MIME: shown, "image/svg+xml": _svg({**spec, "$schema": _SCHEMA}), "text/plain": "starface_nb picture"}, {}
 
 
+def font_faces() -> str:
+    """Return CSS that holds the pictures' font, for a page that is to look the same on every machine."""
+    faces = []
+    for weight, name in (("normal", "regular"), ("bold", "bold")):
+        data = b64encode((FONTS / f"desk-sans-{name}.ttf").read_bytes()).decode()
+        faces.append(f"@font-face{{font-family:'Desk Sans';font-weight:{weight};src:url(data:font/ttf;base64,{data})}}")
+    return "".join(faces)
+
+
 def register() -> None:
     """Make altair hand pictures to JupyterLab as Vega-Lite 5 with an SVG beside them."""
+    vl_convert.register_font_directory(str(FONTS))
     alt.renderers.register("starface_nb", _bundle)
     alt.renderers.enable("starface_nb")

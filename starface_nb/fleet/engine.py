@@ -17,7 +17,7 @@ from secrets import token_hex
 from threading import Event, Thread, local
 from typing import TYPE_CHECKING, Any
 
-from starface_nb.errors import SettingError, SetupError
+from starface_nb.errors import SettingError, SetupError, need
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -185,15 +185,10 @@ def _on_cluster(
 
 @contextmanager
 def _connected(scheduler: Scheduler) -> Iterator[Client]:
-    try:
-        from distributed import Client
-        from distributed.comm.addressing import get_address_host_port
-    except ImportError:
-        raise SetupError(
-            "A Dask cluster needs more than is installed.",
-            place="--scheduler",
-            next_step='Install it with: python -m pip install "starface-nb[cluster]"',
-        ) from None
+    need("cluster")
+    from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
+
     security = _security(scheduler)
     logger = logging.getLogger("distributed")
     with ExitStack() as stack:

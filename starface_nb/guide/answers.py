@@ -123,7 +123,9 @@ def listed_status(log: Log, tr: Translator) -> LogAnswer | None:
         mine = peers.filter(pl.col("status") == status)["peer"].to_list()
         if mine:
             text += " " + tr("{name}: {text}.", name=tr(_LISTED[status]), text=names(mine, tr))
-    return LogAnswer(None, text, _refs(peers.rename({"member": "file"})))
+    up, asked = counts["ok"] + counts["lagged"], peers.height - counts["unmonitored"]
+    answer = "registered" if up == asked else "changing" if up else "not_registered"
+    return LogAnswer(answer if asked else None, text, _refs(peers.rename({"member": "file"})))
 
 
 def _ever_registered(phones: pl.DataFrame, tr: Translator) -> LogAnswer:

@@ -9,6 +9,7 @@ import polars as pl
 from starface_nb.analysis.experiment import Experiment, what_next
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text, site_name, word
+from starface_nb.observations.addresses import PRIVATE
 
 if TYPE_CHECKING:
     from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
@@ -56,7 +57,8 @@ def _side(side: Side, tr: Translator) -> str:
     losses = tr.count("{n} loss by the NAT timeout", "{n} losses by the NAT timeout", side.losses)
     periods = tr.count("{n} period that could show one", "{n} periods that could show one", side.periods)
     hours = tr.duration(side.hours * 3600)
-    return tr("{losses}, {periods}, {duration} of log", losses=losses, periods=periods, duration=hours)
+    text = tr("{losses}, {periods}, {duration} of log", losses=losses, periods=periods, duration=hours)
+    return text + (tr("; calls lost: {n}", n=tr.number(side.calls_lost)) if side.calls_lost else "")
 
 
 def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:
@@ -82,5 +84,7 @@ def next_experiment(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     if not diagnosis.sites.filter(pl.col("verdict") != "no_expiry_seen").height:
         return []
     tried = what_next(diagnosis)
+    if tried.site == PRIVATE:
+        return []
     task, *outcomes = experiment_text(tried, tr)
     return [tr("{name}: {text}", name=site_name(tried.site, tr), text=task), *outcomes]

@@ -136,7 +136,7 @@ def from_answers(
     reasons, steps = [], []
     for step in checklist(tr):
         chosen = step.answer(given(answers, step.id).answer)
-        if chosen and not step.from_log:
+        if chosen and (not step.from_log or step.id == "status"):  # what the log answers has its finding
             reasons.append(tr("{name}: {text}", name=step.title, text=f"{chosen.label}. {chosen.meaning}"))
     closed = [p for p in port_checklist(tr) if given(answers, "ports").ports.get(p.id) == "closed"]
     if closed:

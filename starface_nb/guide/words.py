@@ -72,8 +72,10 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
 
 
 def site_name(site: str, tr: Translator) -> str:
-    """Return a site as it is shown: its public address, or that it is not known, after the name it was given."""
-    shown, name = tr("address not known") if site == "unknown" else site, tr.names.get(site)
+    """Return a site as it is shown: its address, that it is not known or without NAT, after the name it was given."""
+    named = {"all": tr("all sites"), "unknown": tr("address not known")}
+    named |= {"private addresses": tr("private addresses, no NAT in between")}
+    shown, name = named.get(site, site), tr.names.get(site)
     return f"{name} ({shown})" if name else shown
 
 
@@ -83,20 +85,46 @@ def names(peers: list[str], tr: Translator, most: int = 6) -> str:
     return ", ".join(peers[:most]) + (" " + tr.count("and {n} more", "and {n} more", more) if more > 0 else "")
 
 
+def incident_text(incident: Mapping[str, Any], tr: Translator) -> str:
+    """Return one sentence about an incident, a row of the frame of schema `INCIDENTS`."""
+    who = incident["peer"] or tr.count("{n} phone", "{n} phones", incident["phones"])
+    text = tr(
+        "{name}: {who}, {losses}",
+        name=cause_name(incident["cause"], tr),
+        who=who,
+        losses=tr.count("{n} loss", "{n} losses", incident["losses"]),
+    )
+    if incident["every_s"]:
+        every, times = tr.duration(incident["every_s"]), tr.number(incident["repeats"])
+        text += tr(", every {every}, {times} times", every=every, times=times)
+    if incident["lasts_s"]:
+        text += tr(", usually for {time}", time=tr.duration(incident["lasts_s"]))
+    return text + "."
+
+
 def finding_text(finding: Finding, tr: Translator) -> str:
     """Return what a finding says.
 
     Values are put in by their kind: names ending in `_s` are durations, times are shown in the log's zone, shares as
-    percentages; `low_s` and `high_s` together are also `{bracket}`, and `set_s` is the timeout to enter. Names from the
-    log are not escaped here: whoever shows the text does that.
+    percentages; `told_as` names another sentence than that of the finding's id; `low_s` and `high_s` together are also
+    `{bracket}`, and `set_s` is the timeout to enter. Names from the log are not escaped here: whoever shows the text
+    does that.
     """
-    entry = toml("findings.toml")["finding"].get(finding.id)
+    entry = toml("findings.toml")["finding"].get(finding.values.get("told_as", finding.id))
     if entry is None:
         return finding.id
     given: Mapping[str, Any] = finding.values
     values = {name: _said(name, value, tr) for name, value in given.items()}
     if "low_s" in given:
         values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
+    if finding.id == "incomplete_log":
+        lacking: list[str] = list(given["missing"])
+        values["missing"] = "; ".join(word("missing", name, tr) for name in lacking)
+        # A search leaves one direction; where both are missing, they were never written.
+        ways = [
+            "notice" if {"unreachable", "reachable"} <= set(lacking) and "able" in name else name for name in lacking
+        ]
+        values["how"] = " ".join(dict.fromkeys(word("missing_how", name, tr) for name in ways))
     return tr(entry["text"], **values)
 
 

@@ -115,6 +115,7 @@ def find_cycles(story: Story) -> Cycles:
         at = np.searchsorted(story.stops, renewals.time)
         until = np.minimum(until, np.append(story.stops, np.inf)[at])
     until = np.minimum(until, _first_doubt(story))
+    until = np.minimum(until, story.seen_until(renewals.phone, renewals.time))
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
@@ -149,6 +150,7 @@ def _with_earlier(story: Story, found: Cycles) -> Cycles:
     if len(story.stops):
         at = np.searchsorted(story.stops, story.first_up)
         until = np.minimum(until, np.append(story.stops, np.inf)[at])
+    until = np.minimum(until, story.seen_until(np.arange(len(until)), story.first_up))
     own = story.periods
     period = np.where(np.isfinite(own), own, story.settings.keepalive_s)
     whole = np.floor(np.nan_to_num((until - story.first_up) / period, neginf=0.0)) - 1

@@ -27,6 +27,7 @@ from starface_nb.observations.story import (
     not_probed,
     pbx_starts_and_stops,
     seconds,
+    watched,
 )
 from starface_nb.settings import Settings
 
@@ -71,6 +72,7 @@ def tell(
     settings: Settings,
     homes: dict[str, str],
     last: datetime | None = None,
+    observed: pl.DataFrame | None = None,
 ) -> Story:
     """Build the story of a log.
 
@@ -87,6 +89,8 @@ def tell(
         Peer to its linked site.
     last : datetime, optional
         Time of the log's last line, aware.
+    observed : polars.DataFrame, optional
+        peer, start, end (UTC): when silence is evidence, see `observed`.
     """
     names = peers["peer"].to_list()
     techs = [tech or "SIP" for tech in peers["tech"].cast(pl.String).to_list()]
@@ -109,6 +113,7 @@ def tell(
         peers["trunk"].to_list(),
     )  # fmt: skip
     story.late_phone, story.late_time = late_phone, late_time
+    story.watched = None if observed is None else watched(observed, names, origin)
     story.first_up = first_up(losses, up, up_at, len(names))
     story.shares_ports = _shares_ports(story, registered) | _inherits(story)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports

@@ -44,29 +44,12 @@ INTERVALS = Schema(
         Column("cause", CAUSE, "why, by the closed vocabulary"),
         Column("confidence", pl.Float64, "how sure the cause is", "0..1"),
         Column("evidence", pl.String, "numbers, largest terms and line references for the cause, as a JSON object"),
-        Column("incident", pl.String, "id of what struck, see `incidents`", nullable=True),
         Column("file", pl.String, "file of the UNREACHABLE line"),
         Column("line", pl.Int64, "its line number", "from 1"),
         Column("offset", pl.Int64, "its byte offset", "bytes"),
         Column("end_file", pl.String, "file of the line that ended it", nullable=True),
         Column("end_line", pl.Int64, "its line number", "from 1", nullable=True),
         Column("end_offset", pl.Int64, "its byte offset", "bytes", nullable=True),
-    ),
-)
-
-INCIDENTS = Schema(
-    "incidents",
-    (
-        Column("id", pl.String, "name of the incident within this log"),
-        Column("site", pl.String, "public IP, or `unknown`"),
-        Column("cause", CAUSE, "what struck, by the closed vocabulary"),
-        Column("start", UTC_TIME, "when it began, the first time", "UTC"),
-        Column("end", UTC_TIME, "when it ended, the last time; null where it lasts", "UTC", nullable=True),
-        Column("phones", pl.Int64, "phones that it struck"),
-        Column("losses", pl.Int64, "unreachable intervals that it caused"),
-        Column("repeats", pl.Int64, "how often it struck"),
-        Column("every_s", pl.Float64, "interval at which it recurs; null where it does not", "s", nullable=True),
-        Column("confidence", pl.Float64, "how sure the cause is, on average", "0..1"),
     ),
 )
 
@@ -84,6 +67,10 @@ PHONES = Schema(
         Column("losses", pl.Int64, "number of unreachable intervals"),
         Column("unreachable_s", pl.Float64, "time spent unreachable inside the log", "s"),
         Column("period_s", pl.Float64, "the phone's own re-REGISTER period, estimated", "s", nullable=True),
+        Column("probed", pl.Boolean, "the PBX probes it; null where the log cannot tell", nullable=True),
+        Column("observed_s", pl.Float64, "for how long a loss would have been seen", "s"),
+        Column("refused", pl.Int64, "refused registrations"),
+        Column("late", pl.Int64, "late answers"),
         Column("first", UTC_TIME, "first line about the phone", "UTC"),
         Column("last", UTC_TIME, "last line about the phone", "UTC"),
     ),

@@ -55,7 +55,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         cycles=find_cycles(story),
         around=around,
         surfaces=surfaces,
-        horizon=max(2 * story.settings.keepalive_s, 7200.0),
+        horizon=max(min(2 * story.settings.keepalive_s, story.end), 7200.0),  # the log shows no longer timeout
     )
 
 

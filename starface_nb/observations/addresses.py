@@ -1,18 +1,26 @@
 """Sites: phones grouped by the public IP they register from, followed over an IP change.
 
-An address is a site's as it stands in the log; whether Python calls it private says nothing about that.
+An address is a site's as it stands in the log, documentation ranges too; those that no router translates (RFC 1918,
+RFC 4193, link-local) are one group, whose phones stand in the PBX's own network or behind a tunnel.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
 import polars as pl
 
 from starface_nb.observations.intervals import DOWN, of_kind
 
 UNKNOWN = "unknown"
+PRIVATE = "private addresses"
+"""Name of the group of phones without a NAT between them and the PBX."""
+_PRIVATE_NETS = tuple(
+    ip_network(net)
+    for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+)
 
 MOVED_TOGETHER = 0.5
 """Share of an address's phones that must move to the same new address for both to be one site."""
@@ -57,6 +65,8 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
         .select("peer", "time", "address", "port", "file", "line", "kind", "row")
         .sort("peer", "row")
     )
+    private = [address for address in seen["address"].unique() if is_private(address)]
+    seen = seen.with_columns(pl.col("address").replace(private, [PRIVATE] * len(private)))
     runs = (
         seen.with_columns(pl.struct("peer", "address").rle_id().alias("run"))
         .group_by("run", maintain_order=True)
@@ -73,6 +83,15 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
         members[newest] = [address for address, _ in group]
     site_of = {address: site for site, group in members.items() for address in group}
     return Addresses(seen, site_of, members)
+
+
+def is_private(address: str) -> bool:
+    """Return whether an address is one of a network of its own, which no router on the way translates."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return any(parsed in net for net in _PRIVATE_NETS if net.version == parsed.version)
 
 
 def _root(parents: dict[str, str], address: str) -> str:

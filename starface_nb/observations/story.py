@@ -136,11 +136,36 @@ class Renewals:
 
 
 @dataclass
+class Watched(Columns):
+    """Stretches in which a phone was under observation, sorted by phone and start; see `observed`."""
+
+    phone: Ints
+    start: Floats
+    end: Floats
+
+    def until(self, phone: Ints, time: Floats) -> Floats:
+        """Return until when each phone was observed from `time` on; `time` itself where it was not."""
+        if not len(self.start):
+            return time
+        at = np.searchsorted(self.phone * BIG + self.start, phone * BIG + time + SAME_MOMENT_S, side="right") - 1
+        safe = np.maximum(at, 0)
+        inside = (at >= 0) & (self.phone[safe] == phone) & (self.end[safe] > time)
+        return np.where(inside, self.end[safe], time)
+
+
+def watched(stretches: pl.DataFrame, peers: list[str], origin_us: int) -> Watched:
+    """Return the stretches (peer, start, end in UTC) with phones and times as in a story."""
+    index = pl.DataFrame({"peer": peers, "phone": range(len(peers))}, schema={"peer": pl.String, "phone": pl.Int64})
+    rows = stretches.join(index, on="peer").sort("phone", "start")
+    return Watched(rows["phone"].to_numpy(), seconds(rows["start"], origin_us), seconds(rows["end"], origin_us))
+
+
+@dataclass
 class Story:
     """Everything the reasoning needs of one log.
 
     `lates` are the joint keys of phone and time of all late answers, `first_up` is since when each phone is known to
-    answer (infinite where it never is), `periods` how often it sends a REGISTER.
+    answer (infinite where it never is), `periods` how often it sends a REGISTER, `watched` when it was observed.
     """
 
     settings: Settings
@@ -162,6 +187,11 @@ class Story:
     late_time: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
+    watched: Watched | None = None
+
+    def seen_until(self, phone: Ints, time: Floats) -> Floats:
+        """Return until when each phone was under observation from `time` on; infinite where nobody asked that."""
+        return np.full(len(time), np.inf) if self.watched is None else self.watched.until(phone, time)
 
     @property
     def slop(self) -> float:

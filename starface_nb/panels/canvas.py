@@ -13,6 +13,7 @@ import polars as pl
 from markupsafe import Markup
 
 from starface_nb import charts
+from starface_nb.analysis.incidents import find_incidents
 from starface_nb.cases import Case
 from starface_nb.charts.losses import measured
 from starface_nb.charts.scene import cause_names, scene
@@ -20,8 +21,7 @@ from starface_nb.charts.theme import COLOURS
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.guide import cause_name
 from starface_nb.guide.corrections import Correction, corrections, loss_key, name_key, names_given
-from starface_nb.guide.incidents import incidents
-from starface_nb.guide.words import about_cause, site_name
+from starface_nb.guide.words import about_cause, incident_text, site_name
 from starface_nb.panels.base import CasePanel
 from starface_nb.panels.loss import cycle, lines_of, why
 from starface_nb.report.export import losses, to_bytes
@@ -86,12 +86,11 @@ class Canvas(CasePanel):
         found = self._found = self.case.corrected
         self.tr = self.case.translator
         self._scene = scene(found, self.case.language)
-        self._incidents, ids = incidents(found)
+        self._incidents, ids = find_incidents(found.intervals, found.eras)
         by_row = found.intervals.select("site").with_row_index("row").with_columns(id=ids).drop("site")
         self._losses = measured(self._scene).join(by_row, on="row", maintain_order="left")
-        self._said: dict[tuple[str, datetime], Correction] = {
-            (one.peer, one.start): one for one in corrections(found, self.case.answers.all())
-        }
+        said = corrections(found, self.case.answers.all())
+        self._said: dict[tuple[str, datetime], Correction] = {(one.peer, one.start): one for one in said}
 
     def _mask(self, q: Query) -> pl.Expr:
         fits = [pl.lit(value=True)]
@@ -119,10 +118,9 @@ class Canvas(CasePanel):
     def _change(self, *, draw: bool = False, **values: Any) -> None:
         self.query = replace(self.query, **values)
         vars(self).pop("_chosen", None)
+        self._tell()  # table and counts at once, pictures when they are drawn
         if draw:
             self._draw()
-        else:
-            self._tell()
 
     # ---- what is shown ----
 
@@ -260,6 +258,7 @@ class Canvas(CasePanel):
 
     def _about_incident(self, mine: pl.DataFrame) -> str:
         tr, first = self.tr, mine.row(0, named=True)
+        whole = self._incidents.row(by_predicate=pl.col("id") == self.query.open, named=True)
         about = about_cause(first["cause"], tr)
         phones, counted = mine["peer"].n_unique(), tr.count("{n} loss", "{n} losses", mine.height)
         title = (
@@ -267,7 +266,8 @@ class Canvas(CasePanel):
         )
         return self.fill(
             "drawer", q=self.query, title=title, name=about["name"], colour=COLOURS[first["cause"]], said=None,
-            why=[about["meaning"]], cycle=None, lines=None, advice=about["advice"],
+            why=[incident_text(whole, tr), about["meaning"]],
+            cycle=None, lines=None, advice=about["advice"],
         )  # fmt: skip
 
     def _about_loss(self, loss: dict[str, Any]) -> str:

@@ -131,7 +131,7 @@ class ChecklistPanel(CasePanel):
             how: tuple[str, ...] = ()
             lines: tuple[Snippet, ...] = ()
             if router.router in products():
-                seconds = self.case.settings.recommended_timeout_s
+                seconds = self.case.diagnosis.settings.recommended_timeout_s
                 how, lines = setting(router.router, seconds, tr)[0], snippets(router.router, seconds, tr)
             rows.append(
                 {

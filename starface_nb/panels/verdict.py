@@ -61,7 +61,7 @@ class Verdict(CasePanel):
         )
 
     def _about(self, row: dict[str, Any]) -> dict[str, Any]:
-        tr, settings = self.tr, self.case.settings
+        tr, settings = self.tr, self.case.diagnosis.settings
         short = row["verdict"] == "too_short"
         return {
             "name": site_name(row["site"], tr),

@@ -13,7 +13,8 @@ from starface_nb.reading import catalogue, clock, order
 from starface_nb.reading.bundle import Bundle, put_together, zone_of
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
-from starface_nb.reading.parse import parse
+from starface_nb.reading.parse import Parsed, parse
+from starface_nb.reading.pauses import PAUSES
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 from starface_nb.reading.sources import beside
@@ -60,7 +61,7 @@ def read_log(
     Raises
     ------
     InputError
-        A source is missing, empty, damaged, encrypted or refused.
+        A source is missing, empty, damaged, encrypted or refused, or no line of any file is Asterisk's.
     SettingError
         The time zone does not exist.
     """
@@ -71,12 +72,13 @@ def read_log(
     if folder and "-" not in paths and (known := memory.recall(key, folder, state)):
         return known
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
+    hits, others = order.without_foreign(hits)
     hits, copies = order.without_copies(hits)
     found = put_together(member for hit in hits for member in hit.members)
     zone, told = zone_of(found.values("time_zone"), given, is_default=given.key == DEFAULT_ZONE)
-    parsed = order.in_time_order([parse(one, zone, year=year) for one in hits])
+    parsed = order.in_time_order([order.without_repeats(parse(one, zone, year=year)) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
-    files = tuple(LogFile(p.hits.name, p.hits.bytes, p.hits.lines, p.hits.fingerprint, p.hits.note) for p in parsed)
+    files = tuple(_file(p) for p in parsed)
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
     hint = [] if _says_something(events) else [NOTHING_RELEVANT]
     log = Log(
@@ -84,11 +86,12 @@ def read_log(
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
         calls=pl.concat([CALLS.empty(), *(p.calls for p in parsed)]),
         bundle=found,
+        pauses=pl.concat([PAUSES.empty(), *(p.pauses for p in parsed)]),
         files=files,
         time_zone=zone.key,
         first=min((p.first for p in parsed if p.first), default=None),
         last=max((p.last for p in parsed if p.last), default=None),
-        notes=(*notes, *told, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
+        notes=(*notes, *others, *told, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
         piped={one.name: one.content for one in hits if one.content is not None},
     )
     if folder:
@@ -108,6 +111,12 @@ def recall(logs: Sequence[str | os.PathLike[str]], *, time_zone: str, cache: str
 
 def _key(logs: Sequence[str | os.PathLike[str]], time_zone: str, year: int | None, limits: Limits | None) -> str:
     return f"log|{[str(Path(log).absolute()) for log in logs]}|{time_zone}|{year}|{limits}"
+
+
+def _file(parsed: Parsed) -> LogFile:
+    hits = parsed.hits
+    order_of = "reversed" if hits.newest_first else "forward"
+    return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of)
 
 
 def _says_something(events: pl.DataFrame) -> bool:

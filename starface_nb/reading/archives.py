@@ -26,7 +26,13 @@ _DIRECTORY = 64 << 20  # bytes of a zip's table of contents
 _LOCAL_HEADER = 30
 _TAR_HEADER = 1 << 20  # bytes of a tar member's long name or extended header
 _BAD_ZIP = (zipfile.BadZipFile, LZMAError, OSError, EOFError, ValueError, struct.error, NotImplementedError)
-_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 _UNSEEN = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
@@ -169,7 +175,9 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
         return None
 
 
-def _zip_blocks(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, name: str, account: Account) -> Iterator[bytes]:
+def _zip_blocks(
+    open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, name: str, account: Account
+) -> Iterator[bytes]:
     """Yield a member; a deflated one as the gz file that it is but for header and trailer (RFC 1952 2.3)."""
     size = 0
     try:

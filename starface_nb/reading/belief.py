@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import polars as pl
@@ -70,6 +71,38 @@ def with_swallowed(rows: pl.DataFrame, prefix: str | None, habit: Habits) -> pl.
     again = given.hstack(read_lines(text, None, words=True).drop("text"))
     others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(found))).drop("i")
     return pl.concat([others, again.select(others.columns)]).sort("offset")
+
+
+def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
+    """Put the entries that stand on one line, the newline between them lost, in place of that line.
+
+    A name cannot hold a whole header; but only where what stands before the second one is a message by itself, or leaves
+    no quotation or bracket open, do two entries stand there: else the line quotes one.
+    """
+    body = pl.col("text").str.replace(prefix or "^", "").alias("body")
+    two = body.str.contains(f"^{layouts.HEADER}.+{layouts.HEADER}")
+    known = pl.col("text").is_not_null() & pl.col("line").is_not_null() & ~pl.col("dumped")
+    some = rows.with_row_index("i").filter(known & two).select("i", "offset", "line", "dumped", "entry_begin", body)
+    if not some.height:
+        return rows
+    parts = [[part for part in re.split(f"(?={layouts.HEADER})", text) if part] for text in some["body"]]
+    some = some.with_columns(pl.Series("text", parts)).explode("text")
+    again = some.drop("body").hstack(read_lines(some["text"], None, words=True).drop("text"))
+    is_last = pl.int_range(pl.len()).over("i") == pl.len().over("i") - 1
+    whole = again.filter((pl.col("entry").is_not_null() | is_last | _is_closed("text")).all().over("i"))
+    others = rows.with_row_index("i").filter(~pl.col("i").is_in(whole["i"].implode())).drop("i")
+    return pl.concat([others, whole.select(others.columns)]).sort("offset", maintain_order=True)
+
+
+def _is_closed(column: str) -> pl.Expr:
+    """Say whether a text closes every quotation and bracket that it opens."""
+    count = pl.col(column).str.count_matches
+    even = (count('"') % 2 == 0) & (count("'") % 2 == 0)
+    return (
+        even
+        & (count("(", literal=True) == count(")", literal=True))
+        & (count("<", literal=True) == count(">", literal=True))
+    )
 
 
 def _swallowed(text: str, offset: int, entry_begin: int | None) -> str | None:

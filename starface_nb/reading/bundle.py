@@ -40,6 +40,7 @@ PEERS = Schema(
         Column("status", pl.Enum(STATUSES), "state when the list was written; unknown: not registered"),
         Column("rtt_ms", pl.Float64, "round-trip time of the last answered probe", "ms", nullable=True),
         Column("monitored", pl.Boolean, "whether the PBX probes this peer at all"),
+        Column("dynamic", pl.Boolean, "whether it registers; false: a fixed address, as trunks have"),
         Column("member", pl.String, "file it was taken from"),
         Column("line", pl.Int64, "its line there", "from 1"),
     ),
@@ -56,8 +57,9 @@ class Fact:
 
     @property
     def source(self) -> str:
-        """Member and line, as it is told."""
-        return self.member if self.line is None else f"{self.member}:{self.line}"
+        """Member and line, as it is told: a member within its archive, a file by its name."""
+        name = self.member.rpartition("!")[2] if "!" in self.member else self.member.rpartition("/")[2]
+        return name if self.line is None else f"{name}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,12 @@ import polars as pl
 from isal import isal_zlib
 
 from starface_nb import __version__
+from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, replacing
 from starface_nb.reading.bundle import FACTS, PEERS, Bundle
+from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.pauses import PAUSES
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
 VERSION = f"starface-nb cache 3 {__version__}\n".encode()
@@ -87,7 +90,7 @@ def load(key: str, folder: Path) -> tuple[Facts, Frames] | None:
             frames[name] = pl.read_parquet(io.BytesIO(payload[at : at + length]))
             at += length
         facts: Facts = manifest["facts"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pl.exceptions.PolarsError):
         return None
     with suppress(OSError):
         os.utime(path)  # the least recently used go first
@@ -149,7 +152,7 @@ def gone(paths: Iterable[str | os.PathLike[str]]) -> bool:
 
 
 def remember(key: str, log: Log, state: str, folder: Path) -> None:
-    """Keep a log in `folder`, with the `quick_fingerprint` of its files."""
+    """Keep a log in `folder`, with the `quick_fingerprint` of its files; where that cannot be, it is read again."""
     facts = {
         "state": state,
         "time_zone": log.time_zone,
@@ -160,23 +163,38 @@ def remember(key: str, log: Log, state: str, folder: Path) -> None:
         "members": list(log.bundle.members),
     }
     frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls}
-    save(key, facts, frames | {"facts": log.bundle.facts, "peers": log.bundle.peers}, folder)
+    frames["pauses"] = PAUSES.empty() if log.pauses is None else log.pauses
+    with suppress(OSError):
+        save(key, facts, frames | {"facts": log.bundle.facts, "peers": log.bundle.peers}, folder)
 
 
 def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
     """Return the log kept under a key; None where there is none, or its files had another state than the one given."""
     facts, frames = load(key, folder) or ({}, {})
-    if not facts or (state is not None and state != facts["state"]):
-        return None
-    first, last = (datetime.fromisoformat(text) if text else None for text in (facts["first"], facts["last"]))
-    return Log(
-        events=EVENTS.check(frames["events"]),
-        unparsed=UNPARSED.check(frames["unparsed"]),
-        calls=CALLS.check(frames["calls"]),
-        bundle=Bundle(FACTS.check(frames["facts"]), PEERS.check(frames["peers"]), tuple(facts["members"])),
-        files=tuple(LogFile(**file) for file in facts["files"]),
-        time_zone=facts["time_zone"],
-        first=first,
-        last=last,
-        notes=tuple(facts["notes"]),
-    )
+    try:
+        first, last = (datetime.fromisoformat(text) if text else None for text in (facts["first"], facts["last"]))
+        log = Log(
+            events=EVENTS.check(frames["events"]),
+            unparsed=UNPARSED.check(frames["unparsed"]),
+            calls=CALLS.check(frames["calls"]),
+            bundle=Bundle(FACTS.check(frames["facts"]), PEERS.check(frames["peers"]), tuple(facts["members"])),
+            pauses=PAUSES.check(frames["pauses"]),
+            files=tuple(LogFile(**file) for file in facts["files"]),
+            time_zone=str(zone(facts["time_zone"])),
+            first=first,
+            last=last,
+            notes=tuple(map(str, facts["notes"])),
+        )
+        return log if state in (None, facts["state"]) and _is_whole(log) else None
+    except (KeyError, TypeError, ValueError, AttributeError, SettingError, pl.exceptions.PolarsError):
+        return None  # nothing of ours, or somebody has changed it
+
+
+def _is_whole(log: Log) -> bool:
+    """Say whether the values are of the declared kinds, and the events stand in the log's own files."""
+    texts = (text for file in log.files for text in (file.name, file.fingerprint, file.note))
+    counts = (count for file in log.files for count in (file.bytes, file.lines))
+    kinds = all(isinstance(text, str) for text in texts) and all(isinstance(count, int) for count in counts)
+    times = all(time is None or time.tzinfo is not None for time in (log.first, log.last))
+    names = {file.name for file in log.files}
+    return times and kinds and names.issuperset(log.events["file"].unique())

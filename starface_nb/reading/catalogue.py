@@ -56,8 +56,11 @@ NEEDLES = (
 # A message that begins like this but is read by no entry is kept as unparsed.
 SUSPECT = (
     r"(?i)^(?:peer .* is now|contact .*/sips?:.* is now (?:un)?reachable|endpoint .* is now (?:un)?reachable"
-    r"|(?:un)?registered (?:sip|iax2) '|registration from '|request '?(?:register|from)' ?.* failed for"
-    r"|(?:added|removed) contact ')"
+    r"|(?:un)?registered (?:sip|iax2) {q}|registration from {q}|request {q}?(?:register|from){q}? ?.* failed for"
+    r"|(?:added|removed) contact {q})"
+).replace(
+    "{q}",
+    r"""['"&\x{2018}\x{2019}]""",  # also as an editor or a page writes a quote
 )
 
 # What an unfinished last line may have of it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -21,6 +22,12 @@ _QUARTER = _HOUR // 4  # zones change their offset on a quarter of an hour
 NOT_A_TIME = np.iinfo(np.int64).min
 # A line may be written a moment after a later one (several threads); only more than this is a clock set back.
 STEP_BACK_S = 2.0
+
+_MOSTLY = 0.8  # of the steps from line to line
+_PART_BACK = _HOUR // 12
+_LEAST_PART = 3  # lines
+_PARTS_APART_H = 24  # rotated files follow on one another, but for a quiet day
+_MOST_PARTS = 200
 
 Micros = NDArray[np.int64]
 Nearby = Callable[[int, int], tuple[Micros, Micros]]
@@ -228,6 +235,43 @@ def steps_back(utc: Micros) -> Micros:
     """Return the indices of the lines before which the clock was set back, in the log's order."""
     known = np.flatnonzero(utc != NOT_A_TIME)
     return known[1:][np.diff(utc[known]) < -STEP_BACK_S * _SECOND]
+
+
+def is_reversed(local: Micros) -> bool:
+    """Say whether lines with these times, in the log's order, stand with the newest first."""
+    steps = np.diff(local[local != NOT_A_TIME])
+    steps = steps[steps != 0]
+    return bool(steps.size > 2 and (steps < 0).mean() > _MOSTLY)
+
+
+def parts_in_order(local: Micros) -> list[slice] | None:
+    """Return the parts of a log put together in a wrong order, in the right one; None where nothing says so.
+
+    Parameters
+    ----------
+    local : ndarray of int64, shape (n,)
+        Local times in the log's order, microseconds.
+
+    Notes
+    -----
+    `cat full full.1` or a search over rotated files gives whole parts, each in order, that follow on one another as
+    soon as they are sorted. A clock that was set does not: its parts overlap, or lie far apart.
+    """
+    known = np.flatnonzero(local != NOT_A_TIME)
+    steps = np.diff(local[known])
+    breaks = known[1:][(steps < -_PART_BACK) & (steps > -180 * _DAY)]
+    if not 0 < breaks.size < _MOST_PARTS:
+        return None
+    edges = [0, *breaks.tolist(), local.size]
+    parts = [slice(a, b) for a, b in pairwise(edges)]
+    times = [local[part][local[part] != NOT_A_TIME] for part in parts]
+    order = sorted(range(len(parts)), key=lambda i: (int(times[i][0]), int(times[i].max())))
+    if min(len(some) for some in times) < _LEAST_PART:
+        return None
+    gaps = [int(times[j][0]) - int(times[i].max()) for i, j in pairwise(order)]
+    if order == list(range(len(parts))) or min(gaps) < 0 or max(gaps) > _PARTS_APART_H * _HOUR:
+        return None
+    return [parts[i] for i in order]
 
 
 def date_in_name(name: str) -> datetime | None:

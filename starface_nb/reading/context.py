@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import is_tar, is_zip
+from starface_nb.reading.forms import PLAIN, SNIFF, form_of
 from starface_nb.reading.limits import Account, Limits
 from starface_nb.reading.messages import text_of
 from starface_nb.reading.sources import Beside, expand, opened
@@ -92,13 +94,11 @@ def read_range(name: str, start: int, end: int) -> bytes:
         As for `lines_around`.
     """
     start, path = max(0, start), _outermost(name)
-    if visible(str(path)) == name:
-        with opened(path, Account(Limits())) as file:
-            head = file.read(512)
-            if not (format_of(head) or is_tar(head) or is_zip(head) or utf16_codec(head)):
-                file.seek(start)
-                return file.read(max(0, end - start))
     status = path.stat()
+    if visible(str(path)) == name and _is_read_as_it_is(path, status.st_size, status.st_mtime_ns):
+        with opened(path, Account(Limits())) as file:
+            file.seek(start)
+            return file.read(max(0, end - start))
     key = name, status.st_size, status.st_mtime_ns
     reader = _readers.pop(key, None)  # nobody else reads on with it meanwhile
     if reader is None or start < reader.first:
@@ -108,6 +108,13 @@ def read_range(name: str, start: int, end: int) -> bytes:
     for old in list(_readers)[:-_STREAMS]:
         _readers.pop(old, None)
     return found
+
+
+@lru_cache(maxsize=256)
+def _is_read_as_it_is(path: Path, _size: int, _time: int) -> bool:
+    with opened(path, Account(Limits())) as file:
+        head = file.read(SNIFF)
+    return not (format_of(head) or is_tar(head) or is_zip(head) or utf16_codec(head)) and form_of(head) == PLAIN
 
 
 class _Reader:

@@ -75,7 +75,7 @@ _NO_DUMPS = (NONE, NONE, NONE)
 
 @dataclass(frozen=True)
 class _Mark:
-    """A line that surely begins or ends a dump; `stop` is known of one that was sent."""
+    """A line that surely begins or ends a dump; `stop` is known of one that was sent and has an end."""
 
     at: int
     length: int | None = None
@@ -100,6 +100,7 @@ class Dumps:
         self._prefix = re.compile((prefix or "").encode())
         self._blocks: list[Block] = []  # the one before, this one, the next one
         self._done = 0  # the latest dump ends here
+        self._sent_end = NONE  # the latest end of a sent message, if there was one
         self._dumps = [_NO_DUMPS] * 3  # begins and ends of dumps, sent ends: of the first, previous, this block
         self._cut_entries = 0
 
@@ -108,7 +109,7 @@ class Dumps:
         this: Found | None = None
         for following in chain(found, [None]):
             if this:
-                if len(self._blocks) == 3:  # noqa: PLR2004 (before, this and next one)
+                if len(self._blocks) == 3:
                     blocks.give_back(self._blocks.pop(0))
                 self._blocks += [following.block] if following else []
                 yield self._place(this, following.marks if following else NO_MARKS)
@@ -122,7 +123,8 @@ class Dumps:
         if not this.marks and not following and self._done <= this.block.start:
             self._dumps = [self._dumps[0], self._dumps[2], _NO_DUMPS]
             return Placed(this, np.zeros(this.offsets.size, np.bool_), entries)
-        done, sent_ends = self._done, np.append(this.marks.sent_ends, following.sent_ends[:1])
+        done, sent_ends = self._done, np.concatenate([self._sent_end, this.marks.sent_ends, following.sent_ends[:1]])
+        self._sent_end = this.marks.sent_ends[-1:] if this.marks.sent_ends.size else self._sent_end
         begins, ends = self._extents(this, following)
         if done > this.block.start:
             begins, ends = np.append(this.block.start - 1, begins), np.append(done, ends)
@@ -148,51 +150,49 @@ class Dumps:
         gap = np.append(sent_ends, np.iinfo(np.int64).max)[following] - offsets
         doubtful = np.flatnonzero(~inside & (gap <= REACH))
         if doubtful.size:
-            end, dump = following[doubtful], which[doubtful]
-            first = np.flatnonzero(np.diff(end, prepend=-1) | np.diff(dump, prepend=-2))
+            end = following[doubtful]
+            first = np.flatnonzero(np.diff(end, prepend=-1))
             last = np.append(first[1:], doubtful.size) - 1
-            low = np.maximum(np.append(sent_ends, 0)[end[first] - 1], np.append(ends, 0)[dump[first]])
-            low = np.maximum(low, offsets[doubtful[first]] - REACH).tolist()
+            low = np.maximum(np.append(sent_ends, 0)[end[first] - 1], offsets[doubtful[first]] - REACH).tolist()
             block = self._blocks[-2:][0]
             find, shift = block.buffer.find, block.begin - block.start
             sent = [
                 stop
                 if start >= block.start and stop <= block.stop and find(b"ransmitting", start + shift, stop + shift) < 0
-                else self._sent_begin(start, stop)
+                else self._first_outside(start, stop, begins, ends)
                 for start, stop in zip(low, offsets[doubtful[last]].tolist(), strict=True)
             ]
             inside[doubtful] = offsets[doubtful] > np.repeat(np.array(sent, np.int64), last - first + 1)
         return inside
 
     def _extents(self, this: Found, following: Marks) -> tuple[Offsets, Offsets]:
-        """Return begins and ends of the dumps that begin in a block; where its marks are in the usual order, at once."""
+        """Return begins and ends of the dumps that begin in a block."""
         marks, border = this.marks, this.block.stop
         if not marks.at.size:
             return NONE, NONE
         begins, ends, usual = marks.last_ones(following)
         begins, ends = np.append(marks.begins, begins), np.append(marks.ends, ends)
         if usual and marks.usual and marks.at[0] >= self._done:
-            over = marks.kind[-1] == COUNTED and (stop := int(marks.stop[-1])) >= border
+            stop = int(marks.stop[-1]) if marks.kind[-1] == COUNTED else 0
             used = np.searchsorted(begins, this.offsets) - 1
             used = np.unique(used[(used >= 0) & (this.offsets < np.append(ends, 0)[used])])
             sure = all(self._mark(int(begin)) for begin in begins[used])
-            if sure and (not over or self._bytes(stop, stop + 1) in (b"\n", b"\r")):
+            if sure and (stop < border or self._bytes(stop, stop + 1) in (b"\n", b"\r")):
                 self._done = int(ends[-1]) if ends.size else self._done
                 return begins, ends
-        return self._walked([*marks.at.tolist(), *following.at.tolist()], marks.sent_ends, border)
+        sent_ends = np.append(marks.sent_ends, following.sent_ends)
+        return self._walked([*marks.at.tolist(), *following.at.tolist()], sent_ends, this.block)
 
-    def _walked(self, marks: list[int], sent_ends: Offsets, border: int) -> tuple[Offsets, Offsets]:
+    def _walked(self, marks: list[int], sent_ends: Offsets, block: Block) -> tuple[Offsets, Offsets]:
         """Do the same mark by mark, looking at each whole line."""
         sure = [mark for at in marks if (mark := self._mark(at))]
-        low = self._done
-        for end in sent_ends.tolist():
-            begin = self._sent_begin(max(low, end - REACH), end)
-            sure += [_Mark(begin, stop=end)] if begin < end else []
-            low = end
+        for begin in self._sent_begins(max(self._done, block.start - REACH), self._blocks[-1].stop):
+            end = int(np.append(sent_ends, 0)[np.searchsorted(sent_ends, begin)])
+            sure.append(_Mark(begin, stop=end if begin < end <= begin + REACH else 0))
         sure.sort(key=lambda mark: mark.at)
         begins, ends = list[int](), list[int]()
         for i, mark in enumerate(sure):
-            if mark.at >= border:
+            if mark.at >= block.stop:
                 break
             if mark.at >= self._done and not mark.ends:
                 stop = mark.stop or (_last_end(sure, i) if mark.begins else 0)
@@ -217,15 +217,22 @@ class Dumps:
         begins, ends = bool(marked.search(line)), bool(dumps()[1].end_line.search(line))
         return _Mark(at, begins=begins, ends=ends) if begins or ends else None
 
-    def _sent_begin(self, start: int, stop: int) -> int:
-        """Return where the first line between two offsets stands that begins the dump of a sent message, or `stop`."""
+    def _sent_begins(self, start: int, stop: int) -> Iterator[int]:
+        """Yield where the lines between two offsets stand that begin the dump of a message that was sent."""
         raw, at, sent = self._bytes(start, stop), 0, dumps()[2].begin_line
         while (at := raw.find(b"ransmitting", at)) >= 0:
             first, behind = raw.rfind(b"\n", 0, at) + 1, raw.find(b"\n", at) % (len(raw) + 1)
             line = raw[first:behind]
             if sent.search(line[found.end() :] if (found := self._prefix.match(line)) else line):
-                return start + first
+                yield stop - len(raw) + first
             at = behind
+
+    def _first_outside(self, start: int, stop: int, begins: Offsets, ends: Offsets) -> int:
+        """Return the first begin of a sent message between two offsets that stands in no other dump, or `stop`."""
+        for begin in self._sent_begins(start, stop):
+            which = int(np.searchsorted(begins, begin)) - 1
+            if which < 0 or begin >= ends[which]:
+                return begin
         return stop
 
     def _entry_begin(self, offset: int, text: bytes) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from array import array
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import DamagedError
 from starface_nb.reading.members import Taken
-from starface_nb.reading.messages import decode, read_lines
+from starface_nb.reading.messages import HEADERLESS, decode, read_lines
 
 _READ_AT_ONCE = 10_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
@@ -55,6 +56,8 @@ class Hits:
         All of it, where it came through a pipe and is not too large.
     members : tuple of Taken
         What was taken of the members of a support bundle that lie beside it.
+    newest_first : bool
+        The file's newest line comes first; its text is read in the order of time all the same.
     """
 
     name: str
@@ -70,11 +73,18 @@ class Hits:
     logger_conf: str | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
     members: tuple[Taken, ...] = field(default=(), repr=False)
+    newest_first: bool = False
 
     @property
     def bytes(self) -> int:
         """Size after decompression."""
         return self.ends.size
+
+    @property
+    def is_asterisks(self) -> bool:
+        """Whether any line at hand has a header of Asterisk's, or is one of its known messages or nearly so."""
+        own = ~pl.col("layout").is_in(HEADERLESS) | pl.col("entry").is_not_null() | (pl.col("like") != "beginning")
+        return bool(self.rows.select(own.any()).item())
 
     @property
     def unfinished(self) -> int | None:
@@ -92,6 +102,15 @@ class Hits:
                 text = said.dtype == pl.String
                 digest.update(said.str.join("\0").item().encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
+
+    def numbered(self, numbers: array[int], *, newest_first: bool) -> Hits:
+        """Return the same with the lines' numbers in the file as it is, where the text was rewritten (see `forms`)."""
+        if not numbers:
+            return self
+        physical = np.asarray(numbers)
+        line = pl.Series("line", pl.Series(physical).gather(self.rows["line"] - 1), dtype=pl.Int64)
+        rows = self.rows.with_columns(line)
+        return replace(self, rows=rows, lines=int(physical.max()), newest_first=newest_first)
 
     @property
     def note(self) -> str:
@@ -121,6 +140,7 @@ class Reader:
         self.prefix, self._words = prefix, words
         self._places: dict[str, list[Any]] = {name: [] for name in _PLACE}
         self._texts, self._rows, self._lines, self._cut = list[bytes](), list[pl.DataFrame](), 0, 0
+        self.wide: int | None = None  # about where the text goes on as UTF-16
 
     def add(self, placed: Placed) -> None:
         """Take in what the next block holds."""
@@ -132,6 +152,8 @@ class Reader:
             self._places["dumped"].append(placed.dumped)
             self._places["entry_begin"] += placed.entry_begins
         self._lines, self._cut = self._lines + found.lines, self._cut + found.cut
+        if found.has_wide and self.wide is None:
+            self.wide = found.block.start
         if len(self._texts) > _READ_AT_ONCE:
             self._read([])
 
@@ -195,5 +217,5 @@ def _read_again(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     """Read the lines again whose text was kept: those without a header, above all."""
     again = pl.col("text").is_not_null()
     some = rows.filter(again)
-    read = some.select(_PLACE).hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
+    read = some.select(*_PLACE).hstack(read_lines(some["text"], prefix, words="bare" in rows.columns))
     return rows.filter(~again).merge_sorted(read.select(rows.columns), "offset")

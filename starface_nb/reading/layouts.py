@@ -15,7 +15,11 @@ import polars as pl
 
 _DATA = Path(__file__).with_name("layouts.toml")
 _PARTS = ("stamp", "level", "module", "message")
-_COLOUR = r"(?:\x1b|#033)\[[0-9;]*[A-Za-z]|^\r?[\w.-]*\*CLI> ?"  # and the console's prompt
+# Colours, also written out or cut (as in forms.toml), and the console's prompt.
+_COLOUR = (
+    r"(?:\x1b|#033|\^\[|␛|\\(?:x1[bB]|u001[bB]|033|e))\[[0-9;]*[A-Za-z]|\[(?:[0-9]{1,2};)*[0-9]{0,2}m"
+    r"|^\r?[\w.-]*\*CLI> ?"
+)
 _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
 # A cut entry (LOGMSG_SIZE, 20.20.1 logger.c:100) is at least this long before the next one follows on its line.
 CUT_AT = 8000

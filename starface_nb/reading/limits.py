@@ -43,7 +43,7 @@ class Limits:
     max_ratio: float = 250.0
     max_total_bytes: int = 64 << 30
     max_members: int = 20_000
-    max_nested: int = 256
+    max_nested: int = 128
     max_nesting: int = 5
     max_held_bytes: int = 128 << 20
     max_line: int = 64 << 10

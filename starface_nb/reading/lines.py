@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from queue import SimpleQueue
-from threading import Event, Lock, Semaphore, Thread
+from threading import Lock, Semaphore, Thread
+from typing import Self
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -22,6 +23,7 @@ CARRY = 256 << 10  # longest line that is carried from one block to the next
 REACH = 70 << 10  # bytes from the begin to the end of a dump that was sent, at most
 _WEIGHT = 120  # bytes that the objects around a line weigh
 _ROOM = CARRY + BLOCK + 64  # some bytes are looked at behind the last
+_SAMPLES, _WIDE = 4096, 8  # pairs of bytes looked at in a block, and how many with one zero make it UTF-16
 _WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
@@ -57,7 +59,10 @@ class Needles:
         is_mark, is_end = pattern == self._marks[0], pattern == self._marks[1]
         mine = ~(is_mark | is_end)
         spans = self._lines(buffer, begin, end, zip(pattern[mine].tolist(), at[mine].tolist(), strict=True))
-        return spans, at[is_mark], at[is_end]
+        ends = at[is_end]
+        if buffer.startswith(SENT_END[1:], begin, end):  # its newline is the last byte of the block before
+            ends = np.append(begin - 1, ends)
+        return spans, at[is_mark], ends
 
     def _lines(
         self, buffer: bytearray, begin: int, end: int, found: Iterator[tuple[int, int]]
@@ -210,6 +215,8 @@ class Found:
         Physical lines; only a newline ends one.
     cut : int
         Lines of which only the beginning was kept or looked at.
+    has_wide : bool
+        Zeros stand between letters somewhere, as in UTF-16.
     """
 
     block: Block
@@ -219,10 +226,14 @@ class Found:
     marks: Marks = field(repr=False)
     lines: int
     cut: int
+    has_wide: bool
 
 
 def search(block: Block, needles: Needles, account: Account, place: str, is_newline: NDArray[np.bool_]) -> Found:
-    """Find the candidates and marks in a block; `is_newline` is room to work in, as new memory costs more than the work."""
+    """Find the candidates and marks in a block.
+
+    `is_newline` is room to work in: new memory costs more than the work.
+    """
     buffer, begin, shift = block.buffer, block.begin, block.start - block.begin
     size, text = block.end - begin, np.frombuffer(buffer, np.uint8)
     np.equal(text[begin : block.end], 10, out=is_newline[:size])
@@ -231,9 +242,12 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     counts = np.bitwise_count(bits)
     lines = int(counts.sum(dtype=np.int64))
     spans, marks, ends = needles.search(buffer, block.passed, block.end)
+    apart = size // _SAMPLES | 1  # an odd number, so that both halves of letters are among them
+    zeros = text[begin : block.end - 1 : apart] == 0, text[begin + 1 : block.end : apart] == 0
+    has_wide = int((zeros[0] != zeros[1]).sum()) > _WIDE
     marks_told = told(buffer, begin, block.end, marks, ends, shift)
     if not spans:
-        return Found(block, [], NONE, NONE, marks_told, lines, block.cut)
+        return Found(block, [], NONE, NONE, marks_told, lines, block.cut, has_wide)
     firsts, lasts = np.array(spans, np.int64).T
     word, bit = (firsts - begin) >> 6, ((firsts - begin) & 63).astype(np.uint64)
     numbers = np.cumsum(counts, dtype=np.int32)[word].astype(np.int64) - counts[word]
@@ -243,7 +257,7 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     view = memoryview(buffer)
     texts = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
     cut = block.cut + int((lengths > keep).sum())
-    return Found(block, texts, firsts + shift, numbers, marks_told, lines, cut)
+    return Found(block, texts, firsts + shift, numbers, marks_told, lines, cut, has_wide)
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:
@@ -259,42 +273,57 @@ def searched(blocks: Blocks, needles: Needles, account: Account, place: str, thr
         blocks.give_back(block)
         return found
 
-    if threads < 2:  # noqa: PLR2004
-        is_newline = np.empty(_ROOM, np.bool_)
-        while found := step(is_newline):
-            yield found
+    if threads == 1:
+        room = np.empty(_ROOM, np.bool_)
+        yield from iter(lambda: step(room), None)
         return
-    made, room, stop = SimpleQueue[Found | BaseException | None](), Semaphore(threads + _WAITING), Event()
-
-    def work() -> None:
-        is_newline = np.empty(_ROOM, np.bool_)
-        try:
-            while room.acquire() and not stop.is_set() and (found := step(is_newline)):
-                made.put(found)
-            made.put(None)
-        except BaseException as error:
-            made.put(error)
-
-    workers = [Thread(target=work, name="search", daemon=True) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    try:
-        early, number, ended = dict[int, Found](), 0, 0
-        while ended < threads:
-            found = made.get()
-            if isinstance(found, BaseException):
-                raise found
-            if found:
-                early[found.block.number] = found
-            else:
-                ended += 1
-                room.release()
+    early, number = dict[int, Found](), 0
+    with _Workers(step, threads) as workers:
+        for found in workers.found():
+            early[found.block.number] = found
             while number in early:
                 yield early.pop(number)
-                room.release()
+                workers.permits.release()
                 number += 1
-    finally:
-        stop.set()
-        room.release(threads)
-        for worker in workers:
-            worker.join()
+
+
+class _Workers:
+    """Threads that do one step after the other until nothing is left, no further ahead than there are permits."""
+
+    def __init__(self, step: Callable[[NDArray[np.bool_]], Found | None], threads: int) -> None:
+        self._step, self._made, self._stop = step, SimpleQueue[Found | BaseException | None](), False
+        self.permits = Semaphore(threads + _WAITING)
+        self._threads = [Thread(target=self._work, name="search", daemon=True) for _ in range(threads)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop = True
+        self.permits.release(len(self._threads))
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        room = np.empty(_ROOM, np.bool_)
+        try:
+            while self.permits.acquire() and not self._stop and (found := self._step(room)):
+                self._made.put(found)
+            self._made.put(None)
+        except BaseException as error:
+            self._made.put(error)
+
+    def found(self) -> Iterator[Found]:
+        """Yield what the steps give, as it comes; an error in one is raised here."""
+        working = len(self._threads)
+        while working:
+            made = self._made.get()
+            if isinstance(made, BaseException):
+                raise made
+            if made:
+                yield made
+            else:
+                working -= 1
+                self.permits.release()

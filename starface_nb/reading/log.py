@@ -38,6 +38,8 @@ class LogFile:
         Identifies the content that was read.
     note : str
         What was odd about it (truncated, skipped copy ...), or empty.
+    order : str
+        "forward", or "reversed" where its newest line comes first (events are in the order of time all the same).
     """
 
     name: str
@@ -45,6 +47,7 @@ class LogFile:
     lines: int
     fingerprint: str
     note: str = ""
+    order: str = "forward"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,9 @@ class Log:
         The files that came through a pipe and can not be read again, up to 64 MiB each.
     bundle : Bundle
         What lies beside the log in a support bundle: settings, peers, blocks.
+    pauses : polars.DataFrame or None
+        Where lines stop for longer, see `starface_nb.reading.pauses`; None for a log that was not read but made, which
+        is whole from its first to its last moment.
     """
 
     events: pl.DataFrame
@@ -101,6 +107,7 @@ class Log:
     calls: pl.DataFrame = field(default_factory=CALLS.empty)
     piped: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     bundle: Bundle = field(default_factory=Bundle)
+    pauses: pl.DataFrame | None = None
 
     @property
     def bytes(self) -> int:
@@ -111,6 +118,11 @@ class Log:
     def lines(self) -> int:
         """Physical lines of all files."""
         return sum(f.lines for f in self.files)
+
+    @property
+    def order(self) -> str:
+        """How the lines stood: "reversed" where a file's newest line comes first, else "forward"."""
+        return "reversed" if any(file.order == "reversed" for file in self.files) else "forward"
 
     @property
     def fingerprint(self) -> str:

@@ -55,9 +55,10 @@ class Marks:
 
     def last_ones(self, following: Self) -> tuple[Offsets, Offsets, bool]:
         """Return begins and ends of the dumps of the last marks, which the stretch behind decides, as in `begins`."""
-        names = ("at", "kind", "stop")
-        parts = ((getattr(self, name)[-OPEN:], getattr(following, name)[: OPEN + 1]) for name in names)
-        return _dumps(*map(np.concatenate, parts), len(self.at[-OPEN:]))
+        at = np.concatenate([self.at[-OPEN:], following.at[: OPEN + 1]])
+        kind = np.concatenate([self.kind[-OPEN:], following.kind[: OPEN + 1]])
+        stop = np.concatenate([self.stop[-OPEN:], following.stop[: OPEN + 1]])
+        return _dumps(at, kind, stop, len(self.at[-OPEN:]))
 
 
 _NONE = np.empty(0, np.int64)
@@ -83,7 +84,9 @@ def told(buffer: bytearray, begin: int, end: int, at: Offsets, sent_ends: Offset
     counted = (word == _RECEIVED) | ((word == _TRANSMIT) & (text[at + 18] == ord("S")))
     kind = ((word == _READ) | (word == _RELIABLY) | (word == _TRANSMIT)).astype(np.int8) * MARKED
     dashes = np.ascontiguousarray(window[:, 1:9]).view("<u8")[:, 0] == _DASHES
-    kind[dashes] = np.where(_is_usual_end(window[dashes]) & ((text[at[dashes] - 1] == 10) | (at[dashes] == begin)), END, ODD)
+    kind[dashes] = np.where(
+        _is_usual_end(window[dashes]) & ((text[at[dashes] - 1] == 10) | (at[dashes] == begin)), END, ODD
+    )
     stop = np.zeros(at.size, np.int64)
     if counted.any():
         stop[counted] = _stops(buffer, text, at[counted])
@@ -109,14 +112,17 @@ def _dumps(at: Offsets, kind: NDArray[np.int8], stop: Offsets, count: int) -> tu
 
 
 def _is_line_end(byte: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (byte == 10) | (byte == 13)  # noqa: PLR2004
+    end: NDArray[np.bool_] = (byte == 10) | (byte == 13)
+    return end
 
 
 def _is_usual_end(window: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Say which lines are of twelve or thirteen dashes between the brackets, as chan_sip writes them."""
     arrow = window == ord(">")
     longer = (window[:, 13] == ord("-")) & arrow[:, 14] & _is_line_end(window[:, 15])
-    usual: NDArray[np.bool_] = (window[:, 9:13] == ord("-")).all(1) & (longer | (arrow[:, 13] & _is_line_end(window[:, 14])))
+    usual: NDArray[np.bool_] = (window[:, 9:13] == ord("-")).all(1) & (
+        longer | (arrow[:, 13] & _is_line_end(window[:, 14]))
+    )
     return usual
 
 
@@ -128,7 +134,7 @@ def _stops(buffer: bytearray, text: NDArray[np.uint8], at: Offsets) -> Offsets:
     length, reading = np.zeros(at.size, np.int64), opening > 0
     for place in range(1, _DIGITS + 1):
         digit = text[opening + place].astype(np.int64) - ord("0")
-        reading &= (digit >= 0) & (digit <= 9)  # noqa: PLR2004
+        reading &= (digit >= 0) & (digit <= 9)
         length = np.where(reading, 10 * length + digit, length)
     bodies = np.array([buffer.find(b"\n", mark) + 1 for mark in at.tolist()], np.int64)
     return np.where(opening > 0, bodies + length, 0)

@@ -139,7 +139,7 @@ _STATUS = {
 }  # fmt: skip
 _SIP_PEER = re.compile(
     r"^(?P<name>\S.{0,119}?) +(?P<host>\(Unspecified\)|(?=[\d:a-fA-F]*[.:])[\d.:a-fA-F]{3,39})"
-    r"(?: +(?:[DNA]|Yes|No|Auto(?: \((?:Yes|No)\))?|RFC3581|Route|Always|Never))*"
+    r"(?P<flags>(?: +(?:[DNA]|Yes|No|Auto(?: \((?:Yes|No)\))?|RFC3581|Route|Always|Never))*)"
     r" +(?P<port>\d{1,5}) +(?P<status>OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)(?: \((?P<rtt>\d{1,6}) ms\))?(?: |$)"
 )
 _PJSIP_CONTACT = re.compile(
@@ -167,6 +167,7 @@ def _sip_peer(found: re.Match[str], member: str, line: int) -> Row:
         "status": status,
         "rtt_ms": float(found["rtt"]) if found["rtt"] else None,
         "monitored": status != "unmonitored",
+        "dynamic": "D" in found["flags"].split(),
         "member": member,
         "line": line,
     }
@@ -201,6 +202,7 @@ def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
                 "status": status,
                 "rtt_ms": float(rtt) if status == "ok" and rtt[0].isdigit() else None,
                 "monitored": status != "unmonitored",
+                "dynamic": True,
                 "member": name,
                 "line": line,
             }
@@ -210,7 +212,7 @@ def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
         if found["name"] not in known and found["status"] == "Unavailable":
             known.add(found["name"])
             peer: Row = {"peer": found["name"], "cut": False, "tech": "PJSIP"}
-            rows.append({**peer, "status": "unknown", "monitored": True, "member": name, "line": line})
+            rows.append({**peer, "status": "unknown", "monitored": True, "dynamic": True, "member": name, "line": line})
     return Taken(member, name, peers=tuple(rows))
 
 

@@ -6,12 +6,14 @@ import codecs
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import numpy as np
 import polars as pl
 
 from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.calls import with_calls
 from starface_nb.reading.fields import typed
 from starface_nb.reading.limits import cores
+from starface_nb.reading.tidy import tidied_lines
 
 HEADERLESS = ("none", "stamped")
 _BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
@@ -78,8 +80,9 @@ def _read(rows: pl.DataFrame, prefix: str | None, *, words: bool) -> pl.DataFram
     rows = rows.with_columns(body.alias("body"))
     rows = rows.hstack(layouts.read_headers(rows["body"]))
     rows = rows.with_columns(layouts.verbose_prefix_off(pl.col("message")).alias("bare"))
-    found = typed(catalogue.match(rows["bare"], rows["module"]))
-    rows = rows.with_row_index("row").join(found, on="row", how="left", maintain_order="left")
+    rows = rows.with_row_index("row")
+    found = _with_untidy(rows, catalogue.match(rows["bare"], rows["module"]))
+    rows = rows.join(typed(found), on="row", how="left", maintain_order="left")
     rows = rows.with_columns(
         (pl.col("level") == "VERBOSE").alias("verbose"),
         (pl.col("message") != pl.col("bare")).alias("marked"),
@@ -91,8 +94,24 @@ def _read(rows: pl.DataFrame, prefix: str | None, *, words: bool) -> pl.DataFram
     return rows.with_columns(pl.when(_looked_at_again()).then("text").alias("text")).drop("body", "message", "bare")
 
 
+def _with_untidy(rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Add what the catalogue reads of lines that only copying has changed: in their blanks, quotes, colours, end."""
+    missed = np.ones(rows.height, np.bool_)
+    missed[found["row"].to_numpy()] = False
+    odd = rows.filter(pl.Series(missed)).select("row", "module", "bare")
+    odd = odd.filter(_is_drivers() & pl.col("bare").str.contains(catalogue.SUSPECT))
+    if not odd.height:
+        return found
+    more = catalogue.match(tidied_lines(odd["bare"]), odd["module"])
+    return pl.concat([found, more.with_columns(odd["row"].gather(more["row"]).alias("row"))]).sort("row")
+
+
+def _is_drivers() -> pl.Expr:
+    return pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains("pjsip")
+
+
 def _like() -> pl.Expr:
-    driver = pl.col("module").is_in(["", "chan_sip.c", "chan_iax2.c"]) | pl.col("module").str.contains("pjsip")
+    driver = _is_drivers()
     json = (pl.col("layout") == "none") & pl.col("body").str.contains(_BROKEN_JSON)
     return (
         pl.when(driver & pl.col("bare").str.contains(catalogue.SUSPECT))
@@ -108,4 +127,5 @@ def _looked_at_again() -> pl.Expr:
     """Say which lines may be read again, or shown as not understood, once the whole log was seen."""
     usual = pl.col("stamp").str.contains(_USUAL_STAMP) | (pl.col("stamp") == "")
     long = pl.col("body").str.len_bytes() > layouts.CUT_AT
-    return pl.col("layout").is_in(HEADERLESS) | long | pl.col("like").is_not_null() | ~usual
+    glued = pl.col("bare").str.contains(".c: ", literal=True)  # the module of a second header on the line
+    return pl.col("layout").is_in(HEADERLESS) | long | pl.col("like").is_not_null() | ~usual | glued

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 
+from starface_nb.reading import clock, foreign
 from starface_nb.reading.hits import Hits
 from starface_nb.reading.parse import Parsed
 
+_LEAST_COPIED = 3  # events
+_MOST_STRETCHES = 100
 _FAR = datetime.max.replace(tzinfo=UTC)
 _KEY = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "detail", "contact")
 _CALL_KEY = ("time", "call", "thread", "step", "peers")
@@ -28,9 +32,62 @@ def without_copies(hits: list[Hits]) -> tuple[list[Hits], list[str]]:
     return list(kept.values()), notes
 
 
+def without_foreign(hits: list[Hits]) -> tuple[list[Hits], list[str]]:
+    """Return the files that have a line of Asterisk's, and a note on each of the others.
+
+    Raises
+    ------
+    InputError
+        No file has one.
+    """
+    kept = [one for one in hits if one.is_asterisks]
+    errors = [foreign.refusal(foreign.text_kind(one.ends.head), one.name) for one in hits if not one.is_asterisks]
+    if errors and not kept:
+        raise errors[0]
+    return kept, [f"skipped: {error}" for error in errors]
+
+
 def in_time_order(parsed: list[Parsed]) -> list[Parsed]:
     """Return the files by the time of their first line; files without times keep their place at the end."""
     return sorted(parsed, key=lambda p: (p.first or _FAR, p.last or _FAR))
+
+
+def without_repeats(parsed: Parsed) -> Parsed:
+    """Drop the events of a stretch that a file holds twice, pasted in again or saved over itself, and say so.
+
+    A stretch begins where the time goes back. It is a copy where every event of it, within the span of a stretch
+    before, stands there too; a clock that was set back does not do that.
+    """
+    events, calls = _once(parsed.events, _KEY), _once(parsed.calls, _CALL_KEY)
+    dropped = parsed.events.height - events.height
+    note = f"{parsed.hits.name}: {dropped} events stand in it twice; counted once."
+    return replace(parsed, events=events, calls=calls, notes=(*parsed.notes, note)) if dropped else parsed
+
+
+def _once(frame: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return a file's rows without the stretches that are copies of others."""
+    times = clock.micros(frame["time"])
+    edges = [0, *clock.steps_back(times).tolist(), times.size]
+    if not 2 < len(edges) < _MOST_STRETCHES:
+        return frame
+    kept: list[pl.DataFrame] = []
+    for first, end in pairwise(edges):
+        one = frame[first:end]
+        for other in kept:
+            one = _without_copy(one, other, key)
+        kept.append(one)
+    return pl.concat(kept)
+
+
+def _without_copy(one: pl.DataFrame, other: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return `one` without what `other` holds too, where that is all of it within the span of `other`."""
+    mine, its = (frame["time"].drop_nulls().sort() for frame in (one, other))
+    if not (mine.len() and its.len()):
+        return one
+    start, end = max(mine[0], its[0]), min(mine[-1], its[-1])
+    inside = one["time"].is_between(start, end).sum()
+    left, dropped = _minus(one, other, start, end, key)
+    return left if dropped == inside >= _LEAST_COPIED else one
 
 
 def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:

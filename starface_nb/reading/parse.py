@@ -14,6 +14,7 @@ from starface_nb.reading.calls import calls
 from starface_nb.reading.context import bytes_between
 from starface_nb.reading.hits import Hits
 from starface_nb.reading.messages import decode
+from starface_nb.reading.pauses import find_pauses, without_strays
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.schemas import EVENTS, UNPARSED
 from starface_nb.reading.stamps import dateformats, read_stamps
@@ -32,8 +33,8 @@ class Parsed:
     ----------
     rows : polars.DataFrame
         As in `hits`, with `time` (UTC) and `doubt` (why a line is not believed).
-    events, unparsed, calls : polars.DataFrame
-        As declared in `schemas`, in the file's order.
+    events, unparsed, calls, pauses : polars.DataFrame
+        As declared in `schemas` and `pauses`, in the file's order.
     first, last : datetime or None
         Time of its first and last line that has one, aware, UTC.
     notes : tuple of str
@@ -44,6 +45,7 @@ class Parsed:
     events: pl.DataFrame
     unparsed: pl.DataFrame
     calls: pl.DataFrame
+    pauses: pl.DataFrame
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...]
@@ -61,36 +63,43 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
         Year of the file's first line, for stamps that have none.
     """
     habit = belief.habits(hits.rows)
-    rows = belief.judged(belief.with_swallowed(hits.rows, hits.prefix, habit), habit)
-    rows, notes = _timed(rows, hits, time_zone, year)
+    rows = belief.with_glued(belief.with_swallowed(hits.rows, hits.prefix, habit), hits.prefix)
+    rows, notes = _timed(belief.judged(rows, habit), hits, time_zone, year)
+    if hits.newest_first:
+        notes.insert(0, f"{hits.name}: its newest line comes first; read from its end to its beginning.")
     gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
     for line, count in gaps.select("line", "detail").iter_rows():
         notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
     events, unparsed = _split(rows.with_row_index("row"), hits)
-    known = rows["time"].drop_nulls()
-    first, last = (known[0], known[-1]) if known.len() else (None, None)
-    return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), first, last, tuple(notes))
+    known = without_strays(rows)
+    first, last = (known["time"][0], known["time"][-1]) if known.height else (None, None)
+    pauses = find_pauses(known, hits.name)
+    return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), pauses, first, last, tuple(notes))
 
 
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
     """Add `time` (UTC) to the rows, and say what was noticed."""
     formats = dateformats(hits.logger_conf)
     believed = rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit("")))
-    stamps = pl.concat(read_stamps(piece.to_series(), formats) for piece in believed.iter_slices(_STAMPS_AT_ONCE))
-    offset = rows["offset"].to_numpy()
     written = clock.date_in_name(hits.name)
     newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)
-    local, inferred = clock.with_years(clock.micros(stamps["local"]), newest, year)
+    pieces = believed.iter_slices(_STAMPS_AT_ONCE)
+    stamps = pl.concat(read_stamps(piece.to_series(), formats, newest) for piece in pieces)
+    local, offset, notes, in_order = clock.micros(stamps["local"]), rows["offset"].to_numpy(), list[str](), True
+    if parts := clock.parts_in_order(local):
+        place, in_order = np.concatenate([np.arange(local.size)[part] for part in parts]), False
+        rows, stamps, local, offset = rows[place], stamps[place], local[place], np.arange(local.size)
+        notes.append(f"{hits.name}: its {len(parts)} parts are not in the order of time; put in that order.")
+    local, inferred = clock.with_years(local, newest, year)
 
     def nearby(start: int, end: int) -> tuple[clock.Micros, clock.Micros]:
         if end - start > NEARBY_BYTES:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return _all_times(hits, start, end, formats, newest, int(local[_index(offset, start)]))
 
-    utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby)
+    utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby if in_order else None)
     absolute = clock.micros(stamps["utc"])
     time = np.where(absolute != clock.NOT_A_TIME, absolute, utc)
-    notes = []
     if inferred:
         notes.append(_year_note(hits, time, time_zone, year, written))
     if impossible:
@@ -121,7 +130,7 @@ def _all_times(
     offsets = start + np.cumsum([0, *(len(text) + 1 for text in raw[:-1])])
     stamps = layouts.read_headers(decode([text[:200] for text in raw]))["stamp"]
     near = clock.datetime_of(at) or newest
-    local, _ = clock.with_years(clock.micros(read_stamps(stamps, formats)["local"]), near + timedelta(days=2))
+    local, _ = clock.with_years(clock.micros(read_stamps(stamps, formats, newest)["local"]), near + timedelta(days=2))
     known = local != clock.NOT_A_TIME
     return offsets[known].astype(np.int64), local[known]
 

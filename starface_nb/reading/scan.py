@@ -6,13 +6,15 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from typing import Any
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.dumps import Dumps
+from starface_nb.reading.foreign import next_step
 from starface_nb.reading.hits import Hits, Reader
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import Account, DamagedError, ExhaustedError, Limits, cores
+from starface_nb.reading.limits import Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
 from starface_nb.reading.lines import Blocks, Needles, searched
 from starface_nb.reading.sources import Argument, Beside, Source, expand, unreadable
 from starface_nb.reading.unwrap import Text, texts
@@ -20,6 +22,7 @@ from starface_nb.reading.unwrap import Text, texts
 __all__ = ["Limits", "scan_logs"]
 
 EDGE = 64 << 10
+_WIDE = "is UTF-16, which is not read within UTF-8"
 PIPED = 64 << 20  # bytes of a log from a pipe that are kept to show lines of it
 
 
@@ -92,7 +95,7 @@ def scan_logs(
     notes: list[str] = []
     hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
     if not hits:
-        place, step = arguments[0].text, "Name the PBX log itself (Asterisk's full log) beside it."
+        place, step = arguments[0].text, f"Name the log itself beside it. {next_step(None)}"
         raise InputError("holds no log, only what lies beside one.", place=place, next_step=step)
     named = tuple(one for argument in arguments for one in argument.beside.members)
     return [replace(hit, members=(*hit.members, *named)) for hit in hits], notes
@@ -121,8 +124,9 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     if not kept and mine == [] and (argument.beside.members or (argument.beside == Beside() and outcomes)):
         return []  # every file of it was named before, or it is no log but what lies beside one
     errors = [error for beside in besides for error in beside.errors]
-    if not kept and len(errors) == 1:
-        raise errors[0]
+    exhausted = [error for error in errors if isinstance(error, ExhaustedError)]
+    if not kept and (exhausted or len(errors) == 1):
+        raise [*exhausted, *errors][0]
     if not kept:
         cause = "holds no log that can be read" + (f" ({' '.join(own[:3])})." if own else ".")
         raise InputError(cause, place=argument.text, next_step="Name Asterisk's full log, or an archive that holds it.")
@@ -147,10 +151,15 @@ def _scan(source: Source, job: Job) -> Outcome:
     outcome, found = Outcome(source, [], Beside()), list[tuple[int, Hits]]()
     try:
         for text in texts(source, job.account, outcome.beside):
-            found.append((text.archives, _scan_text(text, job, pipe=source.path is None)))
+            try:
+                found.append((text.archives, _scan_text(text, job, pipe=source.path is None)))
+            except RefusedError as error:
+                if isinstance(error, ExhaustedError) or not text.archives:
+                    raise
+                outcome.beside.skip(error)
     except InputError as error:
         if isinstance(error, ExhaustedError):  # what is in archives in archives is then a random part
-            found = [(archives, hits) for archives, hits in found if archives < 2]  # noqa: PLR2004
+            found = [(archives, hits) for archives, hits in found if archives < 2]
         if isinstance(error, DamagedError) and found:
             found[-1] = found[-1][0], replace(found[-1][1], damage=error)
         elif source.direct and not found:
@@ -160,6 +169,7 @@ def _scan(source: Source, job: Job) -> Outcome:
     except OSError as error:
         outcome.beside.skip(unreadable(error, source.name))
     outcome.hits.extend(hits for _, hits in found)
+    outcome.beside.notes.extend(f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note)
     return outcome
 
 
@@ -177,7 +187,15 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
     reader = Reader(prefix, words=job.words)
     for placed in dumps.placed(searched(blocks, job.needles, job.account, text.name, job.threads), blocks):
         reader.add(placed)
+    if reader.wide is not None:
+        text.remarks.append(f"from about byte {reader.wide:,} on some of it {_WIDE}")
     ends = Ends(blocks.head, blocks.tail, blocks.size)
-    about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "damage": blocks.damage}
+    about: dict[str, Any] = {
+        "modified": text.modified,
+        "rank": text.rank,
+        "remarks": text.remarks,
+        "damage": blocks.damage,
+    }
     about["content"] = bytes(kept) if pipe and len(kept) <= PIPED else None
-    return reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)
+    hits = reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)
+    return hits.numbered(text.numbers, newest_first=text.newest_first)

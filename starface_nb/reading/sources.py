@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from starface_nb.errors import InputError
+from starface_nb.reading import foreign
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.reading.limits import Account, RefusedError, raising
 from starface_nb.reading.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
@@ -162,14 +164,24 @@ def unreadable(error: OSError | ValueError, place: str) -> InputError:
     return InputError(f"cannot be opened ({reason}).", place=visible(place), next_step="Check the path.")
 
 
-def _file_stream(path: str | Path, account: Account) -> Stream:
+def _file_stream(path: Path, account: Account) -> Stream:
     file = opened(path, account)
-    return Stream(file.readinto, file.close)
+    left = os.fstat(file.fileno()).st_size if path.is_file() else sys.maxsize  # a log may grow while it is read
+
+    def fill(room: memoryview) -> int:
+        nonlocal left
+        count = file.readinto(room[:left])
+        left -= count
+        return count
+
+    return Stream(fill, file.close)
 
 
 def _stdin_stream(account: Account) -> Stream:
+    standard_input = cast(io.BufferedReader, sys.stdin.buffer)
+
     def fill(room: memoryview) -> int:
-        count: int = sys.stdin.buffer.readinto1(room)  # type: ignore[attr-defined]
+        count = standard_input.readinto1(room)
         account.read(count)
         return count
 
@@ -187,7 +199,7 @@ def expand(logs: Sequence[str | os.PathLike[str]], account: Account) -> tuple[li
     InputError
         No such file, nothing matches, a device, an encrypted or broken archive, too many files.
     """
-    if not logs or "" in map(os.fspath, logs):
+    if not logs or any(os.fspath(log) == "" for log in logs):
         raise InputError("no log was named.", next_step="Name a file, folder or archive.")
     arguments, sources = [], dict[tuple[object, str], Source]()
     for log in logs:
@@ -237,6 +249,8 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
         head = file.read(_SNIFFED)
     if is_zip(head):
         members = zip_members(partial(opened, path, account), name, account)
+        if document := foreign.document_kind(member.name for member in members):
+            raise foreign.refusal(document, visible(name))
         return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
         if member := named_member(path.name, head):

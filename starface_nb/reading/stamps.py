@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from starface_nb.frames import UTC_TIME
 
 _DATA = Path(__file__).with_name("layouts.toml")
 LOCAL = pl.Datetime("us")
+Reader = Callable[[pl.DataFrame], pl.DataFrame]  # rows with `row` and `s` to `row`, `local` and `utc`
 NO_YEAR = 1600  # a leap year that no log was written in: stands for "year not in the stamp"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _STRFTIME = {
@@ -21,7 +24,7 @@ _STRFTIME = {
     "b": r"(?P<b>[A-Za-z]{3})[a-z]*\.?", "B": r"(?P<b>[A-Za-z]{3})[a-z]*", "h": r"(?P<b>[A-Za-z]{3})",
     "H": r"(?P<H>\d\d)", "k": r"(?P<H> ?\d{1,2})", "I": r"(?P<I>\d\d)", "l": r"(?P<I> ?\d{1,2})",
     "M": r"(?P<M>\d\d)", "S": r"(?P<S>\d\d)", "p": r"(?P<p>[AaPp][Mm])", "P": r"(?P<p>[AaPp][Mm])",
-    "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,10})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z)", "Z": r"[A-Za-z]{1,5}",
+    "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,10})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z|UTC|GMT)", "Z": r"[A-Za-z]{1,5}",
     "a": r"[A-Za-z]{2,4}\.?", "A": r"[A-Za-z]+", "n": r"\s", "t": r"\s", "%": "%", "u": r"\d", "w": r"\d",
 }  # fmt: skip
 _SHORTHAND = {  # in this order: one may hold another
@@ -34,6 +37,7 @@ _SHORTHAND = {  # in this order: one may hold another
 }
 
 
+@cache
 def strftime_pattern(text: str) -> str:
     """Return the regex of a strftime format; Asterisk's `%q` (`%3q` ...) is a fraction of a second of any length."""
     for short, full in _SHORTHAND.items():
@@ -45,6 +49,8 @@ def strftime_pattern(text: str) -> str:
         elif part[0] == "%" and len(part) > 1:
             piece = _STRFTIME.get(part[-1], ".*?")
             name = re.search(r"\?P<(\w)>", piece)
+            if part[1] == "-":  # without padding
+                piece = piece.replace(r"\d\d", r"\d{1,2}")
             repeated = name is not None and name[1] in seen
             out.append(re.sub(r"\?P<\w>", "?:", piece) if repeated else piece)
             seen |= {name[1]} if name else set()
@@ -54,9 +60,11 @@ def strftime_pattern(text: str) -> str:
 
 
 @cache
-def _other_formats() -> tuple[str, ...]:
+def _other_formats() -> tuple[tuple[str, ...], ...]:
+    """Return the known formats, those together of which only the stamps at hand can tell which one is meant."""
     with _DATA.open("rb") as file:
-        return tuple(s["strftime"] for s in tomllib.load(file)["stamp"] if "strftime" in s)
+        formats = [s["strftime"] for s in tomllib.load(file)["stamp"] if "strftime" in s]
+    return tuple((f,) if isinstance(f, str) else tuple(f) for f in formats)
 
 
 def dateformats(logger_conf: str | None) -> tuple[str, ...]:
@@ -65,7 +73,7 @@ def dateformats(logger_conf: str | None) -> tuple[str, ...]:
     return tuple(f.strip() for f in found if f.strip())
 
 
-def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
+def read_stamps(stamp: pl.Series, formats: Sequence[str] = (), newest: datetime | None = None) -> pl.DataFrame:
     """Read stamps.
 
     Parameters
@@ -74,6 +82,8 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
         What stood in the brackets; "" for none.
     formats : sequence of str
         strftime formats named by a bundled logger.conf, tried before the general ones.
+    newest : datetime, optional
+        Naive local time shortly before which the last stamp should lie, where its format leaves two readings.
 
     Returns
     -------
@@ -83,10 +93,10 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
     """
     rows = pl.DataFrame({"row": pl.int_range(stamp.len(), eager=True, dtype=pl.UInt32), "s": stamp})
     named = [f for f in formats if f not in ("%F %T", "%b %e %T")]
-    readers: list[Callable[[pl.DataFrame], pl.DataFrame]] = [
+    readers: list[Reader] = [
         *(_by_pattern(strftime_pattern(f)) for f in named),
         _iso,
-        *(_by_pattern(strftime_pattern(f)) for f in _other_formats()),
+        *(_likeliest([_by_pattern(strftime_pattern(f)) for f in rivals], newest) for rivals in _other_formats()),
     ]
     done, rest = [], rows.filter(pl.col("s") != "")
     blank = rows.filter(pl.col("s") == "")
@@ -101,6 +111,34 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = ()) -> pl.DataFrame:
         "row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc")
     )
     return pl.concat([*done, nothing]).sort("row").drop("row")
+
+
+def _likeliest(readers: list[Reader], newest: datetime | None) -> Reader:
+    """Return a reader that takes the one of several formats that reads most stamps, and of those the shortest span.
+
+    `03/04/2026` is a day of March or of April; with the days that follow it, only one of both makes a log. On a single
+    day the file's own time decides.
+    """
+
+    def read(rows: pl.DataFrame) -> pl.DataFrame:
+        plain = rows.with_columns(pl.col("s").str.replace_all(r",? +(?:(?:@|at) +)?", " "))
+        found = [reader(plain) for reader in readers]
+        return max(found, key=lambda got: (got["local"].count() + got["utc"].count(), -_span(got), -_age(got, newest)))
+
+    return read
+
+
+def _span(got: pl.DataFrame) -> float:
+    local = got["local"].drop_nulls().to_physical().to_numpy()
+    return float(local.max() - local.min()) if local.size else 0.0
+
+
+def _age(got: pl.DataFrame, newest: datetime | None) -> float:
+    last = got["local"].max()
+    if newest is None or not isinstance(last, datetime):
+        return 0.0
+    age = (newest - last).total_seconds()
+    return age if age > -86400 else math.inf
 
 
 def _fraction(text: pl.Expr) -> pl.Expr:
@@ -129,7 +167,7 @@ def _iso(rows: pl.DataFrame) -> pl.DataFrame:
     if shaped.select((pl.col("tail") != "").any()).item():
         groups = (
             pl.col("tail")
-            .str.extract_groups(r"^(?:[.,:](?P<q>\d{1,9}))? ?(?:(?P<z>Z|[+-]\d\d:?\d\d)|[A-Z]{3,5})?$")
+            .str.extract_groups(r"^(?:[.,:](?P<q>\d{1,9}))? ?(?:(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d)|[A-Z]{3,5})?$")
             .alias("g")
         )
         shaped = shaped.with_columns(groups).unnest("g")
@@ -140,7 +178,7 @@ def _iso(rows: pl.DataFrame) -> pl.DataFrame:
     return shaped.select("row", "local", utc.alias("utc"))
 
 
-def _by_pattern(pattern: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+def _by_pattern(pattern: str) -> Reader:
     """Return a reader for stamps of a compiled strftime format."""
     names = set(re.findall(r"\?P<(\w)>", pattern))
 

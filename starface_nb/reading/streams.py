@@ -6,14 +6,19 @@ import bz2
 import codecs
 import io
 import lzma
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Self, cast
 
-from backports import zstd
 from isal import igzip_lib
 
 from starface_nb.reading.limits import Account, DamagedError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _BLOCK = 1 << 18  # larger ones are given back to the system each time
 _XZ_MEMORY = 256 << 20  # a hostile header may ask for gigabytes; xz -9 needs 65 MiB
@@ -83,7 +88,7 @@ class Stream(io.RawIOBase):
 
     def peek(self, count: int = 512) -> bytes:
         """Return at least `count` first bytes, fewer only at the end; they can still be read."""
-        more = True
+        more = 1
         while more and len(self._head) < count and not self._damage:
             room = bytearray(_BLOCK)
             try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,6 +12,8 @@ from functools import partial
 
 from starface_nb.errors import InputError
 from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
+from starface_nb.reading.foreign import binary_kind, next_step
+from starface_nb.reading.forms import SNIFF, form_of, plain_text
 from starface_nb.reading.limits import Account, ExhaustedError, RefusedError, raising
 from starface_nb.reading.sources import (
     ARCHIVE,
@@ -27,23 +31,7 @@ from starface_nb.reading.sources import (
 from starface_nb.reading.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16
-
-# First bytes that tell a file is no text; the names are for the message.
-_BINARY = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"%PDF": "a PDF document",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    b"SQLite format 3": "a database",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"\xd4\xc3\xb2\xa1": "a packet capture",
-    b"\xa1\xb2\xc3\xd4": "a packet capture",
-    b"\x0a\x0d\x0d\x0a": "a packet capture",
-    b"PAR1": "a parquet file",
-}
+_CODING_SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -54,6 +42,10 @@ class Text:
     ----------
     archives : int
         In how many archives, one inside the other, it was.
+    numbers : array of int
+        See `forms.plain_text`.
+    newest_first : bool
+        The file's newest line comes first; the stream gives the lines in the order of time.
     """
 
     name: str
@@ -62,6 +54,8 @@ class Text:
     stream: Stream = field(repr=False)
     remarks: list[str] = field(default_factory=list)
     archives: int = 0
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    newest_first: bool = False
 
 
 def texts(source: Source, account: Account, beside: Beside) -> Iterator[Text]:
@@ -105,7 +99,10 @@ class _Unwrapping:
         if outer.archives > 1:
             self.account.nested(name)
         check_text(stream.peek(_SAMPLE), name)
-        yield replace(outer, stream=utf8(stream, remarks), remarks=remarks)
+        stream, numbers = utf8(stream, remarks), array("q")
+        head = stream.peek(SNIFF)[:SNIFF]
+        stream, newest_first = plain_text(head, stream, numbers), form_of(head).newest_first
+        yield replace(outer, stream=stream, remarks=remarks, numbers=numbers, newest_first=newest_first)
 
     def _inside(self, members: Iterator[Text], archives: int, depth: int) -> Iterator[Text]:
         for inner in members:
@@ -143,14 +140,32 @@ class _Unwrapping:
 
 
 def check_text(head: bytes, name: str) -> None:
-    """Raise `InputError` where the first bytes of a file are not those of a text."""
+    """Raise `InputError` where the first bytes of a file are not those of a text that can be read here."""
     if not head:
         raise InputError("the file is empty.", place=name, next_step="Download or export the log again.")
-    what = next((what for magic, what in _BINARY.items() if head.startswith(magic)), "")
+    if coding := _other_coding(head):
+        step = "Save it as UTF-8, or copy it again without conversion."
+        raise InputError(f"is text in {coding}, which is not read.", place=name, next_step=step)
+    kind = binary_kind(head)
     sample = head[:_SAMPLE].replace(b"\0", b"")
     controls = len(sample) - len(sample.translate(None, bytes({*range(32), 127} - {9, 10, 12, 13, 27})))
-    if what == "a program" and controls < 0.02 * len(sample):
-        what = ""
-    if what or controls > 0.05 * len(sample):
-        step = "Unpack it and name the log inside." if "archive" in what else "Name the PBX log (Asterisk's full log)."
-        raise InputError(f"is no text log but {what or 'binary data'}.", place=name, next_step=step)
+    if kind and kind.starts.isascii() and kind.starts.isalpha() and controls < 0.02 * len(sample):
+        kind = None  # a text may begin with a word, too
+    if kind or controls > 0.05 * len(sample):
+        cause = f"is no text log but {kind.name if kind else 'binary data'}."
+        raise InputError(cause, place=name, next_step=next_step(kind))
+
+
+def _other_coding(head: bytes) -> str:
+    """Return the name of another coding: UTF-32 has three zeros to a letter, EBCDIC writes a blank as `@`."""
+    sample = head[: _CODING_SAMPLE & ~3]
+    zeros = sorted(sample[at::4].count(0) for at in range(4))
+    letters = len(sample) / 4
+    if (
+        head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
+        or zeros[0] < 0.2 * letters < 0.9 * letters < zeros[1]
+    ):
+        return "UTF-32"
+    plain = sample.decode("cp037")
+    known = sum(letter.isascii() and (letter.isalnum() or letter in " .:-[]()'") for letter in plain)
+    return "EBCDIC" if len(sample) > 64 and b" " not in sample and known > 0.85 * len(plain) else ""

@@ -13,6 +13,7 @@ import polars as pl
 from starface_nb.analysis.beside import listed_peers
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide import Translator
+from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.reading.log import Log
 
 _STAMP = re.compile(r"^\s*\[[^\]]*\]")
@@ -61,7 +62,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
 
     Phones are numbered by site and name, the same in every table, picture and line of one log.
     """
-    found = Mask(_labels(diagnosis, tr))
+    found = Mask(_addresses(diagnosis, tr) | _labels(diagnosis, tr))
     events = _renamed(diagnosis.log.events, found).with_columns(
         contact=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
     )
@@ -71,6 +72,8 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
         log=_masked_log(diagnosis.log, events, found),
         intervals=intervals,
         phones=_renamed(diagnosis.phones, found),
+        eras=_renamed(diagnosis.eras, found),
+        sites=_renamed(diagnosis.sites, found),
         cycles=_renamed(diagnosis.cycles, found),
         calls_lost=_renamed(diagnosis.calls_lost, found),
         findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),
@@ -95,5 +98,20 @@ def _labels(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
     return labels | {peer: tr("Identity {n}", n=n) for n, peer in enumerate(sorted(others), 1)}
 
 
+def _addresses(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
+    """Return a label for every address: of a site's those of the site, of any other one of its own."""
+    labels: dict[str, str] = {}
+    sites = diagnosis.sites.sort("site").select("site", "addresses").iter_rows()
+    for n, (site, addresses) in enumerate((row for row in sites if row[0] != UNKNOWN), 1):
+        labels |= dict.fromkeys([site, *addresses], tr("Site {n}", n=n))
+    others = sorted(set(diagnosis.log.events["address"].drop_nulls().unique()) - labels.keys())
+    return labels | {address: tr("Address {n}", n=n) for n, address in enumerate(others, 1)}
+
+
 def _renamed(frame: pl.DataFrame, found: Mask) -> pl.DataFrame:
-    return frame.with_columns(pl.col("peer").replace(found.labels))
+    texts = [name for name in ("peer", "site", "address") if name in frame.columns]
+    lists = [name for name in ("addresses",) if name in frame.columns]
+    return frame.with_columns(
+        pl.col(texts).replace(found.labels),
+        pl.col(lists).list.eval(pl.element().replace(found.labels)).list.unique(maintain_order=True),
+    )

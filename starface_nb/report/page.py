@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.errors import missing, need
 from starface_nb.files import write
 from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
@@ -84,7 +85,7 @@ def render(
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
     return fill(
         "report/template.html",
-        style=Markup(Path(__file__).with_name("style.css").read_text("utf-8")),  # noqa: S704  our own file
+        style=Markup(charts.font_faces() + Path(__file__).with_name("style.css").read_text("utf-8")),  # noqa: S704  ours
         tr=tr,
         language=language,
         customer=customer,
@@ -95,7 +96,7 @@ def render(
         diagnosis=shown,
         mask=found,
         answers=answers,
-        files=[PurePath(file.name).name for file in shown.log.files],
+        files=[tr("Log {n}", n=n) if mask else PurePath(f.name).name for n, f in enumerate(shown.log.files, 1)],
         tone="bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
         phones=shown.phones.filter(~pl.col("trunk")).height,
         losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),
@@ -147,8 +148,9 @@ def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]
     made = {
         stem.with_name(f"losses-{language}.csv"): to_bytes(losses(every, tr), "csv"),
         stem.with_suffix(".html"): page.encode(),
-        stem.with_suffix(".pdf"): to_pdf(page),
     }
+    if not missing("pdf"):
+        made[stem.with_suffix(".pdf")] = to_pdf(page)
     for path, content in made.items():
         write(path, content)
     return list(made)
@@ -156,12 +158,16 @@ def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]
 
 def to_pdf(html: str) -> bytes:
     """Return a rendered report as PDF (A4), set in the same look; nothing is fetched from anywhere."""
-    import plutoprint  # not needed for the page alone
+    need("pdf")
+    import plutoprint
 
     class Nothing(plutoprint.ResourceFetcher):
-        """Fetches nothing: the page holds everything that it shows."""
+        """Fetches nothing but the font that the page holds."""
 
         def fetch_url(self, url: str) -> plutoprint.ResourceData:
+            if url.startswith("data:font/"):
+                found: plutoprint.ResourceData = super().fetch_url(url)
+                return found
             raise ValueError(url)
 
     book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)

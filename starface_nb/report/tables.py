@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.incidents import find_incidents
 from starface_nb.errors import StarfaceError
 from starface_nb.frames import UTC_TIME
 from starface_nb.guide import Translator, bracket_text, cause_name
-from starface_nb.guide.incidents import incidents
 from starface_nb.guide.words import about_cause
 from starface_nb.reading.context import lines_around
 from starface_nb.report.masking import Mask
@@ -52,7 +52,7 @@ def how_sure(site: Row, keepalive_s: float, tr: Translator) -> str:
 
 def incident_rows(diagnosis: Diagnosis) -> list[Row]:
     """Return the incidents, most losses first; `seconds`: how long their phones were unreachable together."""
-    found, ids = incidents(diagnosis)
+    found, ids = find_incidents(diagnosis.intervals, diagnosis.eras)
     ended = pl.coalesce("end", pl.lit(diagnosis.log.last, dtype=UTC_TIME))
     lasted = diagnosis.intervals.select(id=ids, seconds=(ended - pl.col("start")).dt.total_seconds())
     return found.join(lasted.group_by("id").agg(pl.col("seconds").sum()), on="id", maintain_order="left").to_dicts()

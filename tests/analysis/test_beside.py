@@ -13,7 +13,7 @@ import pytest
 
 import starface_nb as sf
 from starface_nb import guide
-from starface_nb.analysis.beside import settings_from, unwatched
+from starface_nb.analysis.beside import renew_later, settings_from, unwatched
 from starface_nb.cases import open_case
 from starface_nb.guide.answers import answers_from_log
 from starface_nb.privacy.anonymise import anonymise
@@ -35,6 +35,7 @@ def members(run: str) -> Members:
         "9002.snomd345/9002.snomd  (Unspecified)    D  Yes        Yes            0        UNKNOWN",
         "21101.gigasetn510/21101.g 203.0.113.21     D  Yes        Yes            6001     UNREACHABLE",
         "9003.fax/9003.fax         203.0.113.22     D  Yes        Yes            5060     Unmonitored",
+        "trunk/u                   198.51.100.1        Yes        Yes            5060     OK (9 ms)",
     ]
     return {
         "var/log/asterisk/full": (RECORDED / run / "pbx.log").read_bytes(),
@@ -84,14 +85,25 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis) -
     assert found == {
         "probe_interval_s": (45.0, "etc/asterisk/sip.conf:2"),
         "probe_timeout_s": (6.0, "etc/asterisk/sip.conf:3"),
-        "keepalive_s": (1800.0, "etc/asterisk/sip.conf:4"),
     }
+    # The file's limit of 30 minutes is not what these phones do.
+    assert case.settings.keepalive_s == 3600.0
+    assert case.findings[0].id == "keepalive_contradicted"
     assert case.log.time_zone == "Europe/Vienna"
     assert any("Europe/Vienna" in note and "systeminfo.txt:1" in note for note in case.log.notes)
     told = json.loads(json_text(case))["bundle"]
     assert {entry["setting"] for entry in told["settings"]} == set(found)
     assert all(entry["source"] for entry in [*told["settings"], *told["facts"]])
     assert {"starface", "asterisk"} <= {fact["name"] for fact in told["facts"]}
+
+
+def test_an_expiry_shortens_the_keepalive_unless_the_phones_renew_later(case: sf.Diagnosis) -> None:
+    settings, sources = settings_from(case.log, Settings())
+    assert (settings.keepalive_s, sources["keepalive_s"].source) == (1800.0, "etc/asterisk/sip.conf:4")
+    phones = pl.DataFrame({"trunk": [False, False, True], "period_s": [3600.0, 3600.0, 60.0]})
+    assert renew_later(phones, settings) == 3600.0
+    assert renew_later(phones, Settings()) is None
+    assert renew_later(phones.with_columns(period_s=pl.lit(None, pl.Float64)), settings) is None
 
 
 def test_what_the_user_gave_stays(case: sf.Diagnosis) -> None:
@@ -108,7 +120,7 @@ def test_findings_of_the_bundle(case: sf.Diagnosis) -> None:
     assert str(found["block_proven"]["site"]) == "203.0.113.22"
     assert str(found["block_proven"]["source"]).endswith("iptables-current.txt:1")
     assert str(found["log_levels"]["missing"]) == "VERBOSE"
-    assert {"pbx_queues", "clock_off", "proxy_in_front"} <= set(found)
+    assert {"pbx_trouble", "clock_off", "proxy_in_front"} <= set(found)
     for language in guide.LANGUAGES:
         for finding in case.findings:
             assert "{" not in guide.finding_text(finding, guide.translator(language))
@@ -152,9 +164,9 @@ def test_a_list_of_peers_beside_a_log_or_named_with_it_is_taken(tmp_path: Path) 
         path.parent.mkdir()
         path.write_bytes(content[name] if isinstance(content[name], bytes) else str(content[name]).encode())
     assert not sf.read_log(log, progress=False).bundle
-    assert sf.read_log([log, peers], progress=False).bundle.peers.height == 4
+    assert sf.read_log([log, peers], progress=False).bundle.peers.height == 5
     (log.parent / "peers.txt").write_bytes(peers.read_bytes())
-    assert sf.read_log(log, progress=False).bundle.peers.height == 4
+    assert sf.read_log(log, progress=False).bundle.peers.height == 5
     with pytest.raises(sf.errors.InputError, match="only what lies beside one"):
         sf.read_log(peers, progress=False)
 
@@ -185,7 +197,7 @@ def test_no_secret_of_a_bundle_leaves_it(bundle: Path, case: sf.Diagnosis, tmp_p
     anonymise([bundle], tmp_path / "out.log", key=b"k" * 32)
     kept.append((tmp_path / "out.log").read_text("utf-8"))
     opened = open_case(bundle, folder=tmp_path / "case")
-    assert opened.log.bundle.peers.height == 4
+    assert opened.log.bundle.peers.height == 5
     cached = sf.read_log(bundle, progress=False, cache=tmp_path / "cache")
     again = sf.read_log(bundle, progress=False, cache=tmp_path / "cache")
     assert again.bundle.facts.equals(cached.bundle.facts)

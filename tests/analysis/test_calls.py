@@ -29,6 +29,7 @@ class Day:
     """A day of a PBX, written line by line, with the calls that lost phones did not get."""
 
     seed: int
+    begin: datetime = DAY
     lines: list[tuple[float, str]] = field(default_factory=list)
     truth: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     nobody: set[int] = field(default_factory=set)
@@ -123,7 +124,7 @@ class Day:
 
     def text(self) -> str:
         stamps = (
-            (at, f"[{(DAY + timedelta(seconds=at)).strftime('%Y-%m-%d %H:%M:%S,%f')[:-3]}] {text}")
+            (at, f"[{(self.begin + timedelta(seconds=at)).strftime('%Y-%m-%d %H:%M:%S,%f')[:-3]}] {text}")
             for at, text in self.lines
         )
         return "\n".join(text for _, text in sorted(stamps, key=lambda one: one[0])) + "\n"
@@ -151,6 +152,8 @@ def test_calls_lost_are_exact_on_a_day_with_queues_groups_and_retries(tmp_path: 
     assert told["nobody"] == len(day.nobody)
     assert told["unnamed"] == 0
     assert sum(phones.values()) > told["calls"] > 20  # type: ignore[operator]
+    incidents = cost(case.calls_lost, case.intervals.with_columns(case.incident_of.alias("incident")))["incidents"]
+    assert sum(row["calls"] for row in incidents) >= told["calls"]  # type: ignore[attr-defined,operator]
 
 
 def test_calls_are_not_counted_where_no_phone_was_lost(tmp_path: Path) -> None:
@@ -212,3 +215,20 @@ def test_schema_of_the_frame(tmp_path: Path) -> None:
     case = _case(tmp_path, Day(5).text())
     assert case.calls_lost.schema["call"] == pl.Int64
     assert cost(case.calls_lost)["phones"] == []
+
+
+def test_before_and_after_tell_the_calls_lost(tmp_path: Path) -> None:
+    sides, lost = [], []
+    for day_of_month, phones in ((4, 8), (5, 4)):
+        day = Day(6, DAY.replace(day=day_of_month))
+        gone = PHONES[phones:]
+        day.lines = [(at, t) for at, t in day.lines if not ("is now" in t and any(phone in t for phone in gone))]
+        day.lost = defaultdict(list, {phone: day.lost[phone] for phone in PHONES[:phones]})
+        for n in range(100):
+            day.phone_call(700 + 300 * n)
+        (tmp_path / str(phones)).mkdir()
+        sides.append(_case(tmp_path / str(phones), day.text()))
+        lost.append(cost(sides[-1].calls_lost)["calls"])
+    told = sf.compare(*sides).to_json()
+    assert [told[side]["calls_lost"] for side in ("before", "after")] == lost
+    assert lost[0] > lost[1] > 0

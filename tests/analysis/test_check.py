@@ -66,8 +66,10 @@ def test_summary_names_verdict_and_what_to_set(capsys):
 
 def test_nothing_to_do_is_status_0(capsys, tmp_path):
     log = Writer([])
-    for hour in range(12):
-        log.reachable(3600 * hour, "101.a")
+    log.registered(0, "101.a", 5060)
+    log.reachable(0, "101.a")
+    for minute in range(12 * 60):
+        log.at(60 * minute, "CDR simple logging enabled.", "NOTICE", "cdr.c")
     log.case(tmp_path)
     status, text = check(capsys, str(tmp_path / "full"))
     assert status == 0
@@ -80,7 +82,7 @@ def test_a_log_without_relevant_lines_is_a_result(capsys, tmp_path):
         log.at(second, "Executing [100@incoming:1]", "VERBOSE", "pbx.c")
     log.case(tmp_path)
     status, text = check(capsys, str(tmp_path / "full"))
-    assert status == 0
+    assert status == 1
     assert "qualify" in text
 
 

@@ -66,13 +66,17 @@ def test_two_recorded_halves_of_an_unfixed_router_are_unchanged() -> None:
     assert compare_at(whole, datetime(2026, 3, 3, 14, tzinfo=UTC)).verdict == "unchanged"
 
 
-@pytest.mark.parametrize("warm", [0.0, 7200.0])
-def test_a_fixed_router_is_fixed_even_where_the_second_log_is_silent(warm: float) -> None:
-    after = case(3700.0, 24.0, 2.0, warm=warm)
-    assert (after.log.events.height == 0) == (warm > 0)
-    found = compare(case(1200.0, 10.0), after)
+def test_a_fixed_router_is_fixed_where_the_phones_are_seen_and_stay_quiet() -> None:
+    found = compare(case(1200.0, 10.0), case(3700.0, 24.0, 2.0))
     assert found.verdict == "fixed"
     assert found.sites[0].reason == "no_losses"
+
+
+def test_a_log_without_any_phone_proves_nothing() -> None:
+    after = case(3700.0, 24.0, 2.0, warm=7200.0)
+    assert after.log.events.is_empty()
+    found = compare(case(1200.0, 10.0), after)
+    assert (found.verdict, found.sites[0].reason, found.settled) == ("cannot_tell", "no_phone", False)
 
 
 def test_two_hours_are_too_little_and_it_says_how_much_is_missing() -> None:

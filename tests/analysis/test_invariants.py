@@ -90,5 +90,5 @@ def test_nothing_at_all_is_a_result():
     empty = sf.diagnose(type(log)(log.events.clear(), log.unparsed, log.files, log.time_zone, None, None))
     assert empty.intervals.is_empty()
     assert empty.sites.is_empty()
-    assert [f.id for f in empty.findings] == ["no_reachability"]
+    assert [f.id for f in empty.findings] == ["incomplete_log"]
     assert "0 phones" in repr(empty)

@@ -13,10 +13,24 @@ RELEVANT = 0.0025
 DUMPS = 0.002  # share of entries that are dumps of a SIP message, each with two marks
 
 
-def _noise(draw: random.Random) -> str:
+# Shares of entries that are dumps of a SIP message, and that look like the begin of one, by what is switched on.
+KINDS = {"quiet": (0.0, 0.0), "calls": (0.0, 0.2), "sipdebug": (0.25, 0.0)}
+
+
+def _noise(draw: random.Random, dumps: float = DUMPS, alike: float = 0.0) -> str:
     channel = f"SIP/{draw.randrange(1000, 4000)}.snomd345-{draw.getrandbits(32):08x}"
     call, thread, number = f"C-{draw.getrandbits(32):08x}", draw.randrange(1000, 30000), draw.randrange(10**9)
-    if draw.random() < DUMPS:
+    if draw.random() < alike:
+        place = f"203.0.113.{number % 250}:5060"
+        return f"VERBOSE[2211] chan_sip.c: Reliably Transmitting (NAT) to {place}: OPTIONS sip:{number}\n"
+    if dumps > DUMPS and draw.random() < dumps / 2:
+        return (
+            f"VERBOSE[2211] chan_sip.c: Reliably Transmitting (NAT) to 203.0.113.{number % 250}:5060:\n"
+            f"OPTIONS sip:{number}@203.0.113.{number % 250} SIP/2.0\n"
+            f"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{number:x}\n"
+            f"From: <sip:pbx@10.0.0.1>;tag={number}\nTo: <sip:{number}>\nCSeq: 102 OPTIONS\nContent-Length: 0\n\n---\n"
+        )
+    if draw.random() < (dumps if dumps <= DUMPS else dumps / 2):
         return (
             f"VERBOSE[2211] chan_sip.c: \n<--- SIP read from UDP:203.0.113.{number % 250}:5060 --->\n"
             f"OPTIONS sip:pbx SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.{number % 250}:5060;branch=z9hG4bK{number:x};rport\n"
@@ -49,16 +63,16 @@ def _event(draw: random.Random) -> str:
     return draw.choice(texts)
 
 
-def _pool(draw: random.Random) -> tuple[list[bytes], float]:
+def _pool(draw: random.Random, shares: tuple[float, float] = (DUMPS, 0.0)) -> tuple[list[bytes], float]:
     """Return unrelated entries without their stamp, and how many lines one of them has."""
-    pool = [_noise(draw).encode() for _ in range(200_000)]
+    pool = [_noise(draw, *shares).encode() for _ in range(200_000)]
     return pool, sum(body.count(b"\n") for body in pool) / len(pool)
 
 
-def write_log(path: Path, size: int, seed: int = 1) -> int:
-    """Write a log of about `size` bytes with 0.25 % relevant lines, and return its number of lines."""
+def write_log(path: Path, size: int, seed: int = 1, kind: str = "") -> int:
+    """Write a log of about `size` bytes with 0.25 % relevant lines, and return its number of lines; see `KINDS`."""
     draw = random.Random(seed)  # noqa: S311
-    pool, per_entry = _pool(draw)
+    pool, per_entry = _pool(draw, KINDS.get(kind, (DUMPS, 0.0)))
     share = RELEVANT * per_entry / (1 - RELEVANT + RELEVANT * per_entry)
     now, written, lines = datetime(2026, 3, 4), 0, 0
     with path.open("wb") as file:

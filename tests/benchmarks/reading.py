@@ -29,8 +29,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
-from tests.benchmarks._logs import write_log, zip_of
+import psutil
+
+from tests.benchmarks._logs import KINDS, write_log, zip_of
 from tests.benchmarks._peers import BEGAN, PYTHON, UNPACKERS, UNZIPPERS, drain, programs, unpacking_programs
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -48,6 +51,7 @@ class Measured:
     cpu: float
     peak_mib: float
     found: int
+    anonymous_mib: float = 0.0
 
 
 def run(name: str, command: list[str], repeats: int, timeout: float) -> Measured | None:
@@ -69,14 +73,16 @@ def run(name: str, command: list[str], repeats: int, timeout: float) -> Measured
             seconds = time.perf_counter() - began
             output.seek(max(0, output.seek(0, os.SEEK_END) - 200))
             last = (output.read().decode("utf-8", "replace").strip().splitlines() or ["0"])[-1]
+        own = 0.0
         if last.startswith("{"):
             report = json.loads(last)
+            own = report["own"]
             seconds, cpu, found = report["seconds"], report["cpu"], report["found"]
         else:
             cpu = usage.ru_utime + usage.ru_stime
             found = int(last) if last.isdigit() else -1
         if best is None or seconds < best.seconds:
-            best = Measured(name, seconds, cpu, usage.ru_maxrss / 1024, found)
+            best = Measured(name, seconds, cpu, usage.ru_maxrss / 1024, found, own)
         if seconds > 20:
             break
     return best
@@ -119,6 +125,40 @@ def measure(size: float, folder: Path, repeats: int, chosen: list[str]) -> Itera
     yield from _table(_all(commands, path, repeats, chosen), total, "rg -c")
     yield from _packed(f"{size:g} GB as gz", gz, total, [*UNPACKERS, "polars"], repeats, chosen)
     yield from _packed(f"{size:g} GB in a zip", archive, total, UNZIPPERS, repeats, chosen)
+
+
+def measure_kinds(size: float, folder: Path, repeats: int) -> Iterator[str]:
+    """Yield the lines of a report on one size (in gigabytes) of each kind of log: pairs, the median of their ratios."""
+    yield "| log | GB | rg -c (s) | read_log (s) | beside rg | own MiB | gz: isal (s) | read_log (s) | beside isal |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for kind in KINDS:
+        path, gz = folder / f"full-{kind}-{size:g}", folder / f"full-{kind}-{size:g}.gz"
+        if not path.exists():
+            write_log(path, int(size * 1e9), kind=kind)
+        if not gz.exists():
+            with gz.open("wb") as file:
+                subprocess.run(["gzip", "-6", "-n", "-c", path], stdout=file, check=True)
+        with path.open("rb", buffering=0) as file:
+            drain(file)
+        rg = next(command for name, command in programs(str(path)) if name == "rg -c")
+        plain = _pairs([rg, _python("starface-nb read_log", path)], repeats)
+        packed = _pairs([_python("isal (igzip)", gz), _python("starface-nb read_log", gz)], repeats)
+        cells = (
+            f"{plain[0]:.2f} | {plain[1]:.2f} | {plain[2]:.2f}x | {plain[3]:,.0f}",
+            *(f"{x:.2f}" for x in packed[:3]),
+        )
+        yield f"| {kind} | {path.stat().st_size / 1e9:.2f} | {' | '.join(cells)}x |"
+
+
+def _pairs(commands: list[list[str]], repeats: int) -> tuple[float, float, float, float]:
+    """Return the medians of two commands' times, of their ratio, and of the second one's own (anonymous) memory."""
+    rows = []
+    for _ in range(repeats):
+        first, second = (run("pair", command, 1, timeout=300) for command in commands)
+        assert first and second  # noqa: PT018
+        rows.append((first.seconds, second.seconds, second.seconds / first.seconds, second.anonymous_mib))
+    times, others, ratios, memory = (median(column) for column in zip(*rows, strict=True))
+    return times, others, ratios, memory
 
 
 def _packed(
@@ -186,6 +226,7 @@ def main() -> None:
     parser.add_argument(
         "--prefix", default="", help='put before each measured command, say "chrt -r 5" on a busy machine'
     )
+    parser.add_argument("--kinds", action="store_true", help="quiet, busy and SIP debugging on, in pairs beside rg")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
     parser.add_argument("--run", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -193,6 +234,7 @@ def main() -> None:
         found = (PYTHON | UNPACKERS | UNZIPPERS)[options.run[0]](options.run[1])
         began, used = BEGAN
         ended = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used, "found": found}
+        ended["own"] = psutil.Process().memory_info().rss / 2**20 - psutil.Process().memory_info().shared / 2**20
         print(json.dumps(ended))
         return
     PREFIX[:] = options.prefix.split()
@@ -200,6 +242,11 @@ def main() -> None:
     print(report[0])
     with tempfile.TemporaryDirectory() as temporary:
         for size in options.size:
+            kinds = measure_kinds(size, options.folder or Path(temporary), options.repeats) if options.kinds else ()
+            for row in kinds:
+                print(row, flush=True)
+            if options.kinds:
+                continue
             for row in measure(size, options.folder or Path(temporary), options.repeats, options.only):
                 print(row, flush=True)
                 report.append(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -56,13 +57,44 @@ def test_a_busy_port_and_a_missing_log_are_said_plainly(tmp_path: Path, capsys: 
     assert "nowhere.zip" in capsys.readouterr().err
 
 
-if sys.platform != "win32":  # ends JupyterLab with Ctrl-C's signal
+HOSTILE = {
+    "IdentityProvider": {"token": ""},
+    "PasswordIdentityProvider": {"hashed_password": ""},
+    "ServerApp": {
+        "token": "",
+        "password": "",
+        "ip": "0.0.0.0",  # noqa: S104  what must not count
+        "allow_origin": "*",
+        "allow_remote_access": True,
+        "disable_check_xsrf": True,
+        "terminals_enabled": True,
+        "allow_unauthenticated_access": True,
+    },
+}
 
-    def test_jupyterlab_answers_only_with_the_token_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+if sys.platform != "win32":  # ends JupyterLab with signals
+
+    @pytest.mark.parametrize(
+        ("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGKILL, -9)]
+    )
+    def test_jupyterlab_asks_for_its_token_whatever_is_configured_and_ends_with_the_command(
+        sent: signal.Signals, status: int, tmp_path: Path
+    ) -> None:
+        for name in ("jupyter_server_config", "jupyter_lab_config", "jupyter_config"):
+            (tmp_path / ".jupyter").mkdir(exist_ok=True)
+            (tmp_path / ".jupyter" / f"{name}.json").write_text(json.dumps(HOSTILE))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
         command = [sys.executable, "-m", "starface_nb", "lab", "--cases", str(tmp_path / "cases"), "--no-browser"]
-        environment = {**os.environ, "HOME": str(tmp_path)}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")}
         with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            [*command, "--port", str(port)],
+            env={**environment, "HOME": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         ) as lab:
             assert lab.stdout is not None
             shown = ""
@@ -73,20 +105,29 @@ if sys.platform != "win32":  # ends JupyterLab with Ctrl-C's signal
             try:
                 found = re.search(r"(http://127\.0\.0\.1:\d+)/lab\S*\?token=(\S+)", shown)
                 assert found is not None
-                assert _status(f"{found[1]}/api/contents?token={found[2]}") == 200
-                assert _status(f"{found[1]}/api/contents") == 403
+                status_of, headers = _get(f"{found[1]}/api/contents?token={found[2]}")
+                assert status_of == 200
+                assert headers.get("Access-Control-Allow-Origin", "") == ""  # for no page from elsewhere
+                assert _get(f"{found[1]}/api/contents")[0] == 403
+                assert _get(f"{found[1]}/api/contents?token=")[0] == 403
+                assert _get(f"{found[1]}/api/terminals?token={found[2]}")[0] == 404
             finally:
-                os.killpg(lab.pid, signal.SIGINT)
-            assert lab.wait(30) == 0
+                os.kill(lab.pid, sent)
+            assert lab.wait(60) == status
+        again = socket.socket()
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with again:
+            again.bind(("127.0.0.1", port))  # nobody listens there any more
+        assert main([*command[3:], "--port", str(port), "--dry-run"]) == 0
 
 
-def _status(address: str) -> int:
+def _get(address: str) -> tuple[int, dict[str, str]]:
     for _ in range(300):
         try:
             with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
-                return int(answer.status)
+                return int(answer.status), dict(answer.headers)
         except urllib.error.HTTPError as refused:
-            return int(refused.code)
+            return int(refused.code), {}
         except OSError:
             time.sleep(0.1)
-    return 0
+    return 0, {}

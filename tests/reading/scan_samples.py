@@ -60,7 +60,17 @@ def texts(hits: Hits) -> list[str]:
 
 def shown(line: bytes) -> str:
     """A line as text: without what stands before the first and behind the last character."""
-    return line[: 64 << 10].decode("utf-8", "replace").rstrip("\r\0 \t").lstrip("\ufeff\0")
+    text = line[: 64 << 10]
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        rest = text.decode("utf-8", "surrogateescape")
+        return (
+            "".join(chr(ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in rest)
+            .rstrip("\r\0 \t")
+            .lstrip("\ufeff\0")
+        )
+    return text.decode().rstrip("\r\0 \t").lstrip("\ufeff\0")
 
 
 def expected(text: bytes, needles: tuple[bytes, ...] = NEEDLES) -> list[tuple[int, int, str]]:

@@ -245,6 +245,64 @@ def test_empty_archives_and_archives_without_log(tmp_path: Path) -> None:
             scan_logs([written(tmp_path / "x.zip", data)], NEEDLES)
 
 
+def test_zips_in_zips_are_counted_together(tmp_path: Path) -> None:
+    """Few bytes that unpack to many thousand logs: refused long before they are read, beside a good log left out."""
+    bomb = zipped({f"full.{i}": TEXT[:60] for i in range(15)}, zipfile.ZIP_STORED)
+    for _ in range(2):
+        bomb = zipped({f"{i}.zip": bomb for i in range(15)}, zipfile.ZIP_STORED)
+    path = written(tmp_path / "x.zip", zipped({"all.zip": bomb}))
+    assert path.stat().st_size < 80_000
+    with pytest.raises(InputError, match=r"refused.*128 archives in archives.*MAX_NESTED"):
+        scan_logs([path], NEEDLES)
+    hits, notes = scan_logs([written(path, zipped({"all.zip": bomb, "full": TEXT}))], NEEDLES)
+    assert [texts(h) for h in hits] == [LINES]
+    assert any("refused" in note and "all.zip" in note for note in notes)
+    tarred_bomb = PACK["gz"](tarred({f"{i}.tar": tarred({"full": TEXT[:60]}) for i in range(200)}))
+    with pytest.raises(InputError, match=r"refused.*128 archives in archives"):
+        scan_logs([written(tmp_path / "x.tar", tarred({"inner.tgz": tarred_bomb}))], NEEDLES)
+
+
+def test_members_of_all_archives_are_counted_together(tmp_path: Path) -> None:
+    junk = {f"{i}.json": b"" for i in range(40)}
+    path = written(tmp_path / "x.zip", zipped({"a.zip": zipped(junk), "b.tar": tarred(junk), "c.zip": zipped(junk)}))
+    with pytest.raises(InputError, match=r"more than 100 members"):
+        scan_logs([path], NEEDLES, limits=Limits(max_members=100))
+
+
+def test_members_that_share_their_bytes(tmp_path: Path) -> None:
+    data = zipped({"full": TEXT, "full.1": TEXT})
+    first = data.index(b"PK\x01\x02")
+    second = data.index(b"PK\x01\x02", first + 4)
+    same = bytearray(data)
+    same[second + 42 : second + 46] = data[first + 42 : first + 46]  # where the member begins
+    with pytest.raises(InputError, match=r"refused.*share their bytes"):
+        scan_logs([written(tmp_path / "x.zip", bytes(same))], NEEDLES)
+
+
+def test_a_good_log_beside_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starface_nb.reading.limits.HARMLESS", 1 << 20)
+    deep = TEXT
+    for _ in range(4):
+        deep = zipped({"inner.zip": deep})
+    bad = {
+        "deep.zip": deep,
+        "bomb.zip": zipped({"full": bytes(64 << 20)}),
+        "large.zip": zipped({"full": os.urandom(200_000)}, zipfile.ZIP_STORED),
+        "damaged.zip": zipped({"full": TEXT})[:-30],
+    }
+    limits = Limits(max_held_bytes=150_000)
+    for name, data in bad.items():
+        for members in ({name: data, "var/log/asterisk/full": TEXT}, {"var/log/asterisk/full": TEXT, name: data}):
+            for path in (
+                written(tmp_path / "x.zip", zipped(members)),
+                written(tmp_path / "x.tar", tarred(members)),
+                written(tmp_path / "x.tar.gz", PACK["gz"](tarred(members))),
+            ):
+                hits, notes = scan_logs([path], NEEDLES, limits=limits)
+                assert [texts(h) for h in hits] == [LINES], name
+                assert any(name in note for note in notes), name
+
+
 _MEMORY = """
 import sys, threading, time, psutil
 from starface_nb.reading.scan import scan_logs

@@ -154,9 +154,9 @@ def test_settings_follow_includes_templates_and_the_last_line() -> None:
     assert found.facts.schema == pl.Schema(FACTS.dtypes)
     qualify, expiry = found.setting("qualify"), found.setting("maxexpiry")
     assert qualify is not None
-    assert (qualify.value, qualify.source) == ("yes", "etc/asterisk/sip_custom.conf:1")
+    assert (qualify.value, qualify.source) == ("yes", "sip_custom.conf:1")
     assert expiry is not None
-    assert (expiry.value, expiry.source) == ("1800", "etc/asterisk/sip.conf:3")
+    assert (expiry.value, expiry.source) == ("1800", "sip.conf:3")
     own = found.facts.filter(pl.col("name") == "qualify", pl.col("peer").is_not_null())
     assert dict(own.select("peer", "value").iter_rows()) == {"1001": "3000", "1002": "no"}
     assert found.setting("qualify_frequency") is None

@@ -1,4 +1,4 @@
-"""What was read is remembered, a grown log is read at its end alone, stale and foreign files are not believed."""
+"""What was read is remembered until the log changes; stale and foreign files are not believed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, triples, written, zipped
+from scan_samples import PACK, log, tarred, written, zipped
 
 import starface_nb as sf
+from starface_nb import reading
 from starface_nb.reading import cache, scan
 from starface_nb.reading.cache import load, quick_fingerprint, save
-from starface_nb.reading.hits import Hits
 
 FACTS = {"size": 7, "at": None}
 FRAMES = {
@@ -28,28 +28,6 @@ FRAMES = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes the latest scan read of its sources."""
-    counts = [0]
-    monkeypatch.setattr(scan, "STRETCH", 10_000)
-    original = scan._stretch
-
-    def counted(path, start, end, *others):
-        counts[0] += end - start
-        return original(path, start, end, *others)
-
-    monkeypatch.setattr(scan, "_stretch", counted)
-    return counts
-
-
-def same(one: Hits, other: Hits) -> None:
-    for name in ("name", "lines", "cut", "ends", "fingerprint", "modified", "logger_conf", "note"):
-        assert getattr(one, name) == getattr(other, name), name
-    assert_frame_equal(one.rows, other.rows)
-    assert_frame_equal(one.marks, other.marks)
 
 
 def test_frames_come_back(folder: Path) -> None:
@@ -140,8 +118,7 @@ def test_a_second_reading_opens_nothing_but_the_cache(
     data = {"plain": text, "gz": PACK["gz"](text), "zip": zipped(archive), "tar": tarred(archive)}[container]
     path = written(tmp_path / "x", data)
     before = sf.read_log(path, cache=folder)
-    for name in ("_stretch", "_stream"):
-        monkeypatch.setattr(scan, name, None)
+    monkeypatch.setattr(scan, "_scan", None)
     after = sf.read_log(str(path), cache=folder)
     assert_frame_equal(before.events, after.events)
     assert_frame_equal(before.unparsed, after.unparsed)
@@ -151,17 +128,9 @@ def test_a_second_reading_opens_nothing_but_the_cache(
         after.last,
         after.notes,
     )
-    if container != "plain":  # whose lines are remembered, whatever the settings
-        for other in ({"time_zone": "UTC"}, {"year": 2025}):
-            with pytest.raises(TypeError):
-                sf.read_log(path, cache=folder, **other)
-
-
-def test_other_lines_of_a_log_are_another_scan(tmp_path: Path, folder: Path) -> None:
-    path = written(tmp_path / "full", log(500))
-    scan_logs([path], NEEDLES, cache=folder)
-    (hits,), _ = scan_logs([path], (b"Executing",), cache=folder)
-    assert triples(hits) == expected(path.read_bytes(), (b"Executing",))
+    for other in ({"time_zone": "UTC"}, {"year": 2025}):
+        with pytest.raises(TypeError):
+            sf.read_log(path, cache=folder, **other)
 
 
 def test_a_pattern_stands_for_the_files_it_matches(tmp_path: Path, folder: Path) -> None:
@@ -172,51 +141,25 @@ def test_a_pattern_stands_for_the_files_it_matches(tmp_path: Path, folder: Path)
     assert len(sf.read_log(pattern, cache=folder).files) == 2
 
 
-@pytest.mark.parametrize("old_end", [b"", b"[a] Peer 'b' is n", b"x" * 25_000, b"[a] Peer 'b' is now y"])
-def test_a_grown_log_is_read_at_its_end(tmp_path: Path, folder: Path, read_bytes: list[int], old_end: bytes) -> None:
-    old = log(2000) + old_end
-    path = written(tmp_path / "full", old)
-    scan_logs([path], NEEDLES, cache=folder)
-    with path.open("ab") as file:
-        file.write(b"ow Reachable\n" + log(50, seed=7))
-    read_bytes[0] = 0
-    (grown,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert read_bytes[0] == path.stat().st_size - len(old) + len(old_end)
-    (fresh,), _ = scan_logs([path], NEEDLES)
-    same(grown, fresh)
-    assert triples(grown) == expected(path.read_bytes())
-
-
-@pytest.mark.parametrize("change", ["rewritten", "head", "before the end", "shorter", "same size later"])
+@pytest.mark.parametrize("change", ["grown", "head", "before the end", "shorter", "middle, later"])
 def test_a_changed_log_is_read_anew(tmp_path: Path, folder: Path, change: str) -> None:
     old = log(2000)
     path = written(tmp_path / "full", old)
-    scan_logs([path], NEEDLES, cache=folder)
-    hit = b"[b] Peer 'new' is now Lagged\n"
+    before = sf.read_log(path, cache=folder)
+    hit = b"[2026-03-04 01:00:00] NOTICE[1] chan_sip.c: Peer 'new' is now Lagged. (2500ms / 2000ms)\n"
+    middle = old.index(b"\n", len(old) // 2) + 1
     new = {
-        "rewritten": log(3000, seed=9),
-        "head": hit + old[len(hit) :] + b"more\n",
-        "before the end": old[: -len(hit)] + hit + b"more\n",
-        "shorter": old[: len(old) // 2],
-        "same size later": hit + old[len(hit) :],
+        "grown": old + hit,
+        "head": hit + old[len(hit) :],
+        "before the end": old[: -len(hit) - 1] + b"\n" + hit,
+        "shorter": hit + old[: len(old) // 2],
+        "middle, later": old[:middle] + hit + old[middle + len(hit) :],
     }[change]
     written(path, new)
     os.utime(path, (2e9, 2e9))
-    (found,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert triples(found) == expected(new)
-
-
-def test_a_changed_middle_of_the_same_size_is_noticed_by_its_time(tmp_path: Path, folder: Path) -> None:
-    old = log(20_000)
-    path = written(tmp_path / "full", old)
-    scan_logs([path], NEEDLES, cache=folder)
-    middle = old.index(b"\n", len(old) // 2) + 1
-    hit = b"[b] Peer 'new' is now Lagged\n"
-    new = old[:middle] + hit + old[middle + len(hit) :]
-    written(path, new)
-    os.utime(path, (2e9, 2e9))
-    (found,), _ = scan_logs([path], NEEDLES, cache=folder)
-    assert triples(found) == expected(new)
+    after = sf.read_log(path, cache=folder)
+    assert "new" in after.events["peer"].to_list()
+    assert after.fingerprint != before.fingerprint
 
 
 def test_a_large_result_reopens_quickly(tmp_path: Path, folder: Path) -> None:
@@ -230,3 +173,50 @@ def test_a_large_result_reopens_quickly(tmp_path: Path, folder: Path) -> None:
     assert_frame_equal(events, again)
     assert events.height == 160_000
     assert best < 0.3
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"files": [{"name": "full"}]},
+        {"files": [{"name": 1, "bytes": "2", "lines": None, "fingerprint": [], "note": {}}]},
+        {"files": []},
+        {"files": None},
+        {"first": "soon"},
+        {"first": "2026-03-04T10:00:00"},
+        {"first": 5},
+        {"notes": None},
+        {"time_zone": "Mars/Olympus"},
+        {"time_zone": None},
+        {"state": None},
+    ],
+)
+def test_what_somebody_forged_with_a_right_checksum_is_read_anew(tmp_path: Path, folder: Path, forged: dict) -> None:
+    path = written(tmp_path / "full", log(500))
+    fresh = sf.read_log(path, cache=folder)
+    key = reading._key([str(path)], "Europe/Berlin", None, None)
+    facts, frames = load(key, folder)
+    save(key, facts | forged, frames, folder)
+    assert_frame_equal(sf.read_log(str(path), cache=folder).events, fresh.events)
+    assert sf.read_log(path, cache=folder).files == fresh.files
+
+
+@pytest.mark.parametrize("name", ["events", "unparsed", "calls"])
+@pytest.mark.parametrize("foreign", [pl.DataFrame({"a": [1]}), None])
+def test_foreign_and_missing_frames_are_read_anew(tmp_path: Path, folder: Path, name: str, foreign) -> None:
+    path = written(tmp_path / "full", log(500))
+    fresh = sf.read_log(path, cache=folder)
+    key = reading._key([str(path)], "Europe/Berlin", None, None)
+    facts, frames = load(key, folder)
+    others = {one: frame for one, frame in frames.items() if one != name}
+    save(key, facts, others if foreign is None else others | {name: foreign}, folder)
+    assert_frame_equal(sf.read_log(path, cache=folder).events, fresh.events)
+
+
+def test_a_folder_in_the_place_of_a_file_of_the_cache(tmp_path: Path, folder: Path) -> None:
+    path = written(tmp_path / "full", log(500))
+    fresh = sf.read_log(path, cache=folder)
+    (kept,) = folder.iterdir()
+    kept.unlink()
+    kept.mkdir()
+    assert_frame_equal(sf.read_log(path, cache=folder).events, fresh.events)

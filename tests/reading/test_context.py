@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from scan_samples import NEEDLES, PACK, log, scan_logs, tarred, triples, written, zipped
 
+import starface_nb as sf
 from starface_nb.errors import InputError
-from starface_nb.reading import context
+from starface_nb.reading import scan
 from starface_nb.reading.context import lines_around, read_range
 from starface_nb.reading.hits import Hits
 
@@ -46,17 +47,21 @@ def test_utf16_counts_the_offsets_of_what_was_read(tmp_path: Path) -> None:
     check(scan_logs([written(tmp_path / "full", TEXT.decode().encode("utf-16"))], NEEDLES)[0][0])
 
 
-def test_standard_input_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pack", [bytes, PACK["gz"]])
+def test_lines_of_standard_input_are_shown_as_long_as_the_log_is_there(monkeypatch: pytest.MonkeyPatch, pack) -> None:
     class Input:
-        buffer = io.BufferedReader(io.BytesIO(PACK["gz"](TEXT)))  # type: ignore[arg-type]
+        buffer = io.BufferedReader(io.BytesIO(pack(TEXT)))  # type: ignore[arg-type]
 
     monkeypatch.setattr(sys, "stdin", Input())
-    check(scan_logs(["-"], NEEDLES)[0][0])
-    monkeypatch.setattr(context, "_PIPED_BYTES", 1000)
+    read = sf.read_log("-", progress=False)
+    shown = read.context(3, before=1, after=1)
+    line = int(read.events["line"][3])
+    assert [one.text.encode() for one in shown.lines] == TEXT.split(b"\n")[line - 2 : line + 1]
+    assert [one.is_hit for one in shown.lines] == [False, True, False]
+    monkeypatch.setattr(scan, "PIPED", 1000)
     Input.buffer = io.BufferedReader(io.BytesIO(TEXT))  # type: ignore[arg-type]
-    (hits,), _ = scan_logs(["-"], NEEDLES)
     with pytest.raises(InputError, match="pipe"):
-        lines_around(hits.name, triples(hits)[0][0])
+        sf.read_log("-", progress=False).context(0)
 
 
 def test_edges_of_the_log_and_giant_neighbours(tmp_path: Path) -> None:

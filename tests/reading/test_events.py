@@ -250,7 +250,7 @@ def test_damage_loses_no_other_line(tmp_path):
     ]
     log = read(tmp_path, *lines)
     assert [line for line, _ in found(log)] == [1, 2, 4, 6, 7]
-    assert log.events["peer"].to_list() == ["12", "12", "caf\ufffd", "a\rb", "12"]
+    assert log.events["peer"].to_list() == ["12", "12", "café", "a\rb", "12"]
 
 
 def test_only_a_newline_ends_a_line(tmp_path):

@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_samples import NEEDLES, expected, log, scan_logs, shown, triples, written
 
 from starface_nb.errors import InputError
-from starface_nb.reading import catalogue, lines, scan
+from starface_nb.reading import catalogue, lines, scan, sources
 from starface_nb.reading.limits import Account, Limits
-from starface_nb.reading.lines import MARKS, Block, Found, Needles, Scanner
+from starface_nb.reading.lines import Blocks, Found, Needles, searched
+from starface_nb.reading.marks import MARK, SENT_END
+from starface_nb.reading.streams import Stream
 
 PIECES = st.sampled_from(
     [b"\n", b"\n\n", b" is now ", b"Registered SIP '", b" is no", b"w ", b"\0", b"\r\n", b"\xff", b"xyz" * 9]
 )
 
 
-def scanned(text: bytes, step: int, needles: Sequence[bytes], limits: Limits | None = None) -> Found:
-    scanner, block, found = Scanner(Needles(needles), Account(limits or Limits()), "x"), Block(), Found()
-    for at in range(0, len(text), step):
-        piece = text[at : at + step]
-        block.room[: len(piece)] = piece
-        scanner.scan(block, len(piece))
-        found.extend(scanner.take())
-    found.extend(scanner.finish(block))
+def scanned(text: bytes, block: int, threads: int = 1, limits: Limits | None = None, needles=NEEDLES) -> list[Found]:
+    """What the blocks of a text hold, if they have so many bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BLOCK", block)
+        blocks = Blocks(Stream.of([text]).readinto, 20)
+        found = list(searched(blocks, Needles(needles), Account(limits or Limits()), "x", threads))
+    assert (blocks.size, blocks.head, blocks.tail) == (len(text), text[:20], text[-20:])
+    assert blocks.unfinished == (bool(text) and not text.endswith(b"\n"))
+    assert sum(one.lines for one in found) == text.count(b"\n") + blocks.unfinished
     return found
 
 
-def places(found: Found) -> list[tuple[int, int, str]]:
-    offsets, numbers = (np.concatenate([[], *pieces]).astype(int).tolist() for pieces in (found.offsets, found.numbers))
-    return list(zip(offsets, numbers, map(shown, found.texts), strict=True))
+def places(found: Sequence[Found]) -> list[tuple[int, int, str]]:
+    """Offset, line number and text of what was found."""
+    rows, before = [], 0
+    for one in found:
+        numbers = (one.numbers + before + 1).tolist()
+        rows += zip(one.offsets.tolist(), numbers, map(shown, one.texts), strict=True)
+        before += one.lines
+    return rows
 
 
-@given(st.lists(PIECES, max_size=60), st.integers(1, 50))
-def test_scanner_equals_plain_search_whatever_the_blocks(pieces: list[bytes], step: int) -> None:
+@given(st.lists(PIECES, max_size=60), st.integers(1, 50), st.integers(1, 3))
+def test_search_equals_plain_search_whatever_the_blocks(pieces: list[bytes], block: int, threads: int) -> None:
     text = b"".join(pieces)
-    found = scanned(text, step, NEEDLES)
-    assert places(found) == expected(text)
-    assert found.lines == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
-    assert found.unfinished == (bool(text) and not text.endswith(b"\n"))
+    assert places(scanned(text, block, threads)) == expected(text)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(PIECES, min_size=1, max_size=80), st.integers(1, 40))
-def test_stretches_of_a_plain_file_join_without_seam(tmp_path_factory, pieces: list[bytes], stretch: int) -> None:
+@given(st.lists(PIECES.filter(bytes.isascii), min_size=1, max_size=80), st.integers(20, 90))
+def test_blocks_of_a_file_join_without_seam(tmp_path_factory, pieces: list[bytes], block: int) -> None:
     path = written(tmp_path_factory.mktemp("s") / "full", b"[x] plain text to begin with\n" + b"".join(pieces))
     text = path.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "STRETCH", stretch)
-        patch.setattr(scan, "_SHARES", 1000)
+        patch.setattr(lines, "BLOCK", block)
         (hits,), _ = scan_logs([path], NEEDLES)
     assert triples(hits) == expected(text)
     assert hits.lines == text.count(b"\n") + (not text.endswith(b"\n"))
@@ -61,19 +65,16 @@ def test_stretches_of_a_plain_file_join_without_seam(tmp_path_factory, pieces: l
 
 
 @given(st.lists(PIECES, max_size=60), st.integers(20, 60), st.integers(30, 80))
-def test_of_lines_too_long_to_be_carried_on_a_block_is_looked_at(pieces: list[bytes], step: int, carry: int) -> None:
+def test_of_lines_too_long_to_be_carried_on_a_block_is_looked_at(pieces: list[bytes], block: int, carry: int) -> None:
     text = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "BLOCK", 60)
         patch.setattr(lines, "CARRY", carry)
-        found = scanned(text, step, NEEDLES, Limits(max_line=16))
-    got = places(found)
+        got = places(scanned(text, block, limits=Limits(max_line=16)))
     wanted = [(at, number, shown(text[at:].partition(b"\n")[0][:16])) for at, number, _ in expected(text)]
     assert [hit for hit in wanted if len(text[hit[0] :].partition(b"\n")[0]) <= carry] == [
         hit for hit in got if len(text[hit[0] :].partition(b"\n")[0]) <= carry
     ]
     assert set(got) <= set(wanted)
-    assert found.lines == text.count(b"\n") + (not text.endswith(b"\n") if text else 0)
 
 
 def test_many_candidates_in_a_block_and_few_give_the_same_numbers(tmp_path: Path) -> None:
@@ -107,19 +108,8 @@ def test_giant_last_line_without_newline(tmp_path: Path) -> None:
     assert "unfinished" in hits.note
 
 
-def test_marks_of_dumps_are_kept_beside_the_lines(tmp_path: Path) -> None:
-    text = b"<--- SIP read from UDP:1.2.3.4 --->\nx <--- is now y <---\nb is now c <---\nReliably Transmitting (NAT)\n"
-    for path in (written(tmp_path / "full", text), _gz(tmp_path / "full.gz", text)):
-        (hits,), _ = scan_logs([path], NEEDLES)
-        assert triples(hits) == expected(text)
-        assert hits.marks["offset"].to_list() == [0]
-    found = scanned(text, 1000, NEEDLES)
-    assert found.marks == text.splitlines()[:2] + text.splitlines()[3:]
-    assert np.concatenate(found.mark_offsets).tolist() == [text.index(mark) for mark in found.marks]
-
-
 def test_no_needle_of_the_catalogue_can_hide_behind_a_mark() -> None:
-    for mark in MARKS:
+    for mark in (MARK, SENT_END):
         ends = [mark[i:] for i in range(len(mark))]
         assert not [needle for needle in catalogue.NEEDLES if needle.startswith(tuple(ends)) or mark in needle]
 
@@ -159,8 +149,9 @@ def test_same_content_has_the_same_fingerprint_in_any_container(tmp_path: Path) 
 
 
 def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "STRETCH", 5000)
+    monkeypatch.setattr(lines, "BLOCK", 5000)
     path = written(tmp_path / "full", log(3000))
+    monkeypatch.setattr(scan, "cores", lambda: 4)
     many = scan_logs([path], NEEDLES)[0][0]
     monkeypatch.setattr(scan, "cores", lambda: 1)
     one = scan_logs([path], NEEDLES)[0][0]
@@ -168,36 +159,31 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
     assert one.fingerprint == many.fingerprint
 
 
-def test_a_growing_log_is_read_up_to_the_size_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
-    original = scan._stretch
+    original = sources.CountedFile.readinto
 
-    def grow_then_read(*arguments):
+    def change_then_read(self, room):
+        change()
+        return original(self, room)
+
+    monkeypatch.setattr(sources.CountedFile, "readinto", change_then_read)
+
+    def grow() -> None:
         with path.open("ab") as file:
-            file.write(b"ow Reachable\n" + log(100))
-        return original(*arguments)
+            file.write(b"ow Reachable\n")
 
-    text = path.read_bytes()
-    monkeypatch.setattr(scan, "_stretch", grow_then_read)
+    def shrink() -> None:
+        os.truncate(path, 1000)
+
+    change, size = grow, path.stat().st_size
     (hits,), _ = scan_logs([path], NEEDLES)
-    assert triples(hits) == expected(text)
-    assert hits.bytes == len(text)
+    assert hits.bytes == size
+    assert triples(hits) == expected(path.read_bytes()[:size])
     assert "unfinished" in hits.note
-
-
-def test_a_log_that_shrinks_while_read_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path / "full", log(100))
-    original = scan._stretch
-
-    def shrink_then_read(*arguments):
-        with path.open("r+b") as file:
-            file.truncate(1000)
-        return original(*arguments)
-
-    monkeypatch.setattr(scan, "_stretch", shrink_then_read)
+    change = shrink
     (hits,), _ = scan_logs([path], NEEDLES)
     assert hits.bytes == 1000
-    assert "shorter" in hits.note
 
 
 def test_relevant_lines_are_bounded(tmp_path: Path) -> None:
@@ -216,7 +202,8 @@ def test_relevant_lines_are_bounded(tmp_path: Path) -> None:
 )
 def test_overlapping_needles_and_rare_windows_hide_no_line(pieces: list[bytes], needles: list[bytes]) -> None:
     text = b"".join(pieces)
-    assert scanned(text, 1000, needles).texts == [line for line in text.split(b"\n") if any(n in line for n in needles)]
+    found = [line for one in scanned(text, 1000, needles=needles) for line in one.texts]
+    assert found == [line for line in text.split(b"\n") if any(n in line for n in needles)]
 
 
 @pytest.mark.parametrize("needles", [[], [b""], [b"a\nb"]])
@@ -229,11 +216,11 @@ def test_interrupt_stops_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scan, "_stretch", interrupt)
-    cache = tmp_path / "cache"
-    with pytest.raises(KeyboardInterrupt):
-        scan_logs([written(tmp_path / "full", log(100))], NEEDLES, cache=cache)
-    assert not cache.exists()
+    monkeypatch.setattr(lines, "search", interrupt)
+    for cores in (1, 3):
+        monkeypatch.setattr(scan, "cores", lambda cores=cores: cores)
+        with pytest.raises(KeyboardInterrupt):
+            scan_logs([written(tmp_path / "full", log(100))], NEEDLES)
 
 
 def _gz(path: Path, text: bytes) -> Path:

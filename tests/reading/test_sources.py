@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
+import starface_nb as sf
 from starface_nb.errors import InputError, SettingError
 from starface_nb.reading.limits import Limits
 from starface_nb.reading.sources import NOT_A_LOG, rank_of
@@ -296,3 +297,57 @@ def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
 def test_ranks(better: str, worse: str) -> None:
     assert rank_of(better) < rank_of(worse) < NOT_A_LOG
     assert rank_of("a/b.json") == rank_of(".hidden") == NOT_A_LOG
+
+
+def test_names_in_latin_1_and_in_utf_8(tmp_path: Path) -> None:
+    lines = [f"[2026-03-04 10:00:0{i}] NOTICE[1] chan_sip.c: Peer '{name}' is now UNREACHABLE!  Last qualify: 9"
+             for i, name in enumerate(("Müller", "Möller", "Müller"))]  # fmt: skip
+    text = b"".join(line.encode("utf-8" if i == 2 else "latin-1") + b"\n" for i, line in enumerate(lines))
+    log = sf.read_log(written(tmp_path / "full", text), progress=False)
+    assert log.events["peer"].to_list() == ["Müller", "Möller", "Müller"]
+    assert "Möller" in str(log.context(1))
+
+
+@pytest.mark.parametrize("codec", ["utf-32", "utf-32-le", "utf-32-be", "cp037", "cp500"])
+def test_codings_that_are_not_read_are_named(tmp_path: Path, codec: str) -> None:
+    path = written(tmp_path / "full", TEXT.decode().encode(codec))
+    with pytest.raises(InputError, match="UTF-32" if "32" in codec else "EBCDIC"):
+        scan_logs([path], NEEDLES)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_text_that_goes_on_as_utf_16_is_said(tmp_path: Path, codec: str) -> None:
+    path = written(tmp_path / "full", TEXT + TEXT.decode().encode(codec))
+    log = sf.read_log(path, progress=False)
+    assert any("UTF-16" in note and str(path) in note for note in log.notes)
+    assert "UTF-16" in log.files[0].note
+    padded = sf.read_log(written(tmp_path / "full", TEXT + bytes(9000) + b"\n" + TEXT), progress=False)
+    assert not any("UTF-16" in note for note in padded.notes)
+
+
+def test_file_names_that_are_no_text(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/full-\xff\xfe"
+    try:
+        with open(name, "wb") as file:  # noqa: PTH123 (a name in bytes)
+            file.write(TEXT)
+    except OSError:
+        return  # the system knows no such names
+    for named in (os.fsdecode(name), tmp_path):
+        log = sf.read_log(named, progress=False, cache=tmp_path.parent / "cache")
+        assert log.files[0].name.isprintable()
+        assert "is now" in str(log.context(0))
+        assert log.events.equals(sf.read_log(named, progress=False, cache=tmp_path.parent / "cache").events)
+
+
+def test_links_that_lead_nowhere_or_in_a_circle(tmp_path: Path) -> None:
+    written(tmp_path / "full", TEXT)
+    (tmp_path / "full.1").symlink_to("full.1")
+    (tmp_path / "full.2").symlink_to("full.3")
+    (tmp_path / "full.3").symlink_to("full.2")
+    (tmp_path / "full.4").symlink_to("gone")
+    assert names(tmp_path) == ["full"]
+
+
+def test_an_empty_name_is_no_log() -> None:
+    with pytest.raises(InputError, match="no log was named"):
+        scan_logs([""], NEEDLES)

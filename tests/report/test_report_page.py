@@ -187,11 +187,23 @@ def test_masked_names_are_gone_everywhere() -> None:
     assert peers[0] in page_of("fixed-router")
 
 
+HIDDEN = ("peer", "site", "evidence")
+
+
+def test_a_masked_report_shows_neither_addresses_nor_the_files_name(tmp_path: Path) -> None:
+    log = tmp_path / "Practice Dr Mueller.log"
+    log.write_bytes(samples.recorded("mixed").read_bytes())
+    page = report.render(sf.diagnose(sf.read_log(log)), mask=True)
+    assert "Mueller" not in page
+    assert re.findall(r"\b203\.0\.113\.\d+", page) == []
+    assert "Site 1" in page
+
+
 def test_masking_keeps_what_is_seen() -> None:
     found = case("mixed")
     masked = report.masking.mask(found, guide.translator("en"))[0]
     for frame, before in ((masked.intervals, found.intervals), (masked.phones, found.phones)):
-        assert frame.drop("peer", "evidence", strict=False).equals(before.drop("peer", "evidence", strict=False))
+        assert frame.drop(*HIDDEN, strict=False).equals(before.drop(*HIDDEN, strict=False))
     assert masked.phones["peer"].n_unique() == found.phones["peer"].n_unique()
 
 

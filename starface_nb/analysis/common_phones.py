@@ -1,0 +1,54 @@
+"""Which phones of one log a later log shows, and when a loss of theirs would have shown there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.reading.log import Log
+from starface_nb.reading.presence import phones_in_calls
+
+CONTINUES = timedelta(minutes=15)
+"""A log that begins this soon after the end of another, and shares phones with it, is its continuation."""
+CONTINUING_SHARE = 0.5
+"""Share of the phones that both parts of one log must show."""
+
+
+def is_older(before: Log, after: Log) -> bool:
+    """Say whether the log that should be the later one is not."""
+    if before.first is None or before.last is None or after.first is None or after.last is None:
+        return False
+    return after.last <= before.first or (after.first < before.first and after.last < before.last)
+
+
+def seen_after(before: Diagnosis, after: Diagnosis) -> pl.DataFrame:
+    """Return when phones of the first log were under observation in the second: peer, start, end.
+
+    A phone counts that the second log shows by any line, be it a call; where that log continues the first without a
+    break, silence counts for its other phones, too.
+    """
+    phones = before.phones.filter(~pl.col("trunk") & pl.col("ever_registered").fill_null(value=True))["peer"]
+    usable = after.observation.usable
+    seen = usable.filter(pl.col("peer").is_in(phones.implode()))
+    if after.observation.lacking.one_sided and after.phones.height:
+        return seen
+    absent = [peer for peer in phones if peer not in set(after.phones["peer"])]
+    called = phones_in_calls(after.log, absent).rename({"first": "start", "last": "end"})
+    seen = pl.concat([seen, called.select(usable.columns)])
+    if not seen.is_empty() and _continues(before, after, seen["peer"].n_unique(), len(phones)):
+        silent = [peer for peer in absent if peer not in set(called["peer"])]
+        span = pl.DataFrame({"peer": silent}, schema={"peer": pl.String}).with_columns(
+            pl.lit(after.log.first, dtype=usable.schema["start"]).alias("start"),
+            pl.lit(usable["end"].max(), dtype=usable.schema["end"]).alias("end"),
+        )
+        seen = pl.concat([seen, span.drop_nulls()])
+    return seen
+
+
+def _continues(before: Diagnosis, after: Diagnosis, shared: int, phones: int) -> bool:
+    last, first = before.log.last, after.log.first
+    if last is None or first is None or not timedelta(0) <= first - last <= CONTINUES:
+        return False
+    return shared >= CONTINUING_SHARE * phones

@@ -1,0 +1,137 @@
+"""Incidents: losses that one thing struck; the same thing at regular times is one incident that repeats."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.model.schemas import CAUSE
+from starface_nb.observations.story import Floats
+
+TOGETHER_S = 68.0
+"""Losses of one fault of a whole site are seen within one probing interval, the probe's timeout and its rounding."""
+LEAST_REPEATS = 3
+REGULAR, NEAR_S, NEAR_SHARE, MOST_SKIPPED = 0.75, 90.0, 0.02, 3
+"""Share of steps that must be a multiple of the usual one, how exactly (seconds, share), and the most multiples."""
+OF_A_SITE = ("wan_outage", "router_restart", "blacklisted")
+OF_A_PHONE = ("phone_restart", "phone_offline")
+
+INCIDENTS = Schema(
+    "incidents",
+    (
+        Column("id", pl.Int64, "number of the incident in this log", "from 1"),
+        Column("site", pl.String, "the site it struck; `all` for the PBX itself"),
+        Column("cause", CAUSE, "what struck"),
+        Column("start", UTC_TIME, "begin of its first loss", "UTC"),
+        Column("end", UTC_TIME, "end of its last loss; null while one is open", "UTC", nullable=True),
+        Column("peer", pl.String, "the phone, where it is one", nullable=True),
+        Column("phones", pl.Int64, "phones lost in it"),
+        Column("losses", pl.Int64, "losses in it"),
+        Column("repeats", pl.Int64, "how often it struck"),
+        Column("every_s", pl.Float64, "time from one to the next where that is regular", "s", nullable=True),
+        Column("lasts_s", pl.Float64, "usual length of a loss in it", "s", nullable=True),
+        Column("confidence", pl.Float64, "mean confidence of its losses' cause", "0..1"),
+    ),
+)
+
+
+def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Put losses together by what struck them.
+
+    Losses by the NAT timeout are one incident per site and era, those of one phone by its own fault one per phone and
+    cause; a fault of a site is one for all phones that went with it, and the same at regular times one that repeats.
+
+    Parameters
+    ----------
+    intervals, eras : polars.DataFrame
+        Frames of schema `INTERVALS` and `ERAS`.
+
+    Returns
+    -------
+    incidents : polars.DataFrame
+        Frame of schema `INCIDENTS`, most losses first.
+    ids : polars.Series of int
+        The incident of each interval.
+    """
+    if intervals.is_empty():
+        return INCIDENTS.empty(), pl.Series("incident", [], dtype=pl.Int64)
+    losses = _struck(intervals, eras)
+    keys = ["place", "cause", "part"]
+    bursts = losses.group_by(*keys, "burst", maintain_order=True).agg(pl.min("start"))
+    bursts = _with_repeats(bursts.sort(*keys, "start"), keys)
+    losses = losses.join(bursts.drop("start"), on=[*keys, "burst"], how="left", maintain_order="left")
+    key = [*keys, "series"]
+    found = losses.group_by(key, maintain_order=True).agg(
+        pl.min("start"),
+        pl.when(pl.col("end").is_null().any()).then(None).otherwise(pl.col("end").max()).alias("end"),
+        pl.when(pl.col("peer").n_unique() == 1).then(pl.first("peer")).alias("peer"),
+        pl.col("peer").n_unique().cast(pl.Int64).alias("phones"),
+        pl.len().cast(pl.Int64).alias("losses"),
+        pl.col("burst").n_unique().cast(pl.Int64).alias("repeats"),
+        pl.first("every_s"),
+        pl.col("seconds").median().alias("lasts_s"),
+        pl.col("confidence").mean().round(3),
+    )
+    found = found.sort("losses", "start", "place", descending=[True, False, False]).with_row_index("id", offset=1)
+    found = found.with_columns(pl.col("id").cast(pl.Int64))
+    ids = losses.join(found.select("id", *key), on=key, how="left").sort("row")["id"].alias("incident")
+    return INCIDENTS.check(found.rename({"place": "site"})), ids
+
+
+def _struck(intervals: pl.DataFrame, eras: pl.DataFrame) -> pl.DataFrame:
+    """Return the losses with place, part (era, phone or nothing) and burst, the number of the moment they belong to."""
+    begun = eras.select("site", "era", pl.col("start").alias("begun")).sort("begun")
+    losses = intervals.with_row_index("row").sort("start")
+    losses = losses.join_asof(
+        begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False
+    )
+    cause = pl.col("cause").cast(pl.String)
+    part = (
+        pl.when(cause == "nat_expiry")
+        .then(pl.format("era {}", pl.col("era").fill_null(0)))
+        .when(cause.is_in(OF_A_PHONE))
+        .then("peer")
+        .otherwise(pl.lit(""))
+    )
+    place = pl.when(cause == "pbx_restart").then(pl.lit("all")).otherwise("site")
+    losses = losses.with_columns(part.alias("part"), place.alias("place")).sort(
+        "place", "cause", "part", "start", "row"
+    )
+    gap = pl.col("start").diff().dt.total_microseconds().over("place", "cause", "part") / 1e6
+    return losses.with_columns(
+        (gap.fill_null(0.0) > TOGETHER_S).cum_sum().over("place", "cause", "part").alias("burst")
+    )
+
+
+def _with_repeats(bursts: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Add `series` (bursts of one series are one incident) and `every_s` to bursts sorted by key and start."""
+    parts = []
+    for (_, cause, _), part in bursts.group_by(keys, maintain_order=True):
+        every = regular_step(part["start"].dt.epoch("ms").to_numpy() / 1000.0)
+        apart = every is None and str(cause) in (*OF_A_SITE, "pbx_restart")
+        series = pl.int_range(pl.len()) if apart else pl.lit(0, pl.Int64)
+        told = None if str(cause) == "nat_expiry" else every
+        parts.append(part.with_columns(series.alias("series"), pl.lit(told, dtype=pl.Float64).alias("every_s")))
+    return pl.concat(parts)
+
+
+def regular_step(times: Floats) -> float | None:
+    """Return the time from one to the next, seconds, where that is regular, a few left out; else None.
+
+    Parameters
+    ----------
+    times : array of float, shape (n,)
+        Seconds, sorted.
+    """
+    if len(times) < LEAST_REPEATS:
+        return None
+    steps = np.diff(times)
+    usual = float(np.median(steps))
+    if usual <= 2 * TOGETHER_S:
+        return None
+    count = np.clip(np.round(steps / usual), 1, MOST_SKIPPED)
+    near = np.abs(steps - count * usual) <= NEAR_S + NEAR_SHARE * usual
+    if near.mean() < REGULAR:
+        return None
+    return round(float(np.median((steps / count)[near])), 1)

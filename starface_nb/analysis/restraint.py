@@ -1,0 +1,131 @@
+"""No verdict against the evidence: what the explanation of a log may say, given what the log could show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from starface_nb.model.schemas import CAUSE, OUTCOME, RENEWER, VERDICT
+from starface_nb.observations.addresses import PRIVATE, UNKNOWN
+from starface_nb.observations.observed import Observation
+from starface_nb.reading.log import Log
+from starface_nb.settings import Settings
+
+LEAST_TURNS = 3
+"""So many whole periods must have been under observation at a site for "no expiry seen" to mean anything."""
+CONTRADICTED = 1.25
+"""Phones that renew this many times less often than the keepalive says do not do what it says."""
+USUAL_PHONE = 0.75
+"""Quantile of the phones' periods that stands for the site: some phones renew more often than they need."""
+DOUBT = 0.3
+"""Confidence of a cause that the log does not tell."""
+NOT_WHILE_REGISTERING = ("phone_offline", "phone_restart", "pbx_restart", "blacklisted")
+"""What a phone that goes on registering does not suffer from."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the findings are drawn from.
+
+    `attached_to` is the only site, with which phones without an address are judged; `adopted` counts those judged with
+    one of several. `refusals`, `never` and `inside` are from `observations.signs`. `given_keepalive_s` is set where the
+    phones contradicted the keepalive that was given.
+    """
+
+    log: Log
+    settings: Settings
+    intervals: pl.DataFrame
+    phones: pl.DataFrame
+    cycles: pl.DataFrame
+    eras: pl.DataFrame
+    sites: pl.DataFrame
+    attached_to: str | None
+    adopted: Mapping[str, int]
+    observation: Observation
+    refusals: pl.DataFrame
+    never: pl.Series
+    inside: pl.Series
+    given_keepalive_s: float | None = field(default=None)
+
+
+def restrained(results: Results) -> Results:
+    """Take back causes and verdicts that the log cannot bear."""
+    lacking = results.observation.lacking
+    untold = pl.lit(lacking.one_sided)
+    inside = pl.Series("inside", results.inside)
+    goes_on = (inside > 0) & results.intervals["cause"].cast(pl.String).is_in(NOT_WHILE_REGISTERING)
+    never = results.intervals["peer"].is_in(results.never.implode())
+    local = (pl.col("site") == PRIVATE) & (pl.col("cause") == "nat_expiry")
+    doubtful = untold | pl.lit(goes_on) | pl.lit(never) | local
+    intervals = results.intervals.with_columns(
+        pl.when(doubtful).then(pl.lit("unknown", CAUSE)).otherwise("cause").alias("cause"),
+        pl.when(doubtful)
+        .then(pl.min_horizontal("confidence", pl.lit(DOUBT)))
+        .otherwise(pl.col("confidence"))
+        .alias("confidence"),
+    )
+    return replace(
+        results,
+        intervals=intervals,
+        cycles=_cycles(results.cycles, untold),
+        eras=_judged(results.eras, _open(results, results.eras), untold),
+        sites=_judged(results.sites, _open(results, results.sites), untold),
+    )
+
+
+def _cycles(cycles: pl.DataFrame, untold: pl.Expr) -> pl.DataFrame:
+    """Return the cycles, all of them excluded where nothing can be told or no router stands in between."""
+    nothing = untold | (pl.col("site") == PRIVATE)
+    return cycles.with_columns(
+        pl.when(nothing).then(pl.lit("excluded", OUTCOME)).otherwise("outcome").alias("outcome"),
+        pl.when(nothing).then(None).otherwise("upper_s").alias("upper_s"),
+        pl.when(nothing).then(None).otherwise("interval").alias("interval"),
+        pl.when(nothing).then(pl.lit("the log does not tell")).otherwise("reason").alias("reason"),
+    )
+
+
+def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
+    """Say for each row (site, verdict) whether its "no expiry seen" is not borne out by observed time."""
+    phones = results.phones.filter(~pl.col("trunk"))
+    if results.attached_to is not None:
+        phones = phones.with_columns(pl.col("site").replace(UNKNOWN, results.attached_to))
+    period = pl.col("period_s").fill_null(results.settings.keepalive_s)
+    turns = dict(phones.group_by("site").agg((pl.col("observed_s") // period).sum()).iter_rows())
+    addresses = dict(results.sites.select("site", "addresses").iter_rows())
+    few = {
+        site: sum(turns.get(address, 0.0) for address in {site, *(addresses.get(site) or [])}) < LEAST_TURNS
+        for site in frame["site"].unique()
+    }
+    silent = results.observation.lacking.silence_tells
+    cleared = frame["verdict"].cast(pl.String) == "no_expiry_seen"
+    return cleared & pl.Series([few[site] or not silent or site == PRIVATE for site in frame["site"]], dtype=pl.Boolean)
+
+
+def _judged(frame: pl.DataFrame, unproven: pl.Series, untold: pl.Expr) -> pl.DataFrame:
+    """Return sites or eras with verdicts that the log bears out, and without brackets that it does not."""
+    nothing = untold | (pl.col("site") == PRIVATE)
+    none = dict.fromkeys(("low_s", "high_s", "estimate_s", "level"))
+    counts = dict.fromkeys(("cycles_expired", "cycles_survived"), 0)
+    told = {"verdict": pl.lit("undetermined", VERDICT), "renewed_by": pl.lit("undetermined", RENEWER)}
+    changed = [
+        pl.when(nothing).then(value).otherwise(name).cast(frame.schema[name]).alias(name)
+        for name, value in {**none, **counts, **told, "probability_too_short": 0.5}.items()
+    ]
+    open_again = pl.when(pl.lit(unproven)).then(told["verdict"]).otherwise("verdict").alias("verdict")
+    return frame.with_columns(changed).with_columns(open_again)
+
+
+def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None:
+    """Return how often the phones renew by what the log shows, seconds, where the setting is clearly shorter."""
+    periods = phones.filter(~pl.col("trunk"))["period_s"].drop_nulls()
+    usual = periods.quantile(USUAL_PHONE, "nearest")
+    if usual is None or usual < CONTRADICTED * settings.keepalive_s:
+        return None
+    return float(usual)
+
+
+def died_unrenewed(results: Results) -> bool:
+    """Say whether bindings died although something would have renewed them, had the given keepalive been sent."""
+    return bool((results.sites["verdict"].cast(pl.String) == "too_short").any())

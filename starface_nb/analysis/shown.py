@@ -1,0 +1,104 @@
+"""Findings on what the log shows beside the losses' causes, and on what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import polars as pl
+
+from starface_nb.analysis.beside import unwatched
+from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.restraint import Results
+from starface_nb.observations.addresses import PRIVATE
+from starface_nb.observations.completeness import FORBID_ALL_CLEAR
+
+LEAST_LATE = 3
+"""Late answers of a phone from which on they are told."""
+LONG_END = timedelta(hours=1)
+"""A log that shows no losses any more for this long before it ends is said to."""
+
+
+def about_the_log(results: Results) -> Iterator[Finding]:
+    """Yield what the log as a whole lacks or is."""
+    log, lacking = results.log, results.observation.lacking
+    if results.given_keepalive_s is not None:
+        values = {"given_s": results.given_keepalive_s, "measured_s": results.settings.keepalive_s}
+        yield Finding("keepalive_contradicted", "action", None, values)
+    missing = [name for name in lacking.missing if name in FORBID_ALL_CLEAR]
+    if missing:
+        yield Finding("incomplete_log", "action", None, {"missing": missing, "lines": log.lines})
+    if lacking.without_time:
+        values = {"events": lacking.without_time, "all_events": log.events.height}
+        yield Finding("no_times", "warning", None, values)
+    if getattr(log, "order", "forward") == "reversed":
+        yield Finding("reversed_log", "info")
+    if results.observation.strangers:
+        yield Finding("several_logs", "warning", None, {"logs": results.observation.strangers})
+    yield from _silent_end(results)
+
+
+def _silent_end(results: Results) -> Iterator[Finding]:
+    stretches, last = results.observation.usable, results.log.last
+    until = stretches["end"].max()
+    if last is not None and until is not None and last - until > LONG_END:  # type: ignore[operator]
+        yield Finding("silent_end", "info", None, {"since_at": until})
+
+
+def about_phones(results: Results) -> Iterator[Finding]:
+    """Yield what phones do beside being lost, and which of them nothing is known of."""
+    phones = results.phones.filter(~pl.col("trunk") & ~pl.col("peer").is_in(unwatched(results.log)))
+    silent = phones.filter(
+        pl.col("probed").eq(False) | (pl.col("probed").is_null() & pl.col("ever_registered").eq(True))
+    )
+    if silent.height:
+        sure = bool(silent["probed"].is_not_null().any())
+        peers = silent["peer"].to_list()
+        yield Finding(
+            "not_probed" if sure else "perhaps_not_probed",
+            "action" if sure else "warning",
+            None,
+            {"phones": len(peers), "peers": peers},
+        )
+    if len(results.never):
+        values = {"phones": len(results.never), "peers": results.never.to_list()}
+        yield Finding("never_answers", "action", None, values)
+    yield from _refused(results)
+    yield from _late(phones)
+    yield from _while_lost(results)
+    private = phones.filter(pl.col("site") == PRIVATE)["peer"].to_list()
+    if private:
+        yield Finding("private_addresses", "info", PRIVATE, {"phones": len(private), "peers": private})
+
+
+def _refused(results: Results) -> Iterator[Finding]:
+    rows = results.refusals
+    if rows.is_empty():
+        return
+    blocked = int(rows["authentication"].sum())
+    worst = rows.row(0, named=True)
+    values = {
+        "accounts": rows["peer"].n_unique(),
+        "peers": rows["peer"].unique(maintain_order=True).to_list(),
+        "refused": int(rows["refused"].sum()),
+        "addresses": [address for address in rows["address"].unique(maintain_order=True) if address],
+        "reason": worst["reason"],
+        "authentication": blocked,
+        "since_at": rows["first"].min(),
+    }
+    yield Finding("refused_registrations" if blocked else "refused_otherwise", "action", None, values)
+
+
+def _late(phones: pl.DataFrame) -> Iterator[Finding]:
+    late = phones.filter(pl.col("late") >= LEAST_LATE).sort("late", "peer", descending=[True, False])
+    if late.height:
+        values = {"answers": int(late["late"].sum()), "phones": late.height, "peers": late["peer"].to_list()}
+        yield Finding("late_answers", "warning", None, values)
+
+
+def _while_lost(results: Results) -> Iterator[Finding]:
+    rows = results.intervals.with_columns(pl.Series("inside", results.inside)).filter(~pl.col("trunk"))
+    rows = rows.filter((pl.col("inside") > 0) & ~pl.col("peer").is_in(results.never.implode()))
+    if rows.height:
+        peers = rows["peer"].unique(maintain_order=True).to_list()
+        yield Finding("registers_while_lost", "warning", None, {"losses": rows.height, "peers": peers})

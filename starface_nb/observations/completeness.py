@@ -1,0 +1,183 @@
+"""Which lines a log lacks, told by what the PBX could never have written so.
+
+chan_sip writes UNREACHABLE once until an answer came in time (a later one carries that answer's round trip), and
+Reachable once until the peer is lost or registers anew (chan_sip.c 20.20.1:24560 and 30572); res_pjsip writes a
+contact's state where it changes (pjsip_options.c 20.20.1:741).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from starface_nb.frames import UTC_TIME
+from starface_nb.observations.intervals import of_kind
+from starface_nb.reading.log import Log
+
+MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread")
+"""Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
+`unread` such as seem to tell of losses and could not be read."""
+
+FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered"}
+"""Without these silence is no evidence; without registrations it still is."""
+
+LIMIT_MS = 2000.0
+"""chan_sip's usual limit of a round trip (`qualify=yes`)."""
+FEW, MOST = 0.02, 0.3
+"""Share of lines whose counterpart is missing from which on lines are filtered, and from which on nothing is told."""
+AGAIN_REGISTERED = (3, 0.2)
+"""Returns that only a forgotten registration would explain: so many, and this share, are more than chance."""
+SAME_CHANGE_S = 3.0
+"""res_pjsip writes one change of a peer in several lines within this time."""
+ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
+"""A file of that many lines, all of one kind or of one peer, was filtered."""
+STOPPED, STOPPED_S = 3, 60.0
+"""So many registrations, this long after the last line about reachability, show that such lines stopped."""
+LOSS_LIKE = r"(?i)unreachable"
+
+HOLES: dict[str, pl.DataType | type[pl.DataType]] = {"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME}
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What a log lacks.
+
+    Attributes
+    ----------
+    missing : tuple of str
+        Words of `MISSING`, in that order.
+    one_sided : bool
+        So many losses or returns are missing that neither losses nor silence can be judged.
+    holes : polars.DataFrame
+        peer, from, to: stretches of a peer in which a line must be missing.
+    without_time : int
+        Events whose line has no time.
+    unread : int
+        Lines that look like losses and could not be read.
+    """
+
+    missing: tuple[str, ...] = ()
+    one_sided: bool = False
+    holes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOLES))
+    without_time: int = 0
+    unread: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is missing."""
+        return not self.missing
+
+    @property
+    def silence_tells(self) -> bool:
+        """Whether "no loss" can be told from this log at all."""
+        return not FORBID_ALL_CLEAR & set(self.missing)
+
+
+def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
+    """Say which lines a log lacks.
+
+    Parameters
+    ----------
+    log : Log
+    states : polars.DataFrame
+        Events with a time, with `row` and `state`, from `intervals.with_states`.
+    """
+    counts = _kinds(log.events)
+    lines = _state_lines(states)
+    down, up = counts.get("unreachable", 0), counts.get("reachable", 0) + counts.get("lagged", 0)
+    lost_again, back_again, silent_back = (int(lines[name].sum()) for name in ("lost_again", "back_again", "anew"))
+    least, share = AGAIN_REGISTERED
+    forgotten = silent_back >= max(least, share * max(up, 1))
+    returns = lost_again > FEW * down
+    losses = back_again > FEW * up or forgotten
+    found = {
+        "reachable": returns or (not up and down >= ONE_KIND_LINES and _only(log, counts)),
+        "unreachable": losses or (not down and up >= ONE_KIND_LINES and _only(log, counts)),
+        "notice": _without_states(states) >= (1 if not down and not up else STOPPED),
+        "registered": not counts.get("registered", 0),
+        "others": _of_one_peer(log),
+    }
+    if not down and not up and not found["notice"]:
+        found |= {"unreachable": True, "reachable": True}
+    unread = log.unparsed["text"].str.contains(LOSS_LIKE).sum()
+    untimed = log.events["time"].null_count()
+    found |= {"unread": bool(unread), "times": bool(untimed) and 2 * untimed >= log.events.height}
+    lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
+    one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
+    missing = tuple(name for name in MISSING if found[name])
+    return Lacking(missing, bool(one_sided or not (down or up)), _holes(lines), int(untimed), int(unread))
+
+
+def _kinds(events: pl.DataFrame) -> dict[str, int]:
+    return dict(events.group_by(pl.col("kind").cast(pl.String)).len().iter_rows())
+
+
+def _only(log: Log, counts: dict[str, int]) -> bool:
+    """Say whether the log holds lines of one kind alone."""
+    return len(counts) == 1 and log.lines - sum(counts.values()) <= 0
+
+
+def _without_states(states: pl.DataFrame) -> int:
+    """Count the registrations after the last state line: each would have brought a probe, and most of them a line."""
+    last = states.filter(pl.col("state").is_not_null() & (pl.col("kind") != "unregistered"))["time"].max()
+    lines = of_kind(states, "registered")
+    if last is None:
+        return lines.height
+    return lines.filter(pl.col("time") > pl.lit(last) + pl.duration(seconds=int(STOPPED_S))).height
+
+
+def _of_one_peer(log: Log) -> bool:
+    """Say whether all lines of the log are about one peer."""
+    peers = log.events["peer"]
+    alone = peers.null_count() == 0 and peers.n_unique() == 1
+    return alone and log.lines >= ONE_PEER_LINES and log.events.height >= 0.6 * log.lines
+
+
+def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
+    """Return the lines that tell a state, with what came before them and whether that could be so.
+
+    `lost_again`: a loss although nothing came back; `back_again`: a return although nothing was lost; `anew`: the same,
+    but a registration stands beside it, after which a peer that had been forgotten is called reachable once more.
+    """
+    starts = pl.col("kind").is_in(["restart", "reload", "shutdown"]).cum_sum()
+    rows = states.with_columns(starts.alias("process")).filter(pl.col("peer").is_not_null())
+    key = ["peer", "contact"]
+    said = pl.col("kind").is_in(["unreachable", "reachable", "lagged"])
+    fresh = pl.col("kind").is_in(["unregistered", "expired"]).cum_sum().over("peer")
+    added = (pl.col("kind") == "registered").cum_sum().over("peer")
+    rows = rows.with_columns(fresh.alias("forgotten"), added.alias("added")).filter(said)
+    was = {name: pl.col(name).shift(1).over(key) for name in ("kind", "process", "forgotten", "added", "time")}
+    same = (was["process"] == pl.col("process")) & (was["forgotten"] == pl.col("forgotten"))
+    sip = pl.col("tech") != "PJSIP"
+    # A second line of the same change; res_pjsip's contacts come and go with a registration.
+    apart = (pl.col("time") - was["time"]) > pl.duration(seconds=int(SAME_CHANGE_S))
+    same &= apart & (sip | (was["added"] == pl.col("added")))
+    limit = pl.col("limit_ms").max().over("peer").fill_null(LIMIT_MS)
+    answered = (
+        pl.when(sip & pl.col("last_rtt_ms").is_not_null())
+        .then((pl.col("last_rtt_ms") > 0) & (pl.col("last_rtt_ms") <= limit))
+        .otherwise(was["added"] == pl.col("added"))
+    )
+    lost, back = pl.col("kind") == "unreachable", pl.col("kind") == "reachable"
+    again = back & (was["kind"] == "reachable") & same
+    beside = was["added"] != pl.col("added")
+    return rows.select(
+        "peer",
+        "time",
+        was["time"].alias("before"),
+        lost_again=(lost & (was["kind"] == "unreachable") & same & answered).fill_null(value=False),
+        back_again=(again & ~beside).fill_null(value=False),
+        anew=(again & beside).fill_null(value=False),
+    )
+
+
+def _holes(lines: pl.DataFrame) -> pl.DataFrame:
+    broken = lines.filter(pl.col("lost_again") | pl.col("back_again") | pl.col("anew"))
+    return broken.select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))
+
+
+def discarded(notes: tuple[str, ...]) -> Iterator[str]:
+    """Return the notes that tell of lines which the PBX itself left out."""
+    yield from (note for note in notes if "discarded" in note)

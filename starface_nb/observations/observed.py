@@ -1,0 +1,256 @@
+"""What the log could show: when each phone was under observation, and which lines the log lacks.
+
+Silence is evidence only where the log would have spoken: where the phone was probed, both directions are logged and
+the stretch is whole. Survived cycles, all-clears and the after-side of a comparison are drawn from this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.observations.completeness import Lacking, find_lacking
+from starface_nb.observations.intervals import DOWN, UP, of_kind
+from starface_nb.reading.log import Log
+
+KNOWN_BY = pl.Enum(("state lines", "no state line after registering", "no state line at all", "the PBX's own list"))
+"""Why a phone is thought to be probed or not."""
+
+OBSERVED = Schema(
+    "observed",
+    (
+        Column("peer", pl.String, "the peer as written"),
+        Column("start", UTC_TIME, "begin of the stretch", "UTC"),
+        Column("end", UTC_TIME, "end of the stretch", "UTC"),
+        Column("probed", pl.Boolean, "the PBX probes it; null where the log cannot tell", nullable=True),
+        Column("both", pl.Boolean, "a loss and a return would both have been logged"),
+        Column("whole", pl.Boolean, "no lines are missing from the stretch"),
+        Column("by", KNOWN_BY, "why it is thought to be probed or not"),
+    ),
+)
+
+ISOLATED = 2.5
+"""A pause this many times as long as the next longest one is no rhythm of the log's own."""
+LEAST_PAUSE_S = 600.0
+"""Pauses are compared with no shorter one than this."""
+SAME_MOMENT_S = 5.0
+"""A registration's state line follows it within this time."""
+LEAST_MINUTES = 20
+"""In fewer different minutes than this a log's lines keep no rhythm."""
+BY_CHANCE = 0.05
+"""So improbable that all phones are up by chance that their losses must have ended."""
+GONE_S = 3 * 3600.0
+"""A phone down for longer than this when the last state line was written may be gone for good."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one log could show.
+
+    Attributes
+    ----------
+    stretches : polars.DataFrame
+        Frame of schema `OBSERVED`, by peer and start.
+    lacking : Lacking
+        Which lines are missing.
+    strangers : int
+        Into how many logs without a common phone the files fall; 0 where they are one.
+    """
+
+    stretches: pl.DataFrame = field(default_factory=OBSERVED.empty)
+    lacking: Lacking = field(default_factory=Lacking)
+    strangers: int = 0
+
+    @property
+    def usable(self) -> pl.DataFrame:
+        """The stretches in which silence is evidence: peer, start, end."""
+        good = self.stretches.filter(pl.col("probed") & pl.col("both") & pl.col("whole"))
+        return good.select("peer", "start", "end")
+
+    @property
+    def probed(self) -> pl.DataFrame:
+        """One row per peer: peer, probed, observed_s."""
+        counts = pl.col("probed") & pl.col("both") & pl.col("whole")
+        length = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6
+        return self.stretches.group_by("peer", maintain_order=True).agg(
+            pl.first("probed"),
+            pl.when(counts.fill_null(value=False)).then(length).otherwise(0.0).sum().round(1).alias("observed_s"),
+        )
+
+
+def observe(
+    log: Log, states: pl.DataFrame, peers: pl.DataFrame, probed: Mapping[str, bool] | None = None
+) -> Observation:
+    """Say when each phone was under observation.
+
+    Parameters
+    ----------
+    log : Log
+    states : polars.DataFrame
+        Events with `row` and `state`, from `intervals.with_states`.
+    peers : polars.DataFrame
+        From `phones.find_peers`.
+    probed : mapping, optional
+        Peers that the PBX itself lists as monitored or not, where such a list is at hand.
+    """
+    lacking = find_lacking(log, states)
+    if states.is_empty() or peers.is_empty():
+        return Observation(OBSERVED.empty(), lacking)
+    group = _belonging(states)
+    of_log = _ends(log, states, peers, group)
+    apart = len(set(group.values()))
+    told = _probed(states, peers, probed or {}).join(of_log, on="peer", how="left")
+    holes = pl.concat([_holes_of_all(log, states, told), lacking.holes])
+    stretches = _cut(told, holes, lacking).sort("peer", "start")
+    return Observation(OBSERVED.check(stretches), lacking, apart if apart > 1 else 0)
+
+
+def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool]) -> pl.DataFrame:
+    """Return peer, probed, by and start (when its observation begins)."""
+    shown = states.filter(pl.col("state").is_in([UP, DOWN]))
+    first = shown.group_by("peer").agg(
+        pl.col("time").min().alias("shown"),
+        (pl.first("last_rtt_ms").fill_null(0.0) > 0).alias("before"),
+    )
+    frame = peers.select("peer", "trunk", "first").join(first, on="peer", how="left", maintain_order="left")
+    none = pl.lit(shown.is_empty())
+    by_log = pl.when(pl.col("shown").is_not_null()).then(True).when(none).then(None).otherwise(False)
+    own = frame["peer"].replace_strict(dict(listed), default=None, return_dtype=pl.Boolean)
+    why = (
+        pl.when(own.is_not_null())
+        .then(pl.lit("the PBX's own list"))
+        .when(pl.col("shown").is_not_null())
+        .then(pl.lit("state lines"))
+        .when(none)
+        .then(pl.lit("no state line at all"))
+        .otherwise(pl.lit("no state line after registering"))
+    )
+    # The first loss of a phone tells by its last round trip that it had answered since before the log began.
+    start = pl.when(pl.col("before").fill_null(value=False)).then(pl.lit(states["time"].min())).otherwise("first")
+    return frame.with_columns(
+        pl.coalesce(own, by_log).alias("probed"), why.cast(KNOWN_BY).alias("by"), start.cast(UTC_TIME).alias("start")
+    )
+
+
+# -- how far a log shows what it would have shown ----------------------------------------------------------------------
+
+
+def _ends(log: Log, states: pl.DataFrame, peers: pl.DataFrame, group: dict[str, int]) -> pl.DataFrame:
+    """Return peer and end: until when the files that name it would have shown a loss."""
+    rows = states.with_columns(pl.col("file").replace_strict(group, default=0, return_dtype=pl.Int64).alias("group"))
+    ends = []
+    for (number,), part in rows.group_by("group", maintain_order=True):
+        names = part["peer"].drop_nulls().unique()
+        end = _last_sure(log, part, alone=len(set(group.values())) == 1)
+        ends.append(pl.DataFrame({"peer": names}).with_columns(pl.lit(end, dtype=UTC_TIME).alias("end"), group=number))
+    return pl.concat(ends).group_by("peer").agg(pl.max("end")).filter(pl.col("peer").is_in(peers["peer"].implode()))
+
+
+def _belonging(states: pl.DataFrame) -> dict[str, int]:
+    """Number the files so that those which share a peer have one number: parts of one log, not two customers'."""
+    number: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    told = states.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
+    files = told.group_by("file", maintain_order=True).agg(pl.col("peer").drop_nulls().unique())
+    for file, peers in files.iter_rows():
+        known = {seen[peer] for peer in peers if peer in seen}
+        mine = min(known, default=len(number))
+        number = {name: mine if n in known else n for name, n in number.items()} | {file: mine}
+        seen = {peer: mine if n in known else n for peer, n in seen.items()} | dict.fromkeys(peers, mine)
+    return number
+
+
+def _last_sure(log: Log, part: pl.DataFrame, *, alone: bool) -> datetime | None:
+    """Return until when these files would have shown a loss: the log's end if that is sure, or the last state line."""
+    shown = part.filter(pl.col("state").is_in([UP, DOWN]))
+    last = _time(shown["time"].max())
+    if last is None:
+        return _time(part["time"].min())
+    later = part.filter(pl.col("time") > last)
+    if log.last is None or not alone or not _whole_after(log, shown, later, last):
+        return last
+    return min(log.last, _time(of_kind(later, "shutdown")["time"].min()) or log.last)
+
+
+def _time(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def _whole_after(log: Log, shown: pl.DataFrame, later: pl.DataFrame, last: datetime) -> bool:
+    """Say whether silence after the last state line is evidence.
+
+    Not where phones went on registering without one, nor where the log ends amid losses or stops for longer than it
+    ever did: a loss or a return was due, and its line is missing.
+    """
+    moment = pl.lit(last) + pl.duration(seconds=int(SAME_MOMENT_S))
+    if of_kind(later, "registered").filter(pl.col("time") > moment).height:
+        return False
+    if not (shown["state"] == DOWN).any() or log.pauses is None:
+        return True
+    now = shown.group_by("peer", maintain_order=True).agg(pl.last("state"), pl.last("time"))
+    lately = pl.col("time") >= pl.lit(last) - pl.duration(seconds=int(GONE_S))
+    if now.filter((pl.col("state") == DOWN) & lately).height:
+        return False
+    return _all_up_by_chance(shown) <= BY_CHANCE or isolated_pauses(log.pauses).filter(pl.col("end") > last).is_empty()
+
+
+def _all_up_by_chance(shown: pl.DataFrame) -> float:
+    """Return how probable it is that no phone is down at some moment, each down for its usual share of the time."""
+    took = (pl.col("time").shift(-1).over("peer") - pl.col("time")).dt.total_microseconds()
+    down = shown.with_columns(took.fill_null(0).clip(lower_bound=0).alias("took")).filter(pl.col("state") == DOWN)
+    span = shown.select((pl.col("time").max() - pl.col("time").min()).dt.total_microseconds()).item() or 1
+    shares = down.group_by("peer").agg((pl.col("took").sum() / span).clip(upper_bound=1.0))["took"]
+    return float((1.0 - shares).product()) if len(shares) else 1.0
+
+
+def isolated_pauses(pauses: pl.DataFrame) -> pl.DataFrame:
+    """Return the pauses far above the log's own rhythm: start and end.
+
+    Parameters
+    ----------
+    pauses : polars.DataFrame
+        Frame of schema `PAUSES`.
+    """
+    silent = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
+    ordered = pauses.with_columns(silent.clip(lower_bound=0.0).alias("silent")).sort("silent", "start")
+    before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
+    far = (pl.col("silent") > ISOLATED * before).cum_max()
+    return ordered.filter(far).select("start", "end")
+
+
+def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Return the pauses of the log in which lines seem to be missing, for each peer: peer, from, to."""
+    peers = told.select("peer")
+    empty = pl.DataFrame(schema={"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME})
+    rhythm = states["time"].dt.truncate("1m").n_unique() >= LEAST_MINUTES
+    if log.pauses is None or not rhythm or not (states["state"] == DOWN).any():
+        return empty
+    last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
+    pauses = isolated_pauses(log.pauses).filter(pl.col("start") < last).rename({"start": "from", "end": "to"})
+    return peers.join(pauses, how="cross") if pauses.height else empty
+
+
+def _cut(told: pl.DataFrame, holes: pl.DataFrame, lacking: Lacking) -> pl.DataFrame:
+    """Return one row per peer and stretch, holes among them (`whole` false)."""
+    span = told.filter(pl.col("start").is_not_null()).with_columns(pl.max_horizontal("start", "end").alias("end"))
+    cut = span.join(holes, on="peer").with_columns(
+        pl.max_horizontal("from", "start").alias("from"), pl.min_horizontal("to", "end").alias("to")
+    )
+    cut = cut.filter(pl.col("from") < pl.col("to")).sort("peer", "from")
+    gaps = cut.with_columns(pl.lit(value=False).alias("whole")).with_columns(start="from", end="to")
+    # Between the holes: from the end of all before to the begin of the next.
+    reached = pl.col("to").cum_max().over("peer")
+    between = cut.with_columns(
+        pl.coalesce(reached.shift(1).over("peer"), "start").alias("start"), pl.col("from").alias("end")
+    )
+    rest = cut.group_by("peer").agg(pl.all().exclude("start").last(), pl.col("to").max().alias("start"))
+    uncut = span.join(cut.select("peer").unique(), on="peer", how="anti")
+    columns = ["peer", "start", "end", "probed", "by"]
+    good = pl.concat([part.select(columns) for part in (between, rest, uncut)])
+    good = good.filter(pl.col("start") <= pl.col("end")).with_columns(pl.lit(value=True).alias("whole"))
+    both = pl.lit(value=not lacking.one_sided)
+    return pl.concat([good, gaps.select(*columns, "whole")]).with_columns(both.alias("both"))

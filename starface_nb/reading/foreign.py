@@ -1,0 +1,66 @@
+"""Files that are no log of Asterisk's: what they seem to be, and where the right one is; see `foreign.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from starface_nb.errors import InputError
+
+_LOOKED_AT = 64 << 10
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file may be instead; see the head of `foreign.toml`."""
+
+    name: str
+    pattern: str = ""
+    starts: str = ""
+    member: str = ""
+    step: str = ""
+    samples: tuple[str, ...] = ()
+
+
+@cache
+def _data() -> tuple[str, tuple[Kind, ...]]:
+    with Path(__file__).with_name("foreign.toml").open("rb") as file:
+        data = tomllib.load(file)
+    return data["right"], tuple(Kind(**one) for one in data["kind"])
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Return what is known, in the order in which it is tried."""
+    return _data()[1]
+
+
+def binary_kind(head: bytes) -> Kind | None:
+    """Return what a file is that begins like no text, or None."""
+    return next((one for one in kinds() if one.starts and head.startswith(one.starts.encode("latin-1"))), None)
+
+
+def document_kind(members: Iterable[str]) -> Kind | None:
+    """Return what a zip archive is that is an office program's file, or None."""
+    there = set(members)
+    return next((one for one in kinds() if one.member in there), None)
+
+
+def text_kind(head: bytes) -> Kind:
+    """Return what a text seems to be in which no line is Asterisk's."""
+    text = head[:_LOOKED_AT].decode("utf-8", "replace").lstrip("\ufeff")
+    return next(one for one in kinds() if one.pattern and re.search(f"(?m){one.pattern}", text))
+
+
+def refusal(kind: Kind, place: str) -> InputError:
+    """Return the error that says what a file is, and where the right one is."""
+    cause = f"no line of this file is Asterisk's; it seems to be {kind.name}."
+    return InputError(cause, place=place, next_step=next_step(kind))
+
+
+def next_step(kind: Kind | None) -> str:
+    """Return what to do instead, and where the right log is."""
+    return f"{kind.step if kind else ''} {_data()[0]}".strip()

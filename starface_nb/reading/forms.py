@@ -1,0 +1,449 @@
+"""A log in the form in which it was handed over, to lines as Asterisk writes them: forms are data, see `forms.toml`.
+
+A plain log is passed through untouched. What the head of a file shows decides: a form is taken off only where that
+makes most of the lines readable that are not readable as they are, so that text which merely stands in a plain log
+(dumps, continuation lines) never becomes a line of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from itertools import chain, groupby, pairwise
+from typing import TypeVar
+
+import polars as pl
+
+from starface_nb.reading import clock, exports
+from starface_nb.reading.exports import Physical, Record
+from starface_nb.reading.layouts import usual_prefix
+from starface_nb.reading.limits import DamagedError, Limits, RefusedError
+from starface_nb.reading.messages import read_lines
+from starface_nb.reading.stamps import read_stamps
+from starface_nb.reading.streams import Stream
+from starface_nb.reading.tidy import data, tidied, without_end
+
+Line = TypeVar("Line", Physical, Record)
+SNIFF = 1 << 20  # bytes of a file's head that are looked at
+_WINDOW = 64 << 10
+_MOST_TAKEN_OFF = 10
+_WIDEST = 200  # columns; what is wider was not wrapped
+_SCREEN = 60  # columns; nothing is wrapped at fewer
+_MAIL = 72  # columns at which mail programs wrap, or a few more
+_GLUED = 1.5  # headers on a line with one, on average: from there on lines are glued together
+_ZONE_STEP = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was done to a log's lines.
+
+    Attributes
+    ----------
+    codec : str
+        Of the text; "utf-8" as Asterisk writes it.
+    returns : bool
+        Carriage returns alone end the lines.
+    mail : bool
+        The text is a mail as it was saved.
+    page : bool
+        A page's tags stand in it.
+    export : str
+        Kind of a search engine's export (see `exports`), or empty.
+    tidy : bool
+        Characters were changed, or something stands behind the lines, or before the first one.
+    dressed : bool
+        Something stands before the lines, too.
+    glued : bool
+        Several lines stand on one.
+    width : int
+        Columns at which lines were wrapped, 0 where they were not.
+    cut : bool
+        They were wrapped wherever that column was, and not at a blank.
+    newest_first : bool
+        The newest line comes first.
+    """
+
+    codec: str = "utf-8"
+    returns: bool = False
+    mail: bool = False
+    page: bool = False
+    export: str = ""
+    tidy: bool = False
+    dressed: bool = False
+    glued: bool = False
+    width: int = 0
+    cut: bool = False
+    newest_first: bool = False
+
+
+PLAIN = Form()
+
+
+def plain_text(head: bytes, stream: Stream, numbers: array[int]) -> Stream:
+    """Return a log's text as Asterisk writes it: the stream itself where it is that already.
+
+    Parameters
+    ----------
+    head : bytes
+        The first `SNIFF` bytes of the text (fewer only if it has no more); the stream begins with them, too.
+    stream : Stream
+        UTF-8 or an 8-bit code page.
+    numbers : array of int
+        Gets, for every line as it is read, the number of the physical line it came from; stays empty where the
+        stream is passed through.
+
+    Notes
+    -----
+    Reading raises `RefusedError` where the newest line comes first in more text than may be held, to be turned round.
+    """
+    form = form_of(head[:SNIFF])
+    return stream if form == PLAIN else Stream.of(_rewritten(form, stream.blocks(), numbers))
+
+
+def _rewritten(form: Form, blocks: Iterable[bytes], numbers: array[int]) -> Iterator[bytes]:
+    if form.mail:
+        blocks = [exports.unmailed(b"".join(blocks))]
+    size, held, damage = 0, list[bytes](), None
+    try:
+        for number, text in _turned(form, _lines(form, _physical(form, blocks))):
+            numbers.append(number)
+            held.append(text.encode("utf-8", "replace"))
+            size += len(held[-1]) + 1
+            if size > _WINDOW:
+                yield b"\n".join(held) + b"\n"
+                size, held = 0, []
+    except DamagedError as error:
+        damage = error
+    if held:
+        yield b"\n".join(held) + b"\n"
+    if damage:
+        raise damage
+
+
+def _turned(form: Form, lines: Iterator[Physical]) -> Iterator[Physical]:
+    """Yield the lines in the order of time: where the newest comes first, from the last one on."""
+    if form.export or not form.newest_first:  # an export's records are turned round, see `_lines`
+        return lines
+    physical = (list(group) for _, group in groupby(_held(lines), key=lambda line: line[0]))
+    return (line for parts in reversed(list(physical)) for line in parts)
+
+
+def _held(lines: Iterable[Line]) -> Iterator[Line]:
+    """Pass on what is held in memory to be turned round, as much as may be."""
+    size = 0
+    for line in lines:
+        size += len(line[-1]) + 1
+        if size > Limits.max_held_bytes:
+            cause = "refused: its newest line comes first, in more than 128 MiB."
+            raise RefusedError(cause, next_step="Turn it round: tac LOG > TURNED.")
+        yield line
+
+
+def _physical(form: Form, blocks: Iterable[bytes]) -> Iterator[Physical]:
+    """Yield the lines of a text with their numbers."""
+    end, number, rest = b"\r" if form.returns else b"\n", 0, list[bytes]()
+    for block in chain(blocks, [None]):
+        parts = [b""] if block is None else block.split(end)
+        rest.append(parts[0])
+        if len(parts) == 1 and block is not None:
+            continue
+        whole = [b"".join(rest), *parts[1:-1]]
+        for raw in whole if block is not None or whole[0] else []:
+            number += 1
+            yield number, raw.decode(form.codec, "replace").strip("\r\0")
+        rest = [parts[-1]]
+
+
+# ---- which form it is ----
+
+
+@lru_cache(maxsize=64)
+def form_of(head: bytes) -> Form:
+    """Return the form of a text by its head."""
+    whole = head.removeprefix(b"\xef\xbb\xbf")
+    mail = exports.is_mail(whole[:_WINDOW].decode("latin-1"))
+    if mail:
+        whole = exports.unmailed(whole)
+    start = _window(whole)
+    if start is None:
+        return PLAIN
+    window = whole[start : start + _WINDOW]
+    window = window if len(whole) <= start + _WINDOW else window[: window.rfind(b"\n") + 1] or window
+    returns = b"\n" not in window and b"\r" in window
+    codec = "utf-8" if whole is not head and not mail else _codec(window)  # a byte order mark says it
+    base = Form(codec, returns=returns, mail=mail)
+    if not (returns or mail) and _is_plain(window):
+        lines = list(_physical(base, [window]))
+        return replace(base, newest_first=_is_reversed(base, lines)) if _may_be_reversed(lines) else PLAIN
+    best = _best(base, window, whole[:_WINDOW] if start else window)
+    return replace(best, newest_first=_is_reversed(best, list(_physical(base, [window]))))
+
+
+def _window(head: bytes) -> int | None:
+    """Return where to look: at the beginning, or somewhat before the first line that can be Asterisk's."""
+    text = head.decode("utf-8", "replace")
+    found = _own("sign").search(text)
+    if not found:
+        return None
+    at = len(text[: found.start()].encode()) - _WINDOW // 2
+    return head.rfind(b"\n", 0, at) + 1 if at > 0 else 0
+
+
+def _codec(window: bytes) -> str:
+    """Return `cp1252` for a text that holds bytes of it and no character in UTF-8."""
+    if window.isascii():
+        return "utf-8"
+    lost = window.decode("utf-8", "replace")
+    odd = [c for c in lost if not c.isascii()]
+    return "cp1252" if odd and all(c == "\ufffd" for c in odd) and b"\xef\xbf\xbd" not in window else "utf-8"
+
+
+def _is_plain(window: bytes) -> bool:
+    """Say at once of an ordinary log that it is one: nearly every line begins with a header, and no other holds one."""
+    if not window.isascii():
+        return False
+    lines = window.decode("ascii").split("\n")
+    others = [line for line in lines if line.strip() and not _own("plain").match(line)]
+    traced = re.search(
+        r"(?m)^(?:<--- .* --->|.*ransmitting .* to \S+:)\r?$", window.decode("ascii")
+    )  # SIP debugging is on
+    if (20 * len(others) > len(lines) and not traced) or any(_own("sign").search(line) for line in others):
+        return False
+    return 5 * sum(without_end(tidied(line)) != line.rstrip() for line in lines) < len(lines)
+
+
+def _may_be_reversed(lines: list[Physical]) -> bool:
+    """Say at once of a log in order, with the usual stamps, that it is: its first stamp is the least."""
+    stamps = [text[1:20] for _, text in lines if text.startswith("[")]
+    return not (stamps and re.match(r"\d{4}-\d\d-\d\d", stamps[0]) and stamps[0] <= stamps[-1])
+
+
+def _is_reversed(form: Form, lines: list[Physical]) -> bool:
+    found = (_own("stamped").match(text) for _, text in _lines(form, iter(lines)))
+    stamps = read_stamps(pl.Series([one["stamp"] for one in found if one], dtype=pl.String))
+    return any(clock.is_reversed(clock.micros(column)) for column in stamps)
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """What is read of a text in a form: events, events with a time, and how much their times say."""
+
+    events: int
+    stamped: int
+    knowledge: int
+
+    def says_more_than(self, other: _Gain) -> bool:
+        """Say whether no event is lost, and more of them have a time, or a better one."""
+        mine, its = (self.stamped, self.knowledge), (other.stamped, other.knowledge)
+        return self.events >= other.events and mine > its
+
+
+def _best(base: Form, window: bytes, head: bytes) -> Form:
+    """Return the form that makes most of a text readable."""
+    lines = list(_physical(base, [window]))
+    text = window.decode(base.codec, "replace")
+    page = re.search(data()["text"]["page"], text) is not None
+    is_page = re.match(data()["text"]["begin_page"], head.decode(base.codec, "replace")) is not None
+    best, gain, dressed = base, _gain(base, lines), replace(base, dressed=True, page=page)
+    dressed = replace(dressed, glued=_is_glued(dressed, lines))
+    prefix = usual_prefix([line.encode() for _, line in lines])
+    whole = [text for _, text in lines if _own("plain").match(re.sub(prefix, "", text, count=1) if prefix else text)]
+    is_own = 4 * len(whole) >= 3 * len(lines)  # the others then continue an entry: a header in them is quoted
+    for width, cut in _widths(lines):
+        tidy = replace(base, tidy=True, width=width, cut=cut)
+        plainly = _gain(tidy, lines)
+        if plainly.events > gain.events:
+            best, gain = tidy, plainly
+        now = _gain(form := replace(dressed, width=width, cut=cut), lines)
+        is_most = is_page or now.events > 2 * plainly.events
+        is_better = (now.events > gain.events and is_most) or (prefix and now.says_more_than(gain))
+        if is_better and (page or not is_own or (not width and now.events == gain.events)):
+            best, gain = form, now
+    if not is_own and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
+        form = replace(base, dressed=True, export=kind)
+        now = _gain(form, lines)
+        if now.events > gain.events or now.says_more_than(gain):
+            best = form
+    return best
+
+
+def _gain(form: Form, lines: list[Physical]) -> _Gain:
+    texts = [text for _, text in (_lines(form, iter(lines)) if form.dressed or form.tidy else lines)]
+    prefix = None if form.dressed else usual_prefix([text.encode() for text in texts])
+    series = pl.Series("text", texts, dtype=pl.String).str.strip_chars_end("\r\0 \t").str.strip_chars_start("\ufeff\0")
+    stamp = read_lines(series, prefix, words=False).filter(pl.col("kind").is_not_null())["stamp"]
+    known = read_stamps(stamp).select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    stamps = stamp.filter(known).to_list()
+    return _Gain(len(stamps) + int((stamp == "").sum()), len(stamps), sum(_knowledge(s) for s in stamps))
+
+
+def _is_glued(form: Form, lines: list[Physical]) -> bool:
+    counts = [n for _, text in lines if (n := len(_own("glue").findall(tidied(text))))]
+    return form.page is False and sum(counts) >= _GLUED * len(counts) > 0
+
+
+def _widths(lines: list[Physical]) -> list[tuple[int, bool]]:
+    """Return the widths at which lines may have been wrapped, and whether at any character: first 0, not at all.
+
+    Long words stand out of what a mail program wraps: beside the longest line a usual width is tried.
+    """
+    lengths = sorted(len(text) for _, text in lines if text.strip())
+    width = lengths[int(0.98 * (len(lengths) - 1))] if lengths else 0
+    others = [len(a) for (_, a), (_, b) in pairwise(lines) if b.strip() and not _undressed(tidied(b))[0]]
+    if not others:
+        return [(0, False)]
+    cut = [(width, True)] if 10 * others.count(width) > 9 * len(others) else []
+    longest = [*cut, (width, False)] if _SCREEN <= width <= _WIDEST else []
+    return [(0, False), *longest, (_MAIL, False)]
+
+
+# ---- taking it off ----
+
+
+def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
+    """Yield lines as Asterisk writes them, each with the number of the physical line it begins on."""
+    if form.page:
+        physical = _untagged(physical)
+    if form.export:
+        records = exports.records(form.export, physical)
+        for number, time, message in reversed(list(_held(records))) if form.newest_first else records:
+            first, *more = tidied(message).split("\n")
+            yield from ((number, text) for text in _parts(form, _undressed(first, time, is_record=True)[1]))
+            yield from ((number, text) for text in more)
+        return
+    for number, text in _joined(form, physical) if form.width else _each(form, physical):
+        yield from ((number, part) for part in _parts(form, text))
+
+
+def _parts(form: Form, text: str) -> list[str]:
+    """Return the lines that stand on one."""
+    if not form.glued:
+        return [text]
+    at = [found.start() for found in _own("glue").finditer(text)]
+    cuts = [0, *(a for a in at if a), len(text)]
+    return [_undressed(text[a:b])[1] for a, b in pairwise(cuts) if text[a:b].strip()]
+
+
+def _each(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
+    return ((number, _begun(form, number, tidied(text))[1]) for number, text in physical)
+
+
+def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
+    """Yield wrapped lines in one piece: what goes on behind a line that was full."""
+    pending, number, length = "", 0, 0
+    for at, raw in physical:
+        whole = tidied(raw)
+        begins, text = _begun(form, at, whole)
+        word = len(text.lstrip().partition(" ")[0])
+        full = length >= form.width if form.cut else length + 1 + word > form.width
+        begins = begins and _own("entry").match(text) is not None
+        if pending and not begins and full and text.strip():
+            pending += whole if form.cut else " " + text.lstrip()
+        else:
+            if number:
+                yield number, _begun(form, number, pending)[1]
+            pending, number = whole if form.cut else text, at
+        length = len(raw)
+    if number:
+        yield number, _begun(form, number, pending)[1]
+
+
+def _begun(form: Form, number: int, text: str) -> tuple[bool, str]:
+    """Return whether a line begins an entry, and the line as far as the form allows it to be taken off."""
+    if form.dressed:
+        return _undressed(text)
+    if number == 1 and not _own("begin").match(text) and _own("header").match(_undressed(text)[1]):
+        return _undressed(text)
+    return _own("entry").match(text) is not None, without_end(text)
+
+
+def _untagged(physical: Iterator[Physical]) -> Iterator[Physical]:
+    """Yield the lines of a page, without its tags."""
+    words = data()["text"]
+    for number, text in physical:
+        text = re.sub(words["line_tag"], "\n", re.sub(words["hidden_tag"], "", text))
+        text = re.sub(words["plain_tag"], "", re.sub(r"(?i)</?t[dh](?: [^<>]*)?>", " ", text))
+        yield from ((number, line) for line in text.split("\n"))
+
+
+def _undressed(text: str, time: str = "", *, is_record: bool = False) -> tuple[bool, str]:
+    """Return whether a line begins an entry, and the line without what stands before and behind it."""
+    rest, stamp, last = text, time, "date" if time else ""
+    for _ in range(_MOST_TAKEN_OFF):
+        taken = None if _own("begin").match(rest) else _taken(rest, last)
+        if taken is None:
+            break
+        last, found = taken
+        stamp = _better(stamp, found.groupdict().get("stamp") or "")
+        rest = rest[found.end() :]
+    bare = without_end(rest)
+    if header := _own("header").match(bare):
+        inner = header["stamp"]
+        return True, f"[{_better(stamp, inner)}]{bare[header.end('stamp') + 1 :]}"
+    if _own("begin").match(bare) and (last or is_record):
+        return True, f"[{stamp}] {bare}" if stamp else bare
+    if last == "stamp" and text.startswith("[") and rest.strip():
+        return True, f"[{stamp}] {rest}"
+    return False, bare if last else text
+
+
+def _taken(text: str, last: str) -> tuple[str, re.Match[str]] | None:
+    for name, after, pattern in _before():
+        if (not after or after == last) and (found := pattern.match(text)) and found.end():
+            return "stamp" if name == "date" and re.search(r"[\[\]]", found[0]) else name, found  # Asterisk's own
+    return None
+
+
+@cache
+def _before() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    return tuple((one["name"], one.get("after", ""), _filled(one["pattern"])) for one in data()["before"])
+
+
+def _filled(pattern: str) -> re.Pattern[str]:
+    own = data()["own"]
+    for _ in range(3):  # one may hold another
+        for name, inner in (("{date}", data()["date"]["pattern"]), *((f"{{{k}}}", v) for k, v in own.items())):
+            pattern = pattern.replace(name, f"(?:{inner})")
+    return re.compile(pattern)
+
+
+@cache
+def _own(name: str) -> re.Pattern[str]:
+    """Return a pattern of the table `own`: how a line of Asterisk's own begins."""
+    return _filled("{date}" if name == "date" else data()["own"][name])
+
+
+# ---- two stamps on a line ----
+
+
+def _knowledge(stamp: str) -> int:
+    """Return how much a stamp says: zone before year before fraction of a second."""
+    zone = re.search(r"(?:Z|UTC|GMT|:\d\d(?:[.,]\d+)? ?[+-]\d\d:?\d\d)$|^\d{10}(?:\.?\d+)?$", stamp) is not None
+    year = zone or re.search(r"\d{4}-|[ ./]\d{4}\b|\d{4}/", stamp) is not None
+    return 4 * zone + 2 * year + (re.search(r"\d:\d\d[.,]\d", stamp) is not None)
+
+
+def _better(outer: str, inner: str) -> str:
+    """Return the stamp that says more, the line's own where both say the same.
+
+    Where only the collector's knows the zone, the line's own is kept with that zone: a collector writes later.
+    """
+    if not outer or not inner or _knowledge(outer) <= _knowledge(inner):
+        return inner or outer
+    try:
+        known, local = datetime.fromisoformat(outer), datetime.fromisoformat(inner.replace(",", "."))
+    except ValueError:
+        return outer
+    if known.tzinfo is None or local.tzinfo is not None:
+        return outer
+    away = local - known.astimezone(known.tzinfo).replace(tzinfo=None) + (known.utcoffset() or timedelta())
+    zone = round(away / _ZONE_STEP) * _ZONE_STEP
+    if abs(away - zone) > timedelta(seconds=5) or abs(zone) > timedelta(hours=14):
+        return outer
+    sign, minutes = "-" if zone < timedelta() else "+", abs(zone) // timedelta(minutes=1)
+    return f"{inner}{sign}{minutes // 60:02}:{minutes % 60:02}"

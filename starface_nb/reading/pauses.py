@@ -1,0 +1,59 @@
+"""Where a log's lines stop for longer: what a reader of silence must know."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from starface_nb.frames import UTC_TIME, Column, Schema
+
+LEAST_S = 600.0
+"""Shorter pauses are not kept."""
+COUNTS_AT_MOST_S = 3600.0
+"""A pause counts no longer than this in what a file usually writes per second."""
+STRAY_DAYS = 366
+"""A line this far from the file's median time has the date of a clock that was not set."""
+
+PAUSES = Schema(
+    "pauses",
+    (
+        Column("file", pl.String, "file, or archive!member"),
+        Column("start", UTC_TIME, "time of the line before", "UTC"),
+        Column("end", UTC_TIME, "time of the line after, of the next one that the reader looked at", "UTC"),
+        Column("usual_s", pl.Float64, "how long the file usually takes to write what stands in between", "s"),
+    ),
+)
+
+
+def without_strays(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that have a time, without those of a clock that was not set (1970, years ahead).
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        `time` (UTC) and `offset` (bytes), in the file's order.
+    """
+    known = rows.filter(pl.col("time").is_not_null())
+    far = (pl.col("time") - pl.col("time").median()).abs() > pl.duration(days=STRAY_DAYS)
+    before, after = pl.col("time").shift(1), pl.col("time").shift(-1)
+    ahead = ((pl.col("time") - after) > pl.duration(minutes=1)) & (after >= before)
+    return known.filter(~far).filter(~ahead.fill_null(value=False))
+
+
+def find_pauses(rows: pl.DataFrame, file: str) -> pl.DataFrame:
+    """Return the pauses of a file; frame of schema `PAUSES`, in the file's order.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        From `without_strays`.
+    file : str
+    """
+    took = pl.col("time").diff().dt.total_microseconds() / 1e6
+    wrote = pl.col("offset").diff().abs().cast(pl.Float64)
+    steps = rows.select(pl.col("time").shift(1).alias("start"), pl.col("time").alias("end"), took=took, wrote=wrote)
+    steps = steps.filter(pl.col("took") >= 0)
+    in_all = steps.select(pl.col("took").clip(upper_bound=COUNTS_AT_MOST_S).sum(), pl.col("wrote").sum())
+    seconds, size = in_all.row(0)
+    usual = pl.col("wrote") * (seconds / size if size else 0.0)
+    long = steps.filter(pl.col("took") >= LEAST_S)
+    return PAUSES.check(long.with_columns(pl.lit(file).alias("file"), usual.alias("usual_s")))

@@ -1,0 +1,43 @@
+"""Which phones a log shows by their calls alone: names of channels, `SIP/<account>-0000002a`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from starface_nb.errors import InputError
+from starface_nb.frames import UTC_TIME
+from starface_nb.reading.log import Log
+from starface_nb.reading.parse import parse
+from starface_nb.reading.scan import scan_logs
+
+_CHANNEL = r"(?:SIP|IAX2)/([^\s\"',&]+?)-[0-9a-f]{8}\b"  # PJSIP's end so, too (chan_sip.c 20.20.1:8180)
+
+
+def phones_in_calls(log: Log, peers: Sequence[str]) -> pl.DataFrame:
+    """Return when these peers telephoned: peer, first, last (UTC); the log's files are read once more for it.
+
+    Parameters
+    ----------
+    log : Log
+    peers : sequence of str
+        Accounts to look for.
+    """
+    none = pl.DataFrame(schema={"peer": pl.String, "first": UTC_TIME, "last": UTC_TIME})
+    paths = list(dict.fromkeys(file.name.partition("!")[0] for file in log.files if file.name != "-"))
+    if not paths or not peers:
+        return none
+    try:
+        found, _ = scan_logs(paths, [f"SIP/{peer}-".encode() for peer in peers], progress=False, words=True)
+    except InputError:  # a log that was remembered may be gone by now
+        return none
+    zone = ZoneInfo(log.time_zone)
+    rows = [parse(one, zone).rows.select("time", "text") for one in found]
+    lines = pl.concat(rows).drop_nulls() if rows else none
+    if lines.is_empty():
+        return none
+    named = lines.select("time", pl.col("text").str.extract_all(_CHANNEL).alias("peer")).explode("peer")
+    named = named.with_columns(pl.col("peer").str.extract(_CHANNEL)).filter(pl.col("peer").is_in(list(peers)))
+    return named.group_by("peer").agg(pl.min("time").alias("first"), pl.max("time").alias("last")).sort("peer")

@@ -1,0 +1,53 @@
+"""The characters that pages, editors and terminals put in place of Asterisk's own, turned back."""
+
+from __future__ import annotations
+
+import html
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+
+@cache
+def data() -> dict[str, Any]:
+    """Return `forms.toml`."""
+    with Path(__file__).with_name("forms.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def _characters() -> dict[int, str]:
+    return {ord(one): plain for plain, odd in data()["characters"].items() for one in odd}
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(data()["text"][name])
+
+
+def tidied(text: str) -> str:
+    """Return a text with the characters that Asterisk writes, without entities and colours."""
+    if not text.isascii():
+        text = text.translate(_characters())
+    if "&" in text and ";" in text:
+        text = _pattern("entity").sub(lambda found: html.unescape(found[0]), text).translate(_characters())
+    return _pattern("colour").sub("", text) if "[" in text else text
+
+
+@cache
+def _behind() -> re.Pattern[str]:
+    return re.compile(data()["behind"]["pattern"])
+
+
+def without_end(text: str) -> str:
+    """Return a line without the marks, tags and blanks that enclose it at its end."""
+    return _behind().sub("", text)
+
+
+def tidied_lines(lines: pl.Series) -> pl.Series:
+    """Return lines tidied, without what encloses them at their end."""
+    return pl.Series(lines.name, [without_end(tidied(text)) for text in lines], dtype=pl.String)

@@ -1,0 +1,378 @@
+"""Only what the log can show: filtered and cut logs, silence, phones that nobody watches, comparisons of strangers."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb.analysis import compare, compare_at, what_next
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.incidents import find_incidents, regular_step
+from starface_nb.cli import main
+from starface_nb.guide.comparison import comparison_text
+from starface_nb.guide.i18n import LANGUAGES, translator
+from starface_nb.guide.words import finding_text, incident_text
+from starface_nb.observations.observed import OBSERVED
+
+CASES = Path(__file__).parent / "cases"
+RECORDED = Path(__file__).parents[2] / "data" / "recorded"
+STAMP = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+Filter = Callable[[list[str]], Iterable[str]]
+
+
+def lines(name: str) -> list[str]:
+    return (RECORDED / name / "pbx.log").read_text().splitlines()
+
+
+def diagnosed(folder: Path, text: Iterable[str], **settings: float) -> Diagnosis:
+    path = folder / f"{len(list(folder.iterdir()))}.log"
+    path.write_text("\n".join(text) + "\n")
+    return sf.diagnose(sf.read_log(path, progress=False), **settings)
+
+
+def ids(found: Diagnosis) -> set[str]:
+    return {finding.id for finding in found.findings}
+
+
+def verdicts(found: Diagnosis) -> dict[str, str]:
+    return dict(found.sites.select("site", pl.col("verdict").cast(pl.String)).iter_rows())
+
+
+def needs_action(found: Diagnosis) -> bool:
+    return any(finding.severity == "action" for finding in found.findings)
+
+
+def keep(pattern: str) -> Filter:
+    return lambda text: [line for line in text if re.search(pattern, line)]
+
+
+def drop(pattern: str) -> Filter:
+    return lambda text: [line for line in text if not re.search(pattern, line)]
+
+
+def later(text: list[str], delta: timedelta) -> str:
+    last = max(match[1] for line in text if (match := STAMP.match(line)))
+    return f"[{datetime.fromisoformat(last) + delta}] NOTICE[1] cdr.c: CDR simple logging enabled."
+
+
+FILTERED: dict[str, tuple[Filter, set[str]]] = {
+    "grep UNREACHABLE": (keep("(?i)unreachable"), {"reachable"}),
+    "grep Reachable": (keep("Reachable"), {"unreachable"}),
+    "no Reachable": (drop("is now Reachable"), {"reachable"}),
+    "no UNREACHABLE": (drop("(?i)unreachable"), {"unreachable"}),
+    "no state lines": (drop("is now"), {"notice"}),
+    "grep Registered": (keep("Registered SIP|Added contact"), {"notice"}),
+    "no NOTICE": (drop(r"NOTICE\["), {"notice"}),
+    "cut at column 60": (lambda text: [line[:60] for line in text], {"unreachable", "reachable"}),
+}
+
+
+@pytest.mark.parametrize("form", FILTERED)
+@pytest.mark.parametrize("name", ["clean", "undilated"])
+def test_a_filtered_log_clears_nobody_and_says_what_is_missing(tmp_path: Path, name: str, form: str) -> None:
+    change, missing = FILTERED[form]
+    found = diagnosed(tmp_path, change(lines(name)))
+    assert "no_expiry_seen" not in verdicts(found).values()
+    assert missing <= set(found.observation.lacking.missing)
+    assert "incomplete_log" in ids(found)
+    assert needs_action(found)
+    assert not set(found.intervals["cause"]) & {"phone_offline", "phone_restart"}
+
+
+@pytest.mark.parametrize("name", ["clean", "mixed", "pjsip-clean", "kept-alive-by-probing", "one-bad-phone"])
+def test_whole_logs_lack_nothing(name: str) -> None:
+    found = sf.diagnose(sf.read_log(RECORDED / name / "pbx.log", progress=False))
+    assert found.observation.lacking.complete
+    assert found.phones.filter(~pl.col("trunk"))["probed"].all()
+    OBSERVED.check(found.observation.stretches)
+
+
+def test_without_verbose_lines_only_registrations_are_missing(tmp_path: Path) -> None:
+    found = diagnosed(tmp_path, drop(r"VERBOSE\[")(lines("mixed")))
+    assert found.observation.lacking.missing == ("registered",)
+    assert "incomplete_log" not in ids(found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["clean", "undilated"])
+def test_lines_lost_at_random_clear_nobody(tmp_path: Path, name: str, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    share = (0.9, 0.5, 0.2)[seed]
+    found = diagnosed(tmp_path, [line for line in lines(name) if chance.random() < share])
+    assert "no_expiry_seen" not in verdicts(found).values()
+    assert needs_action(found)
+
+
+@pytest.mark.parametrize("name", ["clean", "undilated"])
+def test_one_phones_lines_clear_nobody(tmp_path: Path, name: str) -> None:
+    whole = sf.diagnose(sf.read_log(RECORDED / name / "pbx.log", progress=False))
+    found = diagnosed(tmp_path, keep(re.escape(whole.intervals["peer"][0]))(lines(name)))
+    assert "no_expiry_seen" not in verdicts(found).values()
+    assert "others" in found.observation.lacking.missing
+    assert needs_action(found)
+
+
+@pytest.mark.parametrize("hours", [1, 7, 90])
+@pytest.mark.parametrize("name", ["clean", "undilated", "pjsip-clean"])
+def test_an_unrelated_line_after_the_end_is_no_cure(tmp_path: Path, name: str, hours: int) -> None:
+    text = lines(name)
+    found = diagnosed(tmp_path, [*text, later(text, timedelta(hours=hours))])
+    whole = sf.diagnose(sf.read_log(RECORDED / name / "pbx.log", progress=False))
+    assert verdicts(found) == verdicts(whole)
+    assert "timeout_fixed" not in ids(found)
+
+
+def test_lines_of_a_clock_that_was_not_set_change_nothing(tmp_path: Path) -> None:
+    text, boot = lines("clean"), "NOTICE[1] cdr.c: CDR simple logging enabled."
+    early = [f"[1970-01-01 00:00:{second:02d}] {boot}" for second in range(40)]
+    ahead = [*text[:300], f"[2038-01-01 00:00:00] {boot}", *text[300:]]
+    for changed in ([*early, *text], ahead):
+        found = diagnosed(tmp_path, changed)
+        assert found.log.first is not None
+        assert found.log.first.year == 2026
+        assert verdicts(found) == {"203.0.113.11": "too_short"}
+
+
+@pytest.mark.parametrize("name", ["clean", "undilated"])
+def test_a_level_switched_off_in_the_middle_is_no_cure(tmp_path: Path, name: str) -> None:
+    text = lines(name)
+    found = diagnosed(tmp_path, [*text[: len(text) // 2], *drop("is now")(text[len(text) // 2 :])])
+    assert "no_expiry_seen" not in verdicts(found).values()
+    assert "notice" in found.observation.lacking.missing
+    assert needs_action(found)
+
+
+def test_filtered_hours_are_not_observed(tmp_path: Path) -> None:
+    gap = [line for line in lines("clean") if not "12:00" <= line[12:17] < "17:00"]
+    found = diagnosed(tmp_path, gap)
+    holes = found.observation.stretches.filter(~pl.col("whole"))
+    assert holes["peer"].n_unique() == 12
+    assert ((holes["end"] - holes["start"]) > timedelta(hours=4)).all()
+
+
+def test_one_probed_phone_among_many_is_not_blamed(tmp_path: Path) -> None:
+    text = lines("clean")
+    peer = sf.diagnose(sf.read_log(RECORDED / "clean" / "pbx.log", progress=False)).intervals["peer"][0]
+    found = diagnosed(tmp_path, [line for line in text if "is now" not in line or peer in line])
+    assert found.phones["probed"].to_list().count(False) == 11
+    assert {"not_probed"} <= ids(found)
+    assert "one_bad_phone" not in ids(found)
+    assert "no_expiry_seen" not in verdicts(found).values()
+
+
+@pytest.mark.parametrize("seconds", [60.0, 600.0, 1800.0])
+def test_phones_that_renew_every_hour_contradict_a_shorter_keepalive(seconds: float) -> None:
+    found = sf.diagnose(sf.read_log(RECORDED / "clean" / "pbx.log", progress=False), keepalive_s=seconds)
+    assert found.findings[0].id == "keepalive_contradicted"
+    assert found.findings[0].values == {"given_s": seconds, "measured_s": 3600.0}
+    assert verdicts(found) == {"203.0.113.11": "too_short"}
+    assert found.settings.recommended_timeout_s == 3660.0
+
+
+# -- small logs --------------------------------------------------------------------------------------------------------
+
+
+def small(name: str) -> Diagnosis:
+    return sf.diagnose(sf.read_log(CASES / f"{name}.log", progress=False))
+
+
+@pytest.mark.parametrize("name", ["only_unreachable", "no_notice"])
+def test_small_filtered_logs(name: str) -> None:
+    found = small(name)
+    assert set(verdicts(found).values()) == {"undetermined"}
+    assert "incomplete_log" in ids(found)
+    assert what_next(found).id == "whole_log"
+
+
+@pytest.mark.parametrize("name", ["registers_but_never_answers", "one_phone_others_were_not", "pbx_restart"])
+def test_a_phone_that_never_answers_is_neither_off_nor_restarted(name: str) -> None:
+    found = small(name)
+    assert "never_answers" in ids(found)
+    assert set(found.intervals["cause"]) == {"unknown"}
+    assert "one_bad_phone" not in ids(found)
+    assert needs_action(found)
+
+
+def test_refused_registrations_are_told_and_the_account_is_a_phone() -> None:
+    found = small("refused")
+    refused = next(finding for finding in found.findings if finding.id == "refused_registrations")
+    assert (refused.values["refused"], refused.values["reason"], refused.severity) == (3, "Wrong password", "action")
+    assert found.phones.select("peer", "ever_registered", "refused").rows() == [("24", False, 3)]
+
+
+def test_only_refused_authentication_may_lead_to_a_block(tmp_path: Path) -> None:
+    text = (
+        "NOTICE[1] res_pjsip_registrar.c: Registration attempt from endpoint '21' (203.0.113.7:5060) to AOR '21' "
+        "will exceed max contacts of 1"
+    )
+    found = diagnosed(tmp_path, [f"[2026-03-04 08:{minute:02d}:00] {text}" for minute in range(9)])
+    assert "refused_otherwise" in ids(found)
+    assert "refused_registrations" not in ids(found)
+
+
+def test_guessed_accounts_are_no_phones(tmp_path: Path) -> None:
+    guessed = "NOTICE[1] chan_sip.c: Registration from '<sip:{n}@x>' failed for '198.51.100.9:5060' - Wrong password"
+    tried = [f"[2026-03-03 12:00:{n % 60:02d}] " + guessed.format(n=n) for n in range(500)]
+    found = diagnosed(tmp_path, sorted([*lines("clean"), *tried], key=lambda line: line[1:20]))
+    assert found.phones.height == 12
+    assert not {"refused_registrations", "refused_otherwise"} & ids(found)
+
+
+def test_late_answers_are_counted() -> None:
+    found = small("late_answers_sip")
+    assert "late_answers" in ids(found)
+    assert found.phones["late"].min() >= 2  # type: ignore[operator]
+
+
+def test_private_addresses_are_one_group_without_advice_on_a_router() -> None:
+    found = small("private_addresses")
+    assert verdicts(found) == {"private addresses": "undetermined"}
+    assert set(found.intervals["cause"]) == {"wan_outage"}
+    told = " ".join(finding_text(finding, translator("en")) for finding in found.findings)
+    assert "router" not in told
+
+
+def test_losses_with_registrations_inside_are_not_the_phones_absence(tmp_path: Path) -> None:
+    text = ["[2026-03-04 08:00:00] NOTICE[1] chan_sip.c: Peer '21' is now Reachable. (30ms / 2000ms)",
+            "[2026-03-04 09:00:00] NOTICE[1] chan_sip.c: Peer '21' is now UNREACHABLE!  Last qualify: 30",
+            *(f"[2026-03-04 {hour}:00:00] VERBOSE[1] chan_sip.c: Registered SIP '21' at 203.0.113.7:{hour}000"
+              for hour in (10, 11, 12)),
+            "[2026-03-04 13:00:00] NOTICE[1] chan_sip.c: Peer '22' is now Reachable. (30ms / 2000ms)"]  # fmt: skip
+    found = diagnosed(tmp_path, text)
+    assert "registers_while_lost" in ids(found)
+    assert found.intervals["cause"].to_list() == ["unknown"]
+
+
+def test_two_customers_in_one_folder_are_told_apart(tmp_path: Path) -> None:
+    for name, other in (("full", "clean"), ("full.1", "pjsip-clean")):
+        (tmp_path / name).write_text("\n".join(lines(other)))
+    found = sf.diagnose(sf.read_log(tmp_path, progress=False))
+    assert "several_logs" in ids(found)
+    assert set(verdicts(found).values()) == {"too_short"}
+
+
+# -- before and after --------------------------------------------------------------------------------------------------
+
+
+def moved(text: Iterable[str], days: int) -> list[str]:
+    def shift(match: re.Match[str]) -> str:
+        return f"[{datetime.fromisoformat(match[1]) + timedelta(days=days)}"
+
+    return [STAMP.sub(shift, line) for line in text]
+
+
+def reason(before: Diagnosis, after: Diagnosis) -> tuple[str, set[str]]:
+    found = compare(before, after)
+    for language in LANGUAGES:
+        assert "{" not in "\n".join(comparison_text(found, translator(language)))
+    return found.verdict, {site.reason for site in found.sites}
+
+
+@pytest.fixture(scope="module")
+def clean() -> Diagnosis:
+    return sf.diagnose(sf.read_log(RECORDED / "clean" / "pbx.log", progress=False))
+
+
+@pytest.mark.parametrize("other", ["pjsip-clean", "one-bad-phone", "undilated"])
+def test_strangers_are_not_compared(clean: Diagnosis, other: str) -> None:
+    stranger = sf.diagnose(sf.read_log(RECORDED / other / "pbx.log", progress=False))
+    for pair in ((clean, stranger), (stranger, clean)):
+        verdict, why = reason(*pair)
+        assert verdict == "cannot_tell"
+        assert why <= {"no_common_phone", "older"}
+
+
+@pytest.mark.parametrize("days", [0, 9])
+def test_a_log_without_its_phones_proves_nothing(clean: Diagnosis, tmp_path: Path, days: int) -> None:
+    bare = moved(drop(r"is now|\d\.[a-z]+\d")(lines("clean")), days)
+    assert reason(clean, diagnosed(tmp_path, bare)) == ("cannot_tell", {"no_phone"})
+
+
+def test_the_older_log_is_no_after(clean: Diagnosis, tmp_path: Path) -> None:
+    week = diagnosed(tmp_path, moved(lines("clean"), 7))
+    assert reason(week, clean) == ("cannot_tell", {"older"})
+    assert compare(clean, week).verdict == "unchanged"
+
+
+def test_phones_that_only_telephone_afterwards_are_cured(clean: Diagnosis, tmp_path: Path) -> None:
+    peers, start = clean.phones["peer"].to_list(), datetime(2026, 3, 20)
+    calls = [
+        f"[{start + timedelta(minutes=4 * n)}] VERBOSE[2][C-{n:08x}] pbx.c: Executing [200@a:1] "
+        f'NoOp("SIP/{peers[n % len(peers)]}-{n:08x}", "") in new stack'
+        for n in range(600)
+    ]
+    assert reason(clean, diagnosed(tmp_path, calls)) == ("fixed", {"no_losses"})
+    assert reason(clean, diagnosed(tmp_path, [call.replace("/1", "/9") for call in calls]))[0] == "cannot_tell"
+
+
+def test_a_filtered_second_log_is_no_cure(clean: Diagnosis, tmp_path: Path) -> None:
+    week = moved(lines("clean"), 7)
+    for form in ("grep UNREACHABLE", "grep Reachable", "no UNREACHABLE", "no state lines", "no NOTICE"):
+        assert compare(clean, diagnosed(tmp_path, FILTERED[form][0](week))).verdict == "cannot_tell"
+
+
+def test_one_log_continuing_the_other_is_compared(tmp_path: Path) -> None:
+    text = lines("fixed-router")
+    before = diagnosed(tmp_path, [line for line in text if line[12:20] < "12:50:00"])
+    after = diagnosed(tmp_path, [line for line in text if line[12:20] >= "12:50:00"])
+    assert compare(before, after).verdict == "fixed"
+    whole = sf.diagnose(sf.read_log(RECORDED / "fixed-router" / "pbx.log", progress=False))
+    assert compare_at(whole).verdict == "fixed"
+
+
+# -- data and words ----------------------------------------------------------------------------------------------------
+
+
+def test_json_holds_what_the_log_could_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", str(RECORDED / "mixed" / "pbx.log")]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["log"]["complete"], told["log"]["missing"], told["log"]["order"]) == (True, [], "forward")
+    assert {"probed", "observed_s", "refused", "late", "period_s"} <= set(told["phones"][0])
+    numbers = {incident["id"] for incident in told["incidents"]}
+    assert {interval["incident"] for interval in told["intervals"]} == numbers
+    assert sum(incident["losses"] for incident in told["incidents"]) == len(told["intervals"])
+    assert all(incident["text"] for incident in told["incidents"])
+
+
+def test_an_outage_that_comes_every_hour_is_one_incident() -> None:
+    whole = sf.diagnose(sf.read_log(RECORDED / "clean" / "pbx.log", progress=False))
+    start = whole.intervals["start"][0]
+    rows = [
+        whole.intervals.head(6).with_columns(
+            pl.lit(start + timedelta(hours=hour, seconds=7 * hour)).alias("start"),
+            pl.lit(start + timedelta(hours=hour, minutes=12)).alias("end"),
+            pl.lit(720.0).alias("seconds"),
+            pl.lit("wan_outage", whole.intervals.schema["cause"]).alias("cause"),
+        )
+        for hour in range(15)
+        if hour != 6
+    ]
+    found, numbers = find_incidents(pl.concat(rows), whole.eras)
+    assert found.select("losses", "repeats").rows() == [(84, 14)]
+    assert found["every_s"][0] == pytest.approx(3607.0)
+    assert set(numbers) == {1}
+    assert "14 times" in incident_text(found.row(0, named=True), translator("en"))
+
+
+def test_irregular_times_have_no_step() -> None:
+    import numpy as np
+
+    assert regular_step(np.array([0.0, 900.0, 7200.0, 7900.0, 30000.0])) is None
+    assert regular_step(np.array([0.0, 3600.0])) is None
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_findings_in_every_language(language: str) -> None:
+    for name in ("only_unreachable", "no_notice", "refused", "pbx_restart", "private_addresses", "late_answers_sip"):
+        for finding in small(name).findings:
+            text = finding_text(finding, translator(language))
+            assert text != finding.id
+            assert "{" not in text

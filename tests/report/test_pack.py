@@ -1,0 +1,68 @@
+"""The evidence pack: what is proven and excluded for the firewall's administrator, and that it is not the network."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import starface_nb as sf
+from starface_nb import samples
+from starface_nb.cli import main
+from starface_nb.guide import LANGUAGES
+from starface_nb.report.pack import pack
+
+
+@pytest.fixture(scope="module")
+def mixed() -> sf.Diagnosis:
+    return sf.diagnose(sf.read_log(samples.path("mixed"), progress=False))
+
+
+def test_every_site_with_losses_gets_a_page_and_a_text_in_each_language(mixed: sf.Diagnosis) -> None:
+    made = pack(mixed)
+    sites = {name.rsplit("-", 1)[0] for name in made}
+    assert len(made) == len(sites) * len(LANGUAGES) * 2
+    assert {"203.0.113.21", "203.0.113.22"} <= sites
+
+
+def test_the_networks_page_proves_excludes_and_says_what_to_set(mixed: sf.Diagnosis) -> None:
+    text = pack(mixed, "VyOS")["203.0.113.21-en.txt"]
+    assert "findings for the firewall's administrator" in text
+    for said in ("drops NAT entries", "A single phone: 8 phones of 6 models", "phones elsewhere were reachable"):
+        assert said in text
+    assert "udp and host PBX-ADDRESS" in text
+    assert "at least 61 minutes (3,660 seconds)" in text
+    assert "protocol udp replied 3660" in text
+    last = mixed.intervals.filter(site="203.0.113.21")["start"].max()
+    assert f"{last:%Y-%m-%d %H:%M:%S} - " in text  # in UTC, as the frame is
+
+
+def test_the_other_page_says_that_it_is_not_the_network() -> None:
+    case = sf.diagnose(sf.read_log(samples.path("one-bad-phone"), progress=False))
+    titles = {"en": "it is not your network", "de": "An Ihrem Netz liegt es nicht", "fr": "est pas en cause"}
+    made = pack(case)
+    for language, title in titles.items():
+        texts = [text for name, text in made.items() if name.endswith(f"{language}.txt")]
+        assert texts
+        for text in texts:
+            assert title in text
+            assert "udp and host" not in text
+
+
+def test_names_of_a_log_are_never_markup(mixed: sf.Diagnosis, tmp_path: Path) -> None:
+    log = samples.path("mixed").read_text("utf-8").replace("21101.gigasetn510", "<b>x</b>")
+    path = tmp_path / "full"
+    path.write_text(log, encoding="utf-8")
+    made = pack(sf.diagnose(sf.read_log(path, progress=False)))
+    assert not [name for name, text in made.items() if name.endswith("html") and "<b>x" in text]
+
+
+def test_the_command_writes_a_folder_or_a_zip(tmp_path: Path) -> None:
+    log = str(samples.path("one-bad-phone"))
+    main(["pack", log, "-o", str(tmp_path / "pack")])
+    names = sorted(path.name for path in (tmp_path / "pack").iterdir())
+    main(["pack", log, "-o", str(tmp_path / "pack.zip")])
+    with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
+        assert sorted(archive.namelist()) == names
+    assert len(names) == 6
