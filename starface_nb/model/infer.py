@@ -222,7 +222,7 @@ class SiteData:
         def own(cause: int, per_day: float) -> Floats:
             mine = np.bincount(self.loss.phone, posterior[:, cause], minlength=phones)
             rate = (per_day * P.history_days + mine) / (P.history_days + self.span / DAY_S)
-            return np.log(rate[self.loss.phone] * probe / DAY_S)
+            return np.asarray(np.log(rate[self.loss.phone] * probe / DAY_S), float)
 
         out[:, RESTART] = own(RESTART, P.boots_per_day)
         out[:, OFFLINE] = own(OFFLINE, P.absences_per_day)
@@ -334,7 +334,8 @@ class SiteData:
         if expires:
             begin, fixed[:, NAT] = self.nat(eras)
         mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
-        posterior, events = np.full((n, C), 0.1), []
+        posterior = np.full((n, C), 0.1)
+        events: list[Explained] = []
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
         for turn in range(4):
             starts = self.starts(posterior)

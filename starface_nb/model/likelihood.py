@@ -92,7 +92,8 @@ def log_uniform(length: Floats, open_: Bools, low: float, high: float) -> Floats
     inside = (length >= low) & (length <= high)
     density = np.where(inside, 1.0, P.stray) / (length * span)
     longer = np.clip(np.log(high / length) / span, P.stray, 1.0)
-    return np.log(np.where(open_, longer, density))
+    found = np.log(np.where(open_, longer, density))
+    return np.asarray(found, float)
 
 
 def log_normal(length: Floats, open_: Bools, middle: float, spread: float) -> Floats:
@@ -100,13 +101,15 @@ def log_normal(length: Floats, open_: Bools, middle: float, spread: float) -> Fl
     off = (np.log(length) - np.log(middle)) / spread
     density = np.exp(-0.5 * off**2) / (length * spread * np.sqrt(2 * np.pi))
     longer = 1 / (1 + np.exp(np.clip(1.7 * off, -50, 50)))
-    return np.log(np.where(open_, np.maximum(longer, 1e-6), (1 - P.stray) * density + P.stray / (length * 9.0)))
+    found = np.log(np.where(open_, np.maximum(longer, 1e-6), (1 - P.stray) * density + P.stray / (length * 9.0)))
+    return np.asarray(found, float)
 
 
 def repeats(ends: Ends, again: float) -> Floats:
     """Return the log-density of a loss that each repeated probe ends, but for the share `again`."""
     turn = np.maximum(np.round(ends.length / ends.grid.step), 1.0)
-    return np.log(np.where(ends.open, 1.0, (1 - again) / ends.grid.step)) + (turn - 1) * np.log(again)
+    found = np.log(np.where(ends.open, 1.0, (1 - again) / ends.grid.step)) + (turn - 1) * np.log(again)
+    return np.asarray(found, float)
 
 
 def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log_end: float) -> Floats:
@@ -178,4 +181,4 @@ def _registrations_inside(story: Story) -> Ints:
     key = renewals.key[renewals.seen]
     low = losses.phone * 1e9 + losses.start + 5.0
     high = losses.phone * 1e9 + np.minimum(losses.end, story.end) - 20.0
-    return np.maximum(np.searchsorted(key, high) - np.searchsorted(key, low), 0)
+    return np.asarray(np.maximum(np.searchsorted(key, high) - np.searchsorted(key, low), 0), np.int64)
