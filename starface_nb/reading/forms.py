@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from starface_nb.reading import clock, exports
 from starface_nb.reading.exports import Physical, Record
 from starface_nb.reading.layouts import usual_prefix
 from starface_nb.reading.limits import DamagedError, Limits, RefusedError
-from starface_nb.reading.messages import read_lines
+from starface_nb.reading.messages import read_lines, text_of
 from starface_nb.reading.stamps import read_stamps
 from starface_nb.reading.streams import Stream
 from starface_nb.reading.tidy import data, tidied, without_end
@@ -44,8 +45,6 @@ class Form:
 
     Attributes
     ----------
-    codec : str
-        Of the text; "utf-8" as Asterisk writes it.
     returns : bool
         Carriage returns alone end the lines.
     mail : bool
@@ -64,11 +63,12 @@ class Form:
         Columns at which lines were wrapped, 0 where they were not.
     cut : bool
         They were wrapped wherever that column was, and not at a blank.
+    chains : frozenset of tuple of str
+        What stands before the lines, by its names in `forms.toml`; anything, where it is empty.
     newest_first : bool
         The newest line comes first.
     """
 
-    codec: str = "utf-8"
     returns: bool = False
     mail: bool = False
     page: bool = False
@@ -78,6 +78,7 @@ class Form:
     glued: bool = False
     width: int = 0
     cut: bool = False
+    chains: frozenset[tuple[str, ...]] = frozenset()
     newest_first: bool = False
 
 
@@ -155,7 +156,7 @@ def _physical(form: Form, blocks: Iterable[bytes]) -> Iterator[Physical]:
         whole = [b"".join(rest), *parts[1:-1]]
         for raw in whole if block is not None or whole[0] else []:
             number += 1
-            yield number, raw.decode(form.codec, "replace").strip("\r\0")
+            yield number, text_of(raw).strip("\r\0")
         rest = [parts[-1]]
 
 
@@ -175,8 +176,7 @@ def form_of(head: bytes) -> Form:
     window = whole[start : start + _WINDOW]
     window = window if len(whole) <= start + _WINDOW else window[: window.rfind(b"\n") + 1] or window
     returns = b"\n" not in window and b"\r" in window
-    codec = "utf-8" if whole is not head and not mail else _codec(window)  # a byte order mark says it
-    base = Form(codec, returns=returns, mail=mail)
+    base = Form(returns=returns, mail=mail)
     if not (returns or mail) and _is_plain(window):
         lines = list(_physical(base, [window]))
         return replace(base, newest_first=_is_reversed(base, lines)) if _may_be_reversed(lines) else PLAIN
@@ -192,15 +192,6 @@ def _window(head: bytes) -> int | None:
         return None
     at = len(text[: found.start()].encode()) - _WINDOW // 2
     return head.rfind(b"\n", 0, at) + 1 if at > 0 else 0
-
-
-def _codec(window: bytes) -> str:
-    """Return `cp1252` for a text that holds bytes of it and no character in UTF-8."""
-    if window.isascii():
-        return "utf-8"
-    lost = window.decode("utf-8", "replace")
-    odd = [c for c in lost if not c.isascii()]
-    return "cp1252" if odd and all(c == "\ufffd" for c in odd) and b"\xef\xbf\xbd" not in window else "utf-8"
 
 
 def _is_plain(window: bytes) -> bool:
@@ -244,32 +235,53 @@ class _Gain:
 
 
 def _best(base: Form, window: bytes, head: bytes) -> Form:
-    """Return the form that makes most of a text readable."""
+    """Return the form that makes most of a text readable.
+
+    Where most lines with a header begin with it, nothing before a line is taken off: the others only quote one. Where
+    most have the same before it, only what many lines have is.
+    """
     lines = list(_physical(base, [window]))
-    text = window.decode(base.codec, "replace")
-    page = re.search(data()["text"]["page"], text) is not None
-    is_page = re.match(data()["text"]["begin_page"], head.decode(base.codec, "replace")) is not None
-    best, gain, dressed = base, _gain(base, lines), replace(base, dressed=True, page=page)
-    dressed = replace(dressed, glued=_is_glued(dressed, lines))
+    text = text_of(head)
     prefix = usual_prefix([line.encode() for _, line in lines])
-    whole = [text for _, text in lines if _own("plain").match(re.sub(prefix, "", text, count=1) if prefix else text)]
-    is_own = 4 * len(whole) >= 3 * len(lines)  # the others then continue an entry: a header in them is quoted
+    headed, behind = _headed(lines, ""), _headed(lines, prefix or "")
+    base = replace(base, glued=_is_glued(lines) and headed)
+    page = re.search(data()["text"]["page"], text_of(window)) is not None
+    is_page = re.match(data()["text"]["begin_page"], text) is not None
+    best, gain = replace(base, glued=False), _gain(replace(base, glued=False), lines)
+    dressed = replace(base, dressed=True, page=page, chains=_chains(lines), glued=_is_glued(lines) and not page)
     for width, cut in _widths(lines):
         tidy = replace(base, tidy=True, width=width, cut=cut)
         plainly = _gain(tidy, lines)
         if plainly.events > gain.events:
             best, gain = tidy, plainly
+        if headed and not is_page:
+            continue
         now = _gain(form := replace(dressed, width=width, cut=cut), lines)
         is_most = is_page or now.events > 2 * plainly.events
-        is_better = (now.events > gain.events and is_most) or (prefix and now.says_more_than(gain))
-        if is_better and (page or not is_own or (not width and now.events == gain.events)):
+        if (now.events > gain.events and is_most) or (prefix and now.says_more_than(gain)):
             best, gain = form, now
-    if not is_own and (kind := exports.kind_of(head.decode(base.codec, "replace"))):
+    if (kind := exports.kind_of(text)) and (kind != "csv" or not behind):
         form = replace(base, dressed=True, export=kind)
         now = _gain(form, lines)
         if now.events > gain.events or now.says_more_than(gain):
             best = form
     return best
+
+
+def _headed(lines: list[Physical], prefix: str) -> bool:
+    """Say whether most of the lines that can be Asterisk's begin with a header, but for a prefix."""
+    signs = [re.sub(prefix, "", text, count=1) for _, text in lines if _own("sign").search(text)]
+    return 2 * sum(
+        _own("plain").match(text) is not None or _own("header").match(text) is not None for text in signs
+    ) > len(signs)
+
+
+def _chains(lines: list[Physical]) -> frozenset[tuple[str, ...]]:
+    """Return what stands before entries, if most have the same: what one line in fifty has, at least; else anything."""
+    chains = Counter(chain for _, text in lines for begins, _, chain in [_undressed(tidied(text))] if begins)
+    if not chains or 2 * max(chains.values()) < chains.total():
+        return frozenset()
+    return frozenset(chain for chain, count in chains.items() if 50 * count >= chains.total())
 
 
 def _gain(form: Form, lines: list[Physical]) -> _Gain:
@@ -282,9 +294,9 @@ def _gain(form: Form, lines: list[Physical]) -> _Gain:
     return _Gain(len(stamps) + int((stamp == "").sum()), len(stamps), sum(_knowledge(s) for s in stamps))
 
 
-def _is_glued(form: Form, lines: list[Physical]) -> bool:
+def _is_glued(lines: list[Physical]) -> bool:
     counts = [n for _, text in lines if (n := len(_own("glue").findall(tidied(text))))]
-    return form.page is False and sum(counts) >= _GLUED * len(counts) > 0
+    return sum(counts) >= _GLUED * len(counts) > 0
 
 
 def _widths(lines: list[Physical]) -> list[tuple[int, bool]]:
@@ -326,7 +338,7 @@ def _parts(form: Form, text: str) -> list[str]:
         return [text]
     at = [found.start() for found in _own("glue").finditer(text)]
     cuts = [0, *(a for a in at if a), len(text)]
-    return [_undressed(text[a:b])[1] for a, b in pairwise(cuts) if text[a:b].strip()]
+    return [_undressed(text[a:b], chains=form.chains)[1] for a, b in pairwise(cuts) if text[a:b].strip()]
 
 
 def _each(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
@@ -356,9 +368,9 @@ def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
 def _begun(form: Form, number: int, text: str) -> tuple[bool, str]:
     """Return whether a line begins an entry, and the line as far as the form allows it to be taken off."""
     if form.dressed:
-        return _undressed(text)
+        return _undressed(text, chains=form.chains)[:2]
     if number == 1 and not _own("begin").match(text) and _own("header").match(_undressed(text)[1]):
-        return _undressed(text)
+        return _undressed(text)[:2]
     return _own("entry").match(text) is not None, without_end(text)
 
 
@@ -371,25 +383,28 @@ def _untagged(physical: Iterator[Physical]) -> Iterator[Physical]:
         yield from ((number, line) for line in text.split("\n"))
 
 
-def _undressed(text: str, time: str = "", *, is_record: bool = False) -> tuple[bool, str]:
-    """Return whether a line begins an entry, and the line without what stands before and behind it."""
-    rest, stamp, last = text, time, "date" if time else ""
+Chains = frozenset[tuple[str, ...]]
+
+
+def _undressed(
+    text: str, time: str = "", *, is_record: bool = False, chains: Chains = frozenset()
+) -> tuple[bool, str, tuple[str, ...]]:
+    """Return whether a line begins an entry, the line without what stands before and behind it, and what that was."""
+    rest, stamp, chain, last = text, time, tuple[str, ...](), "date" if time else ""
     for _ in range(_MOST_TAKEN_OFF):
         taken = None if _own("begin").match(rest) else _taken(rest, last)
-        if taken is None:
+        if taken is None or (chains and not any(one[: len(chain) + 1] == (*chain, taken[0]) for one in chains)):
             break
         last, found = taken
-        stamp = _better(stamp, found.groupdict().get("stamp") or "")
-        rest = rest[found.end() :]
+        stamp, rest, chain = _better(stamp, found.groupdict().get("stamp") or ""), rest[found.end() :], (*chain, last)
     bare = without_end(rest)
     if header := _own("header").match(bare):
-        inner = header["stamp"]
-        return True, f"[{_better(stamp, inner)}]{bare[header.end('stamp') + 1 :]}"
+        return True, f"[{_better(stamp, header['stamp'])}]{bare[header.end('stamp') + 1 :]}", chain
     if _own("begin").match(bare) and (last or is_record):
-        return True, f"[{stamp}] {bare}" if stamp else bare
+        return True, f"[{stamp}] {bare}" if stamp else bare, chain
     if last == "stamp" and text.startswith("[") and rest.strip():
-        return True, f"[{stamp}] {rest}"
-    return False, bare if last else text
+        return True, f"[{stamp}] {rest}", chain
+    return False, bare if last else text, chain
 
 
 def _taken(text: str, last: str) -> tuple[str, re.Match[str]] | None:

@@ -103,7 +103,7 @@ def test_two_lines_glued_together_in_a_plain_log_are_two(tmp_path):
 def test_what_stands_before_a_line_is_taken_off_as_its_samples_say(form):
     assert form["source"]
     for line, stamp, rest in form["samples"]:
-        begins, text = forms._undressed(line)
+        begins, text, _ = forms._undressed(line)
         assert begins == (form["name"] != "container" or bool(stamp) or not rest.startswith("[")) or begins
         inner = re.sub(r"^\[[^\]]*\] ?", "", rest)
         assert text == (f"[{stamp}] {inner}" if stamp else rest)
