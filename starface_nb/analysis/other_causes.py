@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import groupby, pairwise
+from operator import itemgetter
 
+import numpy as np
 import polars as pl
 
 from starface_nb.analysis.calls import CALLS_LOST, cost
@@ -64,8 +68,18 @@ class Seen:
 
     def was_lost(self, peer: str, time: datetime) -> bool:
         """Say whether a phone was unreachable at a time."""
-        during = (pl.col("start") <= time) & (pl.col("end").is_null() | (pl.col("end") >= time))
-        return self.losses.filter((pl.col("peer") == peer) & during).height > 0
+        spans = self._spans.get(peer, [])
+        at = bisect_right(spans, time, key=itemgetter(0))
+        end = spans[at - 1][1] if at else None
+        return at > 0 and (end is None or end >= time)
+
+    @cached_property
+    def _spans(self) -> dict[str, list[tuple[datetime, datetime | None]]]:
+        """Start and end of each phone's losses, in time."""
+        spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
+        for peer, start, end in self.losses.sort("start").select("peer", "start", "end").iter_rows():
+            spans.setdefault(peer, []).append((start, end))
+        return spans
 
     def lines(
         self, peers: Iterable[str], *kinds: str, since: datetime | None = None, until: datetime | None = None
@@ -382,23 +396,21 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
     events = seen.results.log.events.filter(pl.col("time").is_not_null())
     own = of_kind(events, "restart", "shutdown", "reload")["time"].to_list()
     rows = of_kind(events, "unreachable", "lagged").filter(pl.col("peer").is_in(list(home_of))).sort("time")
-    troubled = list(rows.select("time", "peer").iter_rows())
-    times = rows["time"]
-    at = 0
-    while at < len(troubled):
-        first = troubled[at][0]
-        behind = at
-        while behind < len(troubled) and (troubled[behind][0] - first).total_seconds() <= STALL_S:
-            behind += 1
-        stall = sorted({(peer, home_of[peer]) for _, peer in troubled[at:behind]})
-        if len(stall) >= _STALL_PHONES and len({home for _, home in stall} - {UNKNOWN}) >= _STALL_SITES:
-            around = int(times.is_between(first - _AROUND, first + _AROUND).sum()) - (behind - at)
-            usual = around * STALL_S / (2 * _AROUND.total_seconds() - STALL_S)
-            if _poisson_tail(len(stall), usual) < _CHANCE and not any(abs(first - t) <= _OWN_DOING for t in own):
-                yield first, stall
-                at = behind
-                continue
-        at += 1
+    seconds, peers = rows["time"].dt.epoch("us").to_numpy() / 1e6, rows["peer"].to_list()
+    behind = np.searchsorted(seconds, seconds + STALL_S, "right")
+    reach = _AROUND.total_seconds()
+    around = np.searchsorted(seconds, seconds + reach, "right") - np.searchsorted(seconds, seconds - reach)
+    count = behind - np.arange(len(seconds))
+    usual = (around - count) * STALL_S / (2 * reach - STALL_S)
+    done = 0
+    for at in np.flatnonzero((count >= _STALL_PHONES) & (count > usual)).tolist():  # no more than usual is no stall
+        stall = sorted({(peer, home_of[peer]) for peer in peers[at : behind[at]]}) if at >= done else []
+        if len(stall) < _STALL_PHONES or len({home for _, home in stall} - {UNKNOWN}) < _STALL_SITES:
+            continue
+        first = rows["time"][at]
+        if _poisson_tail(len(stall), usual[at]) < _CHANCE and not any(abs(first - t) <= _OWN_DOING for t in own):
+            yield first, stall
+            done = int(behind[at])
 
 
 def _poisson_tail(n: int, mean: float) -> float:
