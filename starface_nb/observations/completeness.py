@@ -14,6 +14,7 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.intervals import of_kind
+from starface_nb.reading.belief import QUOTING
 from starface_nb.reading.log import Log
 
 MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread")
@@ -101,7 +102,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     }
     if not down and not up and not found["notice"]:
         found |= {"unreachable": True, "reachable": True}
-    unread = log.unparsed["text"].str.contains(LOSS_LIKE).sum()
+    doubtful = log.unparsed.filter(~pl.col("reason").is_in(QUOTING))
+    unread = doubtful["text"].str.contains(LOSS_LIKE).sum()
     untimed = log.events["time"].null_count()
     found |= {"unread": bool(unread), "times": bool(untimed) and 2 * untimed >= log.events.height}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up

@@ -14,7 +14,7 @@ from starface_nb.reading.bundle import Bundle, put_together, zone_of
 from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import Parsed, parse
-from starface_nb.reading.pauses import PAUSES
+from starface_nb.reading.pauses import pauses_between
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 from starface_nb.reading.sources import beside
@@ -86,7 +86,9 @@ def read_log(
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
         calls=pl.concat([CALLS.empty(), *(p.calls for p in parsed)]),
         bundle=found,
-        pauses=pl.concat([PAUSES.empty(), *(p.pauses for p in parsed)]),
+        pauses=pl.concat(
+            [*(p.pauses for p in parsed), pauses_between([(p.hits.name, p.first, p.last) for p in parsed])]
+        ),
         files=files,
         time_zone=zone.key,
         first=min((p.first for p in parsed if p.first), default=None),

@@ -17,6 +17,8 @@ NO_HEADER = "no header, in a file whose lines have one: the continuation of anot
 UNKNOWN = "begins like an event, but its wording is not known"
 NO_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
+QUOTING = (DUMP, NO_HEADER)
+"""Reasons for which a line is no event of the log's own, for sure."""
 
 
 @dataclass(frozen=True)

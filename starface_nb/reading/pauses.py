@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+
 import polars as pl
 
 from starface_nb.frames import UTC_TIME, Column, Schema
@@ -57,3 +61,17 @@ def find_pauses(rows: pl.DataFrame, file: str) -> pl.DataFrame:
     usual = pl.col("wrote") * (seconds / size if size else 0.0)
     long = steps.filter(pl.col("took") >= LEAST_S)
     return PAUSES.check(long.with_columns(pl.lit(file).alias("file"), usual.alias("usual_s")))
+
+
+def pauses_between(parts: Sequence[tuple[str, datetime | None, datetime | None]]) -> pl.DataFrame:
+    """Return the pauses from the end of one file to the begin of the next; frame of schema `PAUSES`.
+
+    Parameters
+    ----------
+    parts : sequence of (file, first, last)
+        In time order; aware times of each file's first and last line that has one.
+    """
+    timed = [(file, first, last) for file, first, last in parts if first is not None and last is not None]
+    steps = [(after, end, start, 0.0) for (_, _, end), (after, start, _) in pairwise(timed)]
+    frame = pl.DataFrame(steps, schema={column.name: column.dtype for column in PAUSES.columns}, orient="row")
+    return PAUSES.check(frame.filter((pl.col("end") - pl.col("start")).dt.total_seconds() >= LEAST_S))
