@@ -165,6 +165,7 @@ def _iso(rows: pl.DataFrame) -> pl.DataFrame:
         s.str.slice(19).alias("tail"),
     )
     if shaped.select((pl.col("tail") != "").any()).item():
+        shaped = shaped.filter(~pl.col("tail").str.contains("(?i) ?[ap]m$"))  # half a day: a format of its own
         groups = (
             pl.col("tail")
             .str.extract_groups(r"^(?:[.,:](?P<q>\d{1,9}))? ?(?:(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d)|[A-Z]{3,5})?$")
