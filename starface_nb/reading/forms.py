@@ -12,8 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain, groupby, pairwise
 from typing import TypeVar
 
@@ -27,16 +26,15 @@ from starface_nb.reading.messages import read_lines, text_of
 from starface_nb.reading.stamps import read_stamps
 from starface_nb.reading.streams import Stream
 from starface_nb.reading.tidy import data, tidied, without_end
+from starface_nb.reading.undress import knowledge, own, undressed
 
 Line = TypeVar("Line", Physical, Record)
 SNIFF = 1 << 20  # bytes of a file's head that are looked at
 _WINDOW = 64 << 10
-_MOST_TAKEN_OFF = 10
 _WIDEST = 200  # columns; what is wider was not wrapped
 _SCREEN = 60  # columns; nothing is wrapped at fewer
 _MAIL = 72  # columns at which mail programs wrap, or a few more
 _GLUED = 1.5  # headers on a line with one, on average: from there on lines are glued together
-_ZONE_STEP = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ def form_of(head: bytes) -> Form:
 def _window(head: bytes) -> int | None:
     """Return where to look: at the beginning, or somewhat before the first line that can be Asterisk's."""
     text = head.decode("utf-8", "replace")
-    found = _own("sign").search(text)
+    found = own("sign").search(text)
     if not found:
         return None
     at = len(text[: found.start()].encode()) - _WINDOW // 2
@@ -199,11 +197,11 @@ def _is_plain(window: bytes) -> bool:
     if not window.isascii():
         return False
     lines = window.decode("ascii").split("\n")
-    others = [line for line in lines if line.strip() and not _own("plain").match(line)]
+    others = [line for line in lines if line.strip() and not own("plain").match(line)]
     traced = re.search(
         r"(?m)^(?:<--- .* --->|.*ransmitting .* to \S+:)\r?$", window.decode("ascii")
     )  # SIP debugging is on
-    if (20 * len(others) > len(lines) and not traced) or any(_own("sign").search(line) for line in others):
+    if (20 * len(others) > len(lines) and not traced) or any(own("sign").search(line) for line in others):
         return False
     return 5 * sum(without_end(tidied(line)) != line.rstrip() for line in lines) < len(lines)
 
@@ -215,7 +213,7 @@ def _may_be_reversed(lines: list[Physical]) -> bool:
 
 
 def _is_reversed(form: Form, lines: list[Physical]) -> bool:
-    found = (_own("stamped").match(text) for _, text in _lines(form, iter(lines)))
+    found = (own("stamped").match(text) for _, text in _lines(form, iter(lines)))
     stamps = read_stamps(pl.Series([one["stamp"] for one in found if one], dtype=pl.String))
     return any(clock.is_reversed(clock.micros(column)) for column in stamps)
 
@@ -270,15 +268,15 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
 
 def _headed(lines: list[Physical], prefix: str) -> bool:
     """Say whether most of the lines that can be Asterisk's begin with a header, but for a prefix."""
-    signs = [re.sub(prefix, "", text, count=1) for _, text in lines if _own("sign").search(text)]
+    signs = [re.sub(prefix, "", text, count=1) for _, text in lines if own("sign").search(text)]
     return 2 * sum(
-        _own("plain").match(text) is not None or _own("header").match(text) is not None for text in signs
+        own("plain").match(text) is not None or own("header").match(text) is not None for text in signs
     ) > len(signs)
 
 
 def _chains(lines: list[Physical]) -> frozenset[tuple[str, ...]]:
     """Return what stands before entries, if most have the same: what one line in fifty has, at least; else anything."""
-    chains = Counter(chain for _, text in lines for begins, _, chain in [_undressed(tidied(text))] if begins)
+    chains = Counter(chain for _, text in lines for begins, _, chain in [undressed(tidied(text))] if begins)
     if not chains or 2 * max(chains.values()) < chains.total():
         return frozenset()
     return frozenset(chain for chain, count in chains.items() if 50 * count >= chains.total())
@@ -291,11 +289,11 @@ def _gain(form: Form, lines: list[Physical]) -> _Gain:
     stamp = read_lines(series, prefix, words=False).filter(pl.col("kind").is_not_null())["stamp"]
     known = read_stamps(stamp).select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     stamps = stamp.filter(known).to_list()
-    return _Gain(len(stamps) + int((stamp == "").sum()), len(stamps), sum(_knowledge(s) for s in stamps))
+    return _Gain(len(stamps) + int((stamp == "").sum()), len(stamps), sum(knowledge(s) for s in stamps))
 
 
 def _is_glued(lines: list[Physical]) -> bool:
-    counts = [n for _, text in lines if (n := len(_own("glue").findall(tidied(text))))]
+    counts = [n for _, text in lines if (n := len(own("glue").findall(tidied(text))))]
     return sum(counts) >= _GLUED * len(counts) > 0
 
 
@@ -306,7 +304,7 @@ def _widths(lines: list[Physical]) -> list[tuple[int, bool]]:
     """
     lengths = sorted(len(text) for _, text in lines if text.strip())
     width = lengths[int(0.98 * (len(lengths) - 1))] if lengths else 0
-    others = [len(a) for (_, a), (_, b) in pairwise(lines) if b.strip() and not _undressed(tidied(b))[0]]
+    others = [len(a) for (_, a), (_, b) in pairwise(lines) if b.strip() and not undressed(tidied(b))[0]]
     if not others:
         return [(0, False)]
     cut = [(width, True)] if 10 * others.count(width) > 9 * len(others) else []
@@ -325,7 +323,7 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
         records = exports.records(form.export, physical)
         for number, time, message in reversed(list(_held(records))) if form.newest_first else records:
             first, *more = tidied(message).split("\n")
-            yield from ((number, text) for text in _parts(form, _undressed(first, time, is_record=True)[1]))
+            yield from ((number, text) for text in _parts(form, undressed(first, time, is_record=True)[1]))
             yield from ((number, text) for text in more)
         return
     for number, text in _joined(form, physical) if form.width else _each(form, physical):
@@ -336,9 +334,9 @@ def _parts(form: Form, text: str) -> list[str]:
     """Return the lines that stand on one."""
     if not form.glued:
         return [text]
-    at = [found.start() for found in _own("glue").finditer(text)]
+    at = [found.start() for found in own("glue").finditer(text)]
     cuts = [0, *(a for a in at if a), len(text)]
-    return [_undressed(text[a:b], chains=form.chains)[1] for a, b in pairwise(cuts) if text[a:b].strip()]
+    return [undressed(text[a:b], chains=form.chains)[1] for a, b in pairwise(cuts) if text[a:b].strip()]
 
 
 def _each(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
@@ -353,7 +351,7 @@ def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
         begins, text = _begun(form, at, whole)
         word = len(text.lstrip().partition(" ")[0])
         full = length >= form.width if form.cut else length + 1 + word > form.width
-        begins = begins and _own("entry").match(text) is not None
+        begins = begins and own("entry").match(text) is not None
         if pending and not begins and full and text.strip():
             pending += whole if form.cut else " " + text.lstrip()
         else:
@@ -368,10 +366,10 @@ def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
 def _begun(form: Form, number: int, text: str) -> tuple[bool, str]:
     """Return whether a line begins an entry, and the line as far as the form allows it to be taken off."""
     if form.dressed:
-        return _undressed(text, chains=form.chains)[:2]
-    if number == 1 and not _own("begin").match(text) and _own("header").match(_undressed(text)[1]):
-        return _undressed(text)[:2]
-    return _own("entry").match(text) is not None, without_end(text)
+        return undressed(text, chains=form.chains)[:2]
+    if number == 1 and not own("begin").match(text) and own("header").match(undressed(text)[1]):
+        return undressed(text)[:2]
+    return own("entry").match(text) is not None, without_end(text)
 
 
 def _untagged(physical: Iterator[Physical]) -> Iterator[Physical]:
@@ -381,84 +379,3 @@ def _untagged(physical: Iterator[Physical]) -> Iterator[Physical]:
         text = re.sub(words["line_tag"], "\n", re.sub(words["hidden_tag"], "", text))
         text = re.sub(words["plain_tag"], "", re.sub(r"(?i)</?t[dh](?: [^<>]*)?>", " ", text))
         yield from ((number, line) for line in text.split("\n"))
-
-
-Chains = frozenset[tuple[str, ...]]
-
-
-def _undressed(
-    text: str, time: str = "", *, is_record: bool = False, chains: Chains = frozenset()
-) -> tuple[bool, str, tuple[str, ...]]:
-    """Return whether a line begins an entry, the line without what stands before and behind it, and what that was."""
-    rest, stamp, chain, last = text, time, tuple[str, ...](), "date" if time else ""
-    for _ in range(_MOST_TAKEN_OFF):
-        taken = None if _own("begin").match(rest) else _taken(rest, last)
-        if taken is None or (chains and not any(one[: len(chain) + 1] == (*chain, taken[0]) for one in chains)):
-            break
-        last, found = taken
-        stamp, rest, chain = _better(stamp, found.groupdict().get("stamp") or ""), rest[found.end() :], (*chain, last)
-    bare = without_end(rest)
-    if header := _own("header").match(bare):
-        return True, f"[{_better(stamp, header['stamp'])}]{bare[header.end('stamp') + 1 :]}", chain
-    if _own("begin").match(bare) and (last or is_record):
-        return True, f"[{stamp}] {bare}" if stamp else bare, chain
-    if last == "stamp" and text.startswith("[") and rest.strip():
-        return True, f"[{stamp}] {rest}", chain
-    return False, bare if last else text, chain
-
-
-def _taken(text: str, last: str) -> tuple[str, re.Match[str]] | None:
-    for name, after, pattern in _before():
-        if (not after or after == last) and (found := pattern.match(text)) and found.end():
-            return "stamp" if name == "date" and re.search(r"[\[\]]", found[0]) else name, found  # Asterisk's own
-    return None
-
-
-@cache
-def _before() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
-    return tuple((one["name"], one.get("after", ""), _filled(one["pattern"])) for one in data()["before"])
-
-
-def _filled(pattern: str) -> re.Pattern[str]:
-    own = data()["own"]
-    for _ in range(3):  # one may hold another
-        for name, inner in (("{date}", data()["date"]["pattern"]), *((f"{{{k}}}", v) for k, v in own.items())):
-            pattern = pattern.replace(name, f"(?:{inner})")
-    return re.compile(pattern)
-
-
-@cache
-def _own(name: str) -> re.Pattern[str]:
-    """Return a pattern of the table `own`: how a line of Asterisk's own begins."""
-    return _filled("{date}" if name == "date" else data()["own"][name])
-
-
-# ---- two stamps on a line ----
-
-
-def _knowledge(stamp: str) -> int:
-    """Return how much a stamp says: zone before year before fraction of a second."""
-    zone = re.search(r"(?:Z|UTC|GMT|:\d\d(?:[.,]\d+)? ?[+-]\d\d:?\d\d)$|^\d{10}(?:\.?\d+)?$", stamp) is not None
-    year = zone or re.search(r"\d{4}-|[ ./]\d{4}\b|\d{4}/", stamp) is not None
-    return 4 * zone + 2 * year + (re.search(r"\d:\d\d[.,]\d", stamp) is not None)
-
-
-def _better(outer: str, inner: str) -> str:
-    """Return the stamp that says more, the line's own where both say the same.
-
-    Where only the collector's knows the zone, the line's own is kept with that zone: a collector writes later.
-    """
-    if not outer or not inner or _knowledge(outer) <= _knowledge(inner):
-        return inner or outer
-    try:
-        known, local = datetime.fromisoformat(outer), datetime.fromisoformat(inner.replace(",", "."))
-    except ValueError:
-        return outer
-    if known.tzinfo is None or local.tzinfo is not None:
-        return outer
-    away = local - known.astimezone(known.tzinfo).replace(tzinfo=None) + (known.utcoffset() or timedelta())
-    zone = round(away / _ZONE_STEP) * _ZONE_STEP
-    if abs(away - zone) > timedelta(seconds=5) or abs(zone) > timedelta(hours=14):
-        return outer
-    sign, minutes = "-" if zone < timedelta() else "+", abs(zone) // timedelta(minutes=1)
-    return f"{inner}{sign}{minutes // 60:02}:{minutes % 60:02}"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.other_causes import model_of
+from starface_nb.analysis.seen import model_of
 from starface_nb.guide import LANGUAGES, Translator, finding_text, translator
 from starface_nb.guide.routers import PBX_ADDRESS, snippets
 from starface_nb.guide.words import about_cause, bracket_text, site_name, timeout_text

@@ -11,7 +11,7 @@ import pytest
 
 import starface_nb as sf
 from starface_nb import guide
-from starface_nb.analysis.other_causes import model_of
+from starface_nb.analysis.seen import model_of
 from starface_nb.simulation import FAMILIES, make, simulate
 
 SEEDS = range(10)

@@ -12,7 +12,7 @@ from handed_over import FORMS, lines_of
 
 import starface_nb as sf
 from starface_nb.errors import InputError
-from starface_nb.reading import exports, foreign, forms, tidy
+from starface_nb.reading import exports, foreign, forms, tidy, undress
 from starface_nb.reading.streams import Stream
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
@@ -103,7 +103,7 @@ def test_two_lines_glued_together_in_a_plain_log_are_two(tmp_path):
 def test_what_stands_before_a_line_is_taken_off_as_its_samples_say(form):
     assert form["source"]
     for line, stamp, rest in form["samples"]:
-        begins, text, _ = forms._undressed(line)
+        begins, text, _ = undress.undressed(line)
         assert begins == (form["name"] != "container" or bool(stamp) or not rest.startswith("[")) or begins
         inner = re.sub(r"^\[[^\]]*\] ?", "", rest)
         assert text == (f"[{stamp}] {inner}" if stamp else rest)
