@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import textwrap
 from base64 import b64encode
@@ -17,6 +18,8 @@ import vl_convert
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 WIDTH, WIDE = 580, 760
 """A picture's width in JupyterLab at least, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
+_TITLE, _NOTE = 80, 104
+"""Most letters in a line of a title and of the notes under it, at that width."""
 FONTS = Path(__file__).parent / "fonts"
 FONT = "Desk Sans, Liberation Sans, Arial, Helvetica, sans-serif"
 """Text is measured with the font that lies here; the others have the same widths, where a page does not hold it."""
@@ -111,9 +114,9 @@ def dressed(chart: Any, title: str, *notes: str) -> Picture:
     """Give a chart the theme, its title and notes under it; empty notes are left out."""
     if isinstance(chart, alt.Chart | alt.LayerChart):
         chart = chart.properties(width=WIDTH, autosize=_FIT)
-    subtitle = [line for note in notes for line in textwrap.wrap(note, 104)]
+    subtitle = [line for note in notes for line in _wrapped(note, _NOTE)]
     named: Picture = chart.properties(
-        title=alt.TitleParams(textwrap.wrap(title, 80), subtitle=subtitle),
+        title=alt.TitleParams(_wrapped(title, _TITLE), subtitle=subtitle),
         description=" ".join((title, *notes)).strip(),
     ).configure(**_CONFIG)
     return named
@@ -155,13 +158,31 @@ def with_rows(svg: str, rows: Sequence[int]) -> str:
 def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:
     """Draw; one description for the whole picture instead of one for each of its marks."""
     svg: str = vl_convert.vegalite_to_svg(
-        {**spec, "width": width} if "autosize" in spec else spec,
+        _fitted(spec, width) if "autosize" in spec else spec,
         vl_version=_OLDEST_VEGA_LITE,
         config={"background": "white", "aria": False, **config},
         allowed_base_urls=[],
     )
     svg = _TAG.sub(lambda tag: _DECIMALS.sub(r"\1", tag[0]), svg)  # a quarter less to keep, and nothing to see of it
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spec.get("description", ""))}" ', 1)
+
+
+def _fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
+    """Return a specification at a width; below the usual one its title, notes and legend take more lines."""
+    room, title = width / WIDTH, spec["title"]
+    fitted = {**spec, "width": width}
+    if room < 1:
+        text = _wrapped(" ".join(title["text"]), int(_TITLE * room))
+        notes = [part for line in title["subtitle"] for part in _wrapped(line, int(_NOTE * room))]
+        fitted["title"] = {**title, "text": text, "subtitle": notes}
+        part = "layer" if "layer" in spec else "encoding"
+        legend = json.dumps(spec[part])
+        fitted[part] = json.loads(legend, object_hook=lambda d: {**d, "columns": 2} if "columns" in d else d)
+    return fitted
+
+
+def _wrapped(text: str, letters: int) -> list[str]:
+    return textwrap.wrap(text, letters, break_on_hyphens=False)
 
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
