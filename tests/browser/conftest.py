@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
@@ -101,19 +101,19 @@ def _window(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     outside: list[str] = []
 
-    def only_localhost(route: Route) -> None:
-        asked = urlsplit(route.request.url)
-        if asked.hostname in ("127.0.0.1", "localhost") and asked.path.startswith("/lab/tree/"):
-            page = route.fetch()  # with the application in reach of the tests, which no configuration can ask for
-            hidden, open_ = '"exposeAppInBrowser": false', '"exposeAppInBrowser": true'
-            route.fulfill(response=page, body=page.text().replace(hidden, open_))
-        elif asked.hostname in ("127.0.0.1", "localhost", None):
-            route.continue_()
-        else:
-            outside.append(route.request.url)
-            route.abort()
+    def exposed(route: Route) -> None:
+        """Serve the page with the application in reach of the tests, which no configuration can ask for."""
+        page = route.fetch()
+        hidden, open_ = '"exposeAppInBrowser": false', '"exposeAppInBrowser": true'
+        route.fulfill(response=page, body=page.text().replace(hidden, open_))
 
-    context.route("**/*", only_localhost)
+    def refused(route: Route) -> None:
+        outside.append(route.request.url)
+        route.abort()
+
+    # What needs no answer from here is not routed: each request that is takes its turn in this one thread.
+    context.route(re.compile(r"^https?://(?!(127\.0\.0\.1|localhost)[:/])"), refused)
+    context.route("**/lab/tree/**", exposed)
     page = context.new_page()
     page.set_default_timeout(180_000)  # of a busy machine, not of the product
     yield page, outside
