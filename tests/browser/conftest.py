@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,21 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """`starface-nb lab customer.zip` for all browser tests, with an empty home and settings of its own."""
+    """`starface-nb lab customer.zip` for most browser tests; the case's first kernel may be gone."""
+    with _started(tmp_path_factory) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """`starface-nb lab customer.zip` for one test, as it was started."""
+    with _started(tmp_path_factory) as running:
+        yield running
+
+
+@contextmanager
+def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Start `starface-nb lab customer.zip` with an empty home and settings of its own; end it as Ctrl-C does."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cases")
     log = home / f"{CUSTOMER}.zip"
     shutil.copy(samples.path(), log)
@@ -173,7 +188,8 @@ def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
     """Open a notebook of the lab's folder, alone and with a fresh kernel."""
 
     def opened(path: str) -> Notebook:
-        if page.evaluate(_IN_LAB):
+        here = lab.opened.partition("/lab/")[0] + "/"
+        if page.url.startswith(here) and page.evaluate(_IN_LAB):
             page.evaluate(_CLOSE_ALL)
             page.evaluate(_OPEN, path)
         else:

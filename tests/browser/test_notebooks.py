@@ -65,9 +65,9 @@ def until(happened: Callable[[], bool], what: str, seconds: float = 120) -> None
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def test_from_a_customers_zip_to_verdict_lines_and_report(lab: Lab, page: Page) -> None:
+def test_from_a_customers_zip_to_verdict_lines_and_report(fresh_lab: Lab, page: Page) -> None:
     """The walk that `starface-nb lab customer.zip` offers: no click, then two, then two."""
-    page.goto(lab.opened)
+    page.goto(fresh_lab.opened)
     verdict = page.locator(LIVE).first
     expect(verdict.get_by_role("heading", name=VERDICT)).to_be_in_viewport()
     for site in ("203.0.113.21", "203.0.113.22", "203.0.113.23", "198.51.100.24"):
@@ -84,7 +84,7 @@ def test_from_a_customers_zip_to_verdict_lines_and_report(lab: Lab, page: Page) 
     with page.expect_download() as handed:
         verdict.get_by_role("button", name="Report: Deutsch").click()
     assert handed.value.suggested_filename == "report-de.pdf"
-    assert "Telefone ohne Verbindung" in (lab.folder / "report-de.html").read_text("utf-8")
+    assert "Telefone ohne Verbindung" in (fresh_lab.folder / "report-de.html").read_text("utf-8")
     with page.expect_download() as handed:
         verdict.get_by_role("button", name="Export as CSV").click()
     assert handed.value.suggested_filename == "losses.csv"
