@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from queue import SimpleQueue
 from threading import Lock, Semaphore, Thread
 from typing import Self
@@ -237,21 +237,19 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     buffer, begin, shift = block.buffer, block.begin, block.start - block.begin
     size, text = block.end - begin, np.frombuffer(buffer, np.uint8)
     np.equal(text[begin : block.end], 10, out=is_newline[:size])
-    is_newline[size : (whole := (size + 63) & ~63)] = False
-    bits = np.packbits(is_newline[:whole], bitorder="little").view("<u8")
-    counts = np.bitwise_count(bits)
-    lines = int(counts.sum(dtype=np.int64))
+    count = np.count_nonzero
     spans, marks, ends = needles.search(buffer, block.passed, block.end)
     apart = size // _SAMPLES | 1  # an odd number, so that both halves of letters are among them
     zeros = text[begin : block.end - 1 : apart] == 0, text[begin + 1 : block.end : apart] == 0
     has_wide = int((zeros[0] != zeros[1]).sum()) > _WIDE
     marks_told = told(buffer, begin, block.end, marks, ends, shift)
     if not spans:
-        return Found(block, [], NONE, NONE, marks_told, lines, block.cut, has_wide)
+        return Found(block, [], NONE, NONE, marks_told, int(count(is_newline[:size])), block.cut, has_wide)
     firsts, lasts = np.array(spans, np.int64).T
-    word, bit = (firsts - begin) >> 6, ((firsts - begin) & 63).astype(np.uint64)
-    numbers = np.cumsum(counts, dtype=np.int32)[word].astype(np.int64) - counts[word]
-    numbers += np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
+    stops = [0, *(firsts - begin).tolist(), size]
+    between = [count(is_newline[a:b]) for a, b in pairwise(stops)]
+    numbers = np.cumsum(between[:-1])
+    lines = sum(between)
     keep, lengths = account.limits.max_line, lasts - firsts
     account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, place)
     view = memoryview(buffer)
