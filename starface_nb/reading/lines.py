@@ -249,7 +249,7 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     stops = [0, *(firsts - begin).tolist(), size]
     between = [count(is_newline[a:b]) for a, b in pairwise(stops)]
     numbers = np.cumsum(between[:-1])
-    lines = sum(between)
+    lines = int(sum(between))
     keep, lengths = account.limits.max_line, lasts - firsts
     account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, place)
     view = memoryview(buffer)

@@ -333,10 +333,10 @@ def test_file_names_that_are_no_text(tmp_path: Path) -> None:
     except OSError:
         return  # the system knows no such names
     for named in (os.fsdecode(name), tmp_path):
-        log = sf.read_log(named, progress=False, cache=tmp_path.parent / "cache")
+        log = sf.read_log(named, progress=False)
         assert log.files[0].name.isprintable()
         assert "is now" in str(log.context(0))
-        assert log.events.equals(sf.read_log(named, progress=False, cache=tmp_path.parent / "cache").events)
+        assert log.events.equals(sf.read_log(named, progress=False).events)
 
 
 def test_links_that_lead_nowhere_or_in_a_circle(tmp_path: Path) -> None:
