@@ -18,9 +18,9 @@ from zipfile import BadZipFile, ZipFile
 import polars as pl
 
 from starface_nb import __version__
+from starface_nb.bundle.facts import FACTS, PEERS, Bundle
 from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, replacing
-from starface_nb.reading.bundle import FACTS, PEERS, Bundle
 from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.pauses import PAUSES

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from starface_nb.bundle.facts import Bundle, put_together, zone_of
 from starface_nb.reading import catalogue, clock, order
-from starface_nb.reading.bundle import Bundle, put_together, zone_of
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.pauses import pauses_between

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starface_nb.bundle.members import Taken
 from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import DamagedError
-from starface_nb.reading.members import Taken
 from starface_nb.reading.messages import HEADERLESS, decode, read_lines
 
 _READ_AT_ONCE = 10_000  # lines

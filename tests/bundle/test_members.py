@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from starface_nb.reading import members
-from starface_nb.reading.bundle import FACTS, PEERS, Bundle, put_together, with_full_names
-from starface_nb.reading.members import member_of, sniffed, taken
+from starface_nb.bundle import members
+from starface_nb.bundle.facts import FACTS, PEERS, Bundle, put_together, with_full_names
+from starface_nb.bundle.members import member_of, sniffed, taken
 
 # In the wording of Asterisk 16 and 20 (PEERS_FORMAT2), 1.8, and as pasted with blanks collapsed.
 PEERS_16 = """\
