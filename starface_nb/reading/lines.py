@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
-from queue import SimpleQueue
-from threading import Lock, Semaphore, Thread
-from typing import Self
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -24,7 +22,7 @@ REACH = 70 << 10  # bytes from the begin to the end of a dump that was sent, at 
 _WEIGHT = 120  # bytes that the objects around a line weigh
 _ROOM = CARRY + BLOCK + 64  # some bytes are looked at behind the last
 _SAMPLES, _WIDE = 4096, 8  # pairs of bytes looked at in a block, and how many with one zero make it UTF-16
-_WAITING = 2  # blocks that may wait for those before them
+_WAITING = 2  # blocks read ahead of those that are searched
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 NONE = np.empty(0, np.int64)
@@ -144,7 +142,7 @@ class Blocks:
     """
 
     def __init__(self, readinto: Callable[[memoryview], int], edge: int) -> None:
-        self._readinto, self._edge, self._lock = readinto, edge, Lock()
+        self._readinto, self._edge = readinto, edge
         self._carried, self._in_long, self._number, self._ended = b"", False, 0, False
         self._free = deque[bytearray]()
         self.size, self.unfinished, self.head, self.tail = 0, False, b"", b""
@@ -155,10 +153,10 @@ class Blocks:
         if len(block.buffer) == _ROOM:
             self._free.append(block.buffer)
 
-    def next(self) -> Block | None:
-        """Return the block that follows, None at the end; for several threads."""
-        with self._lock:
-            return None if self._ended else self._filled()
+    def __iter__(self) -> Iterator[Block]:
+        """Yield one block after the other."""
+        while not self._ended:
+            yield self._filled()
 
     def _filled(self) -> Block:
         buffer = self._free.pop() if self._free else bytearray(_ROOM)
@@ -259,12 +257,13 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:
-    """Yield what the blocks of a stream hold, in its order, several of them being searched at once."""
+    """Yield what the blocks of a stream hold, in its order: some are searched while the next one is read."""
+    rooms = deque(np.empty(_ROOM, np.bool_) for _ in range(threads))
 
-    def step(room: NDArray[np.bool_]) -> Found | None:
-        if not (block := blocks.next()):
-            return None
+    def step(block: Block) -> Found:
+        room = rooms.pop()
         found = search(block, needles, account, place, room)
+        rooms.append(room)
         if found.marks or not all(text.startswith(b"[") for text in found.texts):
             return found
         found = replace(found, block=block.end_alone())
@@ -272,56 +271,12 @@ def searched(blocks: Blocks, needles: Needles, account: Account, place: str, thr
         return found
 
     if threads == 1:
-        room = np.empty(_ROOM, np.bool_)
-        yield from iter(lambda: step(room), None)
+        yield from map(step, blocks)
         return
-    early, number = dict[int, Found](), 0
-    with _Workers(step, threads) as workers:
-        for found in workers.found():
-            early[found.block.number] = found
-            while number in early:
-                yield early.pop(number)
-                workers.permits.release()
-                number += 1
-
-
-class _Workers:
-    """Threads that do one step after the other until nothing is left, no further ahead than there are permits."""
-
-    def __init__(self, step: Callable[[NDArray[np.bool_]], Found | None], threads: int) -> None:
-        self._step, self._made, self._stop = step, SimpleQueue[Found | BaseException | None](), False
-        self.permits = Semaphore(threads + _WAITING)
-        self._threads = [Thread(target=self._work, name="search", daemon=True) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop = True
-        self.permits.release(len(self._threads))
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
-        room = np.empty(_ROOM, np.bool_)
-        try:
-            while self.permits.acquire() and not self._stop and (found := self._step(room)):
-                self._made.put(found)
-            self._made.put(None)
-        except BaseException as error:
-            self._made.put(error)
-
-    def found(self) -> Iterator[Found]:
-        """Yield what the steps give, as it comes; an error in one is raised here."""
-        working = len(self._threads)
-        while working:
-            made = self._made.get()
-            if isinstance(made, BaseException):
-                raise made
-            if made:
-                yield made
-            else:
-                working -= 1
-                self.permits.release()
+    waiting = deque[Future[Found]]()
+    with ThreadPoolExecutor(threads, thread_name_prefix="search") as pool:
+        for block in blocks:
+            waiting.append(pool.submit(step, block))
+            if len(waiting) > threads + _WAITING:
+                yield waiting.popleft().result()
+        yield from (one.result() for one in waiting)
