@@ -121,7 +121,7 @@ class _Reader:
     """Reads a stream forward and keeps what it read last."""
 
     def __init__(self, name: str, path: Path) -> None:
-        account = Account(Limits.from_environment())
+        account = Account(Limits())
         _, sources = expand([path], account)
         mine = (source for source in sources if name == source.name or name.startswith(source.name + "!"))
         self._texts: Iterator[Text] = (text for source in mine for text in texts(source, account, Beside()))

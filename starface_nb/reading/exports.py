@@ -14,7 +14,7 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any
 
-from starface_nb.reading.limits import Limits, RefusedError, raising
+from starface_nb.reading.limits import Limits, RefusedError
 from starface_nb.reading.tidy import data
 
 Physical = tuple[int, str]  # number of a line and its text
@@ -95,7 +95,7 @@ def _document(lines: Iterator[Physical]) -> Iterator[Record]:
         size += len(text) + 1
         if size > Limits.max_held_bytes:
             cause = "refused: one JSON document of more than 128 MiB."
-            raise RefusedError(cause, next_step="Export one object per line. " + raising("max_held_bytes"))
+            raise RefusedError(cause, next_step="Export one object per line.")
     text, decoder, at = "\n".join(kept), json.JSONDecoder(strict=False), 0
     places = _Places(text)
     for value in _values(text, decoder, at):

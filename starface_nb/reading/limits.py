@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields, replace
+from collections import Counter
+from dataclasses import dataclass, field
 from threading import Event, Lock
 
-from starface_nb.errors import InputError, SettingError
+from starface_nb.errors import InputError
 
-PREFIX = "STARFACE_NB_"
+ALLOW_DAMAGED = "STARFACE_NB_ALLOW_DAMAGED"
 HARMLESS = 1 << 30  # a bomb that unpacks to less costs a second and no memory: no need to refuse a repetitive log
+UNPACK = "If you trust the file, unpack it yourself and name the log in it."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds against hostile or damaged sources; each can be raised by an environment variable.
-
-    The variable of `max_ratio` is `STARFACE_NB_MAX_RATIO`, and so on.
+    """Bounds against hostile or damaged sources.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Limits:
     max_hit_bytes : int
         Bytes of all relevant lines together.
     allow_damaged : bool
-        Go on with what can be read of a damaged file.
+        Go on with what can be read of a damaged file; an environment variable may say so.
     """
 
     max_ratio: float = 250.0
@@ -48,113 +48,7 @@ class Limits:
     max_held_bytes: int = 128 << 20
     max_line: int = 64 << 10
     max_hit_bytes: int = 1 << 30
-    allow_damaged: bool = False
-
-    @classmethod
-    def from_environment(cls) -> Limits:
-        """Return the limits, with those that the environment sets.
-
-        Raises
-        ------
-        SettingError
-            A variable is not a number.
-        """
-        limits = cls()
-        for setting in fields(cls):
-            variable = PREFIX + setting.name.upper()
-            text = os.environ.get(variable)
-            if text:
-                try:
-                    value = type(getattr(limits, setting.name))(float(text))
-                except ValueError:
-                    raise SettingError(f"{text!r} is no number", place=variable) from None
-                limits = replace(limits, **{setting.name: value})
-        return limits
-
-
-def raising(setting: str) -> str:
-    """Return the sentence that says how to raise a limit."""
-    return f"If you trust the file, set {PREFIX}{setting.upper()} to a higher number."
-
-
-@dataclass
-class Account:
-    """What was spent so far by all threads of one reading, and whether it is to stop."""
-
-    limits: Limits
-    stop: Event = field(default_factory=Event)
-    raw_bytes: int = 0
-    _unpacked: int = 0
-    _hits: int = 0
-    _members: int = 0
-    _nested: int = 0
-    _held: int = 0
-    _lock: Lock = field(default_factory=Lock)
-
-    def read(self, count: int) -> None:
-        """Note raw bytes read (for the progress bar); raises `KeyboardInterrupt` when the reading is to stop."""
-        if self.stop.is_set():
-            raise KeyboardInterrupt
-        with self._lock:
-            self.raw_bytes += count
-
-    def take_read(self) -> int:
-        """Return the raw bytes read since this was last asked."""
-        with self._lock:
-            count, self.raw_bytes = self.raw_bytes, 0
-        return count
-
-    def unpack(self, count: int, produced: int, consumed: int, place: str) -> None:
-        """Note `count` more unpacked bytes of a stream that has `produced` so far from `consumed`.
-
-        Raises
-        ------
-        InputError
-            A limit is passed.
-        """
-        limits = self.limits
-        with self._lock:
-            self._unpacked += count
-        if produced > max(HARMLESS, limits.max_ratio * consumed):
-            cause = f"refused: it unpacks to more than {limits.max_ratio:,.0f} times its size (a decompression bomb?)."
-            raise RefusedError(cause, place=place, next_step=raising("max_ratio"))
-        if self._unpacked > limits.max_total_bytes:
-            cause = f"refused: more than {limits.max_total_bytes:,} bytes in all after unpacking."
-            raise ExhaustedError(cause, place=place, next_step=raising("max_total_bytes"))
-
-    def keep(self, count: int, place: str) -> None:
-        """Note `count` more bytes of relevant lines; raises `RefusedError` when they pass the limit."""
-        with self._lock:
-            self._hits += count
-        if self._hits > self.limits.max_hit_bytes:
-            cause = f"more than {self.limits.max_hit_bytes:,} bytes of relevant lines."
-            step = "Read fewer files at once. " + raising("max_hit_bytes")
-            raise ExhaustedError(cause, place=place, next_step=step)
-
-    def members(self, count: int, place: str) -> None:
-        """Note `count` more members of archives; raises `ExhaustedError` when they pass the limit."""
-        with self._lock:
-            self._members += count
-        if self._members > self.limits.max_members:
-            cause = f"refused: the archive, with those in it, has more than {self.limits.max_members:,} members."
-            raise ExhaustedError(cause, place=place, next_step=raising("max_members"))
-
-    def nested(self, place: str) -> None:
-        """Note one more archive in an archive, or log in such a one; raises `ExhaustedError` at the limit."""
-        with self._lock:
-            self._nested += 1
-        if self._nested > self.limits.max_nested:
-            cause = f"refused: more than {self.limits.max_nested:,} archives in archives and files in those."
-            raise ExhaustedError(cause, place=place, next_step="Unpack it. " + raising("max_nested"))
-
-    def hold(self, count: int, place: str) -> None:
-        """Note `count` more bytes of archives held in memory; raises `RefusedError` at the limit."""
-        with self._lock:
-            self._held += count
-        if self._held > self.limits.max_held_bytes:
-            cause = f"refused: zip archives of more than {self.limits.max_held_bytes:,} bytes inside archives."
-            step = "Save or unpack it and name it itself. " + raising("max_held_bytes")
-            raise RefusedError(cause, place=place, next_step=step)
+    allow_damaged: bool = field(default_factory=lambda: os.environ.get(ALLOW_DAMAGED, "0") not in ("", "0"))
 
 
 def cores() -> int:
@@ -173,3 +67,54 @@ class ExhaustedError(RefusedError):
 
 class DamagedError(InputError):
     """A compressed stream ends early or is corrupt; what stands before the damage was delivered."""
+
+
+# What passing a limit means: for all that is read, or for the one file; why, and what to do.
+_PASSED = {
+    "max_total_bytes": (ExhaustedError, "refused: more than {:,} bytes in all after unpacking.", UNPACK),
+    "max_hit_bytes": (ExhaustedError, "more than {:,} bytes of relevant lines.", "Read fewer files at once."),
+    "max_members": (ExhaustedError, "refused: the archive, with those in it, has more than {:,} members.", UNPACK),
+    "max_nested": (ExhaustedError, "refused: more than {:,} archives in archives and files in those.", UNPACK),
+    "max_held_bytes": (RefusedError, "refused: zip archives of more than {:,} bytes inside archives.", UNPACK),
+}
+
+
+@dataclass
+class Account:
+    """What was spent so far by all threads of one reading, and whether it is to stop."""
+
+    limits: Limits
+    stop: Event = field(default_factory=Event)
+    raw_bytes: int = 0
+    _spent: Counter[str] = field(default_factory=Counter)
+    _lock: Lock = field(default_factory=Lock)
+
+    def read(self, count: int) -> None:
+        """Note raw bytes read (for the progress bar); raises `KeyboardInterrupt` when the reading is to stop."""
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        with self._lock:
+            self.raw_bytes += count
+
+    def take_read(self) -> int:
+        """Return the raw bytes read since this was last asked."""
+        with self._lock:
+            count, self.raw_bytes = self.raw_bytes, 0
+        return count
+
+    def spend(self, limit: str, count: int, place: str) -> None:
+        """Note `count` more of what a limit is for; raises `RefusedError` or `ExhaustedError` when they pass it."""
+        with self._lock:
+            self._spent[limit] += count
+        most = getattr(self.limits, limit)
+        if self._spent[limit] > most:
+            error, cause, step = _PASSED[limit]
+            raise error(cause.format(most), place=place, next_step=step)
+
+    def unpack(self, count: int, produced: int, consumed: int, place: str) -> None:
+        """Note `count` more unpacked bytes of a stream that has `produced` so far from `consumed`; raises as above."""
+        if produced > max(HARMLESS, self.limits.max_ratio * consumed):
+            ratio = f"{self.limits.max_ratio:,.0f}"
+            cause = f"refused: it unpacks to more than {ratio} times its size (a decompression bomb?)."
+            raise RefusedError(cause, place=place, next_step=UNPACK)
+        self.spend("max_total_bytes", count, place)

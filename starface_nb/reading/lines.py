@@ -249,7 +249,7 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     numbers = np.cumsum(between[:-1])
     lines = int(sum(between))
     keep, lengths = account.limits.max_line, lasts - firsts
-    account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, place)
+    account.spend("max_hit_bytes", int(lengths.sum()) + _WEIGHT * lengths.size, place)
     view = memoryview(buffer)
     texts = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
     cut = block.cut + int((lengths > keep).sum())

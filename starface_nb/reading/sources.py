@@ -20,7 +20,7 @@ from starface_nb.bundle.members import MEMBER_BYTES, Taken, member_of, sniffed, 
 from starface_nb.errors import InputError
 from starface_nb.reading import foreign
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
-from starface_nb.reading.limits import Account, RefusedError, raising
+from starface_nb.reading.limits import Account, RefusedError
 from starface_nb.reading.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
@@ -386,7 +386,7 @@ def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
             count += 1
             if count > limit:
                 cause = f"refused: more than {limit:,} files in this folder."
-                step = "Name the log itself. " + raising("max_members")
+                step = "Name the log itself."
                 raise RefusedError(cause, place=argument.text, next_step=step)
             try:
                 if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):

@@ -14,7 +14,7 @@ from starface_nb.errors import InputError
 from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
 from starface_nb.reading.foreign import binary_kind, next_step
 from starface_nb.reading.forms import SNIFF, form_of, plain_text
-from starface_nb.reading.limits import Account, ExhaustedError, RefusedError, raising
+from starface_nb.reading.limits import UNPACK, Account, ExhaustedError, RefusedError
 from starface_nb.reading.sources import (
     ARCHIVE,
     CONF,
@@ -90,14 +90,14 @@ class _Unwrapping:
             depth += 1
             if depth > self.account.limits.max_nesting:
                 cause = f"refused: more than {depth - 1} archives or compressions inside each other."
-                raise RefusedError(cause, place=name, next_step=raising("max_nesting"))
+                raise RefusedError(cause, place=name, next_step=UNPACK)
             if archive:
                 walk = self._tar if is_tar(head) else self._zip
                 yield from self._inside(walk(replace(outer, stream=stream)), outer.archives, depth)
                 return
             stream = unpacked(kind, stream, name, self.account, remarks)
         if outer.archives > 1:
-            self.account.nested(name)
+            self.account.spend("max_nested", 1, name)
         check_text(stream.peek(_SAMPLE), name)
         stream, numbers = utf8(stream, remarks), array("q")
         head = stream.peek(SNIFF)[:SNIFF]
@@ -108,7 +108,7 @@ class _Unwrapping:
         for inner in members:
             try:
                 if archives:
-                    self.account.nested(inner.name)
+                    self.account.spend("max_nested", 1, inner.name)
                 yield from self.unwrap(replace(inner, archives=archives + 1), depth)
             except ExhaustedError:
                 raise
@@ -131,7 +131,7 @@ class _Unwrapping:
         """Hold a zip that comes as a stream in memory: its table of contents stands at its end."""
         held = io.BytesIO()
         for block in outer.stream.blocks():
-            self.account.hold(len(block), outer.name)
+            self.account.spend("max_held_bytes", len(block), outer.name)
             held.write(block)
         data: Callable[[], io.BytesIO] = partial(io.BytesIO, held.getvalue())
         members = zip_members(data, outer.name, self.account)
