@@ -50,8 +50,6 @@ class Hits:
     remarks : list of str
         What was odd about the container.
     damage : DamagedError or None
-    logger_conf : str or None
-        Text of a `logger.conf` found in the same archive or folder.
     content : bytes or None
         All of it, where it came through a pipe and is not too large.
     members : tuple of Taken
@@ -70,7 +68,6 @@ class Hits:
     rank: int = 0
     remarks: list[str] = field(default_factory=list)
     damage: DamagedError | None = None
-    logger_conf: str | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
     members: tuple[Taken, ...] = field(default=(), repr=False)
     newest_first: bool = False
@@ -79,6 +76,11 @@ class Hits:
     def bytes(self) -> int:
         """Size after decompression."""
         return self.ends.size
+
+    @property
+    def date_formats(self) -> tuple[str, ...]:
+        """The date formats that a `logger.conf` beside it names."""
+        return tuple(str(row["value"]) for one in self.members for row in one.facts if row["fact"] == "dateformat")
 
     @property
     def is_asterisks(self) -> bool:

@@ -138,9 +138,8 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     if skipped:
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
     notes += own
-    conf = next((beside.logger_conf for beside in besides if beside.logger_conf), None)
     members = tuple(one for outcome in mine for one in outcome.beside.members)
-    return [replace(one, logger_conf=conf, members=members) for one in kept]
+    return [replace(one, members=members) for one in kept]
 
 
 # ---- one source ----

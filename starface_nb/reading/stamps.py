@@ -67,12 +67,6 @@ def _other_formats() -> tuple[tuple[str, ...], ...]:
     return tuple((f,) if isinstance(f, str) else tuple(f) for f in formats)
 
 
-def dateformats(logger_conf: str | None) -> tuple[str, ...]:
-    """Return the date formats that a `logger.conf` names."""
-    found = re.findall(r"(?m)^[ \t]*dateformat[ \t]*=>?[ \t]*([^;\r\n]+)", logger_conf or "")
-    return tuple(f.strip() for f in found if f.strip())
-
-
 def read_stamps(stamp: pl.Series, formats: Sequence[str] = (), newest: datetime | None = None) -> pl.DataFrame:
     """Read stamps.
 

@@ -17,13 +17,11 @@ from starface_nb.reading.forms import SNIFF, form_of, plain_text
 from starface_nb.reading.limits import UNPACK, Account, ExhaustedError, RefusedError
 from starface_nb.reading.sources import (
     ARCHIVE,
-    CONF,
     NOT_A_LOG,
     Argument,
     Beside,
     Source,
     chosen,
-    conf_text,
     pass_over,
     rank_of,
     refusal,
@@ -118,9 +116,7 @@ class _Unwrapping:
     def _tar(self, outer: Text) -> Iterator[Text]:
         for member in tar_members(outer.stream, outer.name, self.account):
             rank = 0 if ARCHIVE.search(member.name) else rank_of(member.name)
-            if CONF.match(member.name) and not member.refused:
-                self.beside.take_conf(f"{outer.name}!{member.name}", conf_text(member.open(), self.account))
-            elif rank == NOT_A_LOG:
+            if rank == NOT_A_LOG:
                 pass_over(outer.name, member, self.beside, self.account)
             elif member.refused:
                 self.beside.skip(refusal(outer.name, member))

@@ -185,8 +185,9 @@ def test_included_files_alone_count_as_general_and_circles_end() -> None:
 def test_levels_of_the_log() -> None:
     text = "[general]\ndateformat=%F %T\n[logfiles]\nfull => notice,warning,error,verbose(3)\nmail => planted-8\n"
     rows = taken("logger_conf", "logger.conf", text).facts
-    assert [(row["name"], row["value"], row["line"]) for row in rows] == [
-        ("full", "notice,warning,error,verbose(3)", 4)
+    assert [(row["fact"], row["name"], row["value"], row["line"]) for row in rows] == [
+        ("dateformat", "", "%F %T", 2),
+        ("levels", "full", "notice,warning,error,verbose(3)", 4),
     ]
 
 

@@ -66,7 +66,7 @@ def test_folder_reads_the_full_logs_at_any_depth_and_nothing_else(tmp_path: Path
     hits, notes = scan_logs([tmp_path], NEEDLES)
     assert sorted(Path(h.name).name for h in hits) == ["full", "full-20260301", "full.0", "full.1.gz", "full.2"]
     assert all(texts(h) == LINES for h in hits)
-    assert {h.logger_conf for h in hits} == {"dateformat=%s\n"}
+    assert {h.date_formats for h in hits} == {("%s",)}
     assert any("2 other files were not read" in note for note in notes)
 
 
@@ -138,15 +138,11 @@ def test_named_pipe(tmp_path: Path) -> None:
 
 def test_logger_conf_beside_a_file_and_in_archives(tmp_path: Path) -> None:
     written(tmp_path / "logger.conf", b"[general]\ndateformat=%F %T\n")
-    archive = {"etc/asterisk/logger.conf": b"conf", "var/log/asterisk/full": TEXT}
+    archive = {"etc/asterisk/logger.conf": b"dateformat=%s", "var/log/asterisk/full": TEXT}
     plain = scan_logs([written(tmp_path / "full", TEXT)], NEEDLES)[0][0]
     in_zip = scan_logs([written(tmp_path / "a" / "x.zip", zipped(archive))], NEEDLES)[0][0]
     in_tar = scan_logs([written(tmp_path / "a" / "x.tgz", PACK["gz"](tarred(archive)))], NEEDLES)[0][0]
-    assert (plain.logger_conf, in_zip.logger_conf, in_tar.logger_conf) == (
-        "[general]\ndateformat=%F %T\n",
-        "conf",
-        "conf",
-    )
+    assert (plain.date_formats, in_zip.date_formats, in_tar.date_formats) == (("%F %T",), ("%s",), ("%s",))
 
 
 @pytest.mark.parametrize(
