@@ -67,7 +67,10 @@ def recall(paths: tuple[str, ...], time_zone: str, folder: Path) -> Log | None:
             }
         first, last = (datetime.fromisoformat(text) if text else None for text in (facts["first"], facts["last"]))
         log = Log(
-            **{name: frames[name] for name in ("events", "unparsed", "calls", "pauses")},
+            events=frames["events"],
+            unparsed=frames["unparsed"],
+            calls=frames["calls"],
+            pauses=frames["pauses"],
             bundle=Bundle(frames["facts"], frames["peers"], tuple(facts["members"])),
             files=tuple(LogFile(**file) for file in facts["files"]),
             time_zone=str(zone(facts["time_zone"])),
