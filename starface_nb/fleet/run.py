@@ -22,8 +22,8 @@ from starface_nb.fleet.examine import Examined, Row, examine
 from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
 from starface_nb.reading.clock import zone
-from starface_nb.reading.sources import NOT_A_LOG, rank_of
 from starface_nb.settings import Settings
+from starface_nb.sources.named import NOT_A_LOG, rank_of
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"

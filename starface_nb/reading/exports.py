@@ -14,8 +14,8 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any
 
-from starface_nb.reading.limits import Limits, RefusedError
 from starface_nb.reading.tidy import data
+from starface_nb.sources.limits import Limits, RefusedError
 
 Physical = tuple[int, str]  # number of a line and its text
 Record = tuple[int, str, str]  # number of the line it begins on, its time or "", its text

@@ -21,12 +21,12 @@ import polars as pl
 from starface_nb.reading import clock, exports
 from starface_nb.reading.exports import Physical, Record
 from starface_nb.reading.layouts import usual_prefix
-from starface_nb.reading.limits import DamagedError, Limits, RefusedError
 from starface_nb.reading.messages import read_lines, text_of
 from starface_nb.reading.stamps import read_stamps
-from starface_nb.reading.streams import Stream
 from starface_nb.reading.tidy import data, tidied, without_end
 from starface_nb.reading.undress import knowledge, own, undressed
+from starface_nb.sources.limits import DamagedError, Limits, RefusedError
+from starface_nb.sources.streams import Stream
 
 Line = TypeVar("Line", Physical, Record)
 SNIFF = 1 << 20  # bytes of a file's head that are looked at

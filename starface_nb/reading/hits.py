@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from starface_nb.bundle.members import Taken
 from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import DamagedError
 from starface_nb.reading.messages import HEADERLESS, decode, read_lines
+from starface_nb.sources.limits import DamagedError
 
 _READ_AT_ONCE = 10_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}

@@ -13,8 +13,8 @@ import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 from numpy.typing import NDArray
 
-from starface_nb.reading.limits import Account, DamagedError
 from starface_nb.reading.marks import MARK, SENT_END, Marks, Offsets, told
+from starface_nb.sources.limits import Account, DamagedError
 
 BLOCK = 1 << 22  # smaller ones hand the interpreter lock over more often
 CARRY = 256 << 10  # longest line that is carried from one block to the next

@@ -11,13 +11,13 @@ from typing import Any
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.dumps import Dumps
-from starface_nb.reading.foreign import next_step
 from starface_nb.reading.hits import Hits, Reader
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
 from starface_nb.reading.lines import Blocks, Needles, searched
-from starface_nb.reading.sources import Argument, Beside, Source, expand, unreadable
 from starface_nb.reading.unwrap import Text, texts
+from starface_nb.sources.foreign import next_step
+from starface_nb.sources.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
+from starface_nb.sources.named import Argument, Beside, Source, expand, unreadable
 
 __all__ = ["Limits", "scan_logs"]
 

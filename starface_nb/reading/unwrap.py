@@ -11,11 +11,11 @@ from datetime import datetime
 from functools import partial
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
-from starface_nb.reading.foreign import binary_kind, next_step
 from starface_nb.reading.forms import SNIFF, form_of, plain_text
-from starface_nb.reading.limits import UNPACK, Account, ExhaustedError, RefusedError
-from starface_nb.reading.sources import (
+from starface_nb.sources.archives import is_tar, is_zip, tar_members, zip_members
+from starface_nb.sources.foreign import binary_kind, next_step
+from starface_nb.sources.limits import UNPACK, Account, ExhaustedError, RefusedError
+from starface_nb.sources.named import (
     ARCHIVE,
     NOT_A_LOG,
     Argument,
@@ -26,7 +26,7 @@ from starface_nb.reading.sources import (
     rank_of,
     refusal,
 )
-from starface_nb.reading.streams import Stream, format_of, unpacked, utf8
+from starface_nb.sources.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16
 _CODING_SAMPLE = 4096

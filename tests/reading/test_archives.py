@@ -17,7 +17,7 @@ import pytest
 from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
 from starface_nb.errors import InputError
-from starface_nb.reading.limits import Limits
+from starface_nb.sources.limits import Limits
 
 TEXT = log()
 LINES = [line for _, _, line in expected(TEXT)]
@@ -95,7 +95,7 @@ def test_link_in_a_zip(tmp_path: Path) -> None:
 
 
 def test_bomb_in_a_zip_and_in_an_inner_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starface_nb.reading.limits.HARMLESS", 1 << 20)
+    monkeypatch.setattr("starface_nb.sources.limits.HARMLESS", 1 << 20)
     bomb = zipped({"var/log/asterisk/full": bytes(64 << 20)})
     for path in (
         written(tmp_path / "x.zip", bomb),
@@ -280,7 +280,7 @@ def test_members_that_share_their_bytes(tmp_path: Path) -> None:
 
 
 def test_a_good_log_beside_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starface_nb.reading.limits.HARMLESS", 1 << 20)
+    monkeypatch.setattr("starface_nb.sources.limits.HARMLESS", 1 << 20)
     deep = TEXT
     for _ in range(4):
         deep = zipped({"inner.zip": deep})

@@ -12,8 +12,9 @@ from handed_over import FORMS, lines_of
 
 import starface_nb as sf
 from starface_nb.errors import InputError
-from starface_nb.reading import exports, foreign, forms, tidy, undress
-from starface_nb.reading.streams import Stream
+from starface_nb.reading import exports, forms, tidy, undress
+from starface_nb.sources import foreign
+from starface_nb.sources.streams import Stream
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 LOGS = ("undilated", "pjsip-clean")

@@ -13,8 +13,8 @@ from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts,
 
 import starface_nb as sf
 from starface_nb.errors import InputError
-from starface_nb.reading.limits import Limits
-from starface_nb.reading.sources import NOT_A_LOG, rank_of
+from starface_nb.sources.limits import Limits
+from starface_nb.sources.named import NOT_A_LOG, rank_of
 
 TEXT = log()
 LINES = [line for _, _, line in expected(TEXT)]
@@ -187,7 +187,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(13, "Permission denied")
 
     path = written(tmp_path / "full", TEXT)
-    monkeypatch.setattr("starface_nb.reading.sources.CountedFile.__init__", refuse)
+    monkeypatch.setattr("starface_nb.sources.named.CountedFile.__init__", refuse)
     with pytest.raises(InputError, match="permission denied"):
         scan_logs([path], NEEDLES)
 
@@ -229,7 +229,7 @@ def test_a_damaged_sibling_does_not_stop_the_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "size"), [("gz", 1), ("xz", 1), ("zst", 1), ("bz2", 1)])
 def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, size: int) -> None:
-    monkeypatch.setattr("starface_nb.reading.limits.HARMLESS", 1 << 20)
+    monkeypatch.setattr("starface_nb.sources.limits.HARMLESS", 1 << 20)
     bomb = written(tmp_path / "full", PACK[kind](bytes(64 << 20)))
     with pytest.raises(InputError, match=r"refused.*more than 250 times its size.*unpack it yourself"):
         scan_logs([bomb], NEEDLES)

@@ -15,8 +15,8 @@ from lzma import LZMAError
 from typing import BinaryIO, Self
 
 from starface_nb.errors import InputError
-from starface_nb.reading.limits import UNPACK, Account, DamagedError, RefusedError
-from starface_nb.reading.streams import Stream
+from starface_nb.sources.limits import UNPACK, Account, DamagedError, RefusedError
+from starface_nb.sources.streams import Stream
 from starface_nb.text import visible
 
 ENCRYPTED = "it is encrypted"

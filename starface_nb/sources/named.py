@@ -18,10 +18,10 @@ from typing import cast
 
 from starface_nb.bundle.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
 from starface_nb.errors import InputError
-from starface_nb.reading import foreign
-from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
-from starface_nb.reading.limits import Account, RefusedError
-from starface_nb.reading.streams import Stream, format_of, unpacked
+from starface_nb.sources import foreign
+from starface_nb.sources.archives import ENCRYPTED, Member, is_zip, zip_members
+from starface_nb.sources.limits import Account, RefusedError
+from starface_nb.sources.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
 STDIN = "-"
