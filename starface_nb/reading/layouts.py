@@ -184,16 +184,18 @@ def usual_prefix(ends: list[bytes]) -> str | None:
     Parameters
     ----------
     ends : list of bytes
-        A file's first and last lines: what is before a header only here and there is somebody's text.
+        A file's first and last lines. What is before a header only here and there is somebody's text, and so it is
+        where other headers have nothing before them: what a tool puts before lines, it puts before all.
     """
     lines = [line.decode("utf-8", "replace").strip("\ufeff\0") for line in ends if line]
     shapes: Counter[str] = Counter()
     for line in lines:
         found = re.search(HEADER, line[: _LONGEST_PREFIX + 1])
-        if found and found.start() and not line.startswith("{"):
+        if found and not line.startswith("{"):
             shapes[re.sub(r"\d+", "9", line[: found.start()])] += 1
+    bare = shapes.pop("", 0)
     usual = [shape for shape, n in shapes.items() if n * 50 >= shapes.total()]
-    if not usual or shapes.total() * 3 < len(lines):
+    if not usual or shapes.total() * 3 < len(lines) or bare * 50 > shapes.total():
         return None
     one = [re.sub(r"\\-|:", "[:-]", re.escape(shape).replace("9", "[0-9]+")) for shape in sorted(usual, key=len)[::-1]]
     pattern = f"^(?:{'|'.join(one)})"
