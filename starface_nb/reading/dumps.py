@@ -118,8 +118,9 @@ class Dumps:
             this = following
 
     def _place(self, this: Found, following: Marks) -> Placed:
-        lines = zip(this.offsets.tolist(), this.texts, strict=True)
-        entries = [None if text.startswith(b"[") else self._entry_begin(offset, text) for offset, text in lines]
+        entries: list[int | None] = [None] * len(this.texts)
+        for i in np.flatnonzero(~this.headed).tolist():
+            entries[i] = self._entry_begin(int(this.offsets[i]), this.texts[i])
         if not this.marks and not following and self._done <= this.block.start:
             self._dumps = [self._dumps[0], self._dumps[2], _NO_DUMPS]
             return Placed(this, np.zeros(this.offsets.size, np.bool_), entries)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
+from threading import Lock
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -22,10 +23,11 @@ REACH = 70 << 10  # bytes from the begin to the end of a dump that was sent, at 
 _WEIGHT = 120  # bytes that the objects around a line weigh
 _ROOM = CARRY + BLOCK + 64  # some bytes are looked at behind the last
 _SAMPLES, _WIDE = 4096, 8  # pairs of bytes looked at in a block, and how many with one zero make it UTF-16
-_WAITING = 2  # blocks read ahead of those that are searched
+_WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 NONE = np.empty(0, np.int64)
+_BRACKET = ord("[")
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
@@ -142,7 +144,7 @@ class Blocks:
     """
 
     def __init__(self, readinto: Callable[[memoryview], int], edge: int) -> None:
-        self._readinto, self._edge = readinto, edge
+        self._readinto, self._edge, self._lock = readinto, edge, Lock()
         self._carried, self._in_long, self._number, self._ended = b"", False, 0, False
         self._free = deque[bytearray]()
         self.size, self.unfinished, self.head, self.tail = 0, False, b"", b""
@@ -153,10 +155,10 @@ class Blocks:
         if len(block.buffer) == _ROOM:
             self._free.append(block.buffer)
 
-    def __iter__(self) -> Iterator[Block]:
-        """Yield one block after the other."""
-        while not self._ended:
-            yield self._filled()
+    def next(self) -> Block | None:
+        """Return the block that follows, None at the end; for several threads."""
+        with self._lock:
+            return None if self._ended else self._filled()
 
     def _filled(self) -> Block:
         buffer = self._free.pop() if self._free else bytearray(_ROOM)
@@ -206,6 +208,8 @@ class Found:
     ----------
     texts : list of bytes
         Candidate lines without the newline (a carriage return before it stays), cut to `Limits.max_line`.
+    headed : ndarray of bool
+        Whether each begins with a bracket.
     offsets, numbers : ndarray of int64
         Byte offset of each in the stream, and its line's number within the block, from 0.
     marks : Marks
@@ -219,6 +223,7 @@ class Found:
 
     block: Block
     texts: list[bytes] = field(repr=False)
+    headed: NDArray[np.bool_]
     offsets: Offsets
     numbers: Offsets
     marks: Marks = field(repr=False)
@@ -242,7 +247,7 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     has_wide = int((zeros[0] != zeros[1]).sum()) > _WIDE
     marks_told = told(buffer, begin, block.end, marks, ends, shift)
     if not spans:
-        return Found(block, [], NONE, NONE, marks_told, int(count(is_newline[:size])), block.cut, has_wide)
+        return Found(block, [], NONE > 0, NONE, NONE, marks_told, int(count(is_newline[:size])), block.cut, has_wide)
     firsts, lasts = np.array(spans, np.int64).T
     stops = [0, *(firsts - begin).tolist(), size]
     between = [count(is_newline[a:b]) for a, b in pairwise(stops)]
@@ -253,30 +258,35 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     view = memoryview(buffer)
     texts = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
     cut = block.cut + int((lengths > keep).sum())
-    return Found(block, texts, firsts + shift, numbers, marks_told, lines, cut, has_wide)
+    return Found(block, texts, text[firsts] == _BRACKET, firsts + shift, numbers, marks_told, lines, cut, has_wide)
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:
-    """Yield what the blocks of a stream hold, in its order: some are searched while the next one is read."""
+    """Yield what the blocks of a stream hold, in its order: who reads a block searches it, while others do the same."""
     rooms = deque(np.empty(_ROOM, np.bool_) for _ in range(threads))
 
-    def step(block: Block) -> Found:
+    def step() -> Found | None:
+        if not (block := blocks.next()):
+            return None
         room = rooms.pop()
         found = search(block, needles, account, place, room)
         rooms.append(room)
-        if found.marks or not all(text.startswith(b"[") for text in found.texts):
+        if found.marks or not found.headed.all():
             return found
         found = replace(found, block=block.end_alone())
         blocks.give_back(block)
         return found
 
     if threads == 1:
-        yield from map(step, blocks)
+        yield from iter(step, None)
         return
-    waiting = deque[Future[Found]]()
+    early, number = dict[int, Found](), 0
     with ThreadPoolExecutor(threads, thread_name_prefix="search") as pool:
-        for block in blocks:
-            waiting.append(pool.submit(step, block))
-            if len(waiting) > threads + _WAITING:
-                yield waiting.popleft().result()
-        yield from (one.result() for one in waiting)
+        waiting = deque(pool.submit(step) for _ in range(threads + _WAITING))
+        while waiting:
+            if found := waiting.popleft().result():
+                waiting.append(pool.submit(step))
+                early[found.block.number] = found
+            while number in early:
+                yield early.pop(number)
+                number += 1
