@@ -135,8 +135,6 @@ class Blocks:
     ----------
     size : int
         Bytes of the stream, as far as it was read.
-    unfinished : bool
-        The last line has no newline.
     damage : DamagedError or None
         What ended the stream too early.
     head, tail : bytes
@@ -147,7 +145,7 @@ class Blocks:
         self._readinto, self._edge, self._lock = readinto, edge, Lock()
         self._carried, self._in_long, self._number, self._ended = b"", False, 0, False
         self._free = deque[bytearray]()
-        self.size, self.unfinished, self.head, self.tail = 0, False, b"", b""
+        self.size, self.head, self.tail = 0, b"", b""
         self.damage: DamagedError | None = None
 
     def give_back(self, block: Block) -> None:
@@ -166,7 +164,6 @@ class Blocks:
         buffer[begin:CARRY] = self._carried
         start = self.size - (filled - begin)
         if self._ended and (buffer[filled - 1] != 10 if filled > begin else self._in_long):
-            self.unfinished = True
             buffer[filled] = 10
             filled += 1
         end = buffer.rfind(b"\n", CARRY, filled) + 1 or begin

@@ -50,11 +50,6 @@ class Parsed:
     last: datetime | None
     notes: tuple[str, ...]
 
-    @property
-    def span(self) -> tuple[datetime | None, datetime | None]:
-        """Time of the first and the last line."""
-        return self.first, self.last
-
 
 def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
     """Parse one file's candidate lines.
