@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
-from pathlib import Path
 
 import polars as pl
 
-_DATA = Path(__file__).with_name("layouts.toml")
+from starface_nb.reading.tables import table
+
 _PARTS = ("stamp", "level", "module", "message")
 # Colours, also written out or cut (as in forms.toml), and the console's prompt.
 _COLOUR = (
@@ -43,8 +42,6 @@ class Layout:
 @cache
 def layouts() -> tuple[Layout, ...]:
     """Return the layouts in the order in which they are tried; JSON lines are read before all of them."""
-    with _DATA.open("rb") as file:
-        entries = tomllib.load(file)["layout"]
     return tuple(
         Layout(
             name=e["name"],
@@ -54,7 +51,7 @@ def layouts() -> tuple[Layout, ...]:
             source=e["source"],
             samples=tuple(map(tuple, e["samples"])),
         )
-        for e in entries
+        for e in table("layouts")["layout"]
     )
 
 
