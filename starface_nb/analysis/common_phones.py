@@ -7,8 +7,8 @@ from datetime import timedelta
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.observations.presence import phones_in_calls
 from starface_nb.reading.log import Log
-from starface_nb.reading.presence import phones_in_calls
 
 CONTINUES = timedelta(minutes=15)
 """A log that begins this soon after the end of another, and shares phones with it, is its continuation."""

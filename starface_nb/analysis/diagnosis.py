@@ -16,7 +16,7 @@ from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
-    from starface_nb.reading.bundle import Fact
+    from starface_nb.bundle.facts import Fact
     from starface_nb.reading.log import Log
 
 

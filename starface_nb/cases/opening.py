@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from starface_nb import samples
+from starface_nb.cases import memory
 from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
 from starface_nb.cases.case import Case, Source, absolute
 from starface_nb.cases.identity import fingerprint, foreign, identity
 from starface_nb.errors import SettingError
 from starface_nb.files import private_folder
 from starface_nb.guide import translator
-from starface_nb.reading import read_log, recall
-from starface_nb.reading.cache import gone
+from starface_nb.reading import read_log
 from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
@@ -93,14 +93,10 @@ def open_case(
     kept = _kept(place) if place else {}
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
     asked = time_zone or _settings(kept)["time_zone"]
-    found, known = _read(place, kept, given, paths, asked)
+    found, known = _read(place, given, paths, asked)
     if place and not named and (own := _own(place, kept, found, paths, notes)) != place:
-        shutil.rmtree(place / "cache", ignore_errors=True)  # it may hold this log, which is not that case's
-        if not kept:  # begun for this log, and not needed
-            with suppress(OSError):
-                place.rmdir()
         place, kept = own, _kept(own)
-        found, _ = _read(place, kept, given, paths, time_zone or _settings(kept)["time_zone"])
+        found, known = _read(place, given, paths, time_zone or _settings(kept)["time_zone"])
     notes += [_GONE] if known else []
     notes += _compared(place, kept, found, paths, trusted=same_customer or not named) if place else []
     read_only = place is not None and _is_read_only(place)
@@ -119,6 +115,8 @@ def open_case(
         read_only=read_only,
     )
     case.save()
+    if place and not (known or read_only):
+        memory.keep(found, paths, place / "cache")
     return case
 
 
@@ -139,15 +137,11 @@ def _name_of(path: str) -> str:
     return clean_name(found.name)
 
 
-def _read(
-    place: Path | None, kept: Kept, given: tuple[str, ...], paths: tuple[str, ...], asked: str
-) -> tuple[Log, bool]:
-    """Return the log, and whether it is only remembered; it is remembered in a case that is known to be its own."""
-    cache = place / "cache" if place and kept.get("log", {}).get("paths", [*paths]) == [*paths] else None
-    if cache and "-" not in given and gone(paths) and (known := recall(paths, time_zone=asked, cache=cache)):
-        return known, True
-    writable = cache if cache and place and not _is_read_only(place) else None
-    return read_log(paths, time_zone=asked, cache=writable), False
+def _read(place: Path | None, given: tuple[str, ...], paths: tuple[str, ...], asked: str) -> tuple[Log, bool]:
+    """Return the log, and whether it is gone and only remembered."""
+    gone = "-" not in given and not any(glob.has_magic(path) or Path(path).exists() for path in paths)
+    known = memory.recall(paths, asked, place / "cache") if gone and place else None
+    return known or read_log(paths, time_zone=asked), known is not None
 
 
 def _is_read_only(place: Path) -> bool:
@@ -229,8 +223,6 @@ def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trus
         return []
     why = "" if trusted else foreign(before, now, named=True)
     if why:
-        if tuple(before["paths"]) == paths:  # the new log was read with this case's memory
-            shutil.rmtree(place / "cache", ignore_errors=True)
         names = ", ".join(Path(path).name for path in before["paths"])
         raise CaseError(
             f"This case holds another customer's log ({names}); {why}.",

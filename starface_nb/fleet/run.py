@@ -16,14 +16,14 @@ import polars as pl
 from starface_nb import __version__
 from starface_nb.errors import InputError
 from starface_nb.files import keep_apart, locked, parquet, private_folder, write
+from starface_nb.fleet.changes import quick_fingerprint
 from starface_nb.fleet.engine import Scheduler, examine_all
 from starface_nb.fleet.examine import Examined, Row, examine
 from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
-from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.clock import zone
-from starface_nb.reading.sources import NOT_A_LOG, rank_of
 from starface_nb.settings import Settings
+from starface_nb.sources.named import NOT_A_LOG, rank_of
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
@@ -84,7 +84,7 @@ def run_fleet(
         slug: {
             "customer": name,
             "source": visible(str(path)),
-            "fingerprint": f"{__version__} {settings} {time_zone} {quick_fingerprint([path])}",
+            "fingerprint": f"{__version__} {settings} {time_zone} {quick_fingerprint(path)}",
         }
         for slug, (name, path) in customers.items()
     }

@@ -7,7 +7,6 @@ contact's state where it changes (pjsip_options.c 20.20.1:741).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -178,8 +177,3 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
 def _holes(lines: pl.DataFrame) -> pl.DataFrame:
     broken = lines.filter(pl.col("lost_again") | pl.col("back_again") | pl.col("anew"))
     return broken.select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))
-
-
-def discarded(notes: tuple[str, ...]) -> Iterator[str]:
-    """Return the notes that tell of lines which the PBX itself left out."""
-    yield from (note for note in notes if "discarded" in note)

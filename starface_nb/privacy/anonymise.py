@@ -151,9 +151,11 @@ def _understood(parsed: Parsed) -> pl.DataFrame:
         known), `peer` (of the event), `entry` (index in the catalogue, null for a user agent), `layout`, `verbose`,
         `module`, `message` and `bare` (the message without its mark).
     """
-    rows = parsed.rows.filter(pl.col("doubt").is_null() & pl.col("line").is_not_null()).drop("peer")
-    events = parsed.events.select("offset", "peer", pl.lit(value=True).alias("event"))
-    known = rows.join(events, on="offset", how="left", maintain_order="left")
+    rows = parsed.rows.filter(pl.col("doubt").is_null() & pl.col("line").is_not_null())
+    key = ["offset", "kind", "peer"]  # two entries may stand on one line, at the same offset
+    events = parsed.events.select(*key, pl.lit(value=True).alias("event")).unique(key)
+    known = rows.join(events, on=key, how="left", nulls_equal=True, maintain_order="left")
+    known = known.with_columns(pl.when("event").then("peer").alias("peer"))
     event = pl.col("event").is_not_null() | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)
     agent = pl.col("bare").str.contains(kept()["useragent"]["pattern"])
     known = known.with_columns(pl.when(event).then("entry").alias("entry")).filter(event | agent)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
-from starface_nb.reading import cache as memory
+from starface_nb.bundle.facts import Bundle, put_together, zone_of
 from starface_nb.reading import catalogue, clock, order
-from starface_nb.reading.bundle import Bundle, put_together, zone_of
-from starface_nb.reading.cache import quick_fingerprint
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.pauses import pauses_between
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
-from starface_nb.reading.sources import beside
 
-__all__ = ["CALLS", "EVENTS", "UNPARSED", "Bundle", "Limits", "Log", "LogFile", "read_log", "recall"]
+__all__ = ["CALLS", "EVENTS", "UNPARSED", "Bundle", "Limits", "Log", "LogFile", "read_log"]
 
 DEFAULT_ZONE = "Europe/Berlin"
 NOTHING_RELEVANT = (
@@ -33,7 +29,6 @@ def read_log(
     *,
     time_zone: str = DEFAULT_ZONE,
     progress: bool = True,
-    cache: str | os.PathLike[str] | None = None,
     year: int | None = None,
     limits: Limits | None = None,
 ) -> Log:
@@ -47,8 +42,6 @@ def read_log(
         Zone of the log's local times; where it is the default, a support bundle's own zone comes first.
     progress : bool
         Show progress on anything longer than a second.
-    cache : path, optional
-        Folder in which what was read is remembered: a log that has not changed is not read again.
     year : int, optional
         Year of the first line of every file whose lines name none; otherwise it is inferred.
     limits : Limits, optional
@@ -67,10 +60,6 @@ def read_log(
     """
     given = clock.zone(time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
-    folder = Path(cache) if cache is not None else None
-    key, state = _key(paths, time_zone, year, limits), quick_fingerprint(_with_beside(paths)) if folder else ""
-    if folder and "-" not in paths and (known := memory.recall(key, folder, state)):
-        return known
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
     hits, others = order.without_foreign(hits)
     hits, copies = order.without_copies(hits)
@@ -81,7 +70,7 @@ def read_log(
     files = tuple(_file(p) for p in parsed)
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
     hint = [] if _says_something(events) else [NOTHING_RELEVANT]
-    log = Log(
+    return Log(
         events=events,
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
         calls=pl.concat([CALLS.empty(), *(p.calls for p in parsed)]),
@@ -96,23 +85,6 @@ def read_log(
         notes=(*notes, *others, *told, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
         piped={one.name: one.content for one in hits if one.content is not None},
     )
-    if folder:
-        memory.remember(key, log, state, folder)
-    return log
-
-
-def _with_beside(paths: list[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
-    """Return the paths and what lies beside those that are files: a list of peers that is new changes the answer."""
-    return [*paths, *(other for path in paths if Path(path).is_file() for other in beside(Path(path)))]
-
-
-def recall(logs: Sequence[str | os.PathLike[str]], *, time_zone: str, cache: str | os.PathLike[str]) -> Log | None:
-    """Return a log as `read_log` remembered it, whatever has become of its files since; None where it did not."""
-    return memory.recall(_key(logs, time_zone, None, None), Path(cache))
-
-
-def _key(logs: Sequence[str | os.PathLike[str]], time_zone: str, year: int | None, limits: Limits | None) -> str:
-    return f"log|{[str(Path(log).absolute()) for log in logs]}|{time_zone}|{year}|{limits}"
 
 
 def _file(parsed: Parsed) -> LogFile:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from pathlib import Path
 
 import polars as pl
 
 from starface_nb.reading.schemas import KIND, TECH
+from starface_nb.reading.tables import table
 
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
 GROUPS = (
@@ -112,9 +111,9 @@ class Entry:
 
 
 def _load(dialect: str) -> Iterator[Entry]:
-    with Path(__file__).with_name(f"{dialect}.toml").open("rb") as file:
-        data = tomllib.load(file)
-    for m in data["message"]:
+    data = table(dialect)
+    for message in data["message"]:
+        m = dict(message)
         modules = tuple(m.pop("modules", data["modules"]))
         samples = tuple((text, expected) for text, expected in m.pop("samples"))
         yield Entry(tech=data["tech"] or None, modules=modules, samples=samples, **m)

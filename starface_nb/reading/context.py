@@ -8,13 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import is_tar, is_zip
 from starface_nb.reading.forms import PLAIN, SNIFF, form_of
-from starface_nb.reading.limits import Account, Limits
 from starface_nb.reading.messages import text_of
-from starface_nb.reading.sources import Beside, expand, opened
-from starface_nb.reading.streams import format_of, utf16_codec
 from starface_nb.reading.unwrap import Text, texts
+from starface_nb.sources.archives import is_tar, is_zip
+from starface_nb.sources.limits import Account, Limits
+from starface_nb.sources.named import Beside, expand, opened
+from starface_nb.sources.streams import format_of, utf16_codec
 from starface_nb.text import visible
 
 _REACH = 64 << 10  # bytes before and behind a place in which its neighbours are looked for
@@ -121,7 +121,7 @@ class _Reader:
     """Reads a stream forward and keeps what it read last."""
 
     def __init__(self, name: str, path: Path) -> None:
-        account = Account(Limits.from_environment())
+        account = Account(Limits())
         _, sources = expand([path], account)
         mine = (source for source in sources if name == source.name or name.startswith(source.name + "!"))
         self._texts: Iterator[Text] = (text for source in mine for text in texts(source, account, Beside()))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +14,8 @@ from numpy.typing import NDArray
 from starface_nb.reading.layouts import CUT_AT, HEADER
 from starface_nb.reading.lines import NONE, REACH, Block, Blocks, Found
 from starface_nb.reading.marks import COUNTED, DUMP_BYTES, NO_MARKS, Marks, Offsets
+from starface_nb.reading.tables import table
 
-_DATA = Path(__file__).with_name("layouts.toml")
 _BEHIND_HEADER = r"(?:^|: |\] )"
 _LINE_END = r"[\r\0 \t]*$"
 _MOST_CUT_ENTRIES = 1000  # of one file, that are looked for
@@ -48,8 +46,7 @@ class Dump:
 @cache
 def dumps() -> tuple[Dump, ...]:
     """Return the kinds of dumps: one that says its length, one with marks, one that is sent."""
-    with _DATA.open("rb") as file:
-        found = tomllib.load(file)["dump"]
+    found = table("layouts")["dump"]
     return tuple(Dump(**{**d, "begin": _BEHIND_HEADER + d["begin"], "samples": tuple(d["samples"])}) for d in found)
 
 
@@ -118,8 +115,9 @@ class Dumps:
             this = following
 
     def _place(self, this: Found, following: Marks) -> Placed:
-        lines = zip(this.offsets.tolist(), this.texts, strict=True)
-        entries = [None if text.startswith(b"[") else self._entry_begin(offset, text) for offset, text in lines]
+        entries: list[int | None] = [None] * len(this.texts)
+        for i in np.flatnonzero(~this.headed).tolist():
+            entries[i] = self._entry_begin(int(this.offsets[i]), this.texts[i])
         if not this.marks and not following and self._done <= this.block.start:
             self._dumps = [self._dumps[0], self._dumps[2], _NO_DUMPS]
             return Placed(this, np.zeros(this.offsets.size, np.bool_), entries)

@@ -14,8 +14,9 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any
 
-from starface_nb.reading.limits import Limits, RefusedError, raising
-from starface_nb.reading.tidy import data
+from starface_nb.reading.tables import table
+from starface_nb.reading.undress import own
+from starface_nb.sources.limits import Limits, RefusedError
 
 Physical = tuple[int, str]  # number of a line and its text
 Record = tuple[int, str, str]  # number of the line it begins on, its time or "", its text
@@ -95,7 +96,7 @@ def _document(lines: Iterator[Physical]) -> Iterator[Record]:
         size += len(text) + 1
         if size > Limits.max_held_bytes:
             cause = "refused: one JSON document of more than 128 MiB."
-            raise RefusedError(cause, next_step="Export one object per line. " + raising("max_held_bytes"))
+            raise RefusedError(cause, next_step="Export one object per line.")
     text, decoder, at = "\n".join(kept), json.JSONDecoder(strict=False), 0
     places = _Places(text)
     for value in _values(text, decoder, at):
@@ -136,7 +137,7 @@ class _Places:
 
 @cache
 def _names(what: str) -> tuple[str, ...]:
-    return tuple(data()["export"][what])
+    return tuple(table("forms")["export"][what])
 
 
 def _walk(value: Any, time: str, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -243,27 +244,18 @@ def _shape(rows: list[str]) -> tuple[str, int, int] | None:
             continue
         for row in cells:
             texts.update([i for i, cell in enumerate(row) if len(row) > 1 and _is_line(cell)][:1])
-            times.update([i for i, cell in enumerate(row) if _date().fullmatch(cell.strip())][:1])
+            times.update([i for i, cell in enumerate(row) if own("date").fullmatch(cell.strip())][:1])
         column, count = texts.most_common(1)[0] if texts else (0, 0)
         time = times.most_common(1)[0][0] if times else -1
         if count > best[0]:
             best = count, (delimiter, column, time)
-    return best[1] if 2 * best[0] > sum(_sign().search(row) is not None for row in rows) else None
-
-
-@cache
-def _date() -> re.Pattern[str]:
-    return re.compile(data()["date"]["pattern"])
+    return best[1] if 2 * best[0] > sum(own("sign").search(row) is not None for row in rows) else None
 
 
 @cache
 def _own() -> re.Pattern[str]:
-    return re.compile(data()["text"]["line"].replace("{date}", data()["date"]["pattern"]))
-
-
-@cache
-def _sign() -> re.Pattern[str]:
-    return re.compile(data()["own"]["sign"])
+    forms = table("forms")
+    return re.compile(forms["text"]["line"].replace("{date}", forms["date"]["pattern"]))
 
 
 def _is_line(cell: str) -> bool:
@@ -282,7 +274,7 @@ def _csv(lines: Iterator[Physical]) -> Iterator[Record]:
     for row in _rows(chain(first, lines), delimiter, numbers):
         if column < len(row) and row[column]:
             stamp = row[time].strip() if 0 <= time < len(row) else ""
-            yield numbers[0], stamp if _date().fullmatch(stamp) else "", row[column]
+            yield numbers[0], stamp if own("date").fullmatch(stamp) else "", row[column]
         numbers.clear()
 
 

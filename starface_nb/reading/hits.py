@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starface_nb.bundle.members import Taken
 from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import DamagedError
-from starface_nb.reading.members import Taken
 from starface_nb.reading.messages import HEADERLESS, decode, read_lines
+from starface_nb.sources.limits import DamagedError
 
 _READ_AT_ONCE = 10_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
@@ -50,8 +50,6 @@ class Hits:
     remarks : list of str
         What was odd about the container.
     damage : DamagedError or None
-    logger_conf : str or None
-        Text of a `logger.conf` found in the same archive or folder.
     content : bytes or None
         All of it, where it came through a pipe and is not too large.
     members : tuple of Taken
@@ -70,7 +68,6 @@ class Hits:
     rank: int = 0
     remarks: list[str] = field(default_factory=list)
     damage: DamagedError | None = None
-    logger_conf: str | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
     members: tuple[Taken, ...] = field(default=(), repr=False)
     newest_first: bool = False
@@ -79,6 +76,11 @@ class Hits:
     def bytes(self) -> int:
         """Size after decompression."""
         return self.ends.size
+
+    @property
+    def date_formats(self) -> tuple[str, ...]:
+        """The date formats that a `logger.conf` beside it names."""
+        return tuple(str(row["value"]) for one in self.members for row in one.facts if row["fact"] == "dateformat")
 
     @property
     def is_asterisks(self) -> bool:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
-from pathlib import Path
 
 import polars as pl
 
-_DATA = Path(__file__).with_name("layouts.toml")
+from starface_nb.reading.tables import table
+
 _PARTS = ("stamp", "level", "module", "message")
 # Colours, also written out or cut (as in forms.toml), and the console's prompt.
 _COLOUR = (
@@ -43,8 +42,6 @@ class Layout:
 @cache
 def layouts() -> tuple[Layout, ...]:
     """Return the layouts in the order in which they are tried; JSON lines are read before all of them."""
-    with _DATA.open("rb") as file:
-        entries = tomllib.load(file)["layout"]
     return tuple(
         Layout(
             name=e["name"],
@@ -54,7 +51,7 @@ def layouts() -> tuple[Layout, ...]:
             source=e["source"],
             samples=tuple(map(tuple, e["samples"])),
         )
-        for e in entries
+        for e in table("layouts")["layout"]
     )
 
 
@@ -184,16 +181,18 @@ def usual_prefix(ends: list[bytes]) -> str | None:
     Parameters
     ----------
     ends : list of bytes
-        A file's first and last lines: what is before a header only here and there is somebody's text.
+        A file's first and last lines. What is before a header only here and there is somebody's text, and so it is
+        where other headers have nothing before them: what a tool puts before lines, it puts before all.
     """
     lines = [line.decode("utf-8", "replace").strip("\ufeff\0") for line in ends if line]
     shapes: Counter[str] = Counter()
     for line in lines:
         found = re.search(HEADER, line[: _LONGEST_PREFIX + 1])
-        if found and found.start() and not line.startswith("{"):
+        if found and not line.startswith("{"):
             shapes[re.sub(r"\d+", "9", line[: found.start()])] += 1
+    bare = shapes.pop("", 0)
     usual = [shape for shape, n in shapes.items() if n * 50 >= shapes.total()]
-    if not usual or shapes.total() * 3 < len(lines):
+    if not usual or shapes.total() * 3 < len(lines) or bare * 50 > shapes.total():
         return None
     one = [re.sub(r"\\-|:", "[:-]", re.escape(shape).replace("9", "[0-9]+")) for shape in sorted(usual, key=len)[::-1]]
     pattern = f"^(?:{'|'.join(one)})"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
-from queue import SimpleQueue
-from threading import Lock, Semaphore, Thread
-from typing import Self
+from itertools import chain, pairwise
+from threading import Lock
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 from numpy.typing import NDArray
 
-from starface_nb.reading.limits import Account, DamagedError
 from starface_nb.reading.marks import MARK, SENT_END, Marks, Offsets, told
+from starface_nb.sources.limits import Account, DamagedError
 
 BLOCK = 1 << 22  # smaller ones hand the interpreter lock over more often
 CARRY = 256 << 10  # longest line that is carried from one block to the next
@@ -28,6 +27,7 @@ _WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 NONE = np.empty(0, np.int64)
+_BRACKET = ord("[")
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
@@ -135,8 +135,6 @@ class Blocks:
     ----------
     size : int
         Bytes of the stream, as far as it was read.
-    unfinished : bool
-        The last line has no newline.
     damage : DamagedError or None
         What ended the stream too early.
     head, tail : bytes
@@ -147,7 +145,7 @@ class Blocks:
         self._readinto, self._edge, self._lock = readinto, edge, Lock()
         self._carried, self._in_long, self._number, self._ended = b"", False, 0, False
         self._free = deque[bytearray]()
-        self.size, self.unfinished, self.head, self.tail = 0, False, b"", b""
+        self.size, self.head, self.tail = 0, b"", b""
         self.damage: DamagedError | None = None
 
     def give_back(self, block: Block) -> None:
@@ -166,7 +164,6 @@ class Blocks:
         buffer[begin:CARRY] = self._carried
         start = self.size - (filled - begin)
         if self._ended and (buffer[filled - 1] != 10 if filled > begin else self._in_long):
-            self.unfinished = True
             buffer[filled] = 10
             filled += 1
         end = buffer.rfind(b"\n", CARRY, filled) + 1 or begin
@@ -208,6 +205,8 @@ class Found:
     ----------
     texts : list of bytes
         Candidate lines without the newline (a carriage return before it stays), cut to `Limits.max_line`.
+    headed : ndarray of bool
+        Whether each begins with a bracket.
     offsets, numbers : ndarray of int64
         Byte offset of each in the stream, and its line's number within the block, from 0.
     marks : Marks
@@ -221,6 +220,7 @@ class Found:
 
     block: Block
     texts: list[bytes] = field(repr=False)
+    headed: NDArray[np.bool_]
     offsets: Offsets
     numbers: Offsets
     marks: Marks = field(repr=False)
@@ -237,93 +237,53 @@ def search(block: Block, needles: Needles, account: Account, place: str, is_newl
     buffer, begin, shift = block.buffer, block.begin, block.start - block.begin
     size, text = block.end - begin, np.frombuffer(buffer, np.uint8)
     np.equal(text[begin : block.end], 10, out=is_newline[:size])
-    is_newline[size : (whole := (size + 63) & ~63)] = False
-    bits = np.packbits(is_newline[:whole], bitorder="little").view("<u8")
-    counts = np.bitwise_count(bits)
-    lines = int(counts.sum(dtype=np.int64))
+    count = np.count_nonzero
     spans, marks, ends = needles.search(buffer, block.passed, block.end)
     apart = size // _SAMPLES | 1  # an odd number, so that both halves of letters are among them
     zeros = text[begin : block.end - 1 : apart] == 0, text[begin + 1 : block.end : apart] == 0
     has_wide = int((zeros[0] != zeros[1]).sum()) > _WIDE
     marks_told = told(buffer, begin, block.end, marks, ends, shift)
     if not spans:
-        return Found(block, [], NONE, NONE, marks_told, lines, block.cut, has_wide)
+        return Found(block, [], NONE > 0, NONE, NONE, marks_told, int(count(is_newline[:size])), block.cut, has_wide)
     firsts, lasts = np.array(spans, np.int64).T
-    word, bit = (firsts - begin) >> 6, ((firsts - begin) & 63).astype(np.uint64)
-    numbers = np.cumsum(counts, dtype=np.int32)[word].astype(np.int64) - counts[word]
-    numbers += np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
+    stops = [0, *(firsts - begin).tolist(), size]
+    between = [count(is_newline[a:b]) for a, b in pairwise(stops)]
+    numbers = np.cumsum(between[:-1])
+    lines = int(sum(between))
     keep, lengths = account.limits.max_line, lasts - firsts
-    account.keep(int(lengths.sum()) + _WEIGHT * lengths.size, place)
+    account.spend("max_hit_bytes", int(lengths.sum()) + _WEIGHT * lengths.size, place)
     view = memoryview(buffer)
     texts = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
     cut = block.cut + int((lengths > keep).sum())
-    return Found(block, texts, firsts + shift, numbers, marks_told, lines, cut, has_wide)
+    return Found(block, texts, text[firsts] == _BRACKET, firsts + shift, numbers, marks_told, lines, cut, has_wide)
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:
-    """Yield what the blocks of a stream hold, in its order, several of them being searched at once."""
+    """Yield what the blocks of a stream hold, in its order: who reads a block searches it, while others do the same."""
+    rooms = deque(np.empty(_ROOM, np.bool_) for _ in range(threads))
 
-    def step(room: NDArray[np.bool_]) -> Found | None:
+    def step() -> Found | None:
         if not (block := blocks.next()):
             return None
+        room = rooms.pop()
         found = search(block, needles, account, place, room)
-        if found.marks or not all(text.startswith(b"[") for text in found.texts):
+        rooms.append(room)
+        if found.marks or not found.headed.all():
             return found
         found = replace(found, block=block.end_alone())
         blocks.give_back(block)
         return found
 
     if threads == 1:
-        room = np.empty(_ROOM, np.bool_)
-        yield from iter(lambda: step(room), None)
+        yield from iter(step, None)
         return
     early, number = dict[int, Found](), 0
-    with _Workers(step, threads) as workers:
-        for found in workers.found():
-            early[found.block.number] = found
+    with ThreadPoolExecutor(threads, thread_name_prefix="search") as pool:
+        waiting = deque(pool.submit(step) for _ in range(threads + _WAITING))
+        while waiting:
+            if found := waiting.popleft().result():
+                waiting.append(pool.submit(step))
+                early[found.block.number] = found
             while number in early:
                 yield early.pop(number)
-                workers.permits.release()
                 number += 1
-
-
-class _Workers:
-    """Threads that do one step after the other until nothing is left, no further ahead than there are permits."""
-
-    def __init__(self, step: Callable[[NDArray[np.bool_]], Found | None], threads: int) -> None:
-        self._step, self._made, self._stop = step, SimpleQueue[Found | BaseException | None](), False
-        self.permits = Semaphore(threads + _WAITING)
-        self._threads = [Thread(target=self._work, name="search", daemon=True) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop = True
-        self.permits.release(len(self._threads))
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
-        room = np.empty(_ROOM, np.bool_)
-        try:
-            while self.permits.acquire() and not self._stop and (found := self._step(room)):
-                self._made.put(found)
-            self._made.put(None)
-        except BaseException as error:
-            self._made.put(error)
-
-    def found(self) -> Iterator[Found]:
-        """Yield what the steps give, as it comes; an error in one is raised here."""
-        working = len(self._threads)
-        while working:
-            made = self._made.get()
-            if isinstance(made, BaseException):
-                raise made
-            if made:
-                yield made
-            else:
-                working -= 1
-                self.permits.release()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.reading.bundle import Bundle
+from starface_nb.bundle.facts import Bundle
 from starface_nb.reading.schemas import CALLS
 from starface_nb.text import visible
 

@@ -79,14 +79,14 @@ def told(buffer: bytearray, begin: int, end: int, at: Offsets, sent_ends: Offset
         return NO_MARKS
     text = np.frombuffer(buffer, np.uint8)
     sent_ends = sent_ends[_is_line_end(text[sent_ends + len(SENT_END)])]
-    window = text[at[:, None] + np.arange(16)]
-    word = np.ascontiguousarray(window[:, 5:13]).view("<u8")[:, 0]
+    words = np.ndarray(len(buffer) - 7, "<u8", buffer, strides=1)  # the eight bytes from each place on
+    word = words[at + 5]
     counted = (word == _RECEIVED) | ((word == _TRANSMIT) & (text[at + 18] == ord("S")))
     kind = ((word == _READ) | (word == _RELIABLY) | (word == _TRANSMIT)).astype(np.int8) * MARKED
-    dashes = np.ascontiguousarray(window[:, 1:9]).view("<u8")[:, 0] == _DASHES
-    kind[dashes] = np.where(
-        _is_usual_end(window[dashes]) & ((text[at[dashes] - 1] == 10) | (at[dashes] == begin)), END, ODD
-    )
+    dashes = words[at + 1] == _DASHES
+    lines = at[dashes]
+    usual = _is_usual_end(text[lines[:, None] + np.arange(16)])
+    kind[dashes] = np.where(usual & ((text[lines - 1] == 10) | (lines == begin)), END, ODD)
     stop = np.zeros(at.size, np.int64)
     if counted.any():
         stop[counted] = _stops(buffer, text, at[counted])

@@ -12,8 +12,8 @@ import polars as pl
 from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.calls import with_calls
 from starface_nb.reading.fields import typed
-from starface_nb.reading.limits import cores
 from starface_nb.reading.tidy import tidied_lines
+from starface_nb.sources.limits import cores
 
 HEADERLESS = ("none", "stamped")
 _BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")

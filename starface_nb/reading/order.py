@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import polars as pl
 
-from starface_nb.reading import clock, foreign
+from starface_nb.reading import clock
 from starface_nb.reading.hits import Hits
 from starface_nb.reading.parse import Parsed
+from starface_nb.sources import foreign
 
 _LEAST_COPIED = 3  # events
 _MOST_STRETCHES = 100

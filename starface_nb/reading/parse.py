@@ -17,7 +17,7 @@ from starface_nb.reading.messages import decode
 from starface_nb.reading.pauses import find_pauses, without_strays
 from starface_nb.reading.process import one_per_start_and_stop
 from starface_nb.reading.schemas import EVENTS, UNPARSED
-from starface_nb.reading.stamps import dateformats, read_stamps
+from starface_nb.reading.stamps import read_stamps
 
 NEARBY_BYTES = 64 << 20
 TEXT_LIMIT = 1000
@@ -50,11 +50,6 @@ class Parsed:
     last: datetime | None
     notes: tuple[str, ...]
 
-    @property
-    def span(self) -> tuple[datetime | None, datetime | None]:
-        """Time of the first and the last line."""
-        return self.first, self.last
-
 
 def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed:
     """Parse one file's candidate lines.
@@ -84,7 +79,7 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
 
 def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None) -> tuple[pl.DataFrame, list[str]]:
     """Add `time` (UTC) to the rows, and say what was noticed."""
-    formats = dateformats(hits.logger_conf)
+    formats = hits.date_formats
     believed = rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit("")))
     written = clock.date_in_name(hits.name)
     newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)

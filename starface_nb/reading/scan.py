@@ -11,13 +11,13 @@ from typing import Any
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.dumps import Dumps
-from starface_nb.reading.foreign import next_step
 from starface_nb.reading.hits import Hits, Reader
 from starface_nb.reading.layouts import Ends, usual_prefix
-from starface_nb.reading.limits import Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
 from starface_nb.reading.lines import Blocks, Needles, searched
-from starface_nb.reading.sources import Argument, Beside, Source, expand, unreadable
 from starface_nb.reading.unwrap import Text, texts
+from starface_nb.sources.foreign import next_step
+from starface_nb.sources.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
+from starface_nb.sources.named import Argument, Beside, Source, expand, unreadable
 
 __all__ = ["Limits", "scan_logs"]
 
@@ -81,7 +81,7 @@ def scan_logs(
     InputError
         No such file, nothing to read in it, no text, damaged, encrypted, or refused by a limit.
     """
-    account = Account(limits or Limits.from_environment())
+    account = Account(limits or Limits())
     arguments, sources = expand(logs, account)
     account.take_read()
     job = Job(Needles(needles), account, words, max(1, cores() // max(1, len(sources))))
@@ -132,15 +132,14 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
         raise InputError(cause, place=argument.text, next_step="Name Asterisk's full log, or an archive that holds it.")
     damages = [one.damage for one in kept if one.damage]
     if not limits.allow_damaged and (len(damages) == len(kept) or any(d.place == argument.text for d in damages)):
-        step = "Copy it again from its origin, or read what is there: set STARFACE_NB_ALLOW_DAMAGED=1."
+        step = f"Copy it again from its origin, or read what is there: set {ALLOW_DAMAGED}=1."
         raise InputError(damages[0].cause, place=damages[0].place, next_step=step)
     skipped = sum(beside.skipped for beside in besides) + len(found) - len(kept)
     if skipped:
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
     notes += own
-    conf = next((beside.logger_conf for beside in besides if beside.logger_conf), None)
     members = tuple(one for outcome in mine for one in outcome.beside.members)
-    return [replace(one, logger_conf=conf, members=members) for one in kept]
+    return [replace(one, members=members) for one in kept]
 
 
 # ---- one source ----

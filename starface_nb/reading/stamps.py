@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
+from starface_nb.reading.tables import table
 
-_DATA = Path(__file__).with_name("layouts.toml")
 LOCAL = pl.Datetime("us")
 Reader = Callable[[pl.DataFrame], pl.DataFrame]  # rows with `row` and `s` to `row`, `local` and `utc`
 NO_YEAR = 1600  # a leap year that no log was written in: stands for "year not in the stamp"
@@ -62,15 +60,8 @@ def strftime_pattern(text: str) -> str:
 @cache
 def _other_formats() -> tuple[tuple[str, ...], ...]:
     """Return the known formats, those together of which only the stamps at hand can tell which one is meant."""
-    with _DATA.open("rb") as file:
-        formats = [s["strftime"] for s in tomllib.load(file)["stamp"] if "strftime" in s]
+    formats = [s["strftime"] for s in table("layouts")["stamp"] if "strftime" in s]
     return tuple((f,) if isinstance(f, str) else tuple(f) for f in formats)
-
-
-def dateformats(logger_conf: str | None) -> tuple[str, ...]:
-    """Return the date formats that a `logger.conf` names."""
-    found = re.findall(r"(?m)^[ \t]*dateformat[ \t]*=>?[ \t]*([^;\r\n]+)", logger_conf or "")
-    return tuple(f.strip() for f in found if f.strip())
 
 
 def read_stamps(stamp: pl.Series, formats: Sequence[str] = (), newest: datetime | None = None) -> pl.DataFrame:

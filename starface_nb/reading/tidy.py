@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import html
 import re
-import tomllib
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-
-@cache
-def data() -> dict[str, Any]:
-    """Return `forms.toml`."""
-    with Path(__file__).with_name("forms.toml").open("rb") as file:
-        return tomllib.load(file)
+from starface_nb.reading.tables import table
 
 
 @cache
 def _characters() -> dict[int, str]:
-    return {ord(one): plain for plain, odd in data()["characters"].items() for one in odd}
+    return {ord(one): plain for plain, odd in table("forms")["characters"].items() for one in odd}
 
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(data()["text"][name])
+    return re.compile(table("forms")["text"][name])
 
 
 def tidied(text: str) -> str:
@@ -40,7 +32,7 @@ def tidied(text: str) -> str:
 
 @cache
 def _behind() -> re.Pattern[str]:
-    return re.compile(data()["behind"]["pattern"])
+    return re.compile(table("forms")["behind"]["pattern"])
 
 
 def without_end(text: str) -> str:

@@ -6,7 +6,8 @@ import re
 from datetime import datetime, timedelta
 from functools import cache
 
-from starface_nb.reading.tidy import data, without_end
+from starface_nb.reading.tables import table
+from starface_nb.reading.tidy import without_end
 
 _MOST_TAKEN_OFF = 10
 _ZONE_STEP = timedelta(minutes=15)
@@ -43,13 +44,16 @@ def _taken(text: str, last: str) -> tuple[str, re.Match[str]] | None:
 
 @cache
 def _before() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
-    return tuple((one["name"], one.get("after", ""), _filled(one["pattern"])) for one in data()["before"])
+    return tuple((one["name"], one.get("after", ""), _filled(one["pattern"])) for one in table("forms")["before"])
 
 
 def _filled(pattern: str) -> re.Pattern[str]:
-    inside = data()["own"]
+    inside = table("forms")["own"]
     for _ in range(3):  # one may hold another
-        for name, inner in (("{date}", data()["date"]["pattern"]), *((f"{{{k}}}", v) for k, v in inside.items())):
+        for name, inner in (
+            ("{date}", table("forms")["date"]["pattern"]),
+            *((f"{{{k}}}", v) for k, v in inside.items()),
+        ):
             pattern = pattern.replace(name, f"(?:{inner})")
     return re.compile(pattern)
 
@@ -57,7 +61,7 @@ def _filled(pattern: str) -> re.Pattern[str]:
 @cache
 def own(name: str) -> re.Pattern[str]:
     """Return a pattern of the table `own`: how a line of Asterisk's own begins."""
-    return _filled("{date}" if name == "date" else data()["own"][name])
+    return _filled("{date}" if name == "date" else table("forms")["own"][name])
 
 
 # ---- two stamps on a line ----

@@ -11,24 +11,22 @@ from datetime import datetime
 from functools import partial
 
 from starface_nb.errors import InputError
-from starface_nb.reading.archives import is_tar, is_zip, tar_members, zip_members
-from starface_nb.reading.foreign import binary_kind, next_step
 from starface_nb.reading.forms import SNIFF, form_of, plain_text
-from starface_nb.reading.limits import Account, ExhaustedError, RefusedError, raising
-from starface_nb.reading.sources import (
+from starface_nb.sources.archives import is_tar, is_zip, tar_members, zip_members
+from starface_nb.sources.foreign import binary_kind, next_step
+from starface_nb.sources.limits import UNPACK, Account, ExhaustedError, RefusedError
+from starface_nb.sources.named import (
     ARCHIVE,
-    CONF,
     NOT_A_LOG,
     Argument,
     Beside,
     Source,
     chosen,
-    conf_text,
     pass_over,
     rank_of,
     refusal,
 )
-from starface_nb.reading.streams import Stream, format_of, unpacked, utf8
+from starface_nb.sources.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16
 _CODING_SAMPLE = 4096
@@ -90,14 +88,14 @@ class _Unwrapping:
             depth += 1
             if depth > self.account.limits.max_nesting:
                 cause = f"refused: more than {depth - 1} archives or compressions inside each other."
-                raise RefusedError(cause, place=name, next_step=raising("max_nesting"))
+                raise RefusedError(cause, place=name, next_step=UNPACK)
             if archive:
                 walk = self._tar if is_tar(head) else self._zip
                 yield from self._inside(walk(replace(outer, stream=stream)), outer.archives, depth)
                 return
             stream = unpacked(kind, stream, name, self.account, remarks)
         if outer.archives > 1:
-            self.account.nested(name)
+            self.account.spend("max_nested", 1, name)
         check_text(stream.peek(_SAMPLE), name)
         stream, numbers = utf8(stream, remarks), array("q")
         head = stream.peek(SNIFF)[:SNIFF]
@@ -108,7 +106,7 @@ class _Unwrapping:
         for inner in members:
             try:
                 if archives:
-                    self.account.nested(inner.name)
+                    self.account.spend("max_nested", 1, inner.name)
                 yield from self.unwrap(replace(inner, archives=archives + 1), depth)
             except ExhaustedError:
                 raise
@@ -118,9 +116,7 @@ class _Unwrapping:
     def _tar(self, outer: Text) -> Iterator[Text]:
         for member in tar_members(outer.stream, outer.name, self.account):
             rank = 0 if ARCHIVE.search(member.name) else rank_of(member.name)
-            if CONF.match(member.name) and not member.refused:
-                self.beside.take_conf(f"{outer.name}!{member.name}", conf_text(member.open(), self.account))
-            elif rank == NOT_A_LOG:
+            if rank == NOT_A_LOG:
                 pass_over(outer.name, member, self.beside, self.account)
             elif member.refused:
                 self.beside.skip(refusal(outer.name, member))
@@ -131,7 +127,7 @@ class _Unwrapping:
         """Hold a zip that comes as a stream in memory: its table of contents stands at its end."""
         held = io.BytesIO()
         for block in outer.stream.blocks():
-            self.account.hold(len(block), outer.name)
+            self.account.spend("max_held_bytes", len(block), outer.name)
             held.write(block)
         data: Callable[[], io.BytesIO] = partial(io.BytesIO, held.getvalue())
         members = zip_members(data, outer.name, self.account)

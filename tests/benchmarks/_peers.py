@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 # The messages that occur in the log measured on: what an analyst would search who knows that beforehand.
 LITERALS = (
@@ -56,15 +54,6 @@ def _read_log(path: str) -> int:
 
     ready()
     return read_log(path, progress=False).events.height
-
-
-def _again(path: str) -> int:
-    from starface_nb.reading import read_log
-
-    with tempfile.TemporaryDirectory() as folder:
-        read_log(path, progress=False, cache=Path(folder))
-        ready()
-        return read_log(path, progress=False, cache=Path(folder)).events.height
 
 
 def _pandas(path: str) -> int:
@@ -152,7 +141,6 @@ def drain(file) -> int:
 
 PYTHON: dict[str, Callable[[str], int]] = {
     "starface-nb read_log": _read_log,
-    "starface-nb again": _again,
     "polars": _polars,
     "polars, three messages": _polars_three,
     "DuckDB": _duckdb,

@@ -7,10 +7,9 @@ The log is seeded. The job: from an Asterisk `full` log with 0.25 %
 relevant lines, every event that says something of a peer, with its time, peer and kind. polars, DuckDB and pandas look
 for the same messages as `read_log`, by the catalogue's own patterns, see `_peers.py`; "polars, three messages" is told
 beforehand which three of them this log holds. `rg` and `grep` only count lines, of the strings that an analyst would
-search for, or of "every needle" that `read_log` looks for; lnav shows them. "Again" is a log that was read before and
-has not changed. Python contenders are timed inside their process, after their imports; other programs from start to
-end. Peak memory is the process's own (resident set), which for `rg` includes the mapped file. Who took more than 20 s
-is left out of the larger sizes.
+search for, or of "every needle" that `read_log` looks for; lnav shows them. Python contenders are timed inside their
+process, after their imports; other programs from start to end. Peak memory is the process's own (resident set), which
+for `rg` includes the mapped file. Who took more than 20 s is left out of the larger sizes.
 """
 
 from __future__ import annotations

@@ -157,14 +157,6 @@ def test_case_json_says_what_it_is(tmp_path: Path, customer: Path) -> None:
     assert content["log"]["paths"] == [str(customer)]
 
 
-def test_an_unchanged_log_is_not_read_again(tmp_path: Path, customer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = open_case(customer, root=tmp_path)
-    monkeypatch.setattr("starface_nb.reading.scan_logs", None)
-    again = open_case(customer, root=tmp_path)
-    assert_frame_equal(again.log.events, case.log.events)
-    assert (again.log.files, again.log.first, again.log.notes) == (case.log.files, case.log.first, case.log.notes)
-
-
 def test_a_log_that_has_grown_is_read_again(tmp_path: Path, customer: Path) -> None:
     text = customer.read_bytes()
     cut = text.index(b"\n", len(text) // 2) + 1
@@ -195,14 +187,6 @@ def test_a_log_that_has_gone_is_shown_from_what_was_kept(tmp_path: Path, custome
     assert again.notes == (
         "The log is no longer where it was: what was read from it is shown, without the lines around an event.",
     )
-
-
-def test_a_damaged_or_foreign_cache_is_not_believed(tmp_path: Path, customer: Path) -> None:
-    case = open_case(customer, root=tmp_path)
-    assert case.folder is not None
-    for path in (case.folder / "cache").iterdir():
-        path.write_bytes(path.read_bytes()[:-100] + bytes(100))
-    assert_frame_equal(open_case(customer, root=tmp_path).log.events, case.log.events)
 
 
 def test_tables_show_the_logs_own_time_and_nothing_as_markup(tmp_path: Path) -> None:

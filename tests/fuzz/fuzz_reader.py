@@ -24,7 +24,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["starface_nb.reading"]):
+with atheris.instrument_imports(include=["starface_nb.reading", "starface_nb.sources", "starface_nb.bundle"]):
     import starface_nb.reading
     from starface_nb.reading import catalogue, layouts
 

@@ -286,3 +286,16 @@ def test_over_the_change_of_daylight_saving_time_the_distance_in_utc_stays(tmp_p
         before, after = (sf.read_log(one).events["time"].to_list() for one in (path, tmp_path / "out.log"))
         assert [time - timedelta(weeks=weeks) for time in after] == before
     assert (before[2] - before[1]).total_seconds() == 2400
+
+
+def test_entries_glued_onto_one_line_pass_once_each(tmp_path):
+    head = "[2026-03-04 08:00:{:02}] NOTICE[1] chan_sip.c: Peer '{}' is now {}"
+    down, up = "UNREACHABLE!  Last qualify: 9", "Reachable. (9ms / 2000ms)"
+    alone = [head.format(at, 21, up) for at in range(10)]
+    path = tmp_path / "full"
+    path.write_text("\n".join([*alone, head.format(10, 21, down) + head.format(11, 22, down), ""]))
+    done = anonymise([path], tmp_path / "out.log", key=b"k" * 32)
+    after = sf.read_log(tmp_path / "out.log", progress=False).events
+    assert after["kind"].to_list() == ["reachable"] * 10 + ["unreachable"] * 2
+    assert after["peer"].rle_id().to_list() == [0] * 11 + [1]
+    assert done.kept == len((tmp_path / "out.log").read_text().splitlines()) == 12

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
+from starface_nb.bundle.members import taken
 from starface_nb.errors import SettingError
 from starface_nb.reading import clock
-from starface_nb.reading.stamps import dateformats, read_stamps
+from starface_nb.reading.stamps import read_stamps
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PEER = "NOTICE[1] chan_sip.c: Peer '12' is now {}"
@@ -163,8 +164,9 @@ MOMENT = datetime(2026, 3, 4, 8, 52, 6, 120000)
 )
 def test_any_format_that_a_logger_conf_names_is_read(form, text):
     conf = f"[general]\n; dateformat=%D\n dateformat = {form} ; as we like it\n[logfiles]\n"
-    assert dateformats(conf) == (form,)
-    row = read_stamps(pl.Series([text]), dateformats(conf)).row(0, named=True)
+    (fact,) = taken("logger_conf", "logger.conf", conf).facts
+    assert (fact["value"], fact["line"]) == (form, 3)
+    row = read_stamps(pl.Series([text]), [form]).row(0, named=True)
     if row["utc"] is not None:
         assert abs(row["utc"].replace(tzinfo=None) + timedelta(hours=1) - MOMENT) < timedelta(seconds=1)
     else:

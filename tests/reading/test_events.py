@@ -171,6 +171,8 @@ def test_a_cut_dump_that_swallowed_the_next_entry_on_a_short_line(tmp_path):
     assert log.events["kind"].to_list() == ["reachable", "unreachable", "reachable"]
     quoted = read(tmp_path, entry(UP), begin, "a=x" + entry(DOWN), entry(UP))
     assert quoted.events["kind"].to_list() == ["reachable", "reachable"]
+    mostly = read(tmp_path, entry(UP), entry("x"), *["a=x" + entry(DOWN)] * 4)
+    assert mostly.events["kind"].to_list() == ["reachable"]
 
 
 def test_one_file_may_change_its_date_format(tmp_path):

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from scan_samples import NEEDLES, expected, log, scan_logs, shown, triples, written
 
 from starface_nb.errors import InputError
-from starface_nb.reading import catalogue, lines, scan, sources
-from starface_nb.reading.limits import Account, Limits
+from starface_nb.reading import catalogue, lines, scan
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
 from starface_nb.reading.marks import MARK, SENT_END
-from starface_nb.reading.streams import Stream
+from starface_nb.sources import named
+from starface_nb.sources.limits import Account, Limits
+from starface_nb.sources.streams import Stream
 
 PIECES = st.sampled_from(
     [b"\n", b"\n\n", b" is now ", b"Registered SIP '", b" is no", b"w ", b"\0", b"\r\n", b"\xff", b"xyz" * 9]
@@ -30,8 +31,7 @@ def scanned(text: bytes, block: int, threads: int = 1, limits: Limits | None = N
         blocks = Blocks(Stream.of([text]).readinto, 20)
         found = list(searched(blocks, Needles(needles), Account(limits or Limits()), "x", threads))
     assert (blocks.size, blocks.head, blocks.tail) == (len(text), text[:20], text[-20:])
-    assert blocks.unfinished == (bool(text) and not text.endswith(b"\n"))
-    assert sum(one.lines for one in found) == text.count(b"\n") + blocks.unfinished
+    assert sum(one.lines for one in found) == text.count(b"\n") + (bool(text) and not text.endswith(b"\n"))
     return found
 
 
@@ -161,13 +161,13 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_log_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
-    original = sources.CountedFile.readinto
+    original = named.CountedFile.readinto
 
     def change_then_read(self, room):
         change()
         return original(self, room)
 
-    monkeypatch.setattr(sources.CountedFile, "readinto", change_then_read)
+    monkeypatch.setattr(named.CountedFile, "readinto", change_then_read)
 
     def grow() -> None:
         with path.open("ab") as file:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
 
+from starface_nb.bundle.members import Configuration, Row, Taken
 from starface_nb.frames import Column, Schema
-from starface_nb.reading.members import Configuration, Row, Taken
 
 STATUSES = ("ok", "lagged", "unreachable", "unknown", "unmonitored")
 _DEEPEST = 10  # files including files

@@ -15,8 +15,8 @@ from lzma import LZMAError
 from typing import BinaryIO, Self
 
 from starface_nb.errors import InputError
-from starface_nb.reading.limits import Account, DamagedError, RefusedError, raising
-from starface_nb.reading.streams import Stream
+from starface_nb.sources.limits import UNPACK, Account, DamagedError, RefusedError
+from starface_nb.sources.streams import Stream
 from starface_nb.text import visible
 
 ENCRYPTED = "it is encrypted"
@@ -114,7 +114,7 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
                 infos = [info for info in archive.infolist() if not info.is_dir()]
     except _BAD_ZIP as error:
         raise _damaged_zip(place, str(error)) from None
-    account.members(len(infos), place)
+    account.spend("max_members", len(infos), place)
     places = sorted((info.header_offset, info.compress_size) for info in infos)
     if any(at + _LOCAL_HEADER + size > following for (at, size), (following, _) in pairwise(places)):
         raise RefusedError("refused: members of the archive share their bytes (a decompression bomb?).", place=place)
@@ -148,7 +148,7 @@ def _check_directory(file: BinaryIO, place: str, account: Account) -> None:
         count, length = struct.unpack("<QQ", tail[wide + 32 : wide + 48])
     if count > account.limits.max_members or length > _DIRECTORY:
         cause = f"refused: the archive has {count:,} members."
-        raise RefusedError(cause, place=place, next_step=raising("max_members"))
+        raise RefusedError(cause, place=place, next_step=UNPACK)
 
 
 def _zip_refusal(info: zipfile.ZipInfo) -> str:
@@ -243,7 +243,7 @@ def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member
     try:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, bufsize=_BLOCK) as archive:
             for info in archive:
-                account.members(1, place)
+                account.spend("max_members", 1, place)
                 if not info.isdir():
                     name, read = _unique(info.name, seen), partial(_tar_stream, archive, info, place)
                     yield Member(name, info.size, _tar_time(info), read, _tar_refusal(info))

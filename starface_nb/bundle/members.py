@@ -238,6 +238,7 @@ _INCLUDE = re.compile(r"^\s*#(?:try)?include\s+[\"<]?([^\">]{1,200})")
 _LOG_FILE = re.compile(
     r"^\s*((?:full|pbx|messages|console|debug|security|asterisk|syslog\.local\d)(?:\.log)?)\s*=>?\s*(.*)$"
 )
+_DATE_FORMAT = re.compile(r"^\s*dateformat\s*=>?\s*(?P<value>(?=[^%]*%)[\w%\s.,:;/@+()\[\]-]{2,60})$")
 _LEVELS = r"(?i)(?:(?:\[[a-z]+\])?(?:\*|notice|warning|error|verbose(?:\(\d{1,2}\))?|debug|dtmf|fax|security)\s*,?\s*)+"
 
 
@@ -282,11 +283,13 @@ def _without_comments(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _logger(member: str, name: str, text: str) -> Taken:
-    """Return the levels of each log file: `full => notice,warning,error,verbose`."""
+    """Return the date formats, and the levels of each log file: `full => notice,warning,error,verbose`."""
     rows, section = [], ""
     for line, plain in _without_comments(text):
         if begun := _SECTION.match(plain):
             section = begun[1].strip().lower()
+        elif named := _DATE_FORMAT.match(plain):
+            rows.append(_fact("dateformat", "", named["value"].strip(), name, line))
         elif section == "logfiles" and (found := _LOG_FILE.match(plain)):
             levels = found[2].strip()
             if re.fullmatch(_LEVELS, levels):

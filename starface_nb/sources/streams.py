@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 
 from isal import igzip_lib
 
-from starface_nb.reading.limits import Account, DamagedError
+from starface_nb.sources.limits import Account, DamagedError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

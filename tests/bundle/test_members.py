@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from starface_nb.reading import members
-from starface_nb.reading.bundle import FACTS, PEERS, Bundle, put_together, with_full_names
-from starface_nb.reading.members import member_of, sniffed, taken
+from starface_nb.bundle import members
+from starface_nb.bundle.facts import FACTS, PEERS, Bundle, put_together, with_full_names
+from starface_nb.bundle.members import member_of, sniffed, taken
 
 # In the wording of Asterisk 16 and 20 (PEERS_FORMAT2), 1.8, and as pasted with blanks collapsed.
 PEERS_16 = """\
@@ -185,8 +185,9 @@ def test_included_files_alone_count_as_general_and_circles_end() -> None:
 def test_levels_of_the_log() -> None:
     text = "[general]\ndateformat=%F %T\n[logfiles]\nfull => notice,warning,error,verbose(3)\nmail => planted-8\n"
     rows = taken("logger_conf", "logger.conf", text).facts
-    assert [(row["name"], row["value"], row["line"]) for row in rows] == [
-        ("full", "notice,warning,error,verbose(3)", 4)
+    assert [(row["fact"], row["name"], row["value"], row["line"]) for row in rows] == [
+        ("dateformat", "", "%F %T", 2),
+        ("levels", "full", "notice,warning,error,verbose(3)", 4),
     ]
 
 

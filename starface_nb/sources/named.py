@@ -16,16 +16,15 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
+from starface_nb.bundle.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
 from starface_nb.errors import InputError
-from starface_nb.reading import foreign
-from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
-from starface_nb.reading.limits import Account, RefusedError, raising
-from starface_nb.reading.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
-from starface_nb.reading.streams import Stream, format_of, unpacked
+from starface_nb.sources import foreign
+from starface_nb.sources.archives import ENCRYPTED, Member, is_zip, zip_members
+from starface_nb.sources.limits import Account, RefusedError
+from starface_nb.sources.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
 STDIN = "-"
-CONF_BYTES = 1 << 18
 _SNIFFED = 4096
 _MOST_BESIDE = 10_000  # files of a folder that are looked at for what lies beside a log
 NOT_A_LOG = 9  # rank of a name that no log has
@@ -42,7 +41,6 @@ _FOREIGN = re.compile(
     re.I,
 )
 ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
-CONF = re.compile(r"(^|.*/)logger\.conf$")
 
 
 @dataclass
@@ -57,8 +55,6 @@ class Beside:
         The same as text, and what else was skipped.
     skipped : int
         Files left out because of their names.
-    logger_conf : str or None
-        Text of a `logger.conf`.
     members : list of Taken
         What was taken of the members of a support bundle.
     """
@@ -66,13 +62,7 @@ class Beside:
     errors: list[InputError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     skipped: int = 0
-    logger_conf: str | None = None
     members: list[Taken] = field(default_factory=list)
-
-    def take_conf(self, name: str, text: str | None) -> None:
-        """Keep the text of a `logger.conf`, the first one there is, and take from it what `bundle.toml` names."""
-        self.logger_conf = self.logger_conf or text
-        self.members.append(taken("logger_conf", visible(name), text or ""))
 
     def skip(self, error: InputError) -> None:
         """Note why something was not read."""
@@ -270,9 +260,7 @@ def chosen(
     best = min((rank for n, rank in ranks.items() if not ARCHIVE.search(n)), default=NOT_A_LOG)
     for member in members:
         inner = bool(ARCHIVE.search(member.name))
-        if CONF.match(member.name) and not member.refused:
-            beside.take_conf(f"{name}!{member.name}", conf_text(member.open(), account))
-        elif not inner and (ranks[member.name] > best or best == NOT_A_LOG):
+        if not inner and (ranks[member.name] > best or best == NOT_A_LOG):
             pass_over(name, member, beside, account)
         elif member.refused:
             beside.skip(refusal(name, member))
@@ -307,10 +295,13 @@ def named_member(name: str, head: bytes) -> str | None:
 def keep_member(member: str, name: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
     """Take from a member what `bundle.toml` names, and forget its text; say whether there was anything."""
     try:
-        text = conf_text(opened(), account, MEMBER_BYTES)
+        stream = opened()
+        if kind := format_of(stream.peek()):
+            stream = unpacked(kind, stream, name, account, [])
+        text = stream.peek(MEMBER_BYTES)[:MEMBER_BYTES].decode("utf-8", "replace")
     except (InputError, OSError):
-        text = None
-    found = taken(member, visible(name), text or "")
+        text = ""
+    found = taken(member, visible(name), text)
     beside.members.append(found)
     return bool(found)
 
@@ -327,38 +318,15 @@ def beside(path: Path) -> list[Path]:
 
 def _keep_file(path: Path, beside: Beside, account: Account) -> bool:
     member = member_of(path.name)
-    if CONF.match(path.name):
-        beside.take_conf(str(path), _conf_file(path, account))
-        return True
     return member is not None and keep_member(member, str(path), partial(_file_stream, path, account), beside, account)
-
-
-def conf_text(stream: Stream, account: Account, limit: int = CONF_BYTES) -> str | None:
-    """Return at most `limit` bytes of a small file as text, None where it cannot be read."""
-    try:
-        if kind := format_of(stream.peek()):
-            stream = unpacked(kind, stream, "logger.conf", account, [])
-        return stream.peek(limit)[:limit].decode("utf-8", "replace")
-    except (InputError, OSError):
-        return None
-
-
-def _conf_file(path: Path, account: Account) -> str | None:
-    try:
-        return conf_text(_file_stream(path, account), account) if path.is_file() else None
-    except (InputError, OSError):
-        return None
 
 
 def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:
     """Return the logs of a folder, at any depth: the best rank there is, and archives."""
-    ranked: list[tuple[int, Path]] = []
     beside = argument.beside
-    for path in _walk(folder, argument, account):
-        if CONF.match(path.name):
-            _keep_file(path, beside, account)
-        else:
-            ranked.append((-1 if ARCHIVE.search(path.name) else rank_of(path.name), path))
+    ranked = [
+        (-1 if ARCHIVE.search(path.name) else rank_of(path.name), path) for path in _walk(folder, argument, account)
+    ]
     best = min((rank for rank, _ in ranked if 0 <= rank < NOT_A_LOG), default=-1)
     sources = []
     for rank, path in ranked:
@@ -386,7 +354,7 @@ def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
             count += 1
             if count > limit:
                 cause = f"refused: more than {limit:,} files in this folder."
-                step = "Name the log itself. " + raising("max_members")
+                step = "Name the log itself."
                 raise RefusedError(cause, place=argument.text, next_step=step)
             try:
                 if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):

@@ -1,0 +1,93 @@
+"""What was read of a case's log, kept to be shown once the log itself is gone.
+
+One zip archive per case, written at once or not at all: facts as JSON and frames as parquet. What another version or
+another hand wrote is not believed. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import polars as pl
+
+from starface_nb import __version__
+from starface_nb.bundle.facts import FACTS, PEERS, Bundle
+from starface_nb.errors import SettingError
+from starface_nb.files import private_folder, replacing
+from starface_nb.reading.clock import zone
+from starface_nb.reading.log import Log, LogFile
+from starface_nb.reading.pauses import PAUSES
+from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
+
+NAME = "log.zip"
+_SCHEMAS = {"events": EVENTS, "unparsed": UNPARSED, "calls": CALLS, "pauses": PAUSES, "facts": FACTS, "peers": PEERS}
+_FOREIGN = (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NotImplementedError)
+
+
+def keep(log: Log, paths: tuple[str, ...], folder: Path) -> None:
+    """Keep a log and where it was in `folder`, readable by its owner only; where that cannot be, it is not kept."""
+    facts = {
+        "version": __version__,
+        "paths": [*paths],
+        "time_zone": log.time_zone,
+        "files": [asdict(file) for file in log.files],
+        "first": log.first and log.first.isoformat(),
+        "last": log.last and log.last.isoformat(),
+        "notes": [*log.notes],
+        "members": [*log.bundle.members],
+    }
+    frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls, "pauses": log.pauses}
+    frames |= {"facts": log.bundle.facts, "peers": log.bundle.peers}
+    with suppress(OSError), replacing(private_folder(folder) / NAME) as file, ZipFile(file, "w") as archive:
+        archive.writestr("facts.json", json.dumps(facts))
+        for name, schema in _SCHEMAS.items():
+            buffer, frame = io.BytesIO(), frames[name]
+            (schema.empty() if frame is None else frame).write_parquet(buffer, compression="lz4", statistics=False)
+            archive.writestr(f"{name}.parquet", buffer.getvalue())
+
+
+def recall(paths: tuple[str, ...], time_zone: str, folder: Path) -> Log | None:
+    """Return the log that was kept; None where there is none of these paths and this zone that can be believed."""
+    path = folder / NAME
+    try:
+        if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+            return None
+        with ZipFile(path) as archive:
+            facts = json.loads(archive.read("facts.json"))
+            frames = {
+                name: schema.check(pl.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))))
+                for name, schema in _SCHEMAS.items()
+            }
+        first, last = (datetime.fromisoformat(text) if text else None for text in (facts["first"], facts["last"]))
+        log = Log(
+            events=frames["events"],
+            unparsed=frames["unparsed"],
+            calls=frames["calls"],
+            pauses=frames["pauses"],
+            bundle=Bundle(frames["facts"], frames["peers"], tuple(facts["members"])),
+            files=tuple(LogFile(**file) for file in facts["files"]),
+            time_zone=str(zone(facts["time_zone"])),
+            first=first,
+            last=last,
+            notes=tuple(map(str, facts["notes"])),
+        )
+        asked = [__version__, [*paths], time_zone] == [facts["version"], facts["paths"], facts["time_zone"]]
+        return log if asked and _is_whole(log) else None
+    except (*_FOREIGN, SettingError, pl.exceptions.PolarsError):
+        return None
+
+
+def _is_whole(log: Log) -> bool:
+    """Say whether the values are of the declared kinds, and the events stand in the log's own files."""
+    texts = (text for file in log.files for text in (file.name, file.fingerprint, file.note))
+    counts = (count for file in log.files for count in (file.bytes, file.lines))
+    kinds = all(isinstance(text, str) for text in texts) and all(isinstance(count, int) for count in counts)
+    times = all(time is None or time.tzinfo is not None for time in (log.first, log.last))
+    return times and kinds and {file.name for file in log.files}.issuperset(log.events["file"].unique())
