@@ -107,7 +107,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 _TAG = re.compile(r"<[^>]*>")
-_DECIMALS = re.compile(r"(\.\d\d)\d+")
+_DECIMALS = re.compile(r'(aria-label="[^"]*")|(\.\d\d)\d+')  # what is spoken stays: an address has points, too
 
 
 def dressed(chart: Any, title: str, *notes: str) -> Picture:
@@ -163,7 +163,7 @@ def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:
         config={"background": "white", "aria": False, **config},
         allowed_base_urls=[],
     )
-    svg = _TAG.sub(lambda tag: _DECIMALS.sub(r"\1", tag[0]), svg)  # a quarter less to keep, and nothing to see of it
+    svg = _TAG.sub(lambda tag: _DECIMALS.sub(r"\1\2", tag[0]), svg)  # a quarter less to keep, and nothing to see of it
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spec.get("description", ""))}" ', 1)
 
 

@@ -5,7 +5,8 @@
 
 const KEYS = ["data-do", "data-set", "data-find", "data-copy"];
 const PIECE = 6 << 20; // bytes
-const keyOf = (node) => KEYS.map((name) => `${node.getAttribute(name)}|${node.dataset.arg ?? ""}`).join("/");
+// With the tag: a row and the button in it ask for the same, but only the button can be focused.
+const keyOf = (node) => [node.tagName, node.dataset.arg, ...KEYS.map((name) => node.getAttribute(name))].join("|");
 
 function render({ model, el }) {
   el.classList.add("sfnb", "sfnb-live");

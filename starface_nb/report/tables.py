@@ -12,7 +12,7 @@ from starface_nb.errors import StarfaceError
 from starface_nb.frames import UTC_TIME
 from starface_nb.guide import Translator, bracket_text, cause_name
 from starface_nb.guide.words import about_cause
-from starface_nb.reading.context import lines_around
+from starface_nb.reading.log import Log
 from starface_nb.report.masking import Mask
 from starface_nb.text import visible
 
@@ -101,15 +101,15 @@ def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
         mine = shown.log.events.filter(pl.col("peer") == row["peer"]).sort("time", maintain_order=True)
         before = mine.filter(pl.col("time") < row["start"]).tail(2)
         during = mine.filter(pl.col("time").is_between(row["start"], row["end"] or row["start"])).head(_MOST_LINES)
-        lines = [(event["line"], _text(event, found)) for event in pl.concat([before, during]).to_dicts()]
+        lines = [(event["line"], _text(shown.log, event, found)) for event in pl.concat([before, during]).to_dicts()]
         if lines:
             quoted.append({"cause": cause_name(row["cause"], tr), "peer": row["peer"], "lines": lines})
     return quoted
 
 
-def _text(event: Row, found: Mask | None) -> str:
+def _text(log: Log, event: Row, found: Mask | None) -> str:
     try:
-        (line,) = lines_around(event["file"], event["offset"], before=0, after=0)
+        (line,) = log.context(event, before=0, after=0).lines
     except (OSError, StarfaceError, ValueError):  # the log was moved since it was read: its place is still known
         return "…"
     return visible((found.line(line.text) if found else line.text).rstrip("\r\n"), _LONGEST)

@@ -128,6 +128,31 @@ def test_pictures_and_table_are_linked_both_ways(alive: Page) -> None:
     expect(timeline.locator(f"path[data-row='{chosen}']")).to_have_class(re.compile("sfnb-picked"))
 
 
+def test_by_keyboard_from_verdict_to_report(alive: Page) -> None:
+    page = alive
+    canvas = page.locator(LIVE).filter(has_text="What happened")
+    find = canvas.get_by_role("searchbox")
+    find.focus()
+    page.keyboard.type("23101")
+    expect(canvas.get_by_role("status")).not_to_contain_text("578")
+    expect(find).to_be_focused()
+    cells = page.locator(".jp-Cell").count()
+    first = canvas.locator("tbody tr button").first
+    first.focus()
+    page.keyboard.press("Space")
+    expect(canvas.locator(".sfnb-drawer")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(canvas.locator(".sfnb-lines b")).to_contain_text("23101")
+    for key in ("x", "d", "d", "a", "m"):
+        page.keyboard.press(key)
+    assert page.locator(".jp-Cell").count() == cells
+    report = page.locator(LIVE).filter(has_text="The report").get_by_role("button", name="Write page and PDF")
+    report.focus()
+    with page.expect_download():
+        page.keyboard.press("Space")
+
+
 def test_next_day_everything_is_there_without_a_kernel(lab: Lab, alive: Page, open_notebook: Open) -> None:
     """Answered, saved, the kernel gone: what was shown is there, and nothing says that a model was not found."""
     page = alive

@@ -21,6 +21,7 @@ import vl_convert
 from starface_nb import analysis, charts, reading, samples
 from starface_nb.analysis.compare import compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.charts import theme
 from starface_nb.charts.losses import measured
 from starface_nb.charts.rhythm import at_once
 from starface_nb.charts.scene import scene
@@ -256,3 +257,12 @@ def test_before_and_after_and_fleet() -> None:
     bins = {"nat_by_bin": [2, 0, 1], "other_by_bin": [0, 2, 0]}
     page = charts.to_svg(charts.fleet_page(pl.DataFrame([row | bins])))
     assert {"1. <b>", "too short: 5 to 6 min; 5 losses; highest bar: 2"} <= set(texts(page))
+
+
+def test_what_a_picture_says_of_itself_keeps_addresses_whole() -> None:
+    spoken = re.findall(
+        r'aria-label="([^"]*)"', theme._svg({"mark": "point", "description": "203.0.113.21, 10.113.205.7"})
+    )
+    assert "203.0.113.21, 10.113.205.7" in spoken
+    label = 'aria-label="203.0.113.21" d="M1.23456"'
+    assert theme._DECIMALS.sub(r"\1\2", label) == 'aria-label="203.0.113.21" d="M1.23"'
