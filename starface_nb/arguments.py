@@ -117,6 +117,11 @@ LANGUAGE = arg(
 )
 JSON = arg("--json", action="store_true", help="the whole result as JSON on standard output")
 
+ROUTER_LOG = arg(
+    "--router-log",
+    metavar="FILE",
+    help="the router's own log, laid beside (one that lies in the bundle or folder is found by its content)",
+)
 SAME_CUSTOMER = arg("--same-customer", action="store_true", help="the case is this log's, whatever it looks like")
 
 

@@ -83,6 +83,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost, struck),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
+        "router": diagnosis.router.document() if diagnosis.router and diagnosis.router.logs else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }

@@ -16,6 +16,7 @@ from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.restraint import Results, died_unrenewed, measured_keepalive, restrained
+from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
@@ -80,6 +81,7 @@ def diagnose(
         values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
         told.append(Finding("expiry_contradicted", "warning", None, values))
         results = examine(seen, replace(settings, keepalive_s=asked.keepalive_s))
+    results, story = lay_beside(results)
     lost = calls_lost(log, results.intervals, results.settings)
     return Diagnosis(
         log,
@@ -89,11 +91,12 @@ def diagnose(
         results.cycles,
         results.eras,
         results.sites,
-        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told)),
+        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told, *story.findings)),
         lost,
         sources,
         seen.observation,
-        *find_incidents(results.intervals, results.eras),
+        *(found := find_incidents(results.intervals, results.eras)),
+        story.with_incidents(results.intervals, found[1]),
     )
 
 

@@ -25,13 +25,13 @@ from isal import isal_zlib
 from starface_nb import __version__
 from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, replacing
-from starface_nb.reading.bundle import FACTS, PEERS, Bundle
+from starface_nb.reading.bundle import FACTS, PEERS, ROUTER, Bundle
 from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.pauses import PAUSES
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
-VERSION = f"starface-nb cache 3 {__version__}\n".encode()
+VERSION = f"starface-nb cache 4 {__version__}\n".encode()
 EDGE = 64 << 10
 KEEP = 256  # files in a cache folder; the oldest go first
 _SUFFIX = ".frames"
@@ -165,7 +165,8 @@ def remember(key: str, log: Log, state: str, folder: Path) -> None:
     frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls}
     frames["pauses"] = PAUSES.empty() if log.pauses is None else log.pauses
     with suppress(OSError):
-        save(key, facts, frames | {"facts": log.bundle.facts, "peers": log.bundle.peers}, folder)
+        taken = {name: getattr(log.bundle, name) for name in ("facts", "peers", "router")}
+        save(key, facts, frames | taken, folder)
 
 
 def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
@@ -177,7 +178,12 @@ def recall(key: str, folder: Path, state: str | None = None) -> Log | None:
             events=EVENTS.check(frames["events"]),
             unparsed=UNPARSED.check(frames["unparsed"]),
             calls=CALLS.check(frames["calls"]),
-            bundle=Bundle(FACTS.check(frames["facts"]), PEERS.check(frames["peers"]), tuple(facts["members"])),
+            bundle=Bundle(
+                FACTS.check(frames["facts"]),
+                PEERS.check(frames["peers"]),
+                tuple(facts["members"]),
+                ROUTER.check(frames["router"]),
+            ),
             pauses=PAUSES.check(frames["pauses"]),
             files=tuple(LogFile(**file) for file in facts["files"]),
             time_zone=str(zone(facts["time_zone"])),

@@ -15,8 +15,11 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+from starface_nb.reading import router
+
 MEMBER_BYTES = 4 << 20
 """How much of a member is read: a PBX with 10,000 peers lists them in a third of it."""
+ROUTER = "router"
 _SNIFFED_LINES = 40
 _LINE = 1_000  # characters of a line that are looked at
 _SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
@@ -57,8 +60,8 @@ class Taken:
     ----------
     id, name : str
         `id` of the entry in `bundle.toml`; `name` as it is shown.
-    facts, peers : tuple of dict
-        Rows of the frames `FACTS` and `PEERS`.
+    facts, peers, router : tuple of dict
+        Rows of the frames `FACTS`, `PEERS` and `ROUTER`.
     configuration : Configuration or None
     """
 
@@ -67,9 +70,10 @@ class Taken:
     facts: tuple[Row, ...] = ()
     peers: tuple[Row, ...] = ()
     configuration: Configuration | None = None
+    router: tuple[Row, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.facts or self.peers or (self.configuration and self.configuration.entries))
+        return bool(self.facts or self.peers or self.router or (self.configuration and self.configuration.entries))
 
 
 @cache
@@ -97,13 +101,18 @@ def member_of(name: str, *, beside: bool = False) -> str | None:
 
 
 def sniffed(text: str) -> str | None:
-    """Return the id of the member whose text this is, by a line near its beginning: for what was pasted."""
+    """Return the id of the member whose text this is, by a line near its beginning: for what was pasted or has any name."""
     head = text.splitlines()[:_SNIFFED_LINES]
     for entry in catalogue()["member"]:
         pattern = entry.get("sniff")
         if pattern and any(re.search(pattern, line[:_LINE]) for line in head):
             return str(entry["id"])
-    return None
+    return ROUTER if router.is_router_log(text) else None
+
+
+def bytes_of(member: str) -> int:
+    """Return how much of a member is read."""
+    return router.ROUTER_BYTES if member == ROUTER else MEMBER_BYTES
 
 
 def taken(member: str, name: str, text: str) -> Taken:
@@ -116,10 +125,10 @@ def taken(member: str, name: str, text: str) -> Taken:
     name : str
         Its name, kept as the source of every value.
     text : str
-        At most `MEMBER_BYTES` of it are looked at.
+        At most `bytes_of(member)` of it are looked at.
     """
     form = next(entry["form"] for entry in catalogue()["member"] if entry["id"] == member)
-    return _FORMS[form](member, name, text[:MEMBER_BYTES])
+    return _FORMS[form](member, name, text[: bytes_of(member)])
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -384,6 +393,10 @@ def _presence(member: str, name: str, text: str) -> Taken:
     return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) if text.strip() else ())
 
 
+def _router(member: str, name: str, text: str) -> Taken:
+    return Taken(member, name, router=router.rows_of(name, text))
+
+
 _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "sip_peers": _sip_peers,
     "pjsip_contacts": _pjsip_contacts,
@@ -394,4 +407,5 @@ _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "firewall": _firewall,
     "connections": _connections,
     "presence": _presence,
+    "router": _router,
 }

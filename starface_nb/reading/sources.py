@@ -19,16 +19,20 @@ from typing import cast
 from starface_nb.errors import InputError
 from starface_nb.reading import foreign
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
-from starface_nb.reading.limits import Account, RefusedError, raising
-from starface_nb.reading.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
+from starface_nb.reading.limits import Account, Limits, RefusedError, raising
+from starface_nb.reading.members import ROUTER, Taken, bytes_of, member_of, sniffed, taken
+from starface_nb.reading.router import is_router_log
 from starface_nb.reading.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
 STDIN = "-"
 CONF_BYTES = 1 << 18
-_SNIFFED = 4096
+_SNIFFED = 64 << 10
+_LOOKED_AT = 1 << 20  # bytes of a text of any name in which a router's log is known
 _MOST_BESIDE = 10_000  # files of a folder that are looked at for what lies beside a log
+ANY_NAME = 3  # rank of a name that says nothing
 NOT_A_LOG = 9  # rank of a name that no log has
+BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log may be called, too
 
 # The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
 _RANKS: tuple[tuple[int, re.Pattern[str]], ...] = (
@@ -118,12 +122,12 @@ class Source:
 def rank_of(name: str) -> int:
     """Return how surely a file of this name is the PBX log: 0 is best, `NOT_A_LOG` never is one."""
     base = name.rpartition("/")[2]
-    if member_of(base) not in (None, "messages"):  # Asterisk's own log may be called so, too
+    if member_of(base) not in (None, *BY_CONTENT):
         return NOT_A_LOG
     for rank, pattern in _RANKS:
         if pattern.fullmatch(base):
             return rank
-    return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else 3
+    return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
 
 
 class CountedFile(io.FileIO):
@@ -293,26 +297,60 @@ def refusal(archive: str, member: Member) -> InputError:
 
 def pass_over(archive: str, member: Member, beside: Beside, account: Account) -> None:
     """Take from a member that is no log what `bundle.toml` names; count any other as skipped."""
-    known = None if member.refused else member_of(member.name)
-    took = known is not None and keep_member(known, f"{archive}!{member.name}", member.open, beside, account)
+    took = not member.refused and keep_known(member.name, f"{archive}!{member.name}", member.open, beside, account)
     beside.skipped += not took
+
+
+def keep_known(name: str, shown: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
+    """Take from a file what `bundle.toml` names, by its name or, where that says nothing, by its content."""
+    known = member_of(name)
+    if known is None and not _FOREIGN.search(name):
+        known = ROUTER  # of a text that is none, nothing is taken
+    return known is not None and keep_member(known, shown, opened, beside, account)
 
 
 def named_member(name: str, head: bytes) -> str | None:
     """Return which member of a bundle a file is that was named itself: by its name, or by what was pasted into it."""
     known = member_of(name)
-    return sniffed(head.decode("utf-8", "replace")) if known in (None, "messages") else known
+    return sniffed(head.decode("utf-8", "replace")) if known in (None, *BY_CONTENT) else known
 
 
 def keep_member(member: str, name: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
     """Take from a member what `bundle.toml` names, and forget its text; say whether there was anything."""
+    wanted = is_router_log if member == ROUTER else None
     try:
-        text = conf_text(opened(), account, MEMBER_BYTES)
+        text = conf_text(opened(), account, bytes_of(member), wanted)
     except (InputError, OSError):
         text = None
     found = taken(member, visible(name), text or "")
-    beside.members.append(found)
+    beside.members += [found] if found or member != ROUTER else []
     return bool(found)
+
+
+def router_log(name: str, stream: Stream, *, may_be: bool) -> Taken | None:
+    """Return what a router's log tells, where a file that might be the PBX's is one by its content; else None."""
+    head = stream.peek(_LOOKED_AT)[:_LOOKED_AT].decode("utf-8", "replace") if may_be else ""
+    if not is_router_log(head):
+        return None
+    text = stream.peek(bytes_of(ROUTER)).decode("utf-8", "replace")
+    return taken(ROUTER, visible(name), text) if is_router_log(text) else None
+
+
+def as_router_log(path: str) -> str:
+    """Return the path of a router's log, once it is known to be one.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or no line of it has a wording that is known.
+    """
+    account, found = Account(Limits.from_environment()), Beside()
+    opened(path, account).close()
+    if not keep_member(ROUTER, path, partial(_file_stream, Path(path), account), found, account):
+        cause = "no line of it tells of a router's line, address or restart in a wording that is known here."
+        step = "Known are the lists and logs of FRITZ!Box, OpenWrt, OPNsense, pfSense, MikroTik and conntrack, as text."
+        raise InputError(cause, place=visible(path), next_step=step)
+    return path
 
 
 def beside(path: Path) -> list[Path]:
@@ -326,18 +364,21 @@ def beside(path: Path) -> list[Path]:
 
 
 def _keep_file(path: Path, beside: Beside, account: Account) -> bool:
-    member = member_of(path.name)
     if CONF.match(path.name):
         beside.take_conf(str(path), _conf_file(path, account))
         return True
-    return member is not None and keep_member(member, str(path), partial(_file_stream, path, account), beside, account)
+    return keep_known(path.name, str(path), partial(_file_stream, path, account), beside, account)
 
 
-def conf_text(stream: Stream, account: Account, limit: int = CONF_BYTES) -> str | None:
-    """Return at most `limit` bytes of a small file as text, None where it cannot be read."""
+def conf_text(
+    stream: Stream, account: Account, limit: int = CONF_BYTES, wanted: Callable[[str], bool] | None = None
+) -> str | None:
+    """Return at most `limit` bytes of a small file as text, None where it cannot be read or its head is not `wanted`."""
     try:
         if kind := format_of(stream.peek()):
             stream = unpacked(kind, stream, "logger.conf", account, [])
+        if wanted and not wanted(stream.peek(_LOOKED_AT)[:_LOOKED_AT].decode("utf-8", "replace")):
+            return None
         return stream.peek(limit)[:limit].decode("utf-8", "replace")
     except (InputError, OSError):
         return None
