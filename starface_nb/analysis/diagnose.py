@@ -82,6 +82,7 @@ def diagnose(
         told.append(Finding("expiry_contradicted", "warning", None, values))
         results = examine(seen, replace(settings, keepalive_s=asked.keepalive_s))
     results, story = lay_beside(results)
+    told += story.findings
     lost = calls_lost(log, results.intervals, results.settings)
     return Diagnosis(
         log,
@@ -91,7 +92,7 @@ def diagnose(
         results.cycles,
         results.eras,
         results.sites,
-        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told, *story.findings)),
+        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told)),
         lost,
         sources,
         seen.observation,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -35,6 +36,7 @@ _UNSHOWN = 1.6  # log-odds against an outage that no phone shows
 _WITH_LINE = 3.0  # log-odds for a first return within the minute in which the line was back
 _CLEAR = 3.0  # log-odds by which one reading must be ahead of the next
 _SHARE = 1 / 3  # of a site's phones that an outage takes at least; others may be behind another router
+_NOT_PUBLIC = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _FIRST_YEAR = 1970  # stamps without a year have an earlier one
 _SLACK_S = 15.0  # of clocks that agree
 _PROVEN, _CONTRADICTED = 0.99, 0.9  # confidence where both logs say the same, and where the router's says another cause
@@ -58,7 +60,7 @@ ROUTER_EVENTS = Schema(
 
 @dataclass(frozen=True)
 class Outage:
-    """A time without a line by a router's log, in seconds by its clock; `begin` of a restart is the earliest possible."""
+    """A time without a line by a router's log, in seconds: `told` when it was noticed, `begin` as early as may be."""
 
     begin: float
     end: float
@@ -116,7 +118,7 @@ class RouterStory:
         """Return the story with the incident of each event: that of the losses which begin in its outage."""
         if self.events.is_empty():
             return self
-        known = {}
+        known = dict[str, int | None]()
         for text, incident in zip(intervals["evidence"], incident_of, strict=True):
             known |= dict.fromkeys(json.loads(text).get("router", {}).get("sources", ()), incident)
         found = self.events["source"].replace_strict(known, default=None, return_dtype=pl.Int64)
@@ -153,11 +155,10 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     losses = results.intervals.with_row_index("row").filter(~pl.col("trunk"))
     losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
     sites = [_site(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN]
-    logs, events, told = [], [], dict[int, dict[str, object]]()
+    logs, events, told = list[RouterLog](), list[dict[str, object]](), dict[int, dict[str, object]]()
     for rows in known.partition_by("member", maintain_order=True):
         seconds, outages = _outages(rows, results)
-        own = {home[address] for address in rows["address"].drop_nulls() if address in home}
-        site, clock = _placed(outages, [one for one in sites if not own or one.name in own], results)
+        site, clock = _placed(outages, _possible(sites, rows["address"].drop_nulls().to_list(), home), results)
         here = [replace(one, begin=one.begin + clock.offset_s, end=one.end + clock.offset_s,
                         told=one.told + clock.offset_s) for one in outages]  # fmt: skip
         if site is not None:
@@ -168,7 +169,14 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
         events += _events(rows, times, name)
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
-    return results, replace(story, findings=tuple(_findings(story, told, results)))
+    return results, replace(story, findings=tuple(_findings(story, told)))
+
+
+def _possible(sites: list[_Site], addresses: list[str], home: dict[str, str]) -> list[_Site]:
+    """Return the sites whose router may have these addresses: behind a carrier's NAT it has no public one."""
+    own = {home[address] for address in addresses if address in home}
+    public = [one for one in addresses if not any(ip_address(one) in network for network in _NOT_PUBLIC)]
+    return [one for one in sites if one.name in own] if own or public else sites
 
 
 def _homes(results: Results) -> dict[str, str]:
@@ -248,8 +256,10 @@ def _site(results: Results, losses: pl.DataFrame, name: str, home: dict[str, str
     return _Site(name, np.array(first), np.array(back))
 
 
-def _agreeing(outages: Sequence[Outage], site: _Site, offsets: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many outages the log shows at each offset, and for how many of them the first phone is back with the line.
+def _agreeing(
+    outages: Sequence[Outage], site: _Site, offsets: np.ndarray, within: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many outages the log shows at each offset, and in how many the first phone is back with the line.
 
     An outage is shown where phones are lost as it begins and none of them is back before its end.
 
@@ -273,11 +283,13 @@ def _agreeing(outages: Sequence[Outage], site: _Site, offsets: np.ndarray, withi
 
 def _placed(outages: list[Outage], sites: list[_Site], results: Results) -> tuple[_Site | None, Clock]:
     """Return whose router it is, and its clock: the site and the offset that show most of its outages, if one does."""
+    if not sites:
+        return None, Clock(of=len(outages))
     alone = sites[0] if len(sites) == 1 else None
     found = sorted(((_clock(outages[-_MOST:], site, results), site) for site in sites), key=lambda one: -one[0].weight)
-    weights = [clock.weight for clock, _ in found] + [0.0]
-    clear = len(found) == 1 or weights[0] - max(weights[1], math.log(max(len(found), 1))) >= _CLEAR
-    return (found[0][1], found[0][0]) if found and clear else (alone, Clock(of=len(outages)))
+    (best, site), others = found[0], [clock.weight for clock, _ in found[1:]]
+    clear = not others or best.weight - max(*others, math.log(len(found))) >= _CLEAR
+    return (site, best) if clear else (alone, Clock(of=len(outages)))
 
 
 def _clock(outages: list[Outage], site: _Site, results: Results) -> Clock:
@@ -292,11 +304,15 @@ def _clock(outages: list[Outage], site: _Site, results: Results) -> Clock:
         return Clock(of=len(outages))
     window = within + float(np.mean([one.told - one.begin for one in outages]))
     gain = _UNSHOWN - math.log(min(0.9, len(site.first) * window / max(last - first, window)))
-    near = (site.first[:, None] - np.array([one.told for one in outages]) - settings.probe_timeout_s - within / 4).ravel()
+    near = (
+        site.first[:, None] - np.array([one.told for one in outages]) - settings.probe_timeout_s - within / 4
+    ).ravel()
     summer = ZoneInfo(results.log.time_zone).utcoffset(datetime.fromtimestamp(last, UTC)) or timedelta()
     exact = {0.0: 0.0, summer.total_seconds(): -3.0, -_HOUR_S: -5.5, _HOUR_S: -5.5}
     grid = {n * _GRID_S: -7.0 - (n % 4 > 0) for n in range(-_QUARTERS, _QUARTERS + 1)}
-    about = {zone + n: how - 1.0 for zone, how in {**grid, **exact}.items() for n in np.arange(-CLOCK_S, CLOCK_S + 1, 15)}
+    about = {
+        zone + n: how - 1.0 for zone, how in {**grid, **exact}.items() for n in np.arange(-CLOCK_S, CLOCK_S + 1, 15)
+    }
     usual = {**dict.fromkeys(near[np.abs(near) <= _FARTHEST_S].tolist(), -10.0), **about, **grid, **exact}
     offsets = np.array(list(usual))
     agree, ended = _agreeing(outages, site, offsets, within)
@@ -337,9 +353,11 @@ def _verdicts(
         if clock.how == "as_is" and not _agreeing([one], site, np.zeros(1), within)[0][0]:
             continue
         low, high = _utc(one.begin - slack), _utc(max(one.told + within, one.end + _SLACK_S) + slack)
-        for row, cause, confidence in losses.filter(pl.col("start").is_between(low, high)).select(
-            "row", pl.col("cause").cast(pl.String), "confidence"
-        ).iter_rows():
+        for row, cause, confidence in (
+            losses.filter(pl.col("start").is_between(low, high))
+            .select("row", pl.col("cause").cast(pl.String), "confidence")
+            .iter_rows()
+        ):
             told[row] = {
                 "says": one.cause, "by_the_log": cause, "confidence_by_the_log": confidence,
                 "from": _utc(one.told).isoformat(), "to": _utc(one.end).isoformat(), "sources": list(one.sources),
@@ -348,7 +366,7 @@ def _verdicts(
 
 
 def _with_verdicts(intervals: pl.DataFrame, told: dict[int, dict[str, object]]) -> pl.DataFrame:
-    """Return intervals with the router's own word as cause and evidence; what it cannot explain away keeps its cause."""
+    """Return intervals with the router's word as cause and evidence; what it cannot explain away keeps its cause."""
     if not told:
         return intervals
     causes, sure = intervals["cause"].cast(pl.String).to_list(), intervals["confidence"].to_list()
@@ -372,15 +390,19 @@ def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iter
             yield {**row, "time": time, "site": site, "source": source}
 
 
-def _findings(story: RouterStory, told: dict[int, dict[str, object]], results: Results) -> Iterator[Finding]:
+def _findings(story: RouterStory, told: dict[int, dict[str, object]]) -> Iterator[Finding]:
     for one in story.logs:
         clock = one.clock
-        values = {"site": one.site, "product": one.product, "events": one.events, "agree": clock.agree, "of": clock.of}
-        how = "as_is" if one.site is not None or clock.how != "as_is" else "nowhere"
-        how = clock.how if clock.how != "as_is" else how
-        values |= {"off_s": abs(clock.offset_s), "told_as": f"router_log_{how}"}
-        if how == "shifted":
-            values["told_as"] = "router_log_behind" if clock.offset_s > 0 else "router_log_ahead"
+        how = {"shifted": "behind" if clock.offset_s > 0 else "ahead", "agrees": "agrees"}.get(clock.how, "as_is")
+        values = {
+            "told_as": f"router_log_{how if one.site else 'nowhere'}",
+            "site": one.site,
+            "product": one.product,
+            "events": one.events,
+            "agree": clock.agree,
+            "of": clock.of,
+            "off_s": abs(clock.offset_s),
+        }
         yield Finding("router_log", "info" if clock.agree else "warning", one.site, values)
     other = [said for said in told.values() if said["by_the_log"] not in (said["says"], *_NOT_ITS)]
     if other:

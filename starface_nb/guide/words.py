@@ -114,10 +114,11 @@ def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
     if not said:
         return ""
     begin, end = (tr.time(datetime.fromisoformat(said[name])) for name in ("from", "to"))
-    names = {"cause": cause_name(said["says"], tr), "other": cause_name(said["by_the_log"], tr)}
+    values = {"cause": cause_name(said["says"], tr), "begin": begin, "end": end}
     if said["says"] == said["by_the_log"]:
-        return tr("By the router's own log, too: {cause}, {begin} to {end}.", begin=begin, end=end, **names)
-    return tr("By the router's own log: {cause}, {begin} to {end}. By this log alone: {other}.", begin=begin, end=end, **names)
+        return tr("By the router's own log, too: {cause}, {begin} to {end}.", **values)
+    other = cause_name(said["by_the_log"], tr)
+    return tr("By the router's own log: {cause}, {begin} to {end}. By this log alone: {other}.", other=other, **values)
 
 
 def finding_text(finding: Finding, tr: Translator) -> str:

@@ -101,7 +101,7 @@ def member_of(name: str, *, beside: bool = False) -> str | None:
 
 
 def sniffed(text: str) -> str | None:
-    """Return the id of the member whose text this is, by a line near its beginning: for what was pasted or has any name."""
+    """Return the id of the member whose text this is, by its content: for what was pasted or has any name."""
     head = text.splitlines()[:_SNIFFED_LINES]
     for entry in catalogue()["member"]:
         pattern = entry.get("sniff")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _MOST = 5_000  # events of one log
 _LINE = 600  # characters of a line that are looked at
 _ONE_BOOT = timedelta(minutes=4)
 _YEAR, _HALF_A_YEAR = timedelta(days=366), timedelta(days=183)
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  stamps are as written, without a zone
+_EPOCH = datetime(1970, 1, 1)
 Row = dict[str, object]
 
 
@@ -69,7 +70,7 @@ def _messages() -> tuple[Message, ...]:
 
 
 def is_router_log(text: str) -> bool:
-    """Say whether a text is a router's log by its content: by a line that only a router writes, and none of Asterisk's."""
+    """Say whether a text is a router's log: by a line that only a router writes, and none of Asterisk's."""
     if text.startswith("##") and "FRITZ!Box" in text and re.search(catalogue()["support"], text):
         return True
     if not any(needle in text for needle in catalogue()["needles"]) or re.search(catalogue()["asterisk"], text):
@@ -104,10 +105,17 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     rows = [_row(name, line, kind, product) for line, kind in edges if line.stamp.year != _EPOCH.year]
     for line, message, found in told[:_MOST]:
         groups = found.groupdict() if found else {}
-        address = groups.get("address") or groups.get("address2")
+        address = _valid(groups.get("address") or groups.get("address2"))
         port = groups.get("port")
         rows.append(_row(name, line, message.kind, product) | {"address": address, "port": port and int(port)})
     return tuple(sorted(rows, key=lambda row: (row["kind"] == "end", row["kind"] != "begin")))
+
+
+def _valid(address: str | None) -> str | None:
+    try:
+        return address and str(ip_address(address))
+    except ValueError:
+        return None
 
 
 def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
@@ -141,7 +149,7 @@ def _read(begun: tuple[int, str, str, str | None, tuple[str, ...]]) -> _Stamped 
     for form in formats:
         dated = "%Y" in form or "%y" in form
         try:
-            time = datetime.strptime(text if dated else f"{text} {NO_YEAR}", form if dated else f"{form} %Y")  # noqa: DTZ007
+            time = datetime.strptime(text if dated else f"{text} {NO_YEAR}", form if dated else f"{form} %Y")
             if zone:
                 ahead = datetime.strptime(zone.replace("Z", "+0000"), "%z").utcoffset() or timedelta()
                 return _Stamped(number, time - ahead, zoned=True, rest=rest)
@@ -153,7 +161,8 @@ def _read(begun: tuple[int, str, str, str | None, tuple[str, ...]]) -> _Stamped 
 
 def _oldest_first(lines: list[_Stamped]) -> list[_Stamped]:
     """Return lines in the order in which they were written, and count the years of stamps that name none."""
-    steps = [(b.stamp - a.stamp) % _YEAR for a, b in pairwise(lines) if a.stamp != b.stamp]
+    dated = [line.stamp for line in lines if line.stamp.year != _EPOCH.year]
+    steps = [(b - a) % _YEAR for a, b in pairwise(dated) if a != b]
     back = sum(1 if step > _HALF_A_YEAR else -1 for step in steps)
     ordered, years = lines[::-1] if back > 0 else lines, 0
     counted: list[_Stamped] = []
@@ -172,7 +181,7 @@ def _with_set_clock(lines: list[_Stamped]) -> Iterator[tuple[_Stamped, bool]]:
     A router without a clock of its own begins in 1970, or where its last file was written, until a time server answers:
     such lines are dated back from the first one behind them.
     """
-    at, newest = 0, datetime.min  # noqa: DTZ901
+    at, newest = 0, datetime.min
     while at < len(lines):
         line = lines[at]
         unset = line.stamp.year == _EPOCH.year
@@ -199,12 +208,13 @@ def _is_restart(line: _Stamped) -> bool:
     return found is not None and found[0].kind == "restart"
 
 
+_STATES = {"line_up": "line_up"} | dict.fromkeys(("line_down", "restart", "update", "reconnect"), "line_down")
 _RESTART = Message("restart", "FRITZ!Box", re.compile(""), tells=False)
 
 
 def _changes(lines: Iterator[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Message, re.Match[str] | None]]:
     """Yield the lines that change something: a line that fails is told many times, a restart in many lines."""
-    state, restarted = "", datetime.min  # noqa: DTZ901
+    state, restarted = "", datetime.min
     for line, hidden_restart in lines:
         if hidden_restart:
             state, restarted = "line_down", line.stamp
@@ -221,5 +231,5 @@ def _changes(lines: Iterator[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped,
         addressed = "address" in found.groupdict() and any(found.groupdict().values())
         if kind == state and kind in ("line_down", "line_up") and not addressed:
             continue
-        state = "line_down" if kind in ("restart", "update", "reconnect") else kind if kind.startswith("line") else state
+        state = _STATES.get(kind, state)
         yield line, message, found

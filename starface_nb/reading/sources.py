@@ -373,7 +373,7 @@ def _keep_file(path: Path, beside: Beside, account: Account) -> bool:
 def conf_text(
     stream: Stream, account: Account, limit: int = CONF_BYTES, wanted: Callable[[str], bool] | None = None
 ) -> str | None:
-    """Return at most `limit` bytes of a small file as text, None where it cannot be read or its head is not `wanted`."""
+    """Return at most `limit` bytes of a file as text, None where it cannot be read or its head is not `wanted`."""
     try:
         if kind := format_of(stream.peek()):
             stream = unpacked(kind, stream, "logger.conf", account, [])

@@ -45,24 +45,33 @@ def _around(found: list[Fault], text: Callable[[int], str]) -> Iterator[Line]:
         yield first + timedelta(seconds=1700 * n), text(n)
 
 
-def fritzbox(found: list[Fault], *, english: bool = False, shift: timedelta = timedelta()) -> str:
+GERMAN = (
+    "Internetverbindung wurde getrennt.",
+    "Internetverbindung wurde erfolgreich hergestellt. IP-Adresse: {}, DNS-Server: 192.0.2.53, Gateway: 192.0.2.1",
+)
+ENGLISH = (
+    "Internet connection cleared.",
+    "Internet connection established successfully. IP address: {}, DNS server: 192.0.2.53",
+)
+
+
+def fritzbox(found: list[Fault], *, texts: tuple[str, str] = GERMAN, shift: timedelta = timedelta()) -> str:
     """A FRITZ!Box's list of events, newest first; after a restart its clock begins in 1970."""
-    down, up = (
-        ("Internet connection cleared.", "Internet connection established successfully. IP address: {}, DNS server: 192.0.2.53")
-        if english
-        else ("Internetverbindung wurde getrennt.", "Internetverbindung wurde erfolgreich hergestellt. IP-Adresse: {}, DNS-Server: 192.0.2.53 und 192.0.2.54, Gateway: 192.0.2.1")
-    )  # fmt: skip
+    down, up = texts
     lines: list[tuple[datetime, int, str]] = []
     for one in found:
-        end = one.end + shift
+        begin, end = one.start + shift, one.end + shift
         if one.restart:
             lines += [
-                (end, -3, "01.01.70 01:00:40 DSL ist verfügbar (DSL-Synchronisierung besteht mit 100000/40000 kbit/s)."),
+                (
+                    end,
+                    -3,
+                    "01.01.70 01:00:40 DSL ist verfügbar (DSL-Synchronisierung besteht mit 99/40 kbit/s).",
+                ),
                 (end, -2, f"01.01.70 01:00:55 {up.format(one.address)}"),
-                (end, -1, f"{end:%d.%m.%y %H:%M:%S} Die Systemzeit wurde erfolgreich aktualisiert von Zeitserver 192.0.2.7."),
-            ]  # fmt: skip
+                (end, -1, f"{end:%d.%m.%y %H:%M:%S} Die Systemzeit wurde erfolgreich aktualisiert von Zeitserver x."),
+            ]
         else:
-            begin = one.start + shift
             lines.append((begin, 0, f"{begin:%d.%m.%y %H:%M:%S} {down}"))
             lines.append((end, 0, f"{end:%d.%m.%y %H:%M:%S} {up.format(one.address)}"))
     told = _around(found, lambda n: f"WLAN-Gerät angemeldet: geraet-{n}, 5 GHz.")
@@ -70,11 +79,18 @@ def fritzbox(found: list[Fault], *, english: bool = False, shift: timedelta = ti
     return "\n".join(text for *_, text in sorted(lines, reverse=True)) + "\n"
 
 
+def in_english(found: list[Fault], **how: Any) -> str:
+    """The same list in English."""
+    return fritzbox(found, texts=ENGLISH, **how)
+
+
 def support_file(found: list[Fault], **how: Any) -> str:
     """The same list within a FRITZ!Box's support file."""
     other = "".join(f"{n} 1024 running\n" for n in range(9000))
     head = f"##### BEGIN SECTION Support_Data\nFRITZ!Box\n##### BEGIN SECTION proc\n{other}##### END SECTION proc\n"
-    return f"{head}##### BEGIN SECTION Events Events\nEvents\n--------\n{fritzbox(found, **how)}##### END SECTION Events\n"
+    return (
+        f"{head}##### BEGIN SECTION Events Events\nEvents\n------\n{fritzbox(found, **how)}##### END SECTION Events\n"
+    )
 
 
 def pasted(found: list[Fault], **how: Any) -> str:
@@ -83,32 +99,32 @@ def pasted(found: list[Fault], **how: Any) -> str:
 
 
 def _stamped(found: list[Fault], lines: list[Line], form: str, zone: ZoneInfo, shift: timedelta) -> str:
-    told = []
-    for when, text in sorted([*lines, *_around(found, lambda n: f"cron[{n}]: (root) CMD (run)")], key=lambda l: l[0]):
-        local = when.replace(tzinfo=BERLIN).astimezone(zone) + shift
-        told.append(f"{local.strftime(form)} {text}")
+    """Return lines and harmless ones around them with their stamps; a text of its own date keeps it behind a NUL."""
+    every = sorted([*lines, *_around(found, lambda n: f"cron[{n}]: (root) CMD (run)")], key=lambda line: line[0])
+    told = [f"{_local(when, zone, shift):{form}} {text}".rpartition("\0")[2] for when, text in every]
     return "\n".join(told) + "\n"
+
+
+def _local(when: datetime, zone: ZoneInfo, shift: timedelta) -> datetime:
+    return when.replace(tzinfo=BERLIN).astimezone(zone) + shift
 
 
 def openwrt(found: list[Fault], *, zone: ZoneInfo = UTC, shift: timedelta = timedelta()) -> str:
     """OpenWrt's logread with PPPoE; a restart begins with the clock of the last file written."""
-    lines = list[Line]()
+    form, lines = "%a %b %e %H:%M:%S %Y", list[Line]()
     for one in found:
+        late = one.start + timedelta(seconds=10)
         if one.restart:
-            old = one.start - timedelta(hours=5)
-            lines += [(one.start - timedelta(seconds=5), "daemon.info procd: - shutdown -")]
-            boot = [(old, "kern.notice kernel: [    0.000000] Linux version 5.15.150 (builder@host)"),
-                    (old + timedelta(seconds=20), "daemon.info procd: - init complete -")]  # fmt: skip
+            boot = ("kern.notice kernel: [    0.000000] Linux version 5.15", "daemon.info procd: - init complete -")
+            for n, text in enumerate(boot):
+                old = _local(one.start - timedelta(hours=5) + timedelta(seconds=20 * n), zone, shift)
+                lines.append((one.end - timedelta(seconds=1), f"\0{old:{form}} {text}"))
         else:
-            lines += [(one.start + timedelta(seconds=10), "daemon.notice pppd[1046]: Modem hangup"),
-                      (one.start + timedelta(seconds=11), "daemon.notice netifd: Interface 'wan' has lost the connection")]  # fmt: skip
-            boot = []
-        up = [(one.end, f"daemon.notice pppd[1100]: local  IP address {one.address}"),
-              (one.end + timedelta(seconds=1), "daemon.notice netifd: Interface 'wan' is now up")]  # fmt: skip
-        lines += [(one.end - timedelta(seconds=1), f"\0{when.replace(tzinfo=BERLIN).astimezone(zone) + shift:%a %b %e %H:%M:%S %Y} {text}") for when, text in boot]  # fmt: skip
-        lines += up
-    text = _stamped(found, lines, "%a %b %e %H:%M:%S %Y", zone, shift)
-    return "\n".join(line.rpartition("\0")[2] for line in text.splitlines()) + "\n"
+            lines.append((late, "daemon.notice pppd[1046]: Modem hangup"))
+            lines.append((late, "daemon.notice netifd: Interface 'wan' has lost the connection"))
+        lines.append((one.end, f"daemon.notice pppd[1100]: local  IP address {one.address}"))
+        lines.append((one.end, "daemon.notice netifd: Interface 'wan' is now up"))
+    return _stamped(found, lines, form, zone, shift)
 
 
 def opnsense(found: list[Fault], *, zone: ZoneInfo = UTC, shift: timedelta = timedelta()) -> str:
@@ -116,40 +132,51 @@ def opnsense(found: list[Fault], *, zone: ZoneInfo = UTC, shift: timedelta = tim
     lines = list[Line]()
     for one in found:
         if one.restart:
-            lines += [(one.start, "fw shutdown 1 - [meta] shutdown: reboot by root:"),
-                      (one.end - timedelta(seconds=40), "fw kernel - - [meta sequenceId=\"8\"] ---<<BOOT>>---")]  # fmt: skip
+            lines.append((one.start, "fw shutdown 1 - [meta] shutdown: reboot by root:"))
+            lines.append((one.end - timedelta(seconds=40), "fw kernel - - [meta] ---<<BOOT>>---"))
         else:
-            lines.append((one.start, "fw ppp 53258 - [meta sequenceId=\"5\"] [wan] IFACE: Down event"))
+            lines.append((one.start, "fw ppp 53258 - [meta] [wan] IFACE: Down event"))
         lines.append((one.end - timedelta(seconds=1), f"fw ppp 53258 - [meta] [wan]   {one.address} -> 192.0.2.1"))
-        lines.append((one.end, "fw ppp 53258 - [meta sequenceId=\"6\"] [wan] IFACE: Up event"))
+        lines.append((one.end, "fw ppp 53258 - [meta] [wan] IFACE: Up event"))
     return _stamped(found, lines, "<13>1 %Y-%m-%dT%H:%M:%S%z", zone, shift)
 
 
 def pfsense(found: list[Fault], *, zone: ZoneInfo = BERLIN, shift: timedelta = timedelta()) -> str:
     """pfSense's syslog: no year, no zone."""
+    alarm = "fw rc.gateway_alarm[55473]: >>> Gateway alarm: WAN_PPPOE (Addr:192.0.2.1 Alarm:1 RTT:.4ms Loss:21%)"
+    boot = (
+        "fw syslogd: kernel boot file is /boot/kernel/kernel",
+        "fw kernel: Copyright (c) 1992-2021 The FreeBSD Project.",
+    )
     lines = list[Line]()
     for one in found:
         if one.restart:
-            lines += [(one.end - timedelta(seconds=50), "fw syslogd: kernel boot file is /boot/kernel/kernel"),
-                      (one.end - timedelta(seconds=50), "fw kernel: Copyright (c) 1992-2021 The FreeBSD Project.")]  # fmt: skip
+            lines += [(one.end - timedelta(seconds=50), text) for text in boot]
         else:
-            lines.append((one.start + timedelta(seconds=5), "fw rc.gateway_alarm[55473]: >>> Gateway alarm: WAN_PPPOE (Addr:192.0.2.1 Alarm:1 RTT:.467ms RTTsd:.091ms Loss:21%)"))  # fmt: skip
-        lines.append((one.end, f"fw php-fpm[338]: /rc.newwanip: rc.newwanip: on (IP address: {one.address}) (interface: WAN[wan]) (real interface: pppoe0)."))  # fmt: skip
+            lines.append((one.start + timedelta(seconds=5), alarm))
+        up = f"fw php-fpm[338]: /rc.newwanip: rc.newwanip: on (IP address: {one.address}) (interface: WAN[wan])."
+        lines.append((one.end, up))
     return _stamped(found, lines, "%b %e %H:%M:%S", zone, shift)
 
 
 def mikrotik(found: list[Fault], *, zone: ZoneInfo = BERLIN, shift: timedelta = timedelta()) -> str:
     """RouterOS's log; it does not tell its address."""
+    first = "pppoe,ppp,info pppoe-out1: terminating... - peer is not responding"
+    reboot = "system,error,critical router was rebooted without proper shutdown, probably power outage"
     lines = list[Line]()
     for one in found:
-        first = "pppoe,ppp,info pppoe-out1: terminating... - peer is not responding"
-        reboot = "system,error,critical router was rebooted without proper shutdown, probably power outage"
         lines.append((one.end - timedelta(seconds=30), reboot) if one.restart else (one.start, first))
         lines.append((one.end, "pppoe,ppp,info pppoe-out1: connected"))
     return _stamped(found, lines, "%Y-%m-%d %H:%M:%S", zone, shift)
 
 
 FORMS: dict[str, Callable[..., str]] = {
-    "fritzbox": fritzbox, "support file": support_file, "pasted": pasted, "openwrt": openwrt, "opnsense": opnsense,
-    "pfsense": pfsense, "mikrotik": mikrotik,
-}  # fmt: skip
+    "fritzbox": fritzbox,
+    "in English": in_english,
+    "support file": support_file,
+    "pasted": pasted,
+    "openwrt": openwrt,
+    "opnsense": opnsense,
+    "pfsense": pfsense,
+    "mikrotik": mikrotik,
+}

@@ -58,7 +58,9 @@ def test_each_form_is_known_by_its_content_and_tells_every_outage(form: str) -> 
 def test_the_logs_of_a_pbx_are_none_of_a_router() -> None:
     for path in RECORDED.glob("*/pbx*.log"):
         assert not router.is_router_log(path.read_text("utf-8"))
-    syslog = "Mar  4 05:00:01 pbx kernel: [    0.000000] Linux version 4.18\nMar  4 05:00:02 pbx kernel: e1000: eth0 NIC Link is Down\n"
+    syslog = (
+        "Mar  4 05:00:01 pbx kernel: [    0.000000] Linux version 4\nMar  4 05:00:02 pbx kernel: eth0 Link is Down\n"
+    )
     assert not router.is_router_log(syslog)
     mixed = "Mar  4 05:00:01 pbx pppd[1]: Modem hangup\nMar  4 05:00:02 pbx asterisk[9]: NOTICE[12]: chan_sip.c: x\n"
     assert not router.is_router_log(mixed)
@@ -103,10 +105,10 @@ def test_stamps_without_a_year_go_on_over_new_year() -> None:
 
 
 def test_nothing_but_time_kind_and_address_is_kept_and_anything_is_survived() -> None:
-    secret = "Pl4nted"
-    text = router_logs.fritzbox(FAULTS["reconnect"]).replace("WLAN-Gerät", f"WLAN-Gerät {secret}")
-    text += f"02.03.26 08:00:00 Internetverbindung wurde getrennt. {secret}\n{secret} 02.03.26\n"
-    assert secret not in f"{router.rows_of('m', text)}"
+    mark = "Pl4nted"
+    text = router_logs.fritzbox(FAULTS["reconnect"]).replace("WLAN-Gerät", f"WLAN-Gerät {mark}")
+    text += f"02.03.26 08:00:00 Internetverbindung wurde getrennt. {mark}\n{mark} 02.03.26\n"
+    assert mark not in f"{router.rows_of('m', text)}"
     chance = random.Random(7)  # noqa: S311
     for _ in range(60):
         lines = text.splitlines()
@@ -116,8 +118,8 @@ def test_nothing_but_time_kind_and_address_is_kept_and_anything_is_survived() ->
                 ["", "\0" * 99, lines[at] * 50, lines[at][chance.randrange(9) :], "99.99.99 99:99:99 x", "(" * 9999]
             )
         assert router.rows_of("m", "\n".join(lines)) is not None
-    many = "2026-03-01 04:00:12 pppoe,info pppoe-out1: disconnected\n2026-03-01 04:00:13 pppoe,info pppoe-out1: connected\n"
-    assert len(router.rows_of("m", many * 9_000)) <= 5_002
+    turns = [f"2026-03-01 04:00:{n:02} pppoe,info pppoe-out1: {('dis' * (n % 2))}connected" for n in range(60)]
+    assert len(router.rows_of("m", "\n".join(turns * 300))) <= 5_002
 
 
 def _zip(path: Path, content: dict[str, bytes]) -> Path:
