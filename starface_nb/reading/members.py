@@ -20,6 +20,7 @@ from starface_nb.reading import router
 MEMBER_BYTES = 4 << 20
 """How much of a member is read: a PBX with 10,000 peers lists them in a third of it."""
 ROUTER = "router"
+BYTES = {ROUTER: router.ROUTER_BYTES}
 _SNIFFED_LINES = 40
 _LINE = 1_000  # characters of a line that are looked at
 _SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
@@ -110,11 +111,6 @@ def sniffed(text: str) -> str | None:
     return ROUTER if router.is_router_log(text) else None
 
 
-def bytes_of(member: str) -> int:
-    """Return how much of a member is read."""
-    return router.ROUTER_BYTES if member == ROUTER else MEMBER_BYTES
-
-
 def taken(member: str, name: str, text: str) -> Taken:
     """Return what is taken of a member's text.
 
@@ -125,10 +121,10 @@ def taken(member: str, name: str, text: str) -> Taken:
     name : str
         Its name, kept as the source of every value.
     text : str
-        At most `bytes_of(member)` of it are looked at.
+        At most `BYTES` of it are looked at.
     """
     form = next(entry["form"] for entry in catalogue()["member"] if entry["id"] == member)
-    return _FORMS[form](member, name, text[: bytes_of(member)])
+    return _FORMS[form](member, name, text[: BYTES.get(member, MEMBER_BYTES)])
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -393,10 +389,6 @@ def _presence(member: str, name: str, text: str) -> Taken:
     return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) if text.strip() else ())
 
 
-def _router(member: str, name: str, text: str) -> Taken:
-    return Taken(member, name, router=router.rows_of(name, text))
-
-
 _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "sip_peers": _sip_peers,
     "pjsip_contacts": _pjsip_contacts,
@@ -407,5 +399,5 @@ _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "firewall": _firewall,
     "connections": _connections,
     "presence": _presence,
-    "router": _router,
+    ROUTER: lambda member, name, text: Taken(member, name, router=router.rows_of(name, text)),
 }

@@ -93,12 +93,13 @@ def scan_logs(
             pool.shutdown(cancel_futures=True)
             raise
     notes: list[str] = []
-    hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
-    if not hits:
-        place, step = arguments[0].text, f"Name the log itself beside it. {next_step(None)}"
-        raise InputError("holds no log, only what lies beside one.", place=place, next_step=step)
     besides = [*(outcome.beside for outcome in outcomes), *(argument.beside for argument in arguments)]
     members = tuple(one for beside in besides for one in beside.members)
+    hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
+    if not hits:
+        step = f"Name the log itself beside it. {next_step(None)}"
+        what = " (a router's list of events)" if any(one.router for one in members) else ""
+        raise InputError(f"holds no log, only what lies beside one{what}.", place=arguments[0].text, next_step=step)
     return [replace(hit, members=members) for hit in hits], notes
 
 

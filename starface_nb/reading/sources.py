@@ -20,7 +20,7 @@ from starface_nb.errors import InputError
 from starface_nb.reading import foreign
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.reading.limits import Account, Limits, RefusedError, raising
-from starface_nb.reading.members import ROUTER, Taken, bytes_of, member_of, sniffed, taken
+from starface_nb.reading.members import BYTES, MEMBER_BYTES, ROUTER, Taken, member_of, sniffed, taken
 from starface_nb.reading.router import is_router_log
 from starface_nb.reading.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
@@ -319,7 +319,7 @@ def keep_member(member: str, name: str, opened: Callable[[], Stream], beside: Be
     """Take from a member what `bundle.toml` names, and forget its text; say whether there was anything."""
     wanted = is_router_log if member == ROUTER else None
     try:
-        text = conf_text(opened(), account, bytes_of(member), wanted)
+        text = conf_text(opened(), account, BYTES.get(member, MEMBER_BYTES), wanted)
     except (InputError, OSError):
         text = None
     found = taken(member, visible(name), text or "")
@@ -332,7 +332,7 @@ def router_log(name: str, stream: Stream, *, may_be: bool) -> Taken | None:
     head = stream.peek(_LOOKED_AT)[:_LOOKED_AT].decode("utf-8", "replace") if may_be else ""
     if not is_router_log(head):
         return None
-    text = stream.peek(bytes_of(ROUTER)).decode("utf-8", "replace")
+    text = stream.peek(BYTES[ROUTER]).decode("utf-8", "replace")
     return taken(ROUTER, visible(name), text) if is_router_log(text) else None
 
 

@@ -51,7 +51,7 @@ def test_broken_and_foreign_files_are_not_believed(folder: Path, damage: str) ->
         "empty": b"",
         "cut": data[:-10],
         "flipped": data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
-        "version": data.replace(b"cache 3", b"cache 0", 1),
+        "version": data.replace(b"cache 4", b"cache 0", 1),
         "pickle": pickle.dumps(FRAMES["events"].to_dict(as_series=False)),
         "key": save("other", FACTS, FRAMES, folder).read_bytes(),
         "no json": cache.VERSION + b"[1, 2\n" + data,
