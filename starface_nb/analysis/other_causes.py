@@ -243,7 +243,8 @@ def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
         lines = seen.registered[peer]
         if len({(address, port) for _, address, port in lines}) == 1 and lines[0][2] == SIP_PORT:
             places.setdefault(lines[0][1], []).append((lines[0][0], peer))
-    place = sorted(max(places.values(), key=len)) if places else []
+    most = max(map(len, places.values()), default=0)
+    place = next((sorted(one) for one in places.values() if len(one) == most), [])
     phones = {peer for _, peer in place}
     if len({model_of(peer) for peer in phones} - {None}) < 2:
         return set(), False
