@@ -12,7 +12,8 @@ from starface_nb.reading.archives import is_tar, is_zip
 from starface_nb.reading.forms import PLAIN, SNIFF, form_of
 from starface_nb.reading.limits import Account, Limits
 from starface_nb.reading.messages import text_of
-from starface_nb.reading.sources import Beside, expand, opened
+from starface_nb.reading.opening import opened
+from starface_nb.reading.sources import Beside, expand
 from starface_nb.reading.streams import format_of, utf16_codec
 from starface_nb.reading.unwrap import Text, texts
 from starface_nb.text import visible

@@ -17,8 +17,7 @@ from typing import Any
 
 from starface_nb.reading import router
 
-MEMBER_BYTES = 4 << 20
-"""How much of a member is read: a PBX with 10,000 peers lists them in a third of it."""
+MEMBER_BYTES = 4 << 20  # of a member are read: a PBX with 10,000 peers lists them in a third of it
 ROUTER = "router"
 BYTES = {ROUTER: router.ROUTER_BYTES}
 _SNIFFED_LINES = 40
@@ -60,7 +59,7 @@ class Taken:
     Attributes
     ----------
     id, name : str
-        `id` of the entry in `bundle.toml`; `name` as it is shown.
+        Of the entry in `bundle.toml`; as it is shown.
     facts, peers, router : tuple of dict
         Rows of the frames `FACTS`, `PEERS` and `ROUTER`.
     configuration : Configuration or None
@@ -116,10 +115,8 @@ def taken(member: str, name: str, text: str) -> Taken:
 
     Parameters
     ----------
-    member : str
-        Its id in `bundle.toml`.
-    name : str
-        Its name, kept as the source of every value.
+    member, name : str
+        Its id in `bundle.toml`; its name, kept as the source of every value.
     text : str
         At most `BYTES` of it are looked at.
     """
@@ -386,7 +383,7 @@ def _connections(member: str, name: str, text: str) -> Taken:
 
 
 def _presence(member: str, name: str, text: str) -> Taken:
-    return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) if text.strip() else ())
+    return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) * bool(text.strip()))
 
 
 _FORMS: dict[str, Callable[[str, str, str], Taken]] = {

@@ -16,7 +16,8 @@ from starface_nb.reading.hits import Hits, Reader
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.limits import Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
 from starface_nb.reading.lines import Blocks, Needles, searched
-from starface_nb.reading.sources import ANY_NAME, Argument, Beside, Source, expand, router_log, unreadable
+from starface_nb.reading.opening import unreadable
+from starface_nb.reading.sources import ANY_NAME, Argument, Beside, Source, expand, router_log
 from starface_nb.reading.unwrap import Text, texts
 
 __all__ = ["Limits", "scan_logs"]

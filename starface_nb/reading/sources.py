@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import glob
-import io
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 from starface_nb.errors import InputError
 from starface_nb.reading import foreign
 from starface_nb.reading.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.reading.limits import Account, Limits, RefusedError, raising
 from starface_nb.reading.members import BYTES, MEMBER_BYTES, ROUTER, Taken, member_of, sniffed, taken
+from starface_nb.reading.opening import file_stream, opened, stdin_stream, unreadable
 from starface_nb.reading.router import is_router_log
 from starface_nb.reading.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
@@ -130,68 +128,6 @@ def rank_of(name: str) -> int:
     return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
 
 
-class CountedFile(io.FileIO):
-    """A file that tells the account how much of it was read."""
-
-    def __init__(self, path: str | Path, account: Account) -> None:
-        super().__init__(path, "rb")
-        self._account = account
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read into `buffer` and count."""
-        count = super().readinto(buffer) or 0
-        self._account.read(count)
-        return count
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read and count."""
-        data = super().read(-1 if size is None else size) or b""
-        self._account.read(len(data))
-        return data
-
-
-def opened(path: str | Path, account: Account) -> CountedFile:
-    """Open a file for reading; what the system refuses becomes an `InputError`."""
-    try:
-        return CountedFile(path, account)
-    except OSError as error:
-        raise unreadable(error, str(path)) from None
-
-
-def unreadable(error: OSError | ValueError, place: str) -> InputError:
-    """Return the error for what the system refuses."""
-    if isinstance(error, PermissionError):
-        return InputError("permission denied.", place=visible(place), next_step="Ask for read access.")
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return InputError("no such file or folder.", place=visible(place), next_step="Check the path.")
-    reason = getattr(error, "strerror", None) or str(error)
-    return InputError(f"cannot be opened ({reason}).", place=visible(place), next_step="Check the path.")
-
-
-def _file_stream(path: Path, account: Account) -> Stream:
-    file = opened(path, account)
-    left = os.fstat(file.fileno()).st_size if path.is_file() else sys.maxsize  # a log may grow while it is read
-
-    def fill(room: memoryview) -> int:
-        nonlocal left
-        count = file.readinto(room[:left])
-        left -= count
-        return count
-
-    return Stream(fill, file.close)
-
-
-def _stdin_stream(account: Account) -> Stream:
-    standard_input = cast(io.BufferedReader, sys.stdin.buffer)
-
-    def fill(room: memoryview) -> int:
-        count = standard_input.readinto1(room)
-        account.read(count)
-        return count
-
-    return Stream(fill)
-
-
 # ---- what was named ----
 
 
@@ -227,7 +163,7 @@ def _globbed(text: str) -> list[str]:
 def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
     if text == STDIN:
         argument = Argument(text, direct=True)
-        return argument, [Source(STDIN, 0, 0, None, argument, partial(_stdin_stream, account))]
+        return argument, [Source(STDIN, 0, 0, None, argument, partial(stdin_stream, account))]
     path = Path(text)
     mode = _status(path, text).st_mode
     argument = Argument(text, direct=not stat.S_ISDIR(mode))
@@ -236,7 +172,7 @@ def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
     if stat.S_ISREG(mode):
         return argument, _file(path, text, 0, argument, account)
     if stat.S_ISFIFO(mode):
-        return argument, [Source(text, 0, 0, None, argument, partial(_file_stream, path, account))]
+        return argument, [Source(text, 0, 0, None, argument, partial(file_stream, path, account))]
     raise InputError("is a device, not a file.", place=text, next_step="Name a log file, folder or archive.")
 
 
@@ -258,12 +194,12 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
         return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
         if member := named_member(path.name, head):
-            keep_member(member, name, partial(_file_stream, path, account), argument.beside, account)
+            keep_member(member, name, partial(file_stream, path, account), argument.beside, account)
             return []
         for other in beside(path):
             _keep_file(other, argument.beside, account)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
-    return [Source(visible(name), rank, status.st_size, modified, argument, partial(_file_stream, path, account), path)]
+    return [Source(visible(name), rank, status.st_size, modified, argument, partial(file_stream, path, account), path)]
 
 
 def chosen(
@@ -346,7 +282,7 @@ def as_router_log(path: str) -> str:
     """
     account, found = Account(Limits.from_environment()), Beside()
     opened(path, account).close()
-    if not keep_member(ROUTER, path, partial(_file_stream, Path(path), account), found, account):
+    if not keep_member(ROUTER, path, partial(file_stream, Path(path), account), found, account):
         cause = "no line of it tells of a router's line, address or restart in a wording that is known here."
         step = "Known are the lists and logs of FRITZ!Box, OpenWrt, OPNsense, pfSense, MikroTik and conntrack, as text."
         raise InputError(cause, place=visible(path), next_step=step)
@@ -367,7 +303,7 @@ def _keep_file(path: Path, beside: Beside, account: Account) -> bool:
     if CONF.match(path.name):
         beside.take_conf(str(path), _conf_file(path, account))
         return True
-    return keep_known(path.name, str(path), partial(_file_stream, path, account), beside, account)
+    return keep_known(path.name, str(path), partial(file_stream, path, account), beside, account)
 
 
 def conf_text(
@@ -386,7 +322,7 @@ def conf_text(
 
 def _conf_file(path: Path, account: Account) -> str | None:
     try:
-        return conf_text(_file_stream(path, account), account) if path.is_file() else None
+        return conf_text(file_stream(path, account), account) if path.is_file() else None
     except (InputError, OSError):
         return None
 
