@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,13 +21,13 @@ from starface_nb.charts.theme import COLOURS
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.guide import cause_name
 from starface_nb.guide.corrections import Correction, corrections, loss_key, name_key, names_given
-from starface_nb.guide.words import about_cause, incident_text, router_text, site_name
+from starface_nb.guide.words import about_cause, incident_text, site_name
 from starface_nb.panels.base import CasePanel
-from starface_nb.panels.loss import cycle, lines_of, why
+from starface_nb.panels.loss import by_router, cycle, lines_of, why
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.text import visible
 
-_PAGE, _MOST_MARKS, _MOST_PHONES, _MOST_SAID = 15, 3000, 40, 3
+_PAGE, _MOST_MARKS, _MOST_PHONES = 15, 3000, 40
 _STAMPS = {"en": "d MMM HH:mm:ss", "de": "d.M. HH:mm:ss", "fr": "dd/MM HH:mm:ss"}
 _INPUT = "%Y-%m-%dT%H:%M"
 
@@ -268,13 +266,13 @@ class Canvas(CasePanel):
         )
         return self.fill(
             "drawer", q=self.query, title=title, name=about["name"], colour=COLOURS[first["cause"]], said=None,
-            why=[incident_text(whole, tr), *self._by_router(mine["row"]), about["meaning"]],
+            why=[incident_text(whole, tr), *by_router(self.case, mine["row"]), about["meaning"]],
             cycle=None, lines=None, advice=about["advice"],
         )  # fmt: skip
 
     def _about_loss(self, loss: dict[str, Any]) -> str:
         tr, said = self.tr, self._said.get((loss["peer"], loss["start"]))
-        trouble, lines = "", []
+        trouble, lines, meaning = "", [], about_cause(loss["cause"], tr)["meaning"]
         try:
             lines = lines_of(self.case.log, loss, everyone=self.query.lines == "all")
         except (StarfaceError, OSError) as error:
@@ -289,11 +287,7 @@ class Canvas(CasePanel):
             name=loss["why"],
             colour=COLOURS[loss["cause"]],
             said=said,
-            why=[
-                why(self.case.log, loss, tr),
-                *self._by_router([loss["row"]]),
-                about_cause(loss["cause"], tr)["meaning"],
-            ],
+            why=[why(self.case.log, loss, tr), *by_router(self.case, [loss["row"]]), meaning],
             cycle=cycle(self.case.log, loss, self._scene.keepalive, tr),
             lines=lines,
             trouble=trouble,
@@ -302,12 +296,6 @@ class Canvas(CasePanel):
             phone_name=names_given(self.case.answers.all()).get(loss["peer"], ""),
             undo=bool(self._undo),
         )
-
-    def _by_router(self, rows: Iterable[int]) -> list[str]:
-        """Return what the router's own log says of losses, each sentence once, a few of them."""
-        evidence = self.case.diagnosis.intervals["evidence"]
-        said = dict.fromkeys(router_text(json.loads(evidence[row]), self.tr) for row in rows)
-        return [text for text in said if text][:_MOST_SAID]
 
     # ---- what is asked for ----
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scan_samples import NEEDLES, expected, log, scan_logs, shown, triples, written
 
 from starface_nb.errors import InputError
-from starface_nb.reading import catalogue, lines, scan, sources
+from starface_nb.reading import catalogue, lines, opening, scan
 from starface_nb.reading.limits import Account, Limits
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
 from starface_nb.reading.marks import MARK, SENT_END
@@ -161,13 +161,13 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_log_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
-    original = sources.CountedFile.readinto
+    original = opening.CountedFile.readinto
 
     def change_then_read(self, room):
         change()
         return original(self, room)
 
-    monkeypatch.setattr(sources.CountedFile, "readinto", change_then_read)
+    monkeypatch.setattr(opening.CountedFile, "readinto", change_then_read)
 
     def grow() -> None:
         with path.open("ab") as file:
