@@ -101,16 +101,14 @@ LOG = arg(
 )
 TIME_ZONE = arg(
     "--time-zone",
-    default="Europe/Berlin",
     metavar="ZONE",
-    help="zone of the log's local times (default: Europe/Berlin)",
+    help="zone of the log's local times (default: as a support bundle says, or else Europe/Berlin)",
 )
 KEEPALIVE = arg(
     "--keepalive",
     type=duration,
-    default="60m",
     metavar="DURATION",
-    help="the phones' keepalive interval (default: 60m)",
+    help="the phones' keepalive interval (default: 60m, or what a support bundle makes of it)",
 )
 LANGUAGE = arg(
     "--language", choices=["en", "de", "fr"], default="en", help="of what is written for people (default: en)"

@@ -243,8 +243,8 @@ def compare(options: Namespace) -> int:
         )
     if options.at and len(options.log) == 2:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
-    at = moment(options.at, options.time_zone) if options.at else None
     first, *second = (_diagnosis(log, options) for log in options.log)
+    at = moment(options.at, first.log.time_zone) if options.at else None
     after = options.keepalive_after
     result = (
         analysis.compare(first, second[0], keepalive_after_s=after)
@@ -281,6 +281,7 @@ def fleet(options: Namespace) -> int:
     1 where somebody does; else 3 where the program failed on a log, 2 where a log could not be read.
     """
     from starface_nb.fleet import Scheduler, as_text, fleet_html, run_fleet
+    from starface_nb.reading import DEFAULT_ZONE
     from starface_nb.settings import Settings
 
     named = options.scheduler is not None
@@ -288,14 +289,15 @@ def fleet(options: Namespace) -> int:
     summary = run_fleet(
         options.source,
         options.output,
-        settings=Settings(keepalive_s=options.keepalive),
+        settings=Settings().with_asked(keepalive_s=options.keepalive),
         time_zone=options.time_zone,
         workers=options.workers,
         scheduler=scheduler,
     )
     page = options.output / "fleet.html"
-    write(page, fleet_html(summary, options.language, options.time_zone).encode())
-    print(as_text(summary, options.language, options.time_zone))
+    zone = options.time_zone or DEFAULT_ZONE
+    write(page, fleet_html(summary, options.language, zone).encode())
+    print(as_text(summary, options.language, zone))
     say(str(page))
     if (summary["verdict"] == "too_short").any():
         return 1

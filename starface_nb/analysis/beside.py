@@ -31,9 +31,10 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     cap = found.pop("expiry", None)
     if cap and 60 <= cap[0] < settings.keepalive_s:
         found["keepalive_s"] = cap
-    used = {n: v for n, v in found.items() if v[0] > 0 and getattr(settings, n) == _DEFAULTS[n] != v[0]}
-    taken = {name: value for name, (value, _) in used.items()}
-    return replace(settings, **taken), {name: fact for name, (_, fact) in used.items()}
+    free = [n for n in found if n not in settings.asked and getattr(settings, n) == _DEFAULTS[n]]
+    used = {n: found[n] for n in free if found[n][0] > 0 and found[n][0] != _DEFAULTS[n]}
+    taken = settings.with_asked(**{name: value for name, (value, _) in used.items()})
+    return replace(taken, asked=settings.asked), {name: fact for name, (_, fact) in used.items()}
 
 
 def _is_pjsip(log: Log) -> bool:

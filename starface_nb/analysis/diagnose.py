@@ -39,7 +39,7 @@ from starface_nb.settings import Settings
 def diagnose(
     log: Log,
     settings: Settings | None = None,
-    **overrides: float,
+    **overrides: float | None,
 ) -> Diagnosis:
     """Say what happened to which phone, why, and what the router's NAT timeout is.
 
@@ -50,7 +50,7 @@ def diagnose(
     settings : Settings, optional
         The guide's values where not given.
     **overrides : float
-        Single settings in seconds, for example ``keepalive_s=3240``.
+        Single settings in seconds, for example ``keepalive_s=3240``, as the user gave them; None: not given.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def diagnose(
     SettingError
         A setting makes no sense.
     """
-    asked = replace(settings or Settings(), **overrides)
+    asked = (settings or Settings()).with_asked(**overrides)
     settings, sources = settings_from(log, asked)
     aside = unwatched(log)
     states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))

@@ -151,7 +151,7 @@ class Case:
         SettingError
             The value makes no sense.
         """
-        settings = self.settings if keepalive_s is None else replace(self.settings, keepalive_s=float(keepalive_s))
+        settings = self.settings.with_asked(keepalive_s=keepalive_s)
         changed = replace(self, settings=settings, language=translator(language or self.language).language)
         changed.save()
         return changed
@@ -164,7 +164,7 @@ class Case:
             content["log"] = identity(self.log, self.paths)
             content["settings"] = {
                 "time_zone": self.log.time_zone,
-                "keepalive_s": self.settings.keepalive_s,
+                "keepalive_s": self.settings.keepalive_s if "keepalive_s" in self.settings.asked else None,
                 "language": self.language,
             }
 

@@ -27,7 +27,7 @@ _ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt"
 _RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _LONGEST = 200  # bytes of a name
 _SAYS_LITTLE = {"pbx", "full", "messages", "log"}
-_DEFAULTS = {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en"}
+_DEFAULTS = {"time_zone": "Europe/Berlin", "keepalive_s": None, "language": "en"}
 _GONE = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
 _READ_ONLY = "This case cannot be written to: it is shown, and nothing is saved."
 Kept = dict[str, Any]
@@ -62,7 +62,7 @@ def open_case(
     sample : str
         The bundled log that stands in where there is no other, see `starface_nb.samples.path`.
     time_zone, keepalive_s, language : optional
-        None: as the case has them, or else Europe/Berlin, 3,600 s and English.
+        None: as the case has them, or else as a support bundle says, or else Europe/Berlin, 3,600 s and English.
     keepalive_minutes : float, optional
         The keepalive in minutes, as the notebooks' parameters give it.
     same_customer : bool
@@ -92,7 +92,7 @@ def open_case(
         place = home / clean_name(name) if name is not None else _begun(home, given, notes)
     kept = _kept(place) if place else {}
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
-    asked = time_zone or _settings(kept)["time_zone"]
+    asked = time_zone or kept.get("settings", {}).get("time_zone")
     found, known = _read(place, kept, given, paths, asked)
     if place and not named and (own := _own(place, kept, found, paths, notes)) != place:
         shutil.rmtree(place / "cache", ignore_errors=True)  # it may hold this log, which is not that case's
@@ -100,7 +100,7 @@ def open_case(
             with suppress(OSError):
                 place.rmdir()
         place, kept = own, _kept(own)
-        found, _ = _read(place, kept, given, paths, time_zone or _settings(kept)["time_zone"])
+        found, _ = _read(place, kept, given, paths, time_zone or kept.get("settings", {}).get("time_zone"))
     notes += [_GONE] if known else []
     notes += _compared(place, kept, found, paths, trusted=same_customer or not named) if place else []
     read_only = place is not None and _is_read_only(place)
@@ -111,7 +111,7 @@ def open_case(
         name=place.name if place else _name_of(paths[0]),
         folder=place,
         log=found,
-        settings=Settings(keepalive_s=settings["keepalive_s"] if keepalive_s is None else float(keepalive_s)),
+        settings=Settings().with_asked(keepalive_s=settings["keepalive_s"] if keepalive_s is None else keepalive_s),
         language=translator(language or settings["language"]).language,
         answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
         notes=(*notes, *([_READ_ONLY] if read_only else [])),
@@ -140,7 +140,7 @@ def _name_of(path: str) -> str:
 
 
 def _read(
-    place: Path | None, kept: Kept, given: tuple[str, ...], paths: tuple[str, ...], asked: str
+    place: Path | None, kept: Kept, given: tuple[str, ...], paths: tuple[str, ...], asked: str | None
 ) -> tuple[Log, bool]:
     """Return the log, and whether it is only remembered; it is remembered in a case that is known to be its own."""
     cache = place / "cache" if place and kept.get("log", {}).get("paths", [*paths]) == [*paths] else None
@@ -164,7 +164,7 @@ def _kept(place: Path) -> Kept:
     try:
         zone(settings["time_zone"])
         translator(settings["language"])
-        Settings(keepalive_s=settings["keepalive_s"])
+        Settings().with_asked(keepalive_s=settings["keepalive_s"])
     except SettingError as error:
         step = "Correct it, or move the file away."
         raise CaseError(f"The file is damaged: {error}", place=str(place / "case.json"), next_step=step) from None

@@ -31,7 +31,7 @@ NOTHING_RELEVANT = (
 def read_log(
     logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    time_zone: str = DEFAULT_ZONE,
+    time_zone: str | None = None,
     progress: bool = True,
     cache: str | os.PathLike[str] | None = None,
     year: int | None = None,
@@ -43,8 +43,8 @@ def read_log(
     ----------
     logs : path or sequence of paths
         Files, compressed files, archives (support bundles), folders, globs; `-` is standard input.
-    time_zone : str
-        Zone of the log's local times; where it is the default, a support bundle's own zone comes first.
+    time_zone : str, optional
+        Zone of the log's local times; None: as a support bundle says, or else Europe/Berlin.
     progress : bool
         Show progress on anything longer than a second.
     cache : path, optional
@@ -65,7 +65,7 @@ def read_log(
     SettingError
         The time zone does not exist.
     """
-    given = clock.zone(time_zone)
+    given = clock.zone(time_zone or DEFAULT_ZONE)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
     folder = Path(cache) if cache is not None else None
     key, state = _key(paths, time_zone, year, limits), quick_fingerprint(_with_beside(paths)) if folder else ""
@@ -75,7 +75,7 @@ def read_log(
     hits, others = order.without_foreign(hits)
     hits, copies = order.without_copies(hits)
     found = put_together(member for hit in hits for member in hit.members)
-    zone, told = zone_of(found.values("time_zone"), given, is_default=given.key == DEFAULT_ZONE)
+    zone, told = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = order.in_time_order([order.without_repeats(parse(one, zone, year=year)) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(_file(p) for p in parsed)
@@ -97,7 +97,8 @@ def read_log(
         piped={one.name: one.content for one in hits if one.content is not None},
     )
     if folder:
-        memory.remember(key, log, state, folder)
+        for asked in {time_zone, zone.key}:
+            memory.remember(_key(paths, asked, year, limits), log, state, folder)
     return log
 
 
@@ -106,12 +107,14 @@ def _with_beside(paths: list[str | os.PathLike[str]]) -> list[str | os.PathLike[
     return [*paths, *(other for path in paths if Path(path).is_file() for other in beside(Path(path)))]
 
 
-def recall(logs: Sequence[str | os.PathLike[str]], *, time_zone: str, cache: str | os.PathLike[str]) -> Log | None:
+def recall(
+    logs: Sequence[str | os.PathLike[str]], *, time_zone: str | None, cache: str | os.PathLike[str]
+) -> Log | None:
     """Return a log as `read_log` remembered it, whatever has become of its files since; None where it did not."""
     return memory.recall(_key(logs, time_zone, None, None), Path(cache))
 
 
-def _key(logs: Sequence[str | os.PathLike[str]], time_zone: str, year: int | None, limits: Limits | None) -> str:
+def _key(logs: Sequence[str | os.PathLike[str]], time_zone: str | None, year: int | None, limits: Limits | None) -> str:
     return f"log|{[str(Path(log).absolute()) for log in logs]}|{time_zone}|{year}|{limits}"
 
 

@@ -171,6 +171,23 @@ def test_what_the_user_gave_stays(case: sf.Diagnosis) -> None:
     assert set(sources) - {"probe_retry_s"} == {"probe_timeout_s"}
 
 
+def test_a_default_that_the_user_gave_stays_as_well(bundle: Path, case: sf.Diagnosis, tmp_path: Path) -> None:
+    default = Settings()
+    settings, sources = settings_from(case.log, default.with_asked(keepalive_s=3600.0, probe_interval_s=60.0))
+    assert (settings.keepalive_s, settings.probe_interval_s) == (3600.0, 60.0)
+    assert not {"keepalive_s", "probe_interval_s"} & set(sources)
+    assert settings.asked == ("keepalive_s", "probe_interval_s")
+    log = sf.read_log(bundle, progress=False, time_zone="Europe/Berlin")
+    assert log.time_zone == "Europe/Berlin"
+    assert any("Europe/Vienna" in note and "as asked" in note for note in log.notes)
+    opened = open_case(bundle, folder=tmp_path / "case")
+    assert (opened.log.time_zone, opened.settings.asked) == ("Europe/Vienna", ())
+    asked = open_case(bundle, folder=tmp_path / "case", time_zone="Europe/Berlin", keepalive_minutes=60)
+    again = open_case(None, folder=tmp_path / "case")
+    for one in (asked, again):
+        assert (one.log.time_zone, one.settings.asked) == ("Europe/Berlin", ("keepalive_s",))
+
+
 def test_findings_of_the_bundle(case: sf.Diagnosis, run: str) -> None:
     found = {finding.id: dict(finding.values) for finding in case.findings}
     silent = ["9001.snomd345", *(["9002.snomd345"] if run != "pjsip-mixed" else []), HOSTILE]

@@ -19,6 +19,7 @@ import pytest
 import vl_convert
 
 from starface_nb import analysis, charts, reading, samples
+from starface_nb.analysis.calls import CALLS_LOST
 from starface_nb.analysis.compare import compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.losses import measured
@@ -256,3 +257,15 @@ def test_before_and_after_and_fleet() -> None:
     bins = {"nat_by_bin": [2, 0, 1], "other_by_bin": [0, 2, 0]}
     page = charts.to_svg(charts.fleet_page(pl.DataFrame([row | bins])))
     assert {"1. <b>", "too short: 5 to 6 min; 5 losses; highest bar: 2"} <= set(texts(page))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_timeline_shows_calls_that_did_not_reach_a_phone(case: Diagnosis, language: str) -> None:
+    loss = case.intervals.filter(~pl.col("trunk")).row(0, named=True)
+    row = {"call": 1, "time": loss["start"], "peer": loss["peer"], "nobody": True}
+    unnamed = {"call": 2, "time": loss["start"], "nobody": True}
+    with_calls = replace(case, calls_lost=CALLS_LOST.frame([row, unnamed]))
+    site = case.phones.filter(peer=loss["peer"])["site"][0]
+    with_mark, without = (json.dumps(specification(charts.timeline(one, language, site))) for one in (with_calls, case))
+    assert "triangle-down" in with_mark
+    assert "triangle-down" not in without
