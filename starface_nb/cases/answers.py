@@ -18,7 +18,7 @@ _RESTORE = "Restore it from a backup, or move it away."
 Shape = type | tuple[type, ...] | dict[str, "Shape"] | list["Shape"]
 CASE: Shape = {
     "log": {"paths": [str], "fingerprint": str, "events": int, "peers": [str]},
-    "settings": {"time_zone": str, "keepalive_s": (int, float, type(None)), "language": str},
+    "settings": {"time_zone": str, "keepalive_s": (int, float), "language": str},
 }
 ANSWERS: Shape = {"answers": {"*": {"answer": object, "note": str, "who": str, "when": str}}}
 

@@ -164,9 +164,10 @@ class Case:
             content["log"] = identity(self.log, self.paths)
             content["settings"] = {
                 "time_zone": self.log.time_zone,
-                "keepalive_s": self.settings.keepalive_s if "keepalive_s" in self.settings.asked else None,
+                "keepalive_s": self.settings.keepalive_s,
                 "language": self.language,
             }
+            content["asked"] = list(self.settings.asked)
 
     def __repr__(self) -> str:
         return f"Case({self.name!r}, {self.log.events.height} events, {len(self.answers.all())} answers)"

@@ -27,7 +27,7 @@ _ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt"
 _RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _LONGEST = 200  # bytes of a name
 _SAYS_LITTLE = {"pbx", "full", "messages", "log"}
-_DEFAULTS = {"time_zone": "Europe/Berlin", "keepalive_s": None, "language": "en"}
+_DEFAULTS = {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en"}
 _GONE = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
 _READ_ONLY = "This case cannot be written to: it is shown, and nothing is saved."
 Kept = dict[str, Any]
@@ -111,7 +111,7 @@ def open_case(
         name=place.name if place else _name_of(paths[0]),
         folder=place,
         log=found,
-        settings=Settings().with_asked(keepalive_s=settings["keepalive_s"] if keepalive_s is None else keepalive_s),
+        settings=Settings().with_asked(keepalive_s=_asked(kept) if keepalive_s is None else keepalive_s),
         language=translator(language or settings["language"]).language,
         answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
         notes=(*notes, *([_READ_ONLY] if read_only else [])),
@@ -164,11 +164,17 @@ def _kept(place: Path) -> Kept:
     try:
         zone(settings["time_zone"])
         translator(settings["language"])
-        Settings().with_asked(keepalive_s=settings["keepalive_s"])
+        Settings(keepalive_s=settings["keepalive_s"])
     except SettingError as error:
         step = "Correct it, or move the file away."
         raise CaseError(f"The file is damaged: {error}", place=str(place / "case.json"), next_step=step) from None
     return kept
+
+
+def _asked(kept: Kept) -> float | None:
+    """Return the keepalive that the user gave a case; None where he gave none."""
+    keepalive: float = _settings(kept)["keepalive_s"]
+    return keepalive if keepalive != _DEFAULTS["keepalive_s"] or "keepalive_s" in kept.get("asked", ()) else None
 
 
 def _settings(kept: Kept) -> dict[str, Any]:

@@ -215,8 +215,8 @@ def test_foreign_and_missing_frames_are_read_anew(tmp_path: Path, folder: Path, 
 
 def test_a_folder_in_the_place_of_a_file_of_the_cache(tmp_path: Path, folder: Path) -> None:
     path = written(tmp_path / "full", log(500))
-    fresh = sf.read_log(path, cache=folder)
+    fresh = sf.read_log(path, time_zone="Europe/Berlin", cache=folder)
     (kept,) = folder.iterdir()
     kept.unlink()
     kept.mkdir()
-    assert_frame_equal(sf.read_log(path, cache=folder).events, fresh.events)
+    assert_frame_equal(sf.read_log(path, time_zone="Europe/Berlin", cache=folder).events, fresh.events)
