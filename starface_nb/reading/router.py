@@ -30,6 +30,15 @@ Row = dict[str, object]
 
 
 @dataclass(frozen=True)
+class Form:
+    """One way lines begin; see the head of `router.toml`."""
+
+    name: str
+    pattern: re.Pattern[str]
+    date: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Stamped:
     """A line with its time: as written, or in UTC where it is `zoned`."""
 
@@ -37,6 +46,7 @@ class _Stamped:
     stamp: datetime
     zoned: bool
     rest: str
+    form: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Message:
     product: str
     pattern: re.Pattern[str]
     tells: bool
+    form: str = ""
 
 
 @cache
@@ -57,14 +68,14 @@ def catalogue() -> dict[str, Any]:
 
 
 @cache
-def _forms() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
-    return tuple((re.compile(form["pattern"]), tuple(form["date"])) for form in catalogue()["form"])
+def _forms() -> tuple[Form, ...]:
+    return tuple(Form(one["name"], re.compile(one["pattern"]), tuple(one["date"])) for one in catalogue()["form"])
 
 
 @cache
 def _messages() -> tuple[Message, ...]:
     return tuple(
-        Message(one["kind"], one["product"], re.compile(one["pattern"]), one.get("tells", False))
+        Message(one["kind"], one["product"], re.compile(one["pattern"]), one.get("tells", False), one.get("form", ""))
         for one in catalogue()["event"]
     )
 
@@ -75,13 +86,13 @@ def is_router_log(text: str) -> bool:
         return True
     if not any(needle in text for needle in catalogue()["needles"]) or re.search(catalogue()["asterisk"], text):
         return False
-    return any((found := message_of(rest)) and found[0].tells for _, rest, *_ in _begun(text))
+    return any((found := message_of(rest, form.name)) and found[0].tells for _, rest, _, _, form in _begun(text))
 
 
-def message_of(rest: str) -> tuple[Message, re.Match[str]] | None:
-    """Return what the text behind a stamp tells, and the match of its pattern; None where it tells nothing of ours."""
+def message_of(rest: str, form: str) -> tuple[Message, re.Match[str]] | None:
+    """Return what the text behind a stamp of a form tells, and the match; None where it tells nothing of ours."""
     for message in _messages():
-        if found := message.pattern.search(rest):
+        if message.form in ("", form) and (found := message.pattern.search(rest)):
             return message, found
     return None
 
@@ -104,16 +115,18 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     edges = ((lines[0], "begin"), (lines[-1], "end"))
     rows = [_row(name, line, kind, product) for line, kind in edges if line.stamp.year != _EPOCH.year]
     for line, message, found in told[:_MOST]:
-        groups = found.groupdict() if found else {}
-        address = _valid(groups.get("address") or groups.get("address2"))
-        port = groups.get("port")
+        port = found.groupdict().get("port") if found else None
+        address = _address(found)
         rows.append(_row(name, line, message.kind, product) | {"address": address, "port": port and int(port)})
     return tuple(sorted(rows, key=lambda row: (row["kind"] == "end", row["kind"] != "begin")))
 
 
-def _valid(address: str | None) -> str | None:
+def _address(found: re.Match[str] | None) -> str | None:
+    """Return the router's own address where a line tells it."""
+    groups = found.groupdict() if found else {}
+    told = next((text for name, text in groups.items() if name.startswith("address") and text), None)
     try:
-        return address and str(ip_address(address))
+        return told and str(ip_address(told))
     except ValueError:
         return None
 
@@ -125,8 +138,8 @@ def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
     }  # fmt: skip
 
 
-def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, tuple[str, ...]]]:
-    """Yield number, text behind the stamp, stamp, zone and date formats of each line that begins with a stamp.
+def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, Form]]:
+    """Yield number, text behind the stamp, stamp, zone and form of each line that begins with a stamp.
 
     A list pasted from a page has date, time and text in lines of their own.
     """
@@ -135,27 +148,27 @@ def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, tuple[str, ..
     for number, line in enumerate(text.split("\n"), 1):
         line = line[:_LINE].strip("\r \t\"'|")
         for form in (last, *_forms()):
-            if found := form[0].match(line):
+            if found := form.pattern.match(line):
                 last, zone = form, found.groupdict().get("zone")
-                yield number, line[found.end() :].strip(), found["stamp"], zone, form[1]
+                yield number, line[found.end() :].strip(), found["stamp"], zone, form
                 break
 
 
-def _read(begun: tuple[int, str, str, str | None, tuple[str, ...]]) -> _Stamped | None:
-    number, rest, stamp, zone, formats = begun
-    if formats == ("epoch",):
-        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest)
+def _read(begun: tuple[int, str, str, str | None, Form]) -> _Stamped | None:
+    number, rest, stamp, zone, of = begun
+    if of.date == ("epoch",):
+        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=of.name)
     text = re.sub(r"[\sT,]+(?=\d\d:)", " ", re.sub(r"\s+", " ", stamp))
-    for form in formats:
+    for form in of.date:
         dated = "%Y" in form or "%y" in form
         try:
             time = datetime.strptime(text if dated else f"{text} {NO_YEAR}", form if dated else f"{form} %Y")
             if zone:
                 ahead = datetime.strptime(zone.replace("Z", "+0000"), "%z").utcoffset() or timedelta()
-                return _Stamped(number, time - ahead, zoned=True, rest=rest)
+                return _Stamped(number, time - ahead, zoned=True, rest=rest, form=of.name)
         except (ValueError, OverflowError):
             continue
-        return _Stamped(number, time, zoned=False, rest=rest)
+        return _Stamped(number, time, zoned=False, rest=rest, form=of.name)
     return None
 
 
@@ -199,12 +212,12 @@ def _with_set_clock(lines: list[_Stamped]) -> Iterator[tuple[_Stamped, bool]]:
         start = lines[end].stamp - (lines[end - 1].stamp - line.stamp)
         for n, one in enumerate(lines[at:end]):
             time = start + (one.stamp - line.stamp)
-            yield _Stamped(one.number, time, lines[end].zoned, one.rest), unset and n == 0
+            yield _Stamped(one.number, time, lines[end].zoned, one.rest, one.form), unset and n == 0
         at = end
 
 
 def _is_restart(line: _Stamped) -> bool:
-    found = message_of(line.rest)
+    found = message_of(line.rest, line.form)
     return found is not None and found[0].kind == "restart"
 
 
@@ -215,11 +228,12 @@ _RESTART = Message("restart", "FRITZ!Box", re.compile(""), tells=False)
 def _changes(lines: Iterator[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Message, re.Match[str] | None]]:
     """Yield the lines that change something: a line that fails is told many times, a restart in many lines."""
     state, restarted = "", datetime.min
+    address: str | None = None
     for line, hidden_restart in lines:
         if hidden_restart:
             state, restarted = "line_down", line.stamp
             yield line, _RESTART, None
-        told = message_of(line.rest)
+        told = message_of(line.rest, line.form)
         if told is None:
             continue
         message, found = told
@@ -228,8 +242,9 @@ def _changes(lines: Iterator[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped,
             again, restarted = abs(line.stamp - restarted) < _ONE_BOOT, line.stamp
             if again:
                 continue
-        addressed = "address" in found.groupdict() and any(found.groupdict().values())
-        if kind == state and kind in ("line_down", "line_up") and not addressed:
+        told_address = _address(found)
+        if kind == state and kind in ("line_down", "line_up") and told_address in (None, address):
             continue
+        address = told_address or address
         state = _STATES.get(kind, state)
         yield line, message, found
