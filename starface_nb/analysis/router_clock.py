@@ -24,6 +24,8 @@ CLOCK_S = 90.0
 """Clocks that differ by less than this agree."""
 _GRID_S, _HOUR_S, _QUARTERS = 900.0, 3600.0, 58  # time zones lie so many quarters of an hour apart at most
 _FARTHEST_S = _QUARTERS * _GRID_S  # were it a day, forced reconnects would fit as well
+# Log-odds of what a router's clock keeps, against the zone of the PBX: judged by how such clocks are set.
+_UTC, _AN_HOUR, _HOURS, _QUARTER, _ANY, _NOT_EXACT = -3.0, -5.5, -7.0, -8.0, -10.0, -1.0
 _UNSHOWN = 1.6  # log-odds against an outage that no phone shows
 _WITH_LINE = 3.0  # log-odds for a first return within the minute in which the line was back
 _CLEAR = 3.0  # log-odds by which one reading must be ahead of the next
@@ -186,19 +188,9 @@ def _clock(outages: list[Outage], site: Site, results: Results) -> Clock:
         return Clock(of=len(outages))
     window = within + float(np.mean([one.told - one.begin for one in outages]))
     gain = _UNSHOWN - math.log(min(0.9, len(site.first) * window / max(last - first, window)))
-    near = (
-        site.first[:, None] - np.array([one.told for one in outages]) - results.settings.probe_timeout_s - within / 4
-    ).ravel()
-    summer = ZoneInfo(results.log.time_zone).utcoffset(datetime.fromtimestamp(last, UTC)) or timedelta()
-    exact = {0.0: 0.0, summer.total_seconds(): -3.0, -_HOUR_S: -5.5, _HOUR_S: -5.5}
-    grid = {n * _GRID_S: -7.0 - (n % 4 > 0) for n in range(-_QUARTERS, _QUARTERS + 1)}
-    about = {
-        zone + n: how - 1.0 for zone, how in {**grid, **exact}.items() for n in np.arange(-CLOCK_S, CLOCK_S + 1, 15)
-    }
-    usual = {**dict.fromkeys(near[np.abs(near) <= _FARTHEST_S].tolist(), -10.0), **about, **grid, **exact}
-    offsets = np.array(list(usual))
+    offsets, usual = _offsets(outages, site, results)
     agree, ended = agreeing(outages, site, offsets, within)
-    weight = agree * gain + ended * _WITH_LINE + np.array(list(usual.values()))
+    weight = agree * gain + ended * _WITH_LINE + usual
     best = int(np.argmax(weight))
     others = weight[np.abs(offsets - offsets[best]) > 2 * CLOCK_S]
     if not agree[best] or weight[best] - others.max(initial=0.0 if abs(offsets[best]) > CLOCK_S else -np.inf) < _CLEAR:
@@ -210,6 +202,19 @@ def _clock(outages: list[Outage], site: Site, results: Results) -> Clock:
     if 2 * agree[best] < of:
         return Clock(of=len(outages))
     return Clock(offset, int(agree[best]), of, how, float(weight[best]))
+
+
+def _offsets(outages: Sequence[Outage], site: Site, results: Results) -> tuple[np.ndarray, np.ndarray]:
+    """Return the offsets that are tried, seconds, each with the log-odds of a clock that is off by it."""
+    begins = np.array([one.told for one in outages]) + results.settings.probe_timeout_s + within_s(results) / 4
+    near = (site.first[:, None] - begins).ravel()
+    zone = ZoneInfo(results.log.time_zone).utcoffset(datetime.fromtimestamp(_span(results)[1], UTC)) or timedelta()
+    exact = {-_HOUR_S: _AN_HOUR, _HOUR_S: _AN_HOUR, zone.total_seconds(): _UTC, 0.0: 0.0}
+    exact = {n * _GRID_S: _QUARTER if n % 4 else _HOURS for n in range(-_QUARTERS, _QUARTERS + 1)} | exact
+    fine = np.arange(-CLOCK_S, CLOCK_S + 1, 15).tolist()
+    about = {offset + n: odds + _NOT_EXACT for offset, odds in exact.items() for n in fine}
+    usual = dict.fromkeys(near[np.abs(near) <= _FARTHEST_S].tolist(), _ANY) | about | exact
+    return np.array(list(usual)), np.array(list(usual.values()))
 
 
 def within_s(results: Results) -> float:
