@@ -117,8 +117,9 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
             told |= _verdicts(results, losses.filter(pl.col("home") == site.name), here, site, clock)
         times = [_utc(second + clock.offset_s) for second in seconds]
         name = site.name if site else None
-        logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], rows.height))
-        events += _events(rows, times, name)
+        mine = list(_events(rows, times, name))
+        logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], len(mine)))
+        events += mine
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
     return results, replace(story, findings=tuple(_findings(story, told)))
