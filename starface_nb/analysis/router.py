@@ -122,7 +122,7 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
         events += mine
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
-    return results, replace(story, findings=tuple(_findings(story, told)))
+    return results, replace(story, findings=(*_findings(story, told), *_silent(story, told, losses)))
 
 
 def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> list[Site]:
@@ -193,6 +193,17 @@ def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iter
         if row["kind"] not in ("begin", "end"):
             source = Fact("", row["member"], row["line"]).source
             yield {**row, "time": time, "site": site, "source": source}
+
+
+def _silent(story: RouterStory, told: dict[int, dict[str, object]], losses: pl.DataFrame) -> Iterator[Finding]:
+    """Yield the losses like an outage of which a router's log that covers their time knows nothing."""
+    like = pl.col("cause").cast(pl.String).is_in(["wan_outage", "router_restart"]) & ~pl.col("row").is_in(list(told))
+    for one in story.logs:
+        if one.site is not None and one.clock.agree:
+            here = losses.filter(like, pl.col("home") == one.site, pl.col("start").is_between(one.first, one.last))
+            if here.height:
+                values = {"site": one.site, "losses": here.height, "since_at": here["start"].min()}
+                yield Finding("router_knows_nothing", "info", one.site, values)
 
 
 def _findings(story: RouterStory, told: dict[int, dict[str, object]]) -> Iterator[Finding]:

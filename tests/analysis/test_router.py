@@ -167,6 +167,14 @@ def test_what_fits_the_nat_timeout_keeps_its_cause_and_a_long_failure_is_not_mad
     assert nat == alone().intervals.filter(pl.col("cause") == "nat_expiry").height
 
 
+def test_an_outage_that_the_router_knows_nothing_of_is_told(tmp_path: Path) -> None:
+    case = diagnosed(tmp_path, {site: router_logs.fritzbox(FAULTS[site]) for site in ("cgnokA", "reconnect")})
+    (told,) = [finding for finding in case.findings if finding.id == "router_knows_nothing"]
+    assert (told.site, told.values["losses"]) == ("203.0.113.215", 4)  # of the other router behind that address
+    for language in guide.LANGUAGES:
+        assert "{" not in guide.finding_text(told, guide.translator(language))
+
+
 def test_json_report_and_sentences_show_what_the_router_says(tmp_path: Path) -> None:
     case = diagnosed(tmp_path, {site: router_logs.fritzbox(FAULTS[site]) for site in ("reconnect", "cgnokA")})
     told = json.loads(json_text(case))["router"]
