@@ -101,22 +101,25 @@ LOG = arg(
 )
 TIME_ZONE = arg(
     "--time-zone",
-    default="Europe/Berlin",
     metavar="ZONE",
-    help="zone of the log's local times (default: Europe/Berlin)",
+    help="zone of the log's local times (default: as a support bundle says, or else Europe/Berlin)",
 )
 KEEPALIVE = arg(
     "--keepalive",
     type=duration,
-    default="60m",
     metavar="DURATION",
-    help="the phones' keepalive interval (default: 60m)",
+    help="the phones' keepalive interval (default: 60m, or what a support bundle makes of it)",
 )
 LANGUAGE = arg(
     "--language", choices=["en", "de", "fr"], default="en", help="of what is written for people (default: en)"
 )
 JSON = arg("--json", action="store_true", help="the whole result as JSON on standard output")
 
+ROUTER_LOG = arg(
+    "--router-log",
+    metavar="FILE",
+    help="the router's own log, laid beside (one that lies in the bundle or folder is found by its content)",
+)
 SAME_CUSTOMER = arg("--same-customer", action="store_true", help="the case is this log's, whatever it looks like")
 
 

@@ -17,6 +17,7 @@ from starface_nb.arguments import (
     KEEPALIVE,
     LANGUAGE,
     LOG,
+    ROUTER_LOG,
     SAME_CUSTOMER,
     TIME_ZONE,
     arg,
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
 
 @command(
     "verdict on a log: in the terminal, or as JSON",
-    *(LOG, TIME_ZONE, KEEPALIVE, JSON),
+    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG, JSON),
     arg("--exit-zero", action="store_true", help="exit with status 0 even where something was found"),
 )
 def check(options: Namespace) -> int:
     """Say what is wrong, how sure that is and what to set, as text for people or as JSON."""
     from starface_nb.verdict import json_text, summary
 
-    case = _diagnosis(options.log, options)
+    case = _diagnosis(_logs(options), options)
     if options.json:
         write_utf8(json_text(case))
     else:
@@ -89,7 +90,7 @@ def events(options: Namespace) -> int:
 
 @command(
     "the customer's report, self-contained, offline",
-    *(LOG, TIME_ZONE, KEEPALIVE, LANGUAGE),
+    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG, LANGUAGE),
     arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
     arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
@@ -105,8 +106,9 @@ def report(options: Namespace) -> int:
     pdf_at = [options.output.with_suffix(".pdf")] if options.pdf or not page_at else []
     if pdf_at:
         need("pdf")
-    keep_apart(options.log, [*page_at, *pdf_at])
-    case = _diagnosis(options.log, options)
+    logs = _logs(options)
+    keep_apart(logs, [*page_at, *pdf_at])
+    case = _diagnosis(logs, options)
     with stage("Writing the report"):
         page = render(case, language=options.language, router=router, mask=options.mask, created=datetime.now(UTC))
         made = {path: page.encode() for path in page_at} | {path: to_pdf(page) for path in pdf_at}
@@ -118,7 +120,7 @@ def report(options: Namespace) -> int:
 
 @command(
     "evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages",
-    *(LOG, TIME_ZONE, KEEPALIVE),
+    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG),
     arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help="folder, or a file named .zip"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
 )
@@ -128,8 +130,9 @@ def pack(options: Namespace) -> int:
     from starface_nb.report.pack import pack as packed
 
     router = find_product(options.router) if options.router else None
-    keep_apart(options.log, [options.output])
-    case = _diagnosis(options.log, options)
+    logs = _logs(options)
+    keep_apart(logs, [options.output])
+    case = _diagnosis(logs, options)
     made = packed(case, router)
     if options.output.suffix.lower() == ".zip":
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -145,7 +148,7 @@ def pack(options: Namespace) -> int:
 
 @command(
     "execute the notebooks on a log",
-    *(LOG, as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE), SAME_CUSTOMER),
+    *(LOG, as_kept(TIME_ZONE), as_kept(KEEPALIVE), ROUTER_LOG, as_kept(LANGUAGE), SAME_CUSTOMER),
     folder("folder of the case"),
     arg("--notebooks", metavar="NAMES", help="only these, by the beginning of their names: 00,02 (default: all)"),
 )
@@ -159,9 +162,10 @@ def run(options: Namespace) -> int:
     chosen = options.notebooks.split(",") if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
     results = ("report.html", "report.pdf") if not missing("pdf") else ("report.html",)
-    keep_apart(options.log, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
+    logs = _logs(options)
+    keep_apart(logs, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
     case = open_case(
-        options.log,
+        logs,
         folder=options.output,
         time_zone=options.time_zone,
         keepalive_s=options.keepalive,
@@ -188,7 +192,7 @@ def run(options: Namespace) -> int:
 @command(
     "open JupyterLab on the notebooks",
     arg(*LOG[0], **{**LOG[1], "nargs": "*"}),
-    *(as_kept(TIME_ZONE), as_kept(KEEPALIVE), as_kept(LANGUAGE), SAME_CUSTOMER),
+    *(as_kept(TIME_ZONE), as_kept(KEEPALIVE), ROUTER_LOG, as_kept(LANGUAGE), SAME_CUSTOMER),
     arg("--case", metavar="NAME", help="name of the case (default: after the log)"),
     arg("--cases", type=new_folder, default="cases", metavar="DIR", help="folder of all cases (default: cases)"),
     arg("--port", type=number(1, 65535), metavar="N", help="port on localhost (default: the first free from 8888)"),
@@ -200,6 +204,7 @@ def lab(options: Namespace) -> int:
     """Prepare the case, become JupyterLab and stay until it ends."""
     from starface_nb.lab import prepare, start
 
+    options.log = _logs(options)
     ready = prepare(options)
     note(*ready.notes)
     say(f"Case: {ready.folder}")
@@ -238,8 +243,8 @@ def compare(options: Namespace) -> int:
         )
     if options.at and len(options.log) == 2:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
-    at = moment(options.at, options.time_zone) if options.at else None
     first, *second = (_diagnosis(log, options) for log in options.log)
+    at = moment(options.at, first.log.time_zone) if options.at else None
     after = options.keepalive_after
     result = (
         analysis.compare(first, second[0], keepalive_after_s=after)
@@ -276,6 +281,7 @@ def fleet(options: Namespace) -> int:
     1 where somebody does; else 3 where the program failed on a log, 2 where a log could not be read.
     """
     from starface_nb.fleet import Scheduler, as_text, fleet_html, run_fleet
+    from starface_nb.reading import DEFAULT_ZONE
     from starface_nb.settings import Settings
 
     named = options.scheduler is not None
@@ -283,14 +289,15 @@ def fleet(options: Namespace) -> int:
     summary = run_fleet(
         options.source,
         options.output,
-        settings=Settings(keepalive_s=options.keepalive),
+        settings=Settings().with_asked(keepalive_s=options.keepalive),
         time_zone=options.time_zone,
         workers=options.workers,
         scheduler=scheduler,
     )
     page = options.output / "fleet.html"
-    write(page, fleet_html(summary, options.language, options.time_zone).encode())
-    print(as_text(summary, options.language, options.time_zone))
+    zone = options.time_zone or DEFAULT_ZONE
+    write(page, fleet_html(summary, options.language, zone).encode())
+    print(as_text(summary, options.language, zone))
     say(str(page))
     if (summary["verdict"] == "too_short").any():
         return 1
@@ -305,6 +312,17 @@ def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:
     log = read_log(logs, time_zone=options.time_zone)
     with stage("Analysing"):
         return diagnose(log, keepalive_s=options.keepalive)
+
+
+def _logs(options: Namespace) -> list[str]:
+    """Return the logs that were named, with the router's own behind them."""
+    from starface_nb.sources.named import as_router_log
+
+    if not options.router_log:
+        return list(options.log)
+    if not options.log:
+        raise SettingError("--router-log lies beside a log, but none was named.", next_step="Name the log, too.")
+    return [*options.log, as_router_log(options.router_log)]
 
 
 def _needs_action(case: Diagnosis) -> int:

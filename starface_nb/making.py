@@ -32,6 +32,7 @@ FAMILIES = (
 def anonymise(options: Namespace) -> int:
     """Write the same log without personal data, and say what was left out."""
     from starface_nb import privacy
+    from starface_nb.reading import DEFAULT_ZONE
 
     if options.key:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
@@ -40,7 +41,7 @@ def anonymise(options: Namespace) -> int:
         options.output,
         key=privacy.load_key(options.key) if options.key else None,
         shift_weeks=options.shift_weeks,
-        time_zone=options.time_zone,
+        time_zone=options.time_zone or DEFAULT_ZONE,
     )
     say(f"{done.path}: {done.kept:,} of {done.lines:,} lines, rewritten")
     say(f"replaced: {done.names:,} names and numbers, {done.addresses:,} addresses")

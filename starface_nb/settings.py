@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starface_nb.errors import SettingError
 
@@ -26,6 +26,8 @@ class Settings:
         What the router's timeout should exceed the keepalive by: one minute in the guide.
     level : float
         Confidence level of the brackets, between 0 and 1.
+    asked : tuple of str
+        Names of those that the user gave: a support bundle does not replace them, whatever their value.
     """
 
     keepalive_s: float = 3600.0
@@ -34,6 +36,7 @@ class Settings:
     probe_timeout_s: float = 4.0
     margin_s: float = 60.0
     level: float = 0.95
+    asked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("keepalive_s", "probe_interval_s", "probe_retry_s", "probe_timeout_s"):
@@ -41,6 +44,11 @@ class Settings:
                 raise SettingError(f"{name} must be more than 0 seconds, not {getattr(self, name)}.", place="settings")
         if not 0.5 <= self.level < 1:
             raise SettingError(f"level must lie between 0.5 and 1, not {self.level}.", place="settings")
+
+    def with_asked(self, **values: float | None) -> Settings:
+        """Return the settings with those that the user gave; None stands for none."""
+        given = {name: value for name, value in values.items() if value is not None}
+        return replace(self, **given, asked=tuple(dict.fromkeys((*self.asked, *given))))
 
     @property
     def recommended_timeout_s(self) -> float:

@@ -34,7 +34,10 @@ _MARKS = {"action": "!", "warning": "*", "info": "-"}
 def json_text(diagnosis: Diagnosis) -> str:
     """Return the JSON document as text, one line per entry of a list.
 
-    Times are ISO 8601 with the offset of the log's zone, durations seconds; null where there is none.
+    Times are ISO 8601 with the offset of the log's zone, durations seconds; null where there is none. `router` holds
+    what the routers' own logs say: `logs` (member, product, site, first, last, events, `clock`: `offset_s` to add,
+    `how` it was found, `agree` of `of` outages in both) and `events` (time, kind, address, site, incident, source); a
+    loss that one explains has it in its `evidence.router` (`says`, `by_the_log`, `from`, `to`, `sources`).
     """
     zone = ZoneInfo(diagnosis.log.time_zone)
 
@@ -83,6 +86,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost, struck),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
+        "router": diagnosis.router.document() if diagnosis.router and diagnosis.router.logs else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }

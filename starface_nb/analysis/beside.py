@@ -9,6 +9,7 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.restraint import Results
+from starface_nb.analysis.seen import MOST_LINES
 from starface_nb.bundle.facts import Bundle, Fact, with_full_names
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
@@ -16,6 +17,7 @@ from starface_nb.settings import Settings
 
 CLOCK_OFF_S = 2.0  # further off than this, times do not fit those of a router's log
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
+_SURE = 0.95
 _MAXMS = 2000.0  # `qualify=yes` (channels/sip/include/sip.h 20.20.1:91)
 _NEEDED_LEVELS = ("notice", "verbose")
 
@@ -29,9 +31,10 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     cap = found.pop("expiry", None)
     if cap and 60 <= cap[0] < settings.keepalive_s:
         found["keepalive_s"] = cap
-    used = {n: v for n, v in found.items() if v[0] > 0 and getattr(settings, n) == _DEFAULTS[n] != v[0]}
-    taken = {name: value for name, (value, _) in used.items()}
-    return replace(settings, **taken), {name: fact for name, (_, fact) in used.items()}
+    free = [n for n in found if n not in settings.asked and getattr(settings, n) == _DEFAULTS[n]]
+    used = {n: found[n] for n in free if found[n][0] > 0 and found[n][0] != _DEFAULTS[n]}
+    taken = settings.with_asked(**{name: value for name, (value, _) in used.items()})
+    return replace(taken, asked=settings.asked), {name: fact for name, (_, fact) in used.items()}
 
 
 def _is_pjsip(log: Log) -> bool:
@@ -85,10 +88,10 @@ def unwatched(log: Log) -> list[str]:
 def beside_findings(results: Results) -> Iterator[Finding]:
     """Yield what the bundle adds: who is not probed or has no line, blocks, connections, levels, clock, load."""
     bundle = results.log.bundle
+    yield from _connections(results)
     if bundle:
         yield from _about_listed(results)
         yield from _blocks(results)
-        yield from _connections(results)
         yield from _about_the_pbx(bundle)
 
 
@@ -113,12 +116,14 @@ def _blocks(results: Results) -> Iterator[Finding]:
 def _connections(results: Results) -> Iterator[Finding]:
     held = {fact.value for fact in results.log.bundle.values("connection")}
     places = of_kind(results.log.events, "registered").filter(pl.col("address").is_not_null())
-    last = places.group_by("peer", maintain_order=True).agg(pl.last("address", "port", "contact"))
+    last = places.group_by("peer", maintain_order=True).agg(pl.last("address", "port", "contact", "file", "line"))
     named = pl.col("contact").fill_null("").str.to_lowercase().str.contains(r";transport=(?:tcp|tls)\b")
     at = pl.concat_str("address", pl.lit(" "), pl.col("port").cast(pl.String)).is_in(list(held))
-    phones = last.filter(named | at)["peer"].sort().to_list()
-    if phones:
-        yield Finding("tcp_connections", "info", None, {"phones": len(phones), "peers": phones})
+    phones = last.filter(named | at).sort("peer")
+    if phones.height:
+        values = {"phones": phones.height, "peers": phones["peer"].to_list(), "probability": _SURE}
+        shown = phones.select("file", "line").head(MOST_LINES).to_dicts()
+        yield Finding("tcp_connections", "info", None, {**values, "evidence": shown})
 
 
 def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:

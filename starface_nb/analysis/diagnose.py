@@ -16,6 +16,7 @@ from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.restraint import Results, died_unrenewed, measured_keepalive, restrained
+from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
@@ -38,7 +39,7 @@ from starface_nb.settings import Settings
 def diagnose(
     log: Log,
     settings: Settings | None = None,
-    **overrides: float,
+    **overrides: float | None,
 ) -> Diagnosis:
     """Say what happened to which phone, why, and what the router's NAT timeout is.
 
@@ -49,7 +50,7 @@ def diagnose(
     settings : Settings, optional
         The guide's values where not given.
     **overrides : float
-        Single settings in seconds, for example ``keepalive_s=3240``.
+        Single settings in seconds, for example ``keepalive_s=3240``, as the user gave them; None: not given.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def diagnose(
     SettingError
         A setting makes no sense.
     """
-    asked = replace(settings or Settings(), **overrides)
+    asked = (settings or Settings()).with_asked(**overrides)
     settings, sources = settings_from(log, asked)
     aside = unwatched(log)
     states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))
@@ -80,6 +81,8 @@ def diagnose(
         values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
         told.append(Finding("expiry_contradicted", "warning", None, values))
         results = examine(seen, replace(settings, keepalive_s=asked.keepalive_s))
+    results, story = lay_beside(results)
+    told += story.findings
     lost = calls_lost(log, results.intervals, results.settings)
     return Diagnosis(
         log,
@@ -93,7 +96,8 @@ def diagnose(
         lost,
         sources,
         seen.observation,
-        *find_incidents(results.intervals, results.eras),
+        *(found := find_incidents(results.intervals, results.eras)),
+        story.with_incidents(results.intervals, found[1]),
     )
 
 

@@ -16,6 +16,7 @@ from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
+    from starface_nb.analysis.router import RouterStory
     from starface_nb.bundle.facts import Fact
     from starface_nb.reading.log import Log
 
@@ -66,6 +67,7 @@ class Diagnosis:
     observation: Observation = field(default_factory=Observation)
     incidents: pl.DataFrame = field(default_factory=INCIDENTS.empty)
     incident_of: pl.Series = field(default_factory=lambda: pl.Series("incident", [], dtype=pl.Int64))
+    router: RouterStory | None = None
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""

@@ -34,7 +34,11 @@ _CHANCE = 1e-6  # how seldom chance alone may make such a stall
 _AROUND = timedelta(minutes=30)  # losses around a stall that tell how many are usual
 _OWN_DOING = timedelta(minutes=3)  # around a restart or reload every peer is asked anew
 _NOT_POWER = ["nat_expiry", "pbx_restart", "latency", "packet_loss"]
+BOOT_S = 420.0  # phones boot in one to five minutes, and are found by the next probe
+_ONE_GRID_S = 20.0  # phones whose line is back are found within one round of probes to lost phones
 _TOGETHER_S = 64.0  # one probe interval and the time to give up
+Loss = tuple[datetime, str, datetime | None]
+"""Start, phone and end of a loss."""
 
 
 def other_findings(results: Results, calls: pl.DataFrame) -> tuple[Finding, ...]:
@@ -181,21 +185,23 @@ def _to_and_fro(
 def shared_port(seen: Seen) -> Iterator[Finding]:
     """Two phones of one site use the same local port: they take the same external port from each other.
 
-    Accounts of one device are at one port together: only different models count. Where all phones of a site are at one
-    port, the router reads SIP.
+    Accounts of one device are at one port together: only different models count. Phones that never have another port
+    than 5060 are behind a router that reads SIP.
     """
     for site, peers in seen.homes.items():
+        rewritten, _ = _at_sip_port(seen, site)
         users: dict[tuple[str, int | None], list[tuple[datetime, str]]] = {}
         for peer in peers:
             for time, address, port in seen.registered.get(peer, []):
                 users.setdefault((address, port), []).append((time, peer))
         handed = list[tuple[str, str]]()
         for (_, port), turns in users.items():
-            mine = [(a, b) for (_, a), (_, b) in pairwise(sorted(turns)) if _are_two_devices(a, b)]
+            pairs = [(a, b) for (_, a), (_, b) in pairwise(sorted(turns)) if _are_two_devices(a, b)]
+            mine = [pair for pair in pairs if not rewritten.issuperset(pair)]
             if len(mine) >= 2 or port == SIP_PORT:  # a router that draws ports draws one of thousands twice by chance
                 handed += mine
         phones = sorted({peer for pair in handed for peer in pair})
-        if handed and not _all_at_sip_port(seen, peers):
+        if handed:
             values = {"site": site, "peers": phones, "phones": len(phones), "times": len(handed)}
             values |= {"probability": 0.8, "evidence": seen.lines(phones, "registered")}
             yield Finding("shared_port", "action", site, values)
@@ -207,50 +213,69 @@ def _are_two_devices(one: str, other: str) -> bool:
 
 
 def sip_inspection(seen: Seen) -> Iterator[Finding]:
-    """SIP inspection (ALG) of a router: its own timers, or all phones behind one address at port 5060."""
+    """SIP inspection (ALG) of a router: phones of several models at one address and port, some or all of a site.
+
+    A timeout of 30 or 60 minutes alone is no sign of it: anybody may have set that. It makes two such phones enough.
+    """
     for row in seen.results.sites.iter_rows(named=True):
         site, low, high = row["site"], row["low_s"] or 0.0, row["high_s"]
         timer = next((t for t in INSPECTION_TIMERS_S if high and low < t <= high), None)
         pointed = timer is not None and low >= LONGEST_DEFAULT_S and high - low <= _WIDEST_S
-        phones = _all_at_sip_port(seen, seen.homes.get(site, []))
-        if site == UNKNOWN or not (pointed or phones):
+        phones, everybody = _at_sip_port(seen, site)
+        if site == UNKNOWN or not (everybody or (pointed and phones)):
             continue
-        values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": phones}
-        values["evidence"] = seen.lines(seen.homes.get(site, []), "registered" if phones else "unreachable")
-        if phones:
-            values |= {"told_as": "sip_inspection_ports", "probability": 0.9}
-            yield Finding("sip_inspection", "warning", site, values)
-        else:
-            yield Finding("sip_inspection", "info", site, {**values, "probability": 0.6})
+        values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": len(phones)}
+        values |= {"evidence": seen.lines(phones, "registered"), "probability": 0.9 if everybody else 0.8}
+        values |= {"told_as": "sip_inspection_ports"} if everybody else {}
+        yield Finding("sip_inspection", "warning", site, values)
 
 
-def _all_at_sip_port(seen: Seen, peers: list[str]) -> int:
-    """Return how many phones of several models share an address and port 5060 at the same time; 0 where one does not.
+def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
+    """Return the phones that always register from the same address and port 5060, and whether all of a site do.
 
-    A router gives each phone behind an address a port of its own: only who reads SIP can tell them apart on one. Where
-    an entry has died, another phone may have its port; but then the first one is lost.
+    A router gives each phone behind an address a port of its own: only who reads SIP can tell phones apart on one. They
+    are of several models (accounts of one may be one device's), and either answer all together, or one registers there
+    while the entry of another must still live: phones that take a port from each other wait for that to expire.
     """
-    here = sorted((seen.registered[peer][-1], peer) for peer in peers if peer in seen.registered)
-    places = {(address, port) for peer in peers for _, address, port in seen.registered.get(peer, [])}
-    models = {model_of(peer) for _, peer in here} - {None}
-    if len(here) < 3 or len(places) != 1 or next(iter(places))[1] != SIP_PORT or len(models) < 2:
-        return 0
-    later = here[-1][0][0] + timedelta(seconds=5 * _TOGETHER_S)
-    there = [peer for _, peer in here if not seen.was_lost(peer, later)]
-    return len(here) if len(there) >= 0.8 * len(here) else 0
+    places: dict[str, list[tuple[datetime, str]]] = {}
+    registered = [peer for peer in seen.homes.get(site, []) if peer in seen.registered]
+    for peer in registered:
+        lines = seen.registered[peer]
+        if len({(address, port) for _, address, port in lines}) == 1 and lines[0][2] == SIP_PORT:
+            places.setdefault(lines[0][1], []).append((lines[0][0], peer))
+    most = max(map(len, places.values()), default=0)
+    place = next((sorted(one) for one in places.values() if len(one) == most), [])
+    phones = {peer for _, peer in place}
+    if len({model_of(peer) for peer in phones} - {None}) < 2:
+        return set(), False
+    if len(phones) == len(registered) >= 3 and _answer(seen, phones):
+        return phones, True
+    low = seen.results.sites.filter(pl.col("site") == site)["low_s"].max()
+    lives = timedelta(seconds=max(float(low or 0.0), _TOGETHER_S))  # type: ignore[arg-type]
+    meets = any(b[0] - a[0] < lives and _are_two_devices(a[1], b[1]) for a, b in pairwise(place))
+    return (phones if meets else set()), False
+
+
+def _answer(seen: Seen, phones: set[str]) -> bool:
+    """Say whether phones at one place answer together: where an entry has died, another phone may have its port."""
+    later = max(seen.registered[peer][-1][0] for peer in phones) + timedelta(seconds=5 * _TOGETHER_S)
+    return sum(not seen.was_lost(peer, later) for peer in phones) >= 0.8 * len(phones)
 
 
 # ---- several phones at once ----
 
 
 def shared_power(seen: Seen) -> Iterator[Finding]:
-    """The same part of a site's phones goes together, again and again: one switch, one power strip."""
-    own = seen.losses.filter(
-        ~pl.col("cause").cast(pl.String).is_in(["nat_expiry", "pbx_restart", "latency", "packet_loss"])
-    )
+    """The same part of a site's phones boots together, again and again: one switch, one power strip.
+
+    Phones that are back at once without a REGISTER, or one by one much later, had no line: they may be one of several
+    customers behind a carrier's NAT.
+    """
+    own = seen.losses.filter(~pl.col("cause").cast(pl.String).is_in(_NOT_POWER))
     for site, peers in seen.homes.items():
-        rows = own.filter(pl.col("home") == site).select("start", "peer").rows() if site != UNKNOWN else []
-        groups = [group for cluster in _clusters(rows) if (group := _part_of(seen, peers, cluster))]
+        rows = own.filter(pl.col("home") == site).select("start", "peer", "end").rows() if site != UNKNOWN else []
+        parts = [cluster for cluster in _clusters(rows) if _part_of(seen, peers, cluster) and _booted(seen, cluster)]
+        groups = [frozenset(peer for _, peer, _ in cluster) for cluster in parts]
         for group in dict.fromkeys(sorted(groups, key=len, reverse=True)):
             alike = [one for one in groups if len(one & group) >= 0.8 * len(one | group)]
             if len(alike) >= 2:
@@ -260,19 +285,32 @@ def shared_power(seen: Seen) -> Iterator[Finding]:
                 break
 
 
-def _part_of(seen: Seen, peers: list[str], cluster: list[tuple[datetime, str]]) -> frozenset[str] | None:
-    """Return who was lost together, where some phones of the site stayed: those that were not lost already."""
-    group = frozenset(peer for _, peer in cluster)
+def _part_of(seen: Seen, peers: list[str], cluster: list[Loss]) -> bool:
+    """Say whether several phones were lost together and others of the site stayed: those not lost already."""
+    group = {peer for _, peer, _ in cluster}
     if len(group) < 2:
-        return None
+        return False
     during = cluster[-1][0] + timedelta(seconds=1)
     stayed = [peer for peer in peers if peer not in group and not seen.was_lost(peer, during)]
-    return group if len(stayed) >= 2 and len(group) <= 0.75 * (len(group) + len(stayed)) else None
+    return len(stayed) >= 2 and len(group) <= 0.75 * (len(group) + len(stayed))
 
 
-def _clusters(rows: list[tuple[datetime, str]]) -> Iterator[list[tuple[datetime, str]]]:
+def _booted(seen: Seen, cluster: list[Loss]) -> bool:
+    """Say whether phones that were lost together came back as phones do that boot: each for itself, soon."""
+    ends = [end for start, _, end in cluster if end and (end - start).total_seconds() <= BOOT_S]
+    if len(ends) < 0.8 * len(cluster):
+        return False
+    registered = sum(
+        any(abs((time - end).total_seconds()) <= 2 for time, *_ in seen.registered.get(peer, []))
+        for _, peer, end in cluster
+        if end
+    )
+    return (max(ends) - min(ends)).total_seconds() > _ONE_GRID_S or registered >= 0.5 * len(cluster)
+
+
+def _clusters(rows: list[Loss]) -> Iterator[list[Loss]]:
     """Yield the losses that begin within one probe interval of the first of them."""
-    cluster: list[tuple[datetime, str]] = []
+    cluster: list[Loss] = []
     for row in rows:
         if cluster and (row[0] - cluster[0][0]).total_seconds() > _TOGETHER_S:
             yield cluster

@@ -10,9 +10,12 @@ import polars as pl
 from starface_nb.analysis.beside import unwatched
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.restraint import Results
+from starface_nb.analysis.seen import MOST_LINES
 from starface_nb.observations.addresses import PRIVATE
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
+from starface_nb.observations.intervals import of_kind
 
+_NEVER = 0.9  # the rest: its probes are lost on the way, each of them
 LEAST_LATE = 3
 """Late answers of a phone from which on they are told."""
 LONG_END = timedelta(hours=1)
@@ -61,8 +64,12 @@ def about_phones(results: Results) -> Iterator[Finding]:
             {"phones": len(peers), "peers": peers},
         )
     if len(results.never):
-        values = {"phones": len(results.never), "peers": results.never.to_list()}
-        yield Finding("never_answers", "action", None, values)
+        values = {"phones": len(results.never), "peers": results.never.to_list(), "probability": _NEVER}
+        lines = of_kind(results.log.events, "registered", "unreachable").filter(
+            pl.col("peer").is_in(results.never.implode())
+        )
+        shown = lines.select("file", "line").head(MOST_LINES).to_dicts()
+        yield Finding("never_answers", "action", None, {**values, "evidence": shown})
     yield from _refused(results)
     yield from _late(phones)
     yield from _while_lost(results)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import polars as pl
 
 from starface_nb.bundle.members import Configuration, Row, Taken
+from starface_nb.bundle.router import KINDS
 from starface_nb.frames import Column, Schema
 
 STATUSES = ("ok", "lagged", "unreachable", "unknown", "unmonitored")
@@ -46,6 +47,20 @@ PEERS = Schema(
     ),
 )
 
+ROUTER = Schema(
+    "router",
+    (
+        Column("stamp", pl.Datetime("us"), "time as the router wrote it; year 1904 and later where it names none"),
+        Column("zoned", pl.Boolean, "whether that is UTC; else it is the router's local time"),
+        Column("kind", pl.Enum(KINDS), "what happened; `begin` and `end`: the first and last line of the log"),
+        Column("address", pl.String, "the router's own public address, where the line tells it", nullable=True),
+        Column("port", pl.Int64, "port of a NAT table's entry", nullable=True),
+        Column("product", pl.String, "whose wording it is"),
+        Column("member", pl.String, "file it was taken from"),
+        Column("line", pl.Int64, "its line there", "from 1"),
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -68,8 +83,8 @@ class Bundle:
 
     Attributes
     ----------
-    facts, peers : polars.DataFrame
-        See `FACTS` and `PEERS`.
+    facts, peers, router : polars.DataFrame
+        See `FACTS`, `PEERS` and `ROUTER`.
     members : tuple of str
         Files that something could be taken from, in the order they were read.
     """
@@ -77,6 +92,7 @@ class Bundle:
     facts: pl.DataFrame = field(default_factory=FACTS.empty)
     peers: pl.DataFrame = field(default_factory=PEERS.empty)
     members: tuple[str, ...] = ()
+    router: pl.DataFrame = field(default_factory=ROUTER.empty)
 
     def __bool__(self) -> bool:
         return bool(self.members)
@@ -151,7 +167,9 @@ def put_together(parts: Iterable[Taken]) -> Bundle:
     peers = [row for part in once for row in part.peers]
     members = tuple(part.name for part in once if part)
     listed = PEERS.frame(peers).unique(["peer", "tech", "address", "port"], maintain_order=True)
-    return Bundle(FACTS.frame(facts), listed, members)
+    events = ROUTER.frame([row for part in once for row in part.router])
+    same = [name for name in ROUTER.dtypes if name != "member"]  # one file, named itself and found beside the log
+    return Bundle(FACTS.frame(facts), listed, members, events.unique(same, maintain_order=True))
 
 
 def _settings(parts: list[Taken]) -> list[Row]:

@@ -15,8 +15,11 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-MEMBER_BYTES = 4 << 20
-"""How much of a member is read: a PBX with 10,000 peers lists them in a third of it."""
+from starface_nb.bundle import router
+
+MEMBER_BYTES = 4 << 20  # of a member are read: a PBX with 10,000 peers lists them in a third of it
+ROUTER = "router"
+BYTES = {ROUTER: router.ROUTER_BYTES}
 _SNIFFED_LINES = 40
 _LINE = 1_000  # characters of a line that are looked at
 _SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
@@ -56,9 +59,9 @@ class Taken:
     Attributes
     ----------
     id, name : str
-        `id` of the entry in `bundle.toml`; `name` as it is shown.
-    facts, peers : tuple of dict
-        Rows of the frames `FACTS` and `PEERS`.
+        Of the entry in `bundle.toml`; as it is shown.
+    facts, peers, router : tuple of dict
+        Rows of the frames `FACTS`, `PEERS` and `ROUTER`.
     configuration : Configuration or None
     """
 
@@ -67,9 +70,10 @@ class Taken:
     facts: tuple[Row, ...] = ()
     peers: tuple[Row, ...] = ()
     configuration: Configuration | None = None
+    router: tuple[Row, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.facts or self.peers or (self.configuration and self.configuration.entries))
+        return bool(self.facts or self.peers or self.router or (self.configuration and self.configuration.entries))
 
 
 @cache
@@ -97,13 +101,13 @@ def member_of(name: str, *, beside: bool = False) -> str | None:
 
 
 def sniffed(text: str) -> str | None:
-    """Return the id of the member whose text this is, by a line near its beginning: for what was pasted."""
+    """Return the id of the member whose text this is, by its content: for what was pasted or has any name."""
     head = text.splitlines()[:_SNIFFED_LINES]
     for entry in catalogue()["member"]:
         pattern = entry.get("sniff")
         if pattern and any(re.search(pattern, line[:_LINE]) for line in head):
             return str(entry["id"])
-    return None
+    return ROUTER if router.is_router_log(text) else None
 
 
 def taken(member: str, name: str, text: str) -> Taken:
@@ -111,15 +115,13 @@ def taken(member: str, name: str, text: str) -> Taken:
 
     Parameters
     ----------
-    member : str
-        Its id in `bundle.toml`.
-    name : str
-        Its name, kept as the source of every value.
+    member, name : str
+        Its id in `bundle.toml`; its name, kept as the source of every value.
     text : str
-        At most `MEMBER_BYTES` of it are looked at.
+        At most `BYTES` of it are looked at.
     """
     form = next(entry["form"] for entry in catalogue()["member"] if entry["id"] == member)
-    return _FORMS[form](member, name, text[:MEMBER_BYTES])
+    return _FORMS[form](member, name, text[: BYTES.get(member, MEMBER_BYTES)])
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -384,7 +386,7 @@ def _connections(member: str, name: str, text: str) -> Taken:
 
 
 def _presence(member: str, name: str, text: str) -> Taken:
-    return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) if text.strip() else ())
+    return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) * bool(text.strip()))
 
 
 _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
@@ -397,4 +399,5 @@ _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "firewall": _firewall,
     "connections": _connections,
     "presence": _presence,
+    ROUTER: lambda member, name, text: Taken(member, name, router=router.rows_of(name, text)),
 }

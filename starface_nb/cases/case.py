@@ -151,7 +151,7 @@ class Case:
         SettingError
             The value makes no sense.
         """
-        settings = self.settings if keepalive_s is None else replace(self.settings, keepalive_s=float(keepalive_s))
+        settings = self.settings.with_asked(keepalive_s=keepalive_s)
         changed = replace(self, settings=settings, language=translator(language or self.language).language)
         changed.save()
         return changed
@@ -167,6 +167,7 @@ class Case:
                 "keepalive_s": self.settings.keepalive_s,
                 "language": self.language,
             }
+            content["asked"] = list(self.settings.asked)
 
     def __repr__(self) -> str:
         return f"Case({self.name!r}, {self.log.events.height} events, {len(self.answers.all())} answers)"

@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import polars as pl
 
 from starface_nb import __version__
-from starface_nb.bundle.facts import FACTS, PEERS, Bundle
+from starface_nb.bundle.facts import FACTS, PEERS, ROUTER, Bundle
 from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, replacing
 from starface_nb.reading.clock import zone
@@ -27,7 +27,15 @@ from starface_nb.reading.pauses import PAUSES
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
 
 NAME = "log.zip"
-_SCHEMAS = {"events": EVENTS, "unparsed": UNPARSED, "calls": CALLS, "pauses": PAUSES, "facts": FACTS, "peers": PEERS}
+_SCHEMAS = {
+    "events": EVENTS,
+    "unparsed": UNPARSED,
+    "calls": CALLS,
+    "pauses": PAUSES,
+    "facts": FACTS,
+    "peers": PEERS,
+    "router": ROUTER,
+}
 _FOREIGN = (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NotImplementedError)
 
 
@@ -44,7 +52,7 @@ def keep(log: Log, paths: tuple[str, ...], folder: Path) -> None:
         "members": [*log.bundle.members],
     }
     frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls, "pauses": log.pauses}
-    frames |= {"facts": log.bundle.facts, "peers": log.bundle.peers}
+    frames |= {"facts": log.bundle.facts, "peers": log.bundle.peers, "router": log.bundle.router}
     with suppress(OSError), replacing(private_folder(folder) / NAME) as file, ZipFile(file, "w") as archive:
         archive.writestr("facts.json", json.dumps(facts))
         for name, schema in _SCHEMAS.items():
@@ -53,8 +61,8 @@ def keep(log: Log, paths: tuple[str, ...], folder: Path) -> None:
             archive.writestr(f"{name}.parquet", buffer.getvalue())
 
 
-def recall(paths: tuple[str, ...], time_zone: str, folder: Path) -> Log | None:
-    """Return the log that was kept; None where there is none of these paths and this zone that can be believed."""
+def recall(paths: tuple[str, ...], time_zone: str | None, folder: Path) -> Log | None:
+    """Return the log that was kept; None where there is none of these paths, in this zone if any is asked for."""
     path = folder / NAME
     try:
         if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
@@ -71,14 +79,15 @@ def recall(paths: tuple[str, ...], time_zone: str, folder: Path) -> Log | None:
             unparsed=frames["unparsed"],
             calls=frames["calls"],
             pauses=frames["pauses"],
-            bundle=Bundle(frames["facts"], frames["peers"], tuple(facts["members"])),
+            bundle=Bundle(frames["facts"], frames["peers"], tuple(facts["members"]), frames["router"]),
             files=tuple(LogFile(**file) for file in facts["files"]),
             time_zone=str(zone(facts["time_zone"])),
             first=first,
             last=last,
             notes=tuple(map(str, facts["notes"])),
         )
-        asked = [__version__, [*paths], time_zone] == [facts["version"], facts["paths"], facts["time_zone"]]
+        zones = (None, facts["time_zone"])
+        asked = time_zone in zones and [__version__, [*paths]] == [facts["version"], facts["paths"]]
         return log if asked and _is_whole(log) else None
     except (*_FOREIGN, SettingError, pl.exceptions.PolarsError):
         return None

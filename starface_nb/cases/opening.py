@@ -62,7 +62,7 @@ def open_case(
     sample : str
         The bundled log that stands in where there is no other, see `starface_nb.samples.path`.
     time_zone, keepalive_s, language : optional
-        None: as the case has them, or else Europe/Berlin, 3,600 s and English.
+        None: as the case has them, or else as a support bundle says, or else Europe/Berlin, 3,600 s and English.
     keepalive_minutes : float, optional
         The keepalive in minutes, as the notebooks' parameters give it.
     same_customer : bool
@@ -92,11 +92,11 @@ def open_case(
         place = home / clean_name(name) if name is not None else _begun(home, given, notes)
     kept = _kept(place) if place else {}
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
-    asked = time_zone or _settings(kept)["time_zone"]
+    asked = time_zone or kept.get("settings", {}).get("time_zone")
     found, known = _read(place, given, paths, asked)
     if place and not named and (own := _own(place, kept, found, paths, notes)) != place:
         place, kept = own, _kept(own)
-        found, known = _read(place, given, paths, time_zone or _settings(kept)["time_zone"])
+        found, known = _read(place, given, paths, time_zone or kept.get("settings", {}).get("time_zone"))
     notes += [_GONE] if known else []
     notes += _compared(place, kept, found, paths, trusted=same_customer or not named) if place else []
     read_only = place is not None and _is_read_only(place)
@@ -107,7 +107,7 @@ def open_case(
         name=place.name if place else _name_of(paths[0]),
         folder=place,
         log=found,
-        settings=Settings(keepalive_s=settings["keepalive_s"] if keepalive_s is None else float(keepalive_s)),
+        settings=Settings().with_asked(keepalive_s=_asked(kept) if keepalive_s is None else keepalive_s),
         language=translator(language or settings["language"]).language,
         answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
         notes=(*notes, *([_READ_ONLY] if read_only else [])),
@@ -137,7 +137,7 @@ def _name_of(path: str) -> str:
     return clean_name(found.name)
 
 
-def _read(place: Path | None, given: tuple[str, ...], paths: tuple[str, ...], asked: str) -> tuple[Log, bool]:
+def _read(place: Path | None, given: tuple[str, ...], paths: tuple[str, ...], asked: str | None) -> tuple[Log, bool]:
     """Return the log, and whether it is gone and only remembered."""
     gone = "-" not in given and not any(glob.has_magic(path) or Path(path).exists() for path in paths)
     known = memory.recall(paths, asked, place / "cache") if gone and place else None
@@ -163,6 +163,12 @@ def _kept(place: Path) -> Kept:
         step = "Correct it, or move the file away."
         raise CaseError(f"The file is damaged: {error}", place=str(place / "case.json"), next_step=step) from None
     return kept
+
+
+def _asked(kept: Kept) -> float | None:
+    """Return the keepalive that the user gave a case; None where he gave none."""
+    keepalive: float = _settings(kept)["keepalive_s"]
+    return keepalive if keepalive != _DEFAULTS["keepalive_s"] or "keepalive_s" in kept.get("asked", ()) else None
 
 
 def _settings(kept: Kept) -> dict[str, Any]:

@@ -41,6 +41,11 @@ def draw_timeline(s: Scene) -> Picture:
         layers.append(due.encode(x=x, y=y, tooltip=s.tips(begin=s.tr("renewal due"))))
         keepalive = s.tr.duration(s.case.settings.keepalive_s)
         more = s.tr("grey ticks: renewal due, every {keepalive} from the phone's last renewal", keepalive=keepalive)
+    lost, _ = s.thinned(s.seen(s.case.calls_lost.select("peer", "time")).select("label", begin="at"), _MOST_TICKS)
+    if lost.height:
+        calls = alt.Chart(table(lost)).mark_point(shape="triangle-down", filled=True, color=INK, size=45, clip=True)
+        layers.append(calls.encode(x=x, y=y, tooltip=s.tips(label=s.tr("phone"), begin=s.tr("call lost"))))
+        more = f"{more}; {s.tr('triangle: a call that did not reach the phone')}".removeprefix("; ")
     note = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
     return dressed(alt.layer(*layers).properties(height=alt.Step(step)), s.headline(), note)
 

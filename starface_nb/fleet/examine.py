@@ -39,7 +39,7 @@ class Examined:
     lasting: bool = True
 
 
-def examine(source: str, settings: Settings, time_zone: str) -> Examined:
+def examine(source: str, settings: Settings, time_zone: str | None) -> Examined:
     """Read and diagnose one customer's log; whatever goes wrong is part of the answer."""
     try:
         log = read_log(source, time_zone=time_zone, progress=False)

@@ -35,7 +35,7 @@ def run_fleet(
     folder: str | PathLike[str],
     *,
     settings: Settings | None = None,
-    time_zone: str = "Europe/Berlin",
+    time_zone: str | None = None,
     workers: int | None = None,
     scheduler: Scheduler | str | None = None,
     on_done: Callable[[str], None] | None = None,
@@ -50,7 +50,7 @@ def run_fleet(
         Where the results go: `fleet.parquet`, and per customer `customers/<name>/result.parquet` (its row) and
         `intervals.parquet`. A second run examines only what is new, has changed or was interrupted.
     settings : Settings, optional
-    time_zone : str
+    time_zone : str, optional
         Zone of the logs' local times.
     workers : int, optional
         Processes on this machine, default one per core; 1 is this process alone.
@@ -88,7 +88,7 @@ def run_fleet(
         }
         for slug, (name, path) in customers.items()
     }
-    work = partial(examine, settings=settings, time_zone=zone(time_zone).key)
+    work = partial(examine, settings=settings, time_zone=time_zone and zone(time_zone).key)
     with locked(folder / ".fleet.lock"):
         found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
         rows = {slug: row for slug, row in found.items() if row is not None}

@@ -102,6 +102,25 @@ def incident_text(incident: Mapping[str, Any], tr: Translator) -> str:
     return text + "."
 
 
+def router_event_text(event: Mapping[str, Any], tr: Translator) -> str:
+    """Return what a router's own log says at one time, a row of the frame of schema `ROUTER_EVENTS`."""
+    what = word("router_event", event["kind"], tr)
+    return f"{what} ({event['address']})" if event["address"] else what
+
+
+def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
+    """Return what the router's own log says of a loss, with what the log of the PBX alone said; empty where nothing."""
+    said = evidence.get("router")
+    if not said:
+        return ""
+    begin, end = (tr.time(datetime.fromisoformat(said[name])) for name in ("from", "to"))
+    values = {"cause": cause_name(said["says"], tr), "begin": begin, "end": end}
+    if said["says"] == said["by_the_log"]:
+        return tr("By the router's own log, too: {cause}, {begin} to {end}.", **values)
+    other = cause_name(said["by_the_log"], tr)
+    return tr("By the router's own log: {cause}, {begin} to {end}. By this log alone: {other}.", other=other, **values)
+
+
 def finding_text(finding: Finding, tr: Translator) -> str:
     """Return what a finding says.
 

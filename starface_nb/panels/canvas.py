@@ -23,7 +23,7 @@ from starface_nb.guide import cause_name
 from starface_nb.guide.corrections import Correction, corrections, loss_key, name_key, names_given
 from starface_nb.guide.words import about_cause, incident_text, site_name
 from starface_nb.panels.base import CasePanel
-from starface_nb.panels.loss import cycle, lines_of, why
+from starface_nb.panels.loss import by_router, cycle, lines_of, why
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.text import visible
 
@@ -266,13 +266,13 @@ class Canvas(CasePanel):
         )
         return self.fill(
             "drawer", q=self.query, title=title, name=about["name"], colour=COLOURS[first["cause"]], said=None,
-            why=[incident_text(whole, tr), about["meaning"]],
+            why=[incident_text(whole, tr), *by_router(self.case, mine["row"]), about["meaning"]],
             cycle=None, lines=None, advice=about["advice"],
         )  # fmt: skip
 
     def _about_loss(self, loss: dict[str, Any]) -> str:
         tr, said = self.tr, self._said.get((loss["peer"], loss["start"]))
-        trouble, lines = "", []
+        trouble, lines, meaning = "", [], about_cause(loss["cause"], tr)["meaning"]
         try:
             lines = lines_of(self.case.log, loss, everyone=self.query.lines == "all")
         except (StarfaceError, OSError) as error:
@@ -287,7 +287,7 @@ class Canvas(CasePanel):
             name=loss["why"],
             colour=COLOURS[loss["cause"]],
             said=said,
-            why=[why(self.case.log, loss, tr), about_cause(loss["cause"], tr)["meaning"]],
+            why=[why(self.case.log, loss, tr), *by_router(self.case, [loss["row"]]), meaning],
             cycle=cycle(self.case.log, loss, self._scene.keepalive, tr),
             lines=lines,
             trouble=trouble,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
+from starface_nb.cases import Case
 from starface_nb.guide import Translator
+from starface_nb.guide.words import router_text
 from starface_nb.reading.log import Log
 from starface_nb.text import visible
 
-_BEFORE, _AFTER, _MOST_LINES = 5, 9, 14
+_BEFORE, _AFTER, _MOST_LINES, _MOST_SAID = 5, 9, 14, 3
 _SAME_MOMENT_S = 5
 
 
@@ -58,6 +62,13 @@ def cycle(log: Log, loss: dict[str, Any], keepalive: float, tr: Translator) -> d
     at = {name: round(10 + 400 * x / whole, 1) for name, x in (("lost", lost), ("back", back), ("due", keepalive))}
     ended = tr("still open") if loss["end"] is None else tr("answered again")
     return {**at, "ended": ended, "about": why(log, loss, tr)}
+
+
+def by_router(case: Case, rows: Iterable[int]) -> list[str]:
+    """Return what the router's own log says of losses, each sentence once, a few of them."""
+    evidence = case.diagnosis.intervals["evidence"]
+    said = dict.fromkeys(router_text(json.loads(evidence[row]), case.translator) for row in rows)
+    return [text for text in said if text][:_MOST_SAID]
 
 
 def lines_of(log: Log, loss: dict[str, Any], *, everyone: bool) -> list[tuple[str, str, bool]]:

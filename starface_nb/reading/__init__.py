@@ -27,7 +27,7 @@ NOTHING_RELEVANT = (
 def read_log(
     logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    time_zone: str = DEFAULT_ZONE,
+    time_zone: str | None = None,
     progress: bool = True,
     year: int | None = None,
     limits: Limits | None = None,
@@ -38,8 +38,8 @@ def read_log(
     ----------
     logs : path or sequence of paths
         Files, compressed files, archives (support bundles), folders, globs; `-` is standard input.
-    time_zone : str
-        Zone of the log's local times; where it is the default, a support bundle's own zone comes first.
+    time_zone : str, optional
+        Zone of the log's local times; None: as a support bundle says, or else Europe/Berlin.
     progress : bool
         Show progress on anything longer than a second.
     year : int, optional
@@ -58,13 +58,13 @@ def read_log(
     SettingError
         The time zone does not exist.
     """
-    given = clock.zone(time_zone)
+    given = clock.zone(time_zone or DEFAULT_ZONE)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
     hits, others = order.without_foreign(hits)
     hits, copies = order.without_copies(hits)
     found = put_together(member for hit in hits for member in hit.members)
-    zone, told = zone_of(found.values("time_zone"), given, is_default=given.key == DEFAULT_ZONE)
+    zone, told = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = order.in_time_order([order.without_repeats(parse(one, zone, year=year)) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(_file(p) for p in parsed)

@@ -17,7 +17,8 @@ from starface_nb.reading.lines import Blocks, Needles, searched
 from starface_nb.reading.unwrap import Text, texts
 from starface_nb.sources.foreign import next_step
 from starface_nb.sources.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
-from starface_nb.sources.named import Argument, Beside, Source, expand, unreadable
+from starface_nb.sources.named import ANY_NAME, Argument, Beside, Source, expand, router_log
+from starface_nb.sources.opening import unreadable
 
 __all__ = ["Limits", "scan_logs"]
 
@@ -93,12 +94,14 @@ def scan_logs(
             pool.shutdown(cancel_futures=True)
             raise
     notes: list[str] = []
+    besides = [*(outcome.beside for outcome in outcomes), *(argument.beside for argument in arguments)]
+    members = tuple(one for beside in besides for one in beside.members)
     hits = [one for argument in arguments for one in _best(argument, outcomes, account.limits, notes)]
     if not hits:
-        place, step = arguments[0].text, f"Name the log itself beside it. {next_step(None)}"
-        raise InputError("holds no log, only what lies beside one.", place=place, next_step=step)
-    named = tuple(one for argument in arguments for one in argument.beside.members)
-    return [replace(hit, members=(*hit.members, *named)) for hit in hits], notes
+        step = f"Name the log itself beside it. {next_step(None)}"
+        what = " (a router's list of events)" if any(one.router for one in members) else ""
+        raise InputError(f"holds no log, only what lies beside one{what}.", place=arguments[0].text, next_step=step)
+    return [replace(hit, members=members) for hit in hits], notes
 
 
 def _run(sources: Sequence[Source], job: Job, pool: ThreadPoolExecutor, progress: bool) -> list[Outcome]:
@@ -121,9 +124,10 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     found = [one for outcome in mine for one in outcome.hits]
     best = min((one.rank for one in found), default=0)
     kept = [one for one in found if one.rank == best]
-    if not kept and mine == [] and (argument.beside.members or (argument.beside == Beside() and outcomes)):
-        return []  # every file of it was named before, or it is no log but what lies beside one
+    known = any(beside.members for beside in besides)
     errors = [error for beside in besides for error in beside.errors]
+    if not kept and not errors and (known or (mine == [] and argument.beside == Beside() and outcomes)):
+        return []  # every file of it was named before, or it is no log but what lies beside one
     exhausted = [error for error in errors if isinstance(error, ExhaustedError)]
     if not kept and (exhausted or len(errors) == 1):
         raise [*exhausted, *errors][0]
@@ -138,8 +142,7 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     if skipped:
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
     notes += own
-    members = tuple(one for outcome in mine for one in outcome.beside.members)
-    return [replace(one, members=members) for one in kept]
+    return kept
 
 
 # ---- one source ----
@@ -150,6 +153,10 @@ def _scan(source: Source, job: Job) -> Outcome:
     outcome, found = Outcome(source, [], Beside()), list[tuple[int, Hits]]()
     try:
         for text in texts(source, job.account, outcome.beside):
+            may_be = source.direct or text.rank >= ANY_NAME
+            if (router := router_log(text.name, text.stream, may_be=may_be)) is not None:
+                outcome.beside.members.append(router)
+                continue
             try:
                 found.append((text.archives, _scan_text(text, job, pipe=source.path is None)))
             except RefusedError as error:

@@ -66,6 +66,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
     events = _renamed(diagnosis.log.events, found).with_columns(
         contact=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
     )
+    router = diagnosis.router
     intervals = _renamed(diagnosis.intervals, found).with_columns(evidence=pl.lit("{}"))  # it names other phones
     return replace(
         diagnosis,
@@ -76,6 +77,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
         sites=_renamed(diagnosis.sites, found),
         cycles=_renamed(diagnosis.cycles, found),
         calls_lost=_renamed(diagnosis.calls_lost, found),
+        router=router and replace(router, logs=(), events=_renamed(router.events, found)),
         findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),
     ), found
 
@@ -104,7 +106,8 @@ def _addresses(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
     sites = diagnosis.sites.sort("site").select("site", "addresses").iter_rows()
     for n, (site, addresses) in enumerate((row for row in sites if row[0] != UNKNOWN), 1):
         labels |= dict.fromkeys([site, *addresses], tr("Site {n}", n=n))
-    others = sorted(set(diagnosis.log.events["address"].drop_nulls().unique()) - labels.keys())
+    named = [diagnosis.log.events["address"], *([diagnosis.router.events["address"]] if diagnosis.router else [])]
+    others = sorted({address for column in named for address in column.drop_nulls().unique()} - labels.keys())
     return labels | {address: tr("Address {n}", n=n) for n, address in enumerate(others, 1)}
 
 

@@ -113,6 +113,7 @@ def render(
         proofs=_proofs(shown, tr),
         unproved=short.height - _MOST_PROOFS,
         incidents=tables.incident_rows(shown),
+        router_events=tables.router_rows(shown),
         corrected=said_by_analyst,
         from_log=guide.answers_from_log(shown, tr),
         chosen=_chosen,

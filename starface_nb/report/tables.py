@@ -58,6 +58,15 @@ def incident_rows(diagnosis: Diagnosis) -> list[Row]:
     return found.join(lasted.group_by("id").agg(pl.col("seconds").sum()), on="id", maintain_order="left").to_dicts()
 
 
+def router_rows(diagnosis: Diagnosis) -> list[Row]:
+    """Return what the routers' own logs tell of their lines, in time."""
+    if diagnosis.router is None:
+        return []
+    events = diagnosis.router.events.filter(pl.col("kind") != "state_expired")
+    near = diagnosis.log.first, diagnosis.log.last
+    return events.filter(pl.col("time").is_between(*near)).to_dicts() if all(near) else []
+
+
 def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     """Return what is not the NAT timeout: per cause its count, meaning and advice."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import glob
-import io
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
-from starface_nb.bundle.members import MEMBER_BYTES, Taken, member_of, sniffed, taken
+from starface_nb.bundle.members import BYTES, MEMBER_BYTES, ROUTER, Taken, member_of, sniffed, taken
+from starface_nb.bundle.router import is_router_log
 from starface_nb.errors import InputError
 from starface_nb.sources import foreign
 from starface_nb.sources.archives import ENCRYPTED, Member, is_zip, zip_members
-from starface_nb.sources.limits import Account, RefusedError
+from starface_nb.sources.limits import Account, Limits, RefusedError
+from starface_nb.sources.opening import file_stream, opened, stdin_stream, unreadable
 from starface_nb.sources.streams import Stream, format_of, unpacked
 from starface_nb.text import visible
 
 STDIN = "-"
-_SNIFFED = 4096
+_SNIFFED = 64 << 10
+_LOOKED_AT = 1 << 20  # bytes of a text of any name in which a router's log is known
 _MOST_BESIDE = 10_000  # files of a folder that are looked at for what lies beside a log
+ANY_NAME = 3  # rank of a name that says nothing
 NOT_A_LOG = 9  # rank of a name that no log has
+BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log may be called, too
 
 # The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
 _RANKS: tuple[tuple[int, re.Pattern[str]], ...] = (
@@ -108,74 +110,12 @@ class Source:
 def rank_of(name: str) -> int:
     """Return how surely a file of this name is the PBX log: 0 is best, `NOT_A_LOG` never is one."""
     base = name.rpartition("/")[2]
-    if member_of(base) not in (None, "messages"):  # Asterisk's own log may be called so, too
+    if member_of(base) not in (None, *BY_CONTENT):
         return NOT_A_LOG
     for rank, pattern in _RANKS:
         if pattern.fullmatch(base):
             return rank
-    return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else 3
-
-
-class CountedFile(io.FileIO):
-    """A file that tells the account how much of it was read."""
-
-    def __init__(self, path: str | Path, account: Account) -> None:
-        super().__init__(path, "rb")
-        self._account = account
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read into `buffer` and count."""
-        count = super().readinto(buffer) or 0
-        self._account.read(count)
-        return count
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read and count."""
-        data = super().read(-1 if size is None else size) or b""
-        self._account.read(len(data))
-        return data
-
-
-def opened(path: str | Path, account: Account) -> CountedFile:
-    """Open a file for reading; what the system refuses becomes an `InputError`."""
-    try:
-        return CountedFile(path, account)
-    except OSError as error:
-        raise unreadable(error, str(path)) from None
-
-
-def unreadable(error: OSError | ValueError, place: str) -> InputError:
-    """Return the error for what the system refuses."""
-    if isinstance(error, PermissionError):
-        return InputError("permission denied.", place=visible(place), next_step="Ask for read access.")
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return InputError("no such file or folder.", place=visible(place), next_step="Check the path.")
-    reason = getattr(error, "strerror", None) or str(error)
-    return InputError(f"cannot be opened ({reason}).", place=visible(place), next_step="Check the path.")
-
-
-def _file_stream(path: Path, account: Account) -> Stream:
-    file = opened(path, account)
-    left = os.fstat(file.fileno()).st_size if path.is_file() else sys.maxsize  # a log may grow while it is read
-
-    def fill(room: memoryview) -> int:
-        nonlocal left
-        count = file.readinto(room[:left])
-        left -= count
-        return count
-
-    return Stream(fill, file.close)
-
-
-def _stdin_stream(account: Account) -> Stream:
-    standard_input = cast(io.BufferedReader, sys.stdin.buffer)
-
-    def fill(room: memoryview) -> int:
-        count = standard_input.readinto1(room)
-        account.read(count)
-        return count
-
-    return Stream(fill)
+    return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
 
 
 # ---- what was named ----
@@ -213,7 +153,7 @@ def _globbed(text: str) -> list[str]:
 def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
     if text == STDIN:
         argument = Argument(text, direct=True)
-        return argument, [Source(STDIN, 0, 0, None, argument, partial(_stdin_stream, account))]
+        return argument, [Source(STDIN, 0, 0, None, argument, partial(stdin_stream, account))]
     path = Path(text)
     mode = _status(path, text).st_mode
     argument = Argument(text, direct=not stat.S_ISDIR(mode))
@@ -222,7 +162,7 @@ def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
     if stat.S_ISREG(mode):
         return argument, _file(path, text, 0, argument, account)
     if stat.S_ISFIFO(mode):
-        return argument, [Source(text, 0, 0, None, argument, partial(_file_stream, path, account))]
+        return argument, [Source(text, 0, 0, None, argument, partial(file_stream, path, account))]
     raise InputError("is a device, not a file.", place=text, next_step="Name a log file, folder or archive.")
 
 
@@ -244,12 +184,12 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
         return list(chosen(name, members, argument, argument.beside, account, path))
     if argument.direct:
         if member := named_member(path.name, head):
-            keep_member(member, name, partial(_file_stream, path, account), argument.beside, account)
+            keep_member(member, name, partial(file_stream, path, account), argument.beside, account)
             return []
         for other in beside(path):
             _keep_file(other, argument.beside, account)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
-    return [Source(visible(name), rank, status.st_size, modified, argument, partial(_file_stream, path, account), path)]
+    return [Source(visible(name), rank, status.st_size, modified, argument, partial(file_stream, path, account), path)]
 
 
 def chosen(
@@ -281,15 +221,22 @@ def refusal(archive: str, member: Member) -> InputError:
 
 def pass_over(archive: str, member: Member, beside: Beside, account: Account) -> None:
     """Take from a member that is no log what `bundle.toml` names; count any other as skipped."""
-    known = None if member.refused else member_of(member.name)
-    took = known is not None and keep_member(known, f"{archive}!{member.name}", member.open, beside, account)
+    took = not member.refused and keep_known(member.name, f"{archive}!{member.name}", member.open, beside, account)
     beside.skipped += not took
+
+
+def keep_known(name: str, shown: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
+    """Take from a file what `bundle.toml` names, by its name or, where that says nothing, by its content."""
+    known = member_of(name)
+    if known is None and not _FOREIGN.search(name):
+        known = ROUTER  # of a text that is none, nothing is taken
+    return known is not None and keep_member(known, shown, opened, beside, account)
 
 
 def named_member(name: str, head: bytes) -> str | None:
     """Return which member of a bundle a file is that was named itself: by its name, or by what was pasted into it."""
     known = member_of(name)
-    return sniffed(head.decode("utf-8", "replace")) if known in (None, "messages") else known
+    return sniffed(head.decode("utf-8", "replace")) if known in (None, *BY_CONTENT) else known
 
 
 def keep_member(member: str, name: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
@@ -298,12 +245,43 @@ def keep_member(member: str, name: str, opened: Callable[[], Stream], beside: Be
         stream = opened()
         if kind := format_of(stream.peek()):
             stream = unpacked(kind, stream, name, account, [])
-        text = stream.peek(MEMBER_BYTES)[:MEMBER_BYTES].decode("utf-8", "replace")
+        known = member != ROUTER or is_router_log(_decoded(stream, _LOOKED_AT))
+        text = _decoded(stream, BYTES.get(member, MEMBER_BYTES)) if known else ""
     except (InputError, OSError):
         text = ""
     found = taken(member, visible(name), text)
-    beside.members.append(found)
+    beside.members += [found] if found or member != ROUTER else []
     return bool(found)
+
+
+def _decoded(stream: Stream, limit: int) -> str:
+    return stream.peek(limit)[:limit].decode("utf-8", "replace")
+
+
+def router_log(name: str, stream: Stream, *, may_be: bool) -> Taken | None:
+    """Return what a router's log tells, where a file that might be the PBX's is one by its content; else None."""
+    head = _decoded(stream, _LOOKED_AT) if may_be else ""
+    if not is_router_log(head):
+        return None
+    text = _decoded(stream, BYTES[ROUTER])
+    return taken(ROUTER, visible(name), text) if is_router_log(text) else None
+
+
+def as_router_log(path: str) -> str:
+    """Return the path of a router's log, once it is known to be one.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or no line of it has a wording that is known.
+    """
+    account, found = Account(Limits()), Beside()
+    opened(path, account).close()
+    if not keep_member(ROUTER, path, partial(file_stream, Path(path), account), found, account):
+        cause = "no line of it tells of a router's line, address or restart in a wording that is known here."
+        step = "Known are the lists and logs of FRITZ!Box, OpenWrt, OPNsense, pfSense, MikroTik and conntrack, as text."
+        raise InputError(cause, place=visible(path), next_step=step)
+    return path
 
 
 def beside(path: Path) -> list[Path]:
@@ -317,8 +295,7 @@ def beside(path: Path) -> list[Path]:
 
 
 def _keep_file(path: Path, beside: Beside, account: Account) -> bool:
-    member = member_of(path.name)
-    return member is not None and keep_member(member, str(path), partial(_file_stream, path, account), beside, account)
+    return keep_known(path.name, str(path), partial(file_stream, path, account), beside, account)
 
 
 def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import starface_nb as sf
@@ -116,6 +119,34 @@ def inspected(seed: int, timeout_s: float) -> list[str]:
     return lines_of([site(seed, 10, rng(seed).randrange(4, 9), Router(timeout_s))], 24, [], seed)
 
 
+def rewritten(seed: int, timeout_s: float) -> list[str]:
+    """A router that inspects SIP: its timer, and what it rewrites comes from port 5060; some phones it leaves alone."""
+    r = rng(seed)
+    where = site(seed, 10, r.randrange(5, 9), Router(timeout_s, ports="preserve"))
+    lines = lines_of([where], 24, [], seed)
+    seen = r.sample([phone.peer for phone in where.phones], 3 + seed % 2)
+    ours = "|".join(map(re.escape, seen))
+    return [re.sub(rf"(Registered SIP '(?:{ours})' at [\d.]+):\d+", r"\1:5060", line) for line in lines]
+
+
+def one_at_5060(seed: int, timeout_s: float) -> list[str]:
+    """A router that keeps ports, with its timeout set to 30 minutes: one phone has port 5060, as one may."""
+    where = site(seed, 10, 5, Router(timeout_s, ports="preserve"))
+    first = re.escape(where.phones[0].peer)
+    return [re.sub(rf"('{first}' at [\d.]+):\d+", r"\1:5060", line) for line in lines_of([where], 24, [], seed)]
+
+
+def carrier_nat(seed: int, *, restart: bool) -> list[str]:
+    """Two customers behind one address: the line of one of them fails now and then, or its router restarts."""
+    r = rng(seed)
+    sites = [site(seed, 10, 5), site(seed, 11, 4)]
+    sites[1] = replace(sites[1], public_ip=sites[0].public_ip)
+    kind = "router_restart" if restart else "wan_outage"
+    starts = [(2 + 4 * n + r.random()) * HOUR for n in range(4)]
+    faults = [Fault(kind, start, start + r.uniform(100, 400), sites[n % 4 // 3].name) for n, start in enumerate(starts)]
+    return lines_of(sites, 22, faults, seed)
+
+
 def all_on_5060(seed: int, *, one_model: bool) -> list[str]:
     """All phones of a site come from port 5060: SIP inspection, or one device with several accounts."""
     lines = lines_of([site(seed, 10, 5)], 8, [], seed)
@@ -199,3 +230,78 @@ def overloaded(lines: list[str], seconds: float) -> list[str]:
         "WARNING[1] taskprocessor.c: The 'pjsip/distributor-0000002b' task processor queue reached 500 scheduled tasks."
     )
     return with_lines(lines, [(at(lines, seconds + n), text) for n in range(3)])
+
+
+def deaf(seed: int, *, ever: bool) -> list[str]:
+    """A phone that registers and is never found by a probe, or only once, hours later."""
+    r = rng(seed)
+    where = site(seed, 10, r.randrange(3, 8))
+    phone = where.phones[0].peer
+    lines = [line for line in lines_of([where], 10, [], seed) if f"'{phone}'" not in line]
+    first = at(lines, r.uniform(60, 1800))
+    more = []
+    for n in range(8):
+        when = first + timedelta(seconds=3590 * n)
+        place = f"{where.public_ip}:{r.randrange(1024, 60000)}"
+        more.append((when, f"VERBOSE[1] chan_sip.c: Registered SIP '{phone}' at {place}"))
+        if n == 0:
+            lost = when + timedelta(seconds=4)
+            more.append((lost, f"NOTICE[1] chan_sip.c: Peer '{phone}' is now UNREACHABLE!  Last qualify: 0"))
+        if n == 7 and ever:
+            more.append((when, f"NOTICE[1] chan_sip.c: Peer '{phone}' is now Reachable. (31ms / 2000ms)"))
+    return with_lines(lines, more)
+
+
+def over_tls(seed: int, *, tls: bool) -> list[str]:
+    """Phones of a PJSIP customer, over TLS or over UDP."""
+    where = site(seed, 10, rng(seed).randrange(3, 8), Router(rng(seed).uniform(600, 1500)))
+    lines = list(simulate(Scenario((where,), 12, tech="PJSIP"), seed).lines)
+    return [re.sub(r"(sip:[^@\s]+@[\d.]+:\d+)", r"\1;transport=TLS", line) for line in lines] if tls else lines
+
+
+Customer = Callable[[int], list[str]]
+IDS = (
+    "stale_state",
+    "line_switches",
+    "sip_inspection",
+    "two_devices",
+    "shared_port",
+    "shared_power",
+    "pbx_trouble",
+    "never_answers",
+    "tcp_connections",
+)
+
+WITH: dict[str, tuple[str, Customer]] = {
+    "stale_state": ("stale_state", lambda seed: new_address(seed, stuck=2 + seed % 3)),
+    "line_switches": ("line_switches", partial(two_lines, back=True)),
+    "sip_inspection": ("sip_inspection", partial(rewritten, timeout_s=1800.0)),
+    "sip_inspection_ports": ("sip_inspection", partial(all_on_5060, one_model=False)),
+    "two_devices": ("two_devices", partial(doubly_used, doubly=True)),
+    "shared_port": ("shared_port", partial(same_ports, ports="kernel")),
+    "shared_power": ("shared_power", partial(on_one_switch, part=True)),
+    "pbx_trouble": ("pbx_trouble", partial(stalled, pbx=True)),
+    "never_answers": ("never_answers", partial(deaf, ever=False)),
+    "tcp_connections": ("tcp_connections", partial(over_tls, tls=True)),
+}
+WITHOUT: dict[str, Customer] = {
+    "new address, everybody back": lambda seed: new_address(seed, stuck=0),
+    "new address, one phone off": lambda seed: new_address(seed, stuck=1),
+    "every night another address": partial(two_lines, back=False),
+    "timeout of 15 minutes": partial(inspected, timeout_s=900.0),
+    "timeout set to 30 minutes": partial(inspected, timeout_s=1800.0),
+    "timeout set to 60 minutes": partial(inspected, timeout_s=3570.0),
+    "timeout of 30 minutes and a phone at 5060": partial(one_at_5060, timeout_s=1800.0),
+    "two customers behind one address, one line fails": partial(carrier_nat, restart=False),
+    "two customers behind one address, one router restarts": partial(carrier_nat, restart=True),
+    "timeout of 40 minutes": partial(inspected, timeout_s=2400.0),
+    "one device, several accounts": partial(all_on_5060, one_model=True),
+    "often a new port": partial(doubly_used, doubly=False),
+    "ports of their own": partial(same_ports, ports="new"),
+    "ports preserved": partial(same_ports, ports="preserve"),
+    "phones restart each for itself": partial(on_one_switch, part=False),
+    "sites with troubles of their own": partial(stalled, pbx=False),
+    "PBX restarted": restarted,
+    "a phone that answers late in the log": partial(deaf, ever=True),
+    "PJSIP over UDP": partial(over_tls, tls=False),
+}

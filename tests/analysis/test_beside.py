@@ -6,10 +6,12 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
+import router_logs
 
 import starface_nb as sf
 from starface_nb import guide
@@ -18,31 +20,58 @@ from starface_nb.cases import open_case
 from starface_nb.guide.answers import answers_from_log
 from starface_nb.privacy.anonymise import anonymise
 from starface_nb.report import render
+from starface_nb.report.pack import pack
+from starface_nb.report.page import write_report
 from starface_nb.settings import Settings
 from starface_nb.verdict import json_text, summary
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
-SECRETS = [f"Pl4nted{n:02}" for n in range(14)]
+RUNS = ("lines-and-addresses", "pjsip-mixed")
+ADDRESS = {"lines-and-addresses": "203.0.113.219", "pjsip-mixed": "203.0.113.142"}
+PHONES = {"lines-and-addresses": "219101.gigasetn510", "pjsip-mixed": "142101.yealinkt54w"}
+HOSTILE = "9004<b>x<!--"
+SECRETS = [f"Pl4nted{n:02}" for n in range(24)]
 Members = dict[str, str | bytes]
+
+
+def peers_of(run: str, secret: str, *, old: bool = False) -> Members:
+    """Return the lists of peers as the run's driver writes them; `old` in the wording of Asterisk 1.8 or 12."""
+    at, phone = ADDRESS[run], PHONES[run]
+    if run == "pjsip-mixed":
+        mark = "" if old else "8d5bb1d2c3 "
+        rows = [
+            "  Contact:  <Aor/ContactUri............................> <Hash....> <Status> <RTT(ms)..>",
+            f"  Contact:  9001.snomd345/sip:9001.snomd345@{at}:5060   {mark}Avail        31.504",
+            f"  Contact:  {phone}/sip:{phone}@{at}:6001;x={secret}  {mark}Unavail         nan",
+            f"  Contact:  9003.fax/sip:9003.fax@203.0.113.99:5060   {mark}{'Unknown' if old else 'NonQual'}       nan",
+            f"  Contact:  {HOSTILE}/sip:x@{at}:5061                   {mark}Avail        31.504",
+            " Endpoint:  9002.snomd345/9002.snomd345                   Unavailable   0 of inf",
+        ]
+        return {"asterisk/contacts.txt": "\n".join(rows) + "\n"}
+    yes = " N " if old else "Yes        Yes"
+    rows = [
+        f"Name/username             Host            Dyn {'Nat' if old else 'Forcerport Comedia'}  ACL Port     Status",
+        f"9001.snomd345/9001.snomd  {at}   D  {yes}        5060     OK (31 ms)  {secret}",
+        f"9002.snomd345/9002.snomd  (Unspecified)    D  {yes}        0        UNKNOWN",
+        f"{phone}/219101 {at}   D  {yes}        6001     UNREACHABLE",
+        f"9003.fax/9003.fax         203.0.113.99     D  {yes}        5060     Unmonitored",
+        f"{HOSTILE}/9004            {at}   D  {yes}        5061     OK (31 ms)",
+        f"trunk/u                   198.51.100.1        {yes}        5060     OK (9 ms)",
+    ]
+    return {"asterisk/peers.txt": "\n".join(rows) + "\n"}
 
 
 def members(run: str) -> Members:
     """Return a bundle with every member, secrets in each of them."""
     s = iter(SECRETS)
-    rows = [
-        "Name/username             Host            Dyn Forcerport Comedia    ACL Port     Status      Description",
-        f"9001.snomd345/9001.snomd  203.0.113.21     D  Yes        Yes            5060     OK (31 ms)  {next(s)}",
-        "9002.snomd345/9002.snomd  (Unspecified)    D  Yes        Yes            0        UNKNOWN",
-        "21101.gigasetn510/21101.g 203.0.113.21     D  Yes        Yes            6001     UNREACHABLE",
-        "9003.fax/9003.fax         203.0.113.22     D  Yes        Yes            5060     Unmonitored",
-        "trunk/u                   198.51.100.1        Yes        Yes            5060     OK (9 ms)",
-    ]
+    at = ADDRESS[run]
+    faults = [router_logs.Fault(*one, restart=False, address=at) for one in ROUTER_FAULTS]
     return {
         "var/log/asterisk/full": (RECORDED / run / "pbx.log").read_bytes(),
         "var/log/messages": f"Mar  4 05:00:01 pbx kernel: Linux version 4.18.0\nMar  4 05:00:02 pbx sshd: {next(s)}\n",
         "var/log/kamailio.log": f"Mar  4 05:00:01 pbx kamailio[1]: {next(s)}\n",
         "var/log/starface/support.log": f"[2026-03-04 05:00:01,700] [0001] {next(s)}\n",
-        "asterisk/peers.txt": "\n".join(rows) + "\n",
+        **peers_of(run, next(s)),
         "asterisk/core_taskprocessors.txt": f"pjsip/distributor-2b 9 0 1203 450 500\n{next(s)} 9 0 1203 450 500\n",
         "etc/asterisk/sip.conf": (
             "[general]\nqualifyfreq=45\nqualify=3000\nmaxexpiry=1800\n"
@@ -50,14 +79,34 @@ def members(run: str) -> Members:
             f"[9001.snomd345]\nsecret={next(s)}\nmd5secret={next(s)}\nremotesecret={next(s)}\n"
         ),
         "etc/asterisk/sip_x.conf": f"nat=force_rport,comedia\nauth={next(s)}:{next(s)}@r\n",
-        "etc/asterisk/pjsip.conf": f"[a]\ntype=auth\npassword={next(s)}\n[b]\ntype=aor\nqualify_frequency=30\n",
+        "etc/asterisk/pjsip.conf": (
+            f"[a]\ntype=auth\npassword={next(s)}\n[b]\ntype=aor\n"
+            "qualify_frequency=45\nqualify_timeout=6.0\nmaximum_expiration=1800\n"
+        ),
         "etc/asterisk/logger.conf": "[logfiles]\nfull => notice,warning,error\n",
         "systeminfo.txt": f"Time zone: Europe/Vienna (CET, +0100)\nSystem clock synchronized: no\nps {next(s)}\n",
-        "asteriskinfo.txt": "### Asterisk core show sysinfo\n",
-        "rpm_qa.txt": "asterisk-16.30.0-1.x86_64\nstarface-pbx-8.1.0.2-1.x86_64\n",
-        "appliance/os/net/iptables-current.txt": f"-A f2b -s 203.0.113.22/32 -m comment {next(s)} -j REJECT\n",
-        "appliance/os/net/netstat-an.txt": "tcp ESTAB 0 0 10.0.0.1:5061 203.0.113.9:51234\n",
+        "asteriskinfo.txt": f"### Asterisk core show sysinfo\n{next(s)}\n",
+        "rpm_qa.txt": f"asterisk-16.30.0-1.x86_64\nstarface-pbx-8.1.0.2-1.x86_64\n{next(s)}-1.0\n",
+        "appliance/os/net/iptables-current.txt": f"-A f2b -s {at}/32 -m comment {next(s)} -j REJECT\n",
+        "appliance/os/net/netstat-an.txt": f"tcp ESTAB 0 0 10.0.0.1:5061 {at}:6001\ntcp ESTAB {next(s)}\n",
+        "kunde/Ereignisse der Box": router_logs.fritzbox(faults).replace("geraet-1,", f"{next(s)},"),
     }
+
+
+ROUTER_FAULTS = [
+    (datetime(2026, 6, 23, 21, 50, 9), datetime(2026, 6, 23, 22, 2, 9)),
+    (datetime(2026, 6, 24, 4, 0, 8), datetime(2026, 6, 24, 4, 0, 39)),
+]
+# The same in the wording of other versions of Asterisk, systemd, iptables and syslog.
+OTHER_WORDING = {
+    "systeminfo.txt": "       Timezone: Europe/Vienna (CET, +0100)\n     NTP synchronized: no\n",
+    "asteriskinfo.txt": "  Asterisk version:            16.30.0\n",
+    "appliance/os/net/iptables-current.txt": "    0     0 DROP       all  --  *      *       {at}         0.0.0.0/0\n",
+    "appliance/os/net/netstat-an.txt": "tcp        0      0 10.0.0.1:5061            {at}:6001        ESTABLISHED\n",
+    "asterisk/core_taskprocessors.txt": "pjsip/distributor-0000002b    884211    812    1203    450    500    0    0\n",
+    "etc/asterisk/sip.conf": "[general]\nqualifyfreq = 45 ; s\nqualify => 3000\nmaxexpirey=1800\n",
+    "var/log/messages": "2026-03-04T05:00:01.123+01:00 pbx kernel: Linux version 4.18.0\n",
+}
 
 
 def zipped(path: Path, content: Mapping[str, str | bytes]) -> Path:
@@ -68,9 +117,14 @@ def zipped(path: Path, content: Mapping[str, str | bytes]) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", params=RUNS)
+def run(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return zipped(tmp_path_factory.mktemp("bundle") / "debuginfo-1.zip", members("mixed"))
+def bundle(run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return zipped(tmp_path_factory.mktemp("bundle") / "debuginfo-1.zip", members(run))
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +132,20 @@ def case(bundle: Path) -> sf.Diagnosis:
     return sf.diagnose(sf.read_log(bundle, progress=False))
 
 
-def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis) -> None:
+def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis, run: str) -> None:
     found = {
         name: (getattr(case.settings, name), fact.source.rpartition("!")[2]) for name, fact in case.sources.items()
     }
+    pjsip = run == "pjsip-mixed"
+    name, line = ("pjsip.conf", 6) if pjsip else ("sip.conf", 2)
     assert found == {
-        "probe_interval_s": (45.0, "etc/asterisk/sip.conf:2"),
-        "probe_timeout_s": (6.0, "etc/asterisk/sip.conf:3"),
+        "probe_interval_s": (45.0, f"etc/asterisk/{name}:{line}"),
+        "probe_timeout_s": (6.0, f"etc/asterisk/{name}:{line + 1}"),
+        **({"probe_retry_s": (45.0, f"etc/asterisk/{name}:{line}")} if pjsip else {}),
     }
     # The file's limit of 30 minutes is not what these phones do.
     assert case.settings.keepalive_s == 3600.0
-    assert case.findings[0].id == "keepalive_contradicted"
+    assert {"expiry_contradicted", "keepalive_contradicted"} & {finding.id for finding in case.findings}
     assert case.log.time_zone == "Europe/Vienna"
     assert any("Europe/Vienna" in note and "systeminfo.txt:1" in note for note in case.log.notes)
     told = json.loads(json_text(case))["bundle"]
@@ -99,7 +156,8 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis) -
 
 def test_an_expiry_shortens_the_keepalive_unless_the_phones_renew_later(case: sf.Diagnosis) -> None:
     settings, sources = settings_from(case.log, Settings())
-    assert (settings.keepalive_s, sources["keepalive_s"].source) == (1800.0, "etc/asterisk/sip.conf:4")
+    assert settings.keepalive_s == 1800.0
+    assert sources["keepalive_s"].source in ("etc/asterisk/sip.conf:4", "etc/asterisk/pjsip.conf:8")
     phones = pl.DataFrame({"trunk": [False, False, True], "period_s": [3600.0, 3600.0, 60.0]})
     assert renew_later(phones, settings) == 3600.0
     assert renew_later(phones, Settings()) is None
@@ -110,39 +168,77 @@ def test_what_the_user_gave_stays(case: sf.Diagnosis) -> None:
     given = Settings(keepalive_s=900.0, probe_interval_s=50.0)
     settings, sources = settings_from(case.log, given)
     assert (settings.keepalive_s, settings.probe_interval_s) == (900.0, 50.0)
-    assert set(sources) == {"probe_timeout_s"}
+    assert set(sources) - {"probe_retry_s"} == {"probe_timeout_s"}
 
 
-def test_findings_of_the_bundle(case: sf.Diagnosis) -> None:
+def test_a_default_that_the_user_gave_stays_as_well(bundle: Path, case: sf.Diagnosis, tmp_path: Path) -> None:
+    default = Settings()
+    settings, sources = settings_from(case.log, default.with_asked(keepalive_s=3600.0, probe_interval_s=60.0))
+    assert (settings.keepalive_s, settings.probe_interval_s) == (3600.0, 60.0)
+    assert not {"keepalive_s", "probe_interval_s"} & set(sources)
+    assert settings.asked == ("keepalive_s", "probe_interval_s")
+    log = sf.read_log(bundle, progress=False, time_zone="Europe/Berlin")
+    assert log.time_zone == "Europe/Berlin"
+    assert any("Europe/Vienna" in note and "as asked" in note for note in log.notes)
+    opened = open_case(bundle, folder=tmp_path / "case")
+    assert (opened.log.time_zone, opened.settings.asked) == ("Europe/Vienna", ())
+    asked = open_case(bundle, folder=tmp_path / "case", time_zone="Europe/Berlin", keepalive_minutes=60)
+    again = open_case(None, folder=tmp_path / "case")
+    for one in (asked, again):
+        assert (one.log.time_zone, one.settings.asked) == ("Europe/Berlin", ("keepalive_s",))
+
+
+def test_findings_of_the_bundle(case: sf.Diagnosis, run: str) -> None:
     found = {finding.id: dict(finding.values) for finding in case.findings}
-    assert found["phones_without_line"]["peers"] == ["9001.snomd345", "9002.snomd345"]
+    silent = ["9001.snomd345", *(["9002.snomd345"] if run != "pjsip-mixed" else []), HOSTILE]
+    assert set(silent) <= set(found["phones_without_line"]["peers"])  # type: ignore[call-overload]
     assert found["phones_unmonitored"]["peers"] == ["9003.fax"]
-    assert str(found["block_proven"]["site"]) == "203.0.113.22"
+    assert str(found["block_proven"]["site"]) == ADDRESS[run]
     assert str(found["block_proven"]["source"]).endswith("iptables-current.txt:1")
     assert str(found["log_levels"]["missing"]) == "VERBOSE"
-    assert {"pbx_trouble", "clock_off", "proxy_in_front"} <= set(found)
+    assert {"pbx_trouble", "clock_off", "proxy_in_front", "router_log"} <= set(found)
     for language in guide.LANGUAGES:
         for finding in case.findings:
             assert "{" not in guide.finding_text(finding, guide.translator(language))
 
 
-def test_step_two_has_the_state_of_every_listed_phone(case: sf.Diagnosis) -> None:
+def test_step_two_has_the_state_of_every_listed_phone(case: sf.Diagnosis, run: str) -> None:
     told = answers_from_log(case, guide.translator("en"))["status"]
-    assert all(words in told.text for words in ("peers.txt", "9002.snomd345", "21101.gigasetn510", "9003.fax"))
+    name = "contacts.txt" if run == "pjsip-mixed" else "peers.txt"
+    assert all(words in told.text for words in (name, "9002.snomd345", PHONES[run], "9003.fax"))
     assert told.refs
 
 
 def test_an_unmonitored_phone_is_listed_and_out_of_the_verdict(tmp_path: Path) -> None:
     """A phone that registers and is never probed looks like one whose binding never dies."""
-    content = members("mixed")
+    content = members(RUNS[0])
     log = bytes(content["var/log/asterisk/full"])  # type: ignore[arg-type]
-    line = b"[2026-03-04 06:00:00] VERBOSE[1] chan_sip.c: Registered SIP '9003.fax' at 203.0.113.21:7001\n"
-    at = log.index(b"[2026-03-04 06:0")
+    line = b"[2026-06-24 02:00:00] VERBOSE[1] chan_sip.c: Registered SIP '9003.fax' at 203.0.113.219:7001\n"
+    at = log.index(b"[2026-06-24 02:0")
     content["var/log/asterisk/full"] = log[:at] + line + log[at:]
     case = sf.diagnose(sf.read_log(zipped(tmp_path / "b.zip", content), progress=False))
     assert unwatched(case.log) == ["9003.fax"]
     assert case.phones.filter(peer="9003.fax")["status"].to_list() == ["unknown"]
     assert case.cycles.filter(peer="9003.fax").is_empty()
+
+
+def test_other_versions_say_the_same(run: str, case: sf.Diagnosis, tmp_path: Path) -> None:
+    other = {name: text.format(at=ADDRESS[run]) for name, text in OTHER_WORDING.items()}
+    content = {**members(run), **other, **peers_of(run, "", old=True)}
+    log = sf.read_log(zipped(tmp_path / "b.zip", content), progress=False)
+    shown = ["peer", "address", "port", "status", "rtt_ms", "monitored"]
+    wanted = case.log.bundle.peers.select(shown)
+    if run == "pjsip-mixed":  # an old list does not tell an unmonitored contact from an unknown one
+        wanted = wanted.filter(pl.col("peer") != "9003.fax")
+    assert log.bundle.peers.select(shown).filter(pl.col("peer").is_in(wanted["peer"].implode())).equals(wanted)
+    assert log.time_zone == case.log.time_zone == "Europe/Vienna"
+    for fact in ("blocked", "connection", "overload", "clock"):
+        assert {one.value for one in log.bundle.values(fact)} == {one.value for one in case.log.bundle.values(fact)}
+    for name in ("qualifyfreq", "qualify", "maxexpiry"):
+        one, same = log.bundle.setting(name), case.log.bundle.setting(name)
+        assert one is not None
+        assert same is not None
+        assert one.value == same.value
 
 
 def test_pjsip_settings_and_contacts(tmp_path: Path) -> None:
@@ -158,59 +254,87 @@ def test_pjsip_settings_and_contacts(tmp_path: Path) -> None:
 
 
 def test_a_list_of_peers_beside_a_log_or_named_with_it_is_taken(tmp_path: Path) -> None:
-    content = members("mixed")
+    content = members(RUNS[0])
     log, peers = tmp_path / "a" / "customer.log", tmp_path / "b" / "pasted.txt"
     for path, name in ((log, "var/log/asterisk/full"), (peers, "asterisk/peers.txt")):
         path.parent.mkdir()
         path.write_bytes(content[name] if isinstance(content[name], bytes) else str(content[name]).encode())
     assert not sf.read_log(log, progress=False).bundle
-    assert sf.read_log([log, peers], progress=False).bundle.peers.height == 5
+    assert sf.read_log([log, peers], progress=False).bundle.peers.height == 6
     (log.parent / "peers.txt").write_bytes(peers.read_bytes())
-    assert sf.read_log(log, progress=False).bundle.peers.height == 5
+    assert sf.read_log(log, progress=False).bundle.peers.height == 6
     with pytest.raises(sf.errors.InputError, match="only what lies beside one"):
         sf.read_log(peers, progress=False)
 
 
-@pytest.mark.parametrize("name", [name for name in members("mixed") if "full" not in name])
-def test_members_may_be_missing_empty_or_garbage(name: str, tmp_path: Path) -> None:
-    content = members("mixed")
-    log = bytes(content["var/log/asterisk/full"])[:200_000]  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", sorted({name for one in RUNS for name in members(one) if "full" not in name}))
+def test_members_may_be_missing_empty_or_garbage(name: str, run: str, tmp_path: Path) -> None:
+    content = members(run)
+    log = bytes(content["var/log/asterisk/full"])[:100_000]  # type: ignore[arg-type]
     for n, data in enumerate((None, b"", b"\xff\xfe\0" * 999, b"[" * 9_999 + b"\n" + b"a=b\n" * 99_999)):
         mine = {**content, "var/log/asterisk/full": log, name: data}
         path = zipped(tmp_path / f"{n}.zip", {key: value for key, value in mine.items() if value is not None})
         assert sf.read_log(path, progress=False).events.height
+    assert json_text(sf.diagnose(sf.read_log(path, progress=False)))
 
 
-def test_a_member_of_two_hundred_megabytes_is_bounded(tmp_path: Path) -> None:
-    content = members("mixed")
-    row = "{n:05}.snomd345            203.0.113.21     D  Yes  Yes  5060  OK (31 ms)\n"
-    block = "".join(row.format(n=n) for n in range(20_000))
-    content["asterisk/peers.txt"] = block * (200_000_000 // len(block))
+def test_a_log_without_any_member_is_judged_by_the_assumptions(run: str, tmp_path: Path) -> None:
+    name = "var/log/asterisk/full"
+    case = sf.diagnose(sf.read_log(zipped(tmp_path / "b.zip", {name: members(run)[name]}), progress=False))
+    assert case.sources == {}
+    assert case.settings.probe_interval_s == 60.0
+    assert json.loads(json_text(case))["bundle"] is None
+
+
+@pytest.mark.parametrize("which", ["peers", "router"])
+def test_a_member_of_two_hundred_megabytes_is_bounded(which: str, run: str, tmp_path: Path) -> None:
+    content = members(run)
+    if which == "router":
+        name = "kunde/Ereignisse der Box"
+        block = str(content[name])
+    else:
+        (name,) = peers_of(run, "")
+        row = str(content[name]).splitlines()[1]
+        block = "".join(row.replace("9001", f"{n:05}") + "\n" for n in range(20_000))
+    content[name] = block * (200_000_000 // len(block))
     log = sf.read_log(zipped(tmp_path / "b.zip", content), progress=False)
-    assert 10_000 < log.bundle.peers.height <= 20_000
     assert log.events.height
+    if which == "router":
+        assert 0 < log.bundle.router.height <= 5_002
+    else:
+        assert 10_000 < log.bundle.peers.height <= 20_010
 
 
-def test_no_secret_of_a_bundle_leaves_it(bundle: Path, case: sf.Diagnosis, tmp_path: Path) -> None:
+def test_no_secret_of_a_bundle_leaves_it(bundle: Path, case: sf.Diagnosis, run: str, tmp_path: Path) -> None:
+    planted = [secret for secret in SECRETS if any(secret in f"{data!r}" for data in members(run).values())]
+    assert len(planted) >= 18
     kept = [json_text(case), summary(case), repr(case.log), f"{case.log.bundle.facts.rows()}"]
-    kept += [render(case, language=language) for language in ("en",)]
+    kept += [render(case, language=language, mask=mask) for language in guide.LANGUAGES for mask in (False, True)]
+    kept += list(pack(case).values())
     anonymise([bundle], tmp_path / "out.log", key=b"k" * 32)
     kept.append((tmp_path / "out.log").read_text("utf-8"))
     opened = open_case(bundle, folder=tmp_path / "case")
-    assert opened.log.bundle.peers.height == 5
+    assert opened.diagnosis.log.bundle.peers.height == case.log.bundle.peers.height
+    write_report(opened, "de")
     for path in (tmp_path / "case").rglob("*"):
         if path.is_file():
             data = path.read_bytes()
             kept.append(data.decode("latin-1"))
             kept += _frames(data)
     text = "\n".join(kept)
-    assert [secret for secret in SECRETS if secret in text] == []
+    assert [secret for secret in planted if secret in text] == []
     assert "9001.snomd345" in text
+
+
+def test_a_hostile_name_is_shown_and_never_markup(case: sf.Diagnosis) -> None:
+    page = render(case, language="en")
+    assert "<b>x<!--" not in page
+    assert HOSTILE in case.log.bundle.peers["peer"].to_list()
 
 
 def test_a_masked_report_names_no_listed_phone(case: sf.Diagnosis) -> None:
     page = render(case, language="de", mask=True)
-    assert not [name for name in ("9001.snomd345", "9002.snomd345", "9003.fax", "21101.gigasetn510") if name in page]
+    assert not [name for name in ("9001.snomd345", "9002.snomd345", "9003.fax", *PHONES.values()) if name in page]
 
 
 def _frames(data: bytes) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import customers
 import pytest
+from customers import IDS, WITH, WITHOUT
 
 import starface_nb as sf
 from starface_nb import guide
@@ -15,33 +14,6 @@ from starface_nb.analysis.seen import model_of
 from starface_nb.simulation import FAMILIES, make, simulate
 
 SEEDS = range(10)
-IDS = ("stale_state", "line_switches", "sip_inspection", "two_devices", "shared_port", "shared_power", "pbx_trouble")
-Customer = Callable[[int], list[str]]
-
-WITH: dict[str, tuple[str, Customer]] = {
-    "stale_state": ("stale_state", lambda seed: customers.new_address(seed, stuck=2 + seed % 3)),
-    "line_switches": ("line_switches", partial(customers.two_lines, back=True)),
-    "sip_inspection": ("sip_inspection", partial(customers.inspected, timeout_s=1800.0)),
-    "sip_inspection_ports": ("sip_inspection", partial(customers.all_on_5060, one_model=False)),
-    "two_devices": ("two_devices", partial(customers.doubly_used, doubly=True)),
-    "shared_port": ("shared_port", partial(customers.same_ports, ports="kernel")),
-    "shared_power": ("shared_power", partial(customers.on_one_switch, part=True)),
-    "pbx_trouble": ("pbx_trouble", partial(customers.stalled, pbx=True)),
-}
-WITHOUT: dict[str, Customer] = {
-    "new address, everybody back": lambda seed: customers.new_address(seed, stuck=0),
-    "new address, one phone off": lambda seed: customers.new_address(seed, stuck=1),
-    "every night another address": partial(customers.two_lines, back=False),
-    "timeout of 15 minutes": partial(customers.inspected, timeout_s=900.0),
-    "timeout of 40 minutes": partial(customers.inspected, timeout_s=2400.0),
-    "one device, several accounts": partial(customers.all_on_5060, one_model=True),
-    "often a new port": partial(customers.doubly_used, doubly=False),
-    "ports of their own": partial(customers.same_ports, ports="new"),
-    "ports preserved": partial(customers.same_ports, ports="preserve"),
-    "phones restart each for itself": partial(customers.on_one_switch, part=False),
-    "sites with troubles of their own": partial(customers.stalled, pbx=False),
-    "PBX restarted": customers.restarted,
-}
 
 
 @pytest.mark.parametrize("name", WITH)

@@ -19,6 +19,7 @@ import pytest
 import vl_convert
 
 from starface_nb import analysis, charts, reading, samples
+from starface_nb.analysis.calls import CALLS_LOST
 from starface_nb.analysis.compare import compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts import theme
@@ -266,3 +267,15 @@ def test_what_a_picture_says_of_itself_keeps_addresses_whole() -> None:
     assert "203.0.113.21, 10.113.205.7" in spoken
     label = 'aria-label="203.0.113.21" d="M1.23456"'
     assert theme._DECIMALS.sub(r"\1\2", label) == 'aria-label="203.0.113.21" d="M1.23"'
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_timeline_shows_calls_that_did_not_reach_a_phone(case: Diagnosis, language: str) -> None:
+    loss = case.intervals.filter(~pl.col("trunk")).row(0, named=True)
+    row = {"call": 1, "time": loss["start"], "peer": loss["peer"], "nobody": True}
+    unnamed = {"call": 2, "time": loss["start"], "nobody": True}
+    with_calls = replace(case, calls_lost=CALLS_LOST.frame([row, unnamed]))
+    site = case.phones.filter(peer=loss["peer"])["site"][0]
+    with_mark, without = (json.dumps(specification(charts.timeline(one, language, site))) for one in (with_calls, case))
+    assert "triangle-down" in with_mark
+    assert "triangle-down" not in without

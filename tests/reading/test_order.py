@@ -90,6 +90,7 @@ PATTERNS = {
     "registered": rb"Registered SIP '|Added contact '",
     "unregistered": rb"Unregistered SIP '|due to request",
     "expired": rb"due to expiration",
+    "registration_failed": rb"will exceed max contacts",
     "restart": rb"modules will be loaded\.",
     "shutdown": rb"cleanly ending",
 }

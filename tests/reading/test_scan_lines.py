@@ -15,7 +15,7 @@ from starface_nb.errors import InputError
 from starface_nb.reading import catalogue, lines, scan
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
 from starface_nb.reading.marks import MARK, SENT_END
-from starface_nb.sources import named
+from starface_nb.sources import opening
 from starface_nb.sources.limits import Account, Limits
 from starface_nb.sources.streams import Stream
 
@@ -161,13 +161,13 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_log_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
-    original = named.CountedFile.readinto
+    original = opening.CountedFile.readinto
 
     def change_then_read(self, room):
         change()
         return original(self, room)
 
-    monkeypatch.setattr(named.CountedFile, "readinto", change_then_read)
+    monkeypatch.setattr(opening.CountedFile, "readinto", change_then_read)
 
     def grow() -> None:
         with path.open("ab") as file:

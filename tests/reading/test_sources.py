@@ -187,7 +187,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(13, "Permission denied")
 
     path = written(tmp_path / "full", TEXT)
-    monkeypatch.setattr("starface_nb.sources.named.CountedFile.__init__", refuse)
+    monkeypatch.setattr("starface_nb.sources.opening.CountedFile.__init__", refuse)
     with pytest.raises(InputError, match="permission denied"):
         scan_logs([path], NEEDLES)
 

@@ -1,0 +1,229 @@
+"""The router's own log beside that of the PBX: clocks aligned by common events, causes confirmed or contradicted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+
+import numpy as np
+import polars as pl
+
+from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.restraint import Results
+from starface_nb.analysis.router_clock import (
+    CLOCK_S,
+    NOT_ITS,
+    SLACK_S,
+    Clock,
+    Outage,
+    Site,
+    agreeing,
+    outages_of,
+    placed,
+    site_of,
+    within_s,
+)
+from starface_nb.bundle.facts import Fact
+from starface_nb.bundle.router import KINDS
+from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.model.schemas import CAUSE
+from starface_nb.observations.addresses import UNKNOWN
+
+_NOT_PUBLIC = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+_PROVEN, _CONTRADICTED = 0.99, 0.9  # confidence where both logs say the same, and where the router's says another cause
+ROUTER_EVENTS = Schema(
+    "router_events",
+    (
+        Column("time", UTC_TIME, "when, by the clock of the PBX", "UTC"),
+        Column("kind", pl.Enum(KINDS), "what happened"),
+        Column("address", pl.String, "the router's own public address, where told", nullable=True),
+        Column("site", pl.String, "the site whose router it is; null: not known", nullable=True),
+        Column("incident", pl.Int64, "the incident it belongs to", nullable=True),
+        Column("product", pl.String, "whose wording it is"),
+        Column("source", pl.String, "member and line"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class RouterLog:
+    """One router's log: where it lies, whose router it is, and its clock."""
+
+    member: str
+    product: str
+    site: str | None
+    clock: Clock
+    first: datetime
+    last: datetime
+    events: int
+
+
+@dataclass(frozen=True)
+class RouterStory:
+    """What the routers' own logs add; frame of schema `ROUTER_EVENTS`."""
+
+    logs: tuple[RouterLog, ...] = ()
+    events: pl.DataFrame = field(default_factory=ROUTER_EVENTS.empty)
+    findings: tuple[Finding, ...] = ()
+
+    def document(self) -> dict[str, object]:
+        """Return the story as data: the logs with their clocks, and the events."""
+        logs = [asdict(one) for one in self.logs]
+        return {"logs": logs, "events": self.events.to_dicts()}
+
+    def with_incidents(self, intervals: pl.DataFrame, incident_of: pl.Series) -> RouterStory:
+        """Return the story with the incident of each event: that of the losses which begin in its outage."""
+        if self.events.is_empty():
+            return self
+        known = dict[str, int | None]()
+        for text, incident in zip(intervals["evidence"], incident_of, strict=True):
+            known |= dict.fromkeys(json.loads(text).get("router", {}).get("sources", ()), incident)
+        found = self.events["source"].replace_strict(known, default=None, return_dtype=pl.Int64)
+        return replace(self, events=self.events.with_columns(found.alias("incident")))
+
+
+def lay_beside(results: Results) -> tuple[Results, RouterStory]:
+    """Lay the routers' own logs beside the losses.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    results : Results
+        Causes that a router's log proves or contradicts are its own; `evidence.router` tells which, what the log of the
+        PBX alone said, and where it stands.
+    story : RouterStory
+    """
+    known = results.log.bundle.router
+    if known.is_empty() or results.log.first is None:
+        return results, RouterStory()
+    home = _homes(results)
+    losses = results.intervals.with_row_index("row").filter(~pl.col("trunk"))
+    losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
+    sites = [site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN]
+    logs, events, told = list[RouterLog](), list[dict[str, object]](), dict[int, dict[str, object]]()
+    for rows in known.partition_by("member", maintain_order=True):
+        seconds, outages = outages_of(rows, results)
+        site, clock = placed(outages, _possible(sites, rows["address"].drop_nulls().to_list(), home), results)
+        here = [replace(one, begin=one.begin + clock.offset_s, end=one.end + clock.offset_s,
+                        told=one.told + clock.offset_s) for one in outages]  # fmt: skip
+        if site is not None:
+            told |= _verdicts(results, losses.filter(pl.col("home") == site.name), here, site, clock)
+        times = [_utc(second + clock.offset_s) for second in seconds]
+        name = site.name if site else None
+        mine = list(_events(rows, times, name))
+        logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], len(mine)))
+        events += mine
+    results = replace(results, intervals=_with_verdicts(results.intervals, told))
+    story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
+    return results, replace(story, findings=(*_findings(story, told), *_silent(story, told, losses)))
+
+
+def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> list[Site]:
+    """Return the sites whose router may have these addresses: behind a carrier's NAT it has no public one."""
+    own = {home[address] for address in addresses if address in home}
+    public = [one for one in addresses if not any(ip_address(one) in network for network in _NOT_PUBLIC)]
+    return [one for one in sites if one.name in own] if own or public else sites
+
+
+def _homes(results: Results) -> dict[str, str]:
+    """Return the site of each address."""
+    return {address: row["site"] for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
+
+
+def _utc(second: float) -> datetime:
+    return datetime.fromtimestamp(round(second), UTC)
+
+
+# ---- what it says of the losses ----
+
+
+def _verdicts(
+    results: Results, losses: pl.DataFrame, outages: Sequence[Outage], site: Site, clock: Clock
+) -> dict[int, dict[str, object]]:
+    """Return what the router's log says of losses that begin in one of its outages, by their row.
+
+    A clock that nothing confirms is believed only for outages that the log shows itself.
+    """
+    within = within_s(results)
+    slack = CLOCK_S / 2  # an offset is known to less than a probing interval
+    told: dict[int, dict[str, object]] = {}
+    for one in outages:
+        if clock.how == "as_is" and not agreeing([one], site, np.zeros(1), within)[0][0]:
+            continue
+        low, high = _utc(one.begin - slack), _utc(max(one.told + within, one.end + SLACK_S) + slack)
+        for row, cause, confidence in (
+            losses.filter(pl.col("start").is_between(low, high))
+            .select("row", pl.col("cause").cast(pl.String), "confidence")
+            .iter_rows()
+        ):
+            told[row] = {
+                "says": one.cause, "by_the_log": cause, "confidence_by_the_log": confidence,
+                "from": _utc(one.told).isoformat(), "to": _utc(one.end).isoformat(), "sources": list(one.sources),
+            }  # fmt: skip
+    return told
+
+
+def _with_verdicts(intervals: pl.DataFrame, told: dict[int, dict[str, object]]) -> pl.DataFrame:
+    """Return intervals with the router's word as cause and evidence; what it cannot explain away keeps its cause."""
+    if not told:
+        return intervals
+    causes, sure = intervals["cause"].cast(pl.String).to_list(), intervals["confidence"].to_list()
+    evidence = intervals["evidence"].to_list()
+    for row, said in told.items():
+        same = said["says"] == causes[row]
+        if causes[row] not in NOT_ITS:
+            causes[row], sure[row] = str(said["says"]), max(sure[row], _PROVEN) if same else _CONTRADICTED
+        evidence[row] = json.dumps({**json.loads(evidence[row]), "router": said})
+    return intervals.with_columns(
+        pl.Series("cause", causes, dtype=CAUSE),
+        pl.Series("confidence", sure, dtype=pl.Float64),
+        pl.Series("evidence", evidence, dtype=pl.String),
+    )
+
+
+def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iterator[dict[str, object]]:
+    for row, time in zip(rows.iter_rows(named=True), times, strict=True):
+        if row["kind"] not in ("begin", "end"):
+            source = Fact("", row["member"], row["line"]).source
+            yield {**row, "time": time, "site": site, "source": source}
+
+
+def _silent(story: RouterStory, told: dict[int, dict[str, object]], losses: pl.DataFrame) -> Iterator[Finding]:
+    """Yield the losses like an outage of which a router's log that covers their time knows nothing."""
+    like = pl.col("cause").cast(pl.String).is_in(["wan_outage", "router_restart"]) & ~pl.col("row").is_in(list(told))
+    for one in story.logs:
+        if one.site is not None and one.clock.agree:
+            here = losses.filter(like, pl.col("home") == one.site, pl.col("start").is_between(one.first, one.last))
+            if here.height:
+                values = {"site": one.site, "losses": here.height, "since_at": here["start"].min()}
+                yield Finding("router_knows_nothing", "info", one.site, values)
+
+
+def _findings(story: RouterStory, told: dict[int, dict[str, object]]) -> Iterator[Finding]:
+    for one in story.logs:
+        clock = one.clock
+        how = {"shifted": "behind" if clock.offset_s > 0 else "ahead", "agrees": "agrees"}.get(clock.how, "as_is")
+        values = {
+            "told_as": f"router_log_{how if one.site else 'nowhere'}",
+            "site": one.site,
+            "product": one.product,
+            "events": one.events,
+            "agree": clock.agree,
+            "of": clock.of,
+            "off_s": abs(clock.offset_s),
+        }
+        yield Finding("router_log", "info" if clock.agree else "warning", one.site, values)
+    other = [said for said in told.values() if said["by_the_log"] not in (said["says"], *NOT_ITS)]
+    if other:
+        was, now = (dict(Counter(str(said[key]) for said in other)) for key in ("by_the_log", "says"))
+        yield Finding("router_contradicts", "info", None, {"losses": len(other), "was": was, "now": now})
+    same = sum(said["by_the_log"] == said["says"] for said in told.values())
+    if same:
+        yield Finding("router_confirms", "info", None, {"losses": same})

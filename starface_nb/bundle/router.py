@@ -1,0 +1,250 @@
+"""A router's own log beside that of the PBX: its line, address and restarts; formats and messages in `router.toml`.
+
+Pure functions. Of a line only its time, what happened, and the router's own public address are kept.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
+from ipaddress import ip_address
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+KINDS = ("line_down", "line_up", "reconnect", "restart", "update", "states_reset", "state_expired", "begin", "end")
+ROUTER_BYTES = 16 << 20
+"""How much of a router's log is read."""
+NO_YEAR = 1904
+"""Stands for the year of a stamp that names none; four more (leap years again) for the year after it."""
+_MOST = 5_000  # events of one log
+_LINE = 600  # characters of a line that are looked at
+_ONE_BOOT = timedelta(minutes=4)
+_YEAR, _HALF_A_YEAR = timedelta(days=366), timedelta(days=183)
+_EPOCH = datetime(1970, 1, 1)
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way lines begin; see the head of `router.toml`."""
+
+    name: str
+    pattern: re.Pattern[str]
+    date: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Stamped:
+    """A line with its time: as written, or in UTC where it is `zoned`."""
+
+    number: int
+    stamp: datetime
+    zoned: bool
+    rest: str
+    form: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One kind of line; see the head of `router.toml`."""
+
+    kind: str
+    product: str
+    pattern: re.Pattern[str]
+    tells: bool
+    form: str = ""
+
+
+@cache
+def catalogue() -> dict[str, Any]:
+    """Return `router.toml`."""
+    with Path(__file__).with_name("router.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def _forms() -> tuple[Form, ...]:
+    return tuple(Form(one["name"], re.compile(one["pattern"]), tuple(one["date"])) for one in catalogue()["form"])
+
+
+@cache
+def _messages() -> tuple[Message, ...]:
+    return tuple(
+        Message(one["kind"], one["product"], re.compile(one["pattern"]), one.get("tells", False), one.get("form", ""))
+        for one in catalogue()["event"]
+    )
+
+
+def is_router_log(text: str) -> bool:
+    """Say whether a text is a router's log: by a line that only a router writes, and none of Asterisk's."""
+    if text.startswith("##") and "FRITZ!Box" in text and re.search(catalogue()["support"], text):
+        return True
+    if not any(needle in text for needle in catalogue()["needles"]) or re.search(catalogue()["asterisk"], text):
+        return False
+    return any((found := message_of(rest, form.name)) and found[0].tells for _, rest, _, _, form in _begun(text))
+
+
+def message_of(rest: str, form: str) -> tuple[Message, re.Match[str]] | None:
+    """Return what the text behind a stamp of a form tells, and the match; None where it tells nothing of ours."""
+    for message in _messages():
+        if message.form in ("", form) and (found := message.pattern.search(rest)):
+            return message, found
+    return None
+
+
+def rows_of(name: str, text: str) -> tuple[Row, ...]:
+    """Return the events of a router's log, oldest first, with rows `begin` and `end` for what it covers.
+
+    Parameters
+    ----------
+    name : str
+        Kept as the source of every event.
+    text : str
+        At most `ROUTER_BYTES` of it are looked at.
+    """
+    lines = _oldest_first([line for line in map(_read, _begun(text)) if line is not None])
+    told = list(_changes(_with_set_clock(lines)))
+    if not told:
+        return ()
+    product = next((one.product for _, one, _ in told if one.tells), told[0][1].product)
+    edges = ((lines[0], "begin"), (lines[-1], "end"))
+    rows = [_row(name, line, kind, product) for line, kind in edges if line.stamp.year != _EPOCH.year]
+    for line, message, found in told[:_MOST]:
+        port = found.groupdict().get("port") if found else None
+        address = _address(found)
+        rows.append(_row(name, line, message.kind, product) | {"address": address, "port": port and int(port)})
+    return tuple(sorted(rows, key=lambda row: (row["kind"] == "end", row["kind"] != "begin")))
+
+
+def _address(found: re.Match[str] | None) -> str | None:
+    """Return the router's own address where a line tells it."""
+    groups = found.groupdict() if found else {}
+    told = next((text for name, text in groups.items() if name.startswith("address") and text), None)
+    try:
+        return told and str(ip_address(told))
+    except ValueError:
+        return None
+
+
+def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
+    return {
+        "stamp": line.stamp, "zoned": line.zoned, "kind": kind, "address": None, "port": None,
+        "product": product, "member": member, "line": line.number,
+    }  # fmt: skip
+
+
+def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, Form]]:
+    """Yield number, text behind the stamp, stamp, zone and form of each line that begins with a stamp.
+
+    A list pasted from a page has date, time and text in lines of their own.
+    """
+    text = re.sub(r"(?m)^(\d\d\.\d\d\.\d{2,4})\s*\n\s*(\d\d:\d\d:\d\d)\s*\n", r"\1 \2 ", text[:ROUTER_BYTES])
+    last = _forms()[0]
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line[:_LINE].strip("\r \t\"'|")
+        for form in (last, *_forms()):
+            if found := form.pattern.match(line):
+                last, zone = form, found.groupdict().get("zone")
+                yield number, line[found.end() :].strip(), found["stamp"], zone, form
+                break
+
+
+def _read(begun: tuple[int, str, str, str | None, Form]) -> _Stamped | None:
+    number, rest, stamp, zone, of = begun
+    if of.date == ("epoch",):
+        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=of.name)
+    text = re.sub(r"[\sT,]+(?=\d\d:)", " ", re.sub(r"\s+", " ", stamp))
+    for form in of.date:
+        dated = "%Y" in form or "%y" in form
+        try:
+            time = datetime.strptime(text if dated else f"{text} {NO_YEAR}", form if dated else f"{form} %Y")
+            if zone:
+                ahead = datetime.strptime(zone.replace("Z", "+0000"), "%z").utcoffset() or timedelta()
+                return _Stamped(number, time - ahead, zoned=True, rest=rest, form=of.name)
+        except (ValueError, OverflowError):
+            continue
+        return _Stamped(number, time, zoned=False, rest=rest, form=of.name)
+    return None
+
+
+def _oldest_first(lines: list[_Stamped]) -> list[_Stamped]:
+    """Return lines in the order in which they were written, and count the years of stamps that name none."""
+    dated = [line.stamp for line in lines if line.stamp.year != _EPOCH.year]
+    steps = [(b - a) % _YEAR for a, b in pairwise(dated) if a != b]
+    back = sum(1 if step > _HALF_A_YEAR else -1 for step in steps)
+    ordered, years = lines[::-1] if back > 0 else lines, 0
+    counted: list[_Stamped] = []
+    for line in ordered:
+        if line.stamp.year == NO_YEAR:
+            before = counted[-1].stamp.replace(year=NO_YEAR) if counted else line.stamp
+            years += before - line.stamp > _HALF_A_YEAR
+            line = replace(line, stamp=line.stamp.replace(year=NO_YEAR + 4 * years))
+        counted.append(line)
+    return counted
+
+
+def _with_set_clock(lines: list[_Stamped]) -> Iterator[tuple[_Stamped, bool]]:
+    """Yield lines with the time at which they were written, and whether a restart begins there that no line tells.
+
+    A router without a clock of its own begins in 1970, or where its last file was written, until a time server answers:
+    such lines are dated back from the first one behind them.
+    """
+    at, newest = 0, datetime.min
+    while at < len(lines):
+        line = lines[at]
+        unset = line.stamp.year == _EPOCH.year
+        behind = line.stamp < newest and _is_restart(line)
+        if not unset and not behind:
+            newest = max(newest, line.stamp)
+            yield line, False
+            at += 1
+            continue
+        end = at + 1
+        while end < len(lines) and (lines[end].stamp.year == _EPOCH.year if unset else lines[end].stamp < newest):
+            end += 1
+        if end == len(lines):
+            return  # never set: nothing is known of when that was
+        start = lines[end].stamp - (lines[end - 1].stamp - line.stamp)
+        for n, one in enumerate(lines[at:end]):
+            time = start + (one.stamp - line.stamp)
+            yield _Stamped(one.number, time, lines[end].zoned, one.rest, one.form), unset and n == 0
+        at = end
+
+
+def _is_restart(line: _Stamped) -> bool:
+    found = message_of(line.rest, line.form)
+    return found is not None and found[0].kind == "restart"
+
+
+_STATES = {"line_up": "line_up"} | dict.fromkeys(("line_down", "restart", "update", "reconnect"), "line_down")
+_RESTART = Message("restart", "FRITZ!Box", re.compile(""), tells=False)
+
+
+def _changes(lines: Iterator[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Message, re.Match[str] | None]]:
+    """Yield the lines that change something: a line that fails is told many times, a restart in many lines."""
+    state, restarted = "", datetime.min
+    address: str | None = None
+    for line, hidden_restart in lines:
+        if hidden_restart:
+            state, restarted = "line_down", line.stamp
+            yield line, _RESTART, None
+        told = message_of(line.rest, line.form)
+        if told is None:
+            continue
+        message, found = told
+        kind = message.kind
+        if kind == "restart":
+            again, restarted = abs(line.stamp - restarted) < _ONE_BOOT, line.stamp
+            if again:
+                continue
+        told_address = _address(found)
+        if kind == state and kind in ("line_down", "line_up") and told_address in (None, address):
+            continue
+        address = told_address or address
+        state = _STATES.get(kind, state)
+        yield line, message, found
