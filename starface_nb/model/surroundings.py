@@ -8,12 +8,10 @@ import numpy as np
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.model.causes import Around
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
-from starface_nb.model.reasoning import Context
 from starface_nb.model.renewals import homes_of
 from starface_nb.model.rhythm import rhythm_odds
-from starface_nb.model.together import Surface
+from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
 from starface_nb.observations.intervals import UP, of_kind
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
@@ -65,6 +63,8 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
     homes = np.array([story.homes.get(peer, UNKNOWN) for peer in story.peers], dtype=object)[story.losses.phone]
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
+    # Only refused authentication leads to a block; a full or unknown AOR does not.
+    rows = rows.filter(~pl.col("detail").fill_null("").str.contains("max contacts|no configured AOR|not found for"))
     # Who is refused at an address where no phone was seen is one of the customer's only if the name looks like it.
     peers, ending = pl.Series(story.peers, dtype=pl.String), r"(\.[^.]+$)"
     endings = peers.str.extract(ending).drop_nulls()

@@ -1,0 +1,333 @@
+"""What struck a whole site: losses that begin together are weighed against what each would be alone.
+
+An event of a kind and a length catches each phone at risk with a probability; a phone that was lost then may still have
+been lost by itself. The event is taken with the odds that it has, and each loss belongs to it as far as it fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lgamma
+
+import numpy as np
+
+from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
+from starface_nb.model.priors import PRIORS as P
+from starface_nb.observations.story import Bools, Floats, Ints
+
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
+CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
+LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
+
+
+@dataclass(frozen=True)
+class Struck:
+    """What events need to know of each loss of a site (arrays, shape (n,), sorted by start; seconds).
+
+    Attributes
+    ----------
+    alone : log-likelihood of the loss by itself, summed over the causes
+    probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
+    due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
+    outlives : until when its binding lives by the timeout that is known, infinite where none is
+    refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
+    """
+
+    start: Floats
+    end: Floats
+    failed: Floats
+    answered: Floats
+    phone: Ints
+    alone: Floats
+    probe: Floats
+    register: Floats
+    boot: Floats
+    step: Floats
+    due: Floats
+    spread: Floats
+    period: Floats
+    outlives: Floats
+    moved: Bools
+    knows: Bools
+    refused: Floats
+    expiry: Floats
+    at_risk: Ints
+
+    def take(self, which: Ints) -> Struck:
+        """Return the losses at these indices."""
+        return Struck(*[column[which] for column in self.__dict__.values()])
+
+
+@dataclass(frozen=True)
+class Event:
+    """One candidate: its losses, its weights and how far each loss belongs to it under each kind.
+
+    `line` holds one weight per silence tried where bindings outlived the outage and where not, the others one each
+    (log-odds against no event, prior left out);
+    `belongs` has the shape (kinds, members); `lengths` is the most probable length under each kind, seconds.
+    """
+
+    members: Ints
+    begin: float
+    at_risk: int
+    line: Floats
+    other: Floats
+    belongs: Floats
+    lengths: Floats
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An event as it is believed: probability that there was one, of each kind, and each loss's share in it."""
+
+    event: Event
+    probability: float
+    kinds: Floats
+
+
+def candidates(
+    site: Struck, window: float, heard: Floats, log_end: float, kills: float, before: list[Event] | None = None
+) -> list[Event]:
+    """Return the events worth weighing, each loss in at most one of them, sorted by beginning.
+
+    `before` are those found with other likelihoods of the single losses: only they are weighed again.
+    """
+    n = len(site.start)
+    if before is not None:
+        return [weigh(site.take(e.members), e.members, window, heard, log_end, kills) for e in before]
+    if n < 2:
+        return []
+    best = np.maximum(_most(site) - site.alone, 0.0)
+    total = np.concatenate([[0.0], np.cumsum(best)])
+    past = np.searchsorted(site.start, site.start + window, side="right")
+    rate = np.log(max(P.kinds) * window / DAY_S)
+    bound = total[past] - total[:-1] + rate
+    worth = np.flatnonzero((bound > 0) & (past - np.arange(n) >= 2))
+    taken, seen, found = np.zeros(n, bool), np.zeros(n, bool), []
+    for first in worth[np.argsort(-bound[worth], kind="stable")]:
+        inside = np.arange(first, past[first])
+        inside = inside[~taken[inside]]
+        if len(inside) < 2 or seen[inside].all():
+            continue
+        seen[inside] = True
+        members = inside[_down_together(site.start[inside], site.end[inside])]
+        if len(np.unique(site.phone[members])) < 2:
+            continue
+        event = weigh(site.take(members), members, window, heard, log_end, kills)
+        if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
+            taken[members] = True
+            found.append(event)
+    return sorted(found, key=lambda event: event.begin)
+
+
+def _most(site: Struck) -> Floats:
+    """Return a bound on the log-likelihood of each loss in any event."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        on_time = np.nan_to_num(np.exp(-0.5 * ((site.end - site.due) / site.spread) ** 2)) / (2.5 * site.spread)
+    register = np.maximum(site.register, site.boot) + np.log(np.maximum(on_time, 1 / P.retry_s))
+    return np.where(np.isfinite(site.end), np.maximum(site.probe - np.log(site.step), register), 0.0)
+
+
+def _down_together(start: Floats, end: Floats) -> Ints:
+    """Return the largest set of losses that are all open at one moment (the latest start among them)."""
+    open_at = (start[None, :] <= start[:, None]) & (end[None, :] >= start[:, None] - 1.0)
+    most = open_at.sum(axis=1)
+    return np.flatnonzero(open_at[len(most) - 1 - int(np.argmax(most[::-1]))])
+
+
+def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: float, kills: float) -> Event:
+    """Weigh one candidate under every kind and length."""
+    begin, latest = float(site.failed.min()), float(site.start.max())
+    back = float(site.end.min())
+    down = lengths(begin, back)
+    whole = np.full(len(down), 1 - P.missed)
+    caught = np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0) * whole
+    size = len(np.unique(site.phone))
+    risk = max(int(site.at_risk.max()), size)
+    inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
+    until = np.searchsorted(heard, np.minimum(begin + down - 1.0, log_end)) - np.searchsorted(
+        heard, latest + 1.0, "right"
+    )
+    spoken = np.maximum(inside, 0) + np.maximum(until, 0)
+    possible = np.where(begin + down <= back + 2.0, 0.0, -np.inf) + np.log(P.heard) * np.minimum(spoken, 4)
+    known = site.knows
+    moved = bool(known.any()) and site.moved[known].mean() >= 0.5
+    new = {
+        name: np.log(share if moved else 1 - share) if known.any() else 0.0
+        for name, share in zip(("dead", "box", "alive"), P.moved, strict=True)
+    }
+    by_age = np.where(begin + down[:, None] < site.outlives[None, :], 1 - P.missed, P.missed)
+    alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
+    burst = np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead)
+    mixed = np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead)
+    gone = np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead)
+    boots = np.broadcast_to(log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s)
+                            + site.boot, alive.shape)  # fmt: skip
+    blocked = _blocked(site, begin, down, log_end)
+
+    partly = np.log(P.partly / (risk + 1)) - lgamma(risk + 1) + lgamma(size + 1) + lgamma(risk - size + 1)
+
+    def total(ends: Floats, caught: Floats) -> Floats:
+        gain = np.log(caught[:, None] * np.exp(np.clip(ends - site.alone, -60, 60)) + (1 - caught)[:, None])
+        rest = np.logaddexp((risk - size) * np.log1p(-caught), partly)
+        return np.asarray(gain.sum(axis=1) + rest + possible)
+
+    share = np.log(np.gradient(np.log(down)))
+    low, high = P.outage_s
+    line_prior = share + np.where((down >= low) & (down <= high), 0.0, np.log(P.stray)) - np.log(np.log(high / low))
+    middle, spread = P.router_s
+    box_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
+    burst_prior = share + 2 * np.log(down / P.burst_s) - down / P.burst_s
+    day, wait = P.block_s
+    block_prior = share + np.log(
+        0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * 2.5)
+        + 0.5 * (down > 600) / np.log(500.0)
+        + 1e-9
+    )
+    step_prior = share + np.where(down <= site.period.max(), 0.0, np.log(P.stray)) - np.log(len(LENGTHS) / 10.0)
+    middle, spread = P.power_s
+    power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
+    a, d = total(mixed, caught) + new["alive"], total(gone, whole) + new["dead"]
+    silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
+    line = np.stack([_log_sums(line_prior + np.log1p(-silence) + a), _log_sums(line_prior + np.log(silence) + d)])
+    weights = {
+        BOX: box_prior + total(gone, whole) + new["box"],
+        BURST: burst_prior + total(burst, caught) + new["alive"],
+        BOOTS: np.where(down == down.min(), 0.0, -np.inf) + total_boots(boots, site, risk, size) + new["alive"],
+        BLOCKED: block_prior + total(blocked + site.refused, whole) + new["alive"],
+        POWER: power_prior + total(blocked, whole) + new["box"],
+        STEP: step_prior + total(blocked + site.expiry, whole) + new["alive"],
+    }
+    other = np.array([_log_sum(w) for w in weights.values()])
+    line_weight = line_prior + np.logaddexp(a, d)
+    belongs, longest = [], []
+    for kind, ends in (
+        (LINE, np.logaddexp(mixed, gone)),
+        (BOX, gone),
+        (BURST, burst),
+        (BOOTS, boots),
+        (BLOCKED, blocked + site.refused),
+        (POWER, blocked),
+        (STEP, blocked + site.expiry),
+    ):
+        over = line_weight if kind == LINE else weights[kind]
+        post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
+        taken = caught if kind in (LINE, BURST) else whole
+        gain = taken[:, None] * np.exp(np.clip(ends - site.alone, -60, 60))
+        belongs.append(post @ (gain / (gain + (1 - taken)[:, None])))
+        longest.append(float(down[int(np.argmax(post))]))
+    return Event(members, begin, risk, line, other, np.array(belongs), np.array(longest))
+
+
+def total_boots(boots: Floats, site: Struck, risk: int, size: int) -> float:
+    """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time."""
+    caught = 0.5 * (1 - P.missed)
+    gain = np.log(caught * np.exp(np.clip(boots[0] - site.alone, -60, 60)) + 1 - caught)
+    return float(gain.sum() + (risk - size) * np.log1p(-caught))
+
+
+def lengths(begin: float, back: float) -> Floats:
+    """Return the lengths to try: evenly in the logarithm, closer next to the first return."""
+    near = back - begin + 2.0 - np.arange(0.0, P.retry_s + 20.0, 4.0)
+    near = near[np.isfinite(near)]
+    down = np.unique(np.round(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]), 1))
+    return down[down <= max(back - begin + 60.0, 30.0)]
+
+
+def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+    """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
+    over = site.end[None, :] - (begin + down[:, None])
+    by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + 3.0), 1.0, 1e-4) / site.step) + site.probe
+    by_phone = np.log(0.07 * np.where((over >= -2.0) & (over <= site.period), 1.0, 1e-3) / site.period) + site.register
+    ended = np.logaddexp(np.log(0.93) + by_probe, by_phone)
+    ongoing = (begin + down >= log_end - site.step.max() - 3.0)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, np.log(P.stray)))
+
+
+def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+    """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
+    back = np.minimum(site.end, log_end)[None, :] - begin
+    length = down[:, None]
+    soon = (back >= length - 2.0) & (back <= length + P.retry_s)
+    pending = np.minimum(length / site.period, 1.0)
+    density = pending / P.retry_s * soon + (1 - pending) / site.period * (back <= length + site.period)
+    at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
+    with np.errstate(over="ignore"):
+        after = 1 / (1 + np.exp(np.clip(-1.7 * (at - length) / site.spread, -50, 50)))
+        on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (2.5 * site.spread)
+    timed = P.on_time * (after * on_time + (1 - after) / P.retry_s * soon) + (1 - P.on_time) * density
+    density = np.where(np.isfinite(site.due), timed, density)
+    density = np.where(back >= length - 2.0, density, 0.0)
+    ended = np.log(density + 1e-7) + site.register
+    left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
+    still = np.log(np.maximum(1 / (1 + np.exp(np.clip(-1.7 * left, -50, 50))), P.stray))
+    ongoing = (begin + down >= log_end)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, still))
+
+
+def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+    """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
+    over = site.end[None, :] - (begin + down[:, None])
+    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, 1e-4) / (2 * P.retry_s)
+    ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
+    ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
+
+
+def silence_kills(down: Floats) -> Floats:
+    """Return the probability that bindings are dead after a line was down, shape (silences + 1, lengths).
+
+    The binding is idle since the last answered probe, on average half an interval before.
+    """
+    silences = np.array([*P.silences, np.inf], float)
+    share = (down[None, :] + 30.0 - silences[:, None]) / 60.0 + 0.5
+    return np.asarray(np.clip(share, 0.003, 0.997), float)
+
+
+def _log_sum(weights: Floats) -> float:
+    peak = float(weights.max())
+    return peak + float(np.log(np.exp(weights - peak).sum())) if np.isfinite(peak) else -1e9
+
+
+def _log_sums(weights: Floats) -> Floats:
+    """Return the same for each row."""
+    peak = weights.max(axis=1, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0.0)
+    return np.asarray(np.maximum(np.log(np.exp(weights - peak).sum(axis=1) + 1e-300) + peak[:, 0], -1e9))
+
+
+def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float, shares: bool) -> list[Explained]:
+    """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared."""
+    if not events:
+        return []
+    line = np.array([event.line for event in events])
+    other = np.array([event.other for event in events])
+    score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - P.kills, P.kills / len(P.silences)))
+    score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[:, 0]
+    if np.isfinite(pbx[1]):
+        score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
+    base = np.array([P.kinds[LINE], *P.kinds])
+    base[-1] = P.shared_deaths_per_day if shares else base[-1]
+    most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
+    most[[0, 1, 1 + BURST, 1 + STEP]] = np.inf
+    kinds = np.zeros((len(base), len(events)))
+    for turn in range(8):
+        # What strikes a site does so again: each event takes its rates from the others.
+        others = kinds.sum(axis=1, keepdims=True) - kinds
+        if turn == 1:
+            others[1] += others[2]
+        each = np.log(
+            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * window / DAY_S
+        )
+        rest = other.T + each[2:]
+        both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
+                         *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
+        total = np.logaddexp(0.0, np.logaddexp.reduce(both, axis=0))
+        weight = score + total.sum(axis=0)
+        mix = np.exp(weight - weight.max())
+        kinds = np.exp(both - total) @ (mix / mix.sum())
+    kinds = np.concatenate([kinds[:1] + kinds[1:2], kinds[2:]]).T
+    chance = kinds.sum(axis=1)
+    return [
+        Explained(event, float(p), k / max(float(p), 1e-12)) for event, p, k in zip(events, chance, kinds, strict=True)
+    ]
