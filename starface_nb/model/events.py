@@ -140,10 +140,10 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     begin, latest = float(site.failed.min()), float(site.start.max())
     back = float(site.end.min())
     down = lengths(begin, back)
-    whole = np.full(len(down), 1 - P.missed)
-    caught = np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0) * whole
     size = len(np.unique(site.phone))
     risk = max(int(site.at_risk.max()), size)
+    caught, first = _caught(site.failed - begin, down, window, risk - size)
+    whole = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
     inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
     until = np.searchsorted(heard, np.minimum(begin + down - 1.0, log_end)) - np.searchsorted(
         heard, latest + 1.0, "right"
@@ -164,12 +164,16 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     boots = np.broadcast_to(log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s)
                             + site.boot, alive.shape)  # fmt: skip
     blocked = _blocked(site, begin, down, log_end)
+    # One REGISTER brings back all that live on a shared port; phones in step have their own.
+    revived, own = alive + site.expiry, blocked + site.expiry
 
     partly = np.log(P.partly / (risk + 1)) - lgamma(risk + 1) + lgamma(size + 1) + lgamma(risk - size + 1)
 
-    def total(ends: Floats, caught: Floats) -> Floats:
-        gain = np.log(caught[:, None] * np.exp(np.clip(ends - site.alone, -60, 60)) + (1 - caught)[:, None])
-        rest = np.logaddexp((risk - size) * np.log1p(-caught), partly)
+    spared = (1 - P.missed) * np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0)
+
+    def total(ends: Floats, caught: Floats, spared: Floats | float = 1 - P.missed) -> Floats:
+        gain = np.log(caught * np.exp(np.clip(ends - site.alone, -60, 60)) + 1 - caught)
+        rest = np.logaddexp((risk - size) * np.log1p(-spared), partly)
         return np.asarray(gain.sum(axis=1) + rest + possible)
 
     share = np.log(np.gradient(np.log(down)))
@@ -187,16 +191,17 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     step_prior = share + np.where(down <= site.period.max(), 0.0, np.log(P.stray)) - np.log(len(LENGTHS) / 10.0)
     middle, spread = P.power_s
     power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
-    a, d = total(mixed, caught) + new["alive"], total(gone, whole) + new["dead"]
+    kept = np.logaddexp(np.log1p(-P.missed) + total(mixed, caught, spared), np.log(P.missed) + total(alive, caught, spared))
+    a, d = kept + first + new["alive"], total(gone, whole) + new["dead"]
     silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
     line = np.stack([_log_sums(line_prior + np.log1p(-silence) + a), _log_sums(line_prior + np.log(silence) + d)])
     weights = {
         BOX: box_prior + total(gone, whole) + new["box"],
-        BURST: burst_prior + total(burst, caught) + new["alive"],
+        BURST: burst_prior + total(burst, caught, spared) + first + new["alive"],
         BOOTS: np.where(down == down.min(), 0.0, -np.inf) + total_boots(boots, site, risk, size) + new["alive"],
         BLOCKED: block_prior + total(blocked + site.refused, whole) + new["alive"],
         POWER: power_prior + total(blocked, whole) + new["box"],
-        STEP: step_prior + total(blocked + site.expiry, whole) + new["alive"],
+        STEP: step_prior + np.logaddexp(total(revived, whole), total(own, whole)) - np.log(2.0) + new["alive"],
     }
     other = np.array([_log_sum(w) for w in weights.values()])
     line_weight = line_prior + np.logaddexp(a, d)
@@ -208,15 +213,27 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         (BOOTS, boots),
         (BLOCKED, blocked + site.refused),
         (POWER, blocked),
-        (STEP, blocked + site.expiry),
+        (STEP, np.logaddexp(revived, own) - np.log(2.0)),
     ):
         over = line_weight if kind == LINE else weights[kind]
         post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
         taken = caught if kind in (LINE, BURST) else whole
-        gain = taken[:, None] * np.exp(np.clip(ends - site.alone, -60, 60))
-        belongs.append(post @ (gain / (gain + (1 - taken)[:, None])))
+        gain = taken * np.exp(np.clip(ends - site.alone, -60, 60))
+        belongs.append(post @ (gain / (gain + 1 - taken)))
         longest.append(float(down[int(np.argmax(post))]))
     return Event(members, begin, risk, line, other, np.array(belongs), np.array(longest))
+
+
+def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Floats, Floats]:
+    """Return how surely each loss's probe, sent `after` the first one, falls into the fault, shape (lengths, members).
+
+    And the log of the share of faults that strike just that probe first, shape (lengths,): phones that are probed in
+    step go together however short the fault is.
+    """
+    reach = np.maximum(down - 3.0, 1.0)
+    caught = np.where(after[None, :] <= reach[:, None] + 2.0, 1 - P.missed, P.stray)
+    gap = (window - float(after.max())) / (others + 1)
+    return caught, np.asarray(np.log(np.minimum(reach, max(gap, 1.0)) / window), float)
 
 
 def total_boots(boots: Floats, site: Struck, risk: int, size: int) -> float:

@@ -6,7 +6,7 @@ A loss counts in the timeout as much as no event explains it; none is thrown out
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,6 +41,8 @@ from starface_nb.model.timeout import Era, fit
 from starface_nb.observations.story import Bools, Floats, Ints, first_after_start
 
 C = len(CAUSES)
+SURE = 0.001
+"""Worlds less probable than this are not weighed."""
 TERMS = ("start", "end", "late", "refused", "moved", "went_on")
 
 
@@ -98,7 +100,7 @@ def reason(context: Context, site: SiteView) -> None:
     weight, died = np.ones(n), np.ones(n, bool)
     for _ in range(2):
         eras = fit(context, site, weight, died)
-        expires = data.explain(eras, expires=True)
+        expires = data.explain(eras)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
         dead = expires.posterior[:, NAT] > 0.5
@@ -106,14 +108,13 @@ def reason(context: Context, site: SiteView) -> None:
             break
         weight, died = now, dead
     site.eras = eras
-    p = data.expiring(eras)
-    if n and (p < 0.9999).any():
-        never = data.explain(eras, expires=False)
-        mix = p[:, None]
-        post = mix * expires.posterior + (1 - mix) * never.posterior
-        best = expires if p.mean() >= 0.5 else never
-    else:
-        post, best = expires.posterior, expires
+    post, best = expires.posterior, expires
+    p = np.array([era.expiring for era in eras])
+    if n and ((p > SURE) & (p < 1 - SURE)).any():
+        never = data.explain([replace(era, expiring=round(era.expiring)) if era.expiring > 1 - SURE else replace(era, expiring=0.0) for era in eras])
+        mix = p[data.era_of(eras)]
+        post = mix[:, None] * post + (1 - mix)[:, None] * never.posterior
+        best = expires if mix.mean() >= 0.5 else never
     post = (1 - P.doubt) * post + P.doubt / C
     site.facts = data.found(post, best)
     for era in site.eras:
@@ -295,44 +296,37 @@ class SiteData:
         rate = np.where(np.isfinite(self.anchor), P.off_cell, 0.5) * probe / self.period
         unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
         unseen = np.where(np.isfinite(high), unseen, -30.0)
-        begin = np.log(np.maximum(chance, rate))
+        begin = np.where(np.isfinite(high), np.log(np.maximum(chance, rate)), -40.0)
         both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), -40.0)
         return begin, both - begin
 
-    def bounds(self, eras: list[Era]) -> tuple[Floats, Floats]:
-        """Return the bracket that holds for each loss."""
-        n = len(self.loss)
-        low, high = np.zeros(n), np.full(n, np.inf)
-        born = np.where(np.isfinite(self.best.anchor), self.best.anchor, self.loss.start - 1.0)
-        for i, era in enumerate(eras):
-            inside = (born >= era.start) | (i == 0)
-            if i and np.isfinite(eras[i - 1].high):
-                old = eras[i - 1]
-                inside &= (born >= era.start + 3960.0) | (self.best.lower >= old.high) | (self.best.upper <= old.low)
-            low[inside], high[inside] = era.low, era.high
-        return low, high
+    def era_of(self, eras: list[Era]) -> Ints:
+        """Return the era of each loss; when exactly a setting was changed is known to a keepalive or so."""
+        best = self.best
+        born = np.where(np.isfinite(best.anchor), best.anchor, self.loss.start - 1.0)
+        found = np.zeros(len(self.loss), np.int64)
+        slack = 1.1 * self.story.settings.keepalive_s
+        for i, era in enumerate(eras[1:], 1):
+            old = eras[i - 1]
+            fits = np.isfinite(old.high) & (best.lower < old.high) & (best.upper > old.low)
+            found[(born >= era.start + slack) | ((born >= era.start) & ~fits)] = i
+        return found
 
-    def expiring(self, eras: list[Era]) -> Floats:
-        """Return for each loss the probability that bindings expire in its era."""
-        n = len(self.loss)
-        p = np.zeros(n)
-        born = np.where(np.isfinite(self.best.anchor), self.best.anchor, self.loss.start - 1.0)
-        for i, era in enumerate(eras):
-            inside = (born >= era.start) | (i == 0)
-            p[inside] = era.expiring if np.isfinite(era.high) else 0.0
-        return p
+    def bounds(self, eras: list[Era]) -> tuple[Floats, Floats]:
+        """Return the bracket that holds for each loss, up to infinity where bindings do not expire."""
+        high = [era.high if era.expiring > SURE else np.inf for era in eras]
+        here = self.era_of(eras)
+        return np.array([era.low for era in eras])[here], np.array(high)[here]
 
     # -- with the events ----------------------------------------------------------------------------------------------
 
-    def explain(self, eras: list[Era], *, expires: bool) -> World:
+    def explain(self, eras: list[Era]) -> World:
         """Weigh all losses in one world."""
         n = len(self.loss)
         if n == 0:
             return World(np.zeros((0, C)), np.zeros((len(TERMS), 0, C)), np.zeros(0), [])
         fixed = self.fixed.copy()
-        begin = np.full(n, -40.0)
-        if expires:
-            begin, fixed[:, NAT] = self.nat(eras)
+        begin, fixed[:, NAT] = self.nat(eras)
         mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
         posterior = np.full((n, C), 0.1)
         events: list[Explained] = []
@@ -348,23 +342,21 @@ class SiteData:
             if turn < 2:
                 posterior = single
                 continue
-            events = self.events(peak, begin, eras, expires, kills, [e.event for e in events] if turn > 2 else None)
+            events = self.events(peak, begin, eras, kills, [e.event for e in events] if turn > 2 else None)
             posterior, elsewhere = self.joined(single, events)
         terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
         return World(posterior, terms, elsewhere, events)
 
     def events(
-        self, alone: Floats, expiry: Floats, eras: list[Era], expires: bool, kills: float, before: list[Event] | None
+        self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None
     ) -> list[Explained]:
         """Return what struck the site."""
-        outlives = np.full(len(self.loss), np.inf)
-        if expires:
-            _, high = self.bounds(eras)
-            last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
-            outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
+        _, high = self.bounds(eras)
+        last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
+        outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
         a, e = self.around, self.ends
         again = a.placed & self.loss.registered
-        floor = np.log(P.shifted) if self.shares and expires else -np.inf
+        floor = np.log(P.shifted) if self.shares and np.isfinite(high).any() else -np.inf
         mark = self.marks.late[:, WAN] + self.marks.refused[:, WAN] + self.marks.went_on[:, WAN] + self.moved[:, NAT]
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
