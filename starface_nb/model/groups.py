@@ -16,10 +16,10 @@ def split(context: Context, view: SiteView) -> list[int]:
 
     A phone joins the group with which it shares a timeout at the least loss of likelihood.
     """
-    evidence, phones = (
-        collect(context, view, np.ones(len(view.losses)), np.ones(len(view.losses), bool)),
-        len(view.phones),
-    )
+    phones = len(view.phones)
+    # Phones that are lost together by the clock are no proof of a timeout each.
+    alone = np.ones(0) if view.facts is None else 1 / (1 + np.exp(view.facts.shared))
+    evidence = collect(context, view, alone, np.ones(len(view.losses), bool))
     table = score_table(evidence, evidence.lost.phone, evidence.kept.phone, phones, context.horizon)
     best = table.max(axis=1)
     label = np.zeros(phones, np.int64)

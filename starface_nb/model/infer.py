@@ -328,7 +328,7 @@ class SiteData:
         fixed = self.fixed.copy()
         begin, fixed[:, NAT] = self.nat(eras)
         mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
-        posterior = np.full((n, C), 0.1)
+        posterior = np.zeros((n, C))
         events: list[Explained] = []
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
         for turn in range(4):
@@ -339,10 +339,7 @@ class SiteData:
             alone = starts + fixed + mark
             peak = np.logaddexp.reduce(alone, axis=1)
             single = np.exp(alone - peak[:, None])
-            if turn < 2:
-                posterior = single
-                continue
-            events = self.events(peak, begin, eras, kills, [e.event for e in events] if turn > 2 else None)
+            events = self.events(peak, begin, eras, kills, [e.event for e in events] if turn else None)
             posterior, elsewhere = self.joined(single, events)
         terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
         return World(posterior, terms, elsewhere, events)
