@@ -292,7 +292,8 @@ class SiteData:
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period
         hit = (end >= back - self.spread - slop) & (end <= back + width + slop)
-        density = np.where(self.ends.open, P.stray, np.where(hit, 1.0, 1e-3) / np.minimum(width, DAY_S))
+        later = P.stray * np.where(self.ends.length <= 2.1 * self.period, 1.0, P.stray) / self.period
+        density = np.where(self.ends.open, P.stray, np.where(hit, 1 / np.minimum(width, DAY_S), later))
         rate = np.where(np.isfinite(self.anchor), P.off_cell, 0.5) * probe / self.period
         unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
         unseen = np.where(np.isfinite(high), unseen, -30.0)
