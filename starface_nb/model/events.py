@@ -7,7 +7,7 @@ been lost by itself. The event is taken with the odds that it has, and each loss
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from starface_nb.observations.story import Bools, Floats, Ints
 
 LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
+SHORT_S = (10.0, 20.0, 40.0)
+"""Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
 
 
@@ -99,10 +101,16 @@ def candidates(
         return []
     best = np.maximum(_most(site) - site.alone, 0.0)
     total = np.concatenate([[0.0], np.cumsum(best)])
-    past = np.searchsorted(site.start, site.start + window, side="right")
     rate = np.log(max(P.kinds) * window / DAY_S)
-    bound = total[past] - total[:-1] + rate
-    worth = np.flatnonzero((bound > 0) & (past - np.arange(n) >= 2))
+    past = np.searchsorted(site.start, site.start + window, side="right")
+    size = past - np.arange(n)
+    bound = np.full(n, -np.inf)
+    for shortest, longest in pairwise([3.0, *SHORT_S, window]):
+        reached = np.minimum(np.searchsorted(site.start, site.start + longest + 2.0, side="right"), past)
+        others = np.maximum(site.at_risk - size, 0)
+        spared = np.maximum(others * np.log1p(-_share(shortest, window)), _partly(others + size, size))
+        bound = np.maximum(bound, total[reached] - total[:-1] + spared + rate)
+    worth = np.flatnonzero((bound > 0) & (size >= 2))
     taken, seen, found = np.zeros(n, bool), np.zeros(n, bool), []
     for first in worth[np.argsort(-bound[worth], kind="stable")]:
         inside = np.arange(first, past[first])
@@ -118,6 +126,18 @@ def candidates(
             taken[members] = True
             found.append(event)
     return sorted(found, key=lambda event: event.begin)
+
+
+def _share(down: Floats | float, window: float) -> Floats:
+    """Return the share of the phones, probed at any time, that a fault of this length catches."""
+    return np.asarray((1 - P.missed) * np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0), float)
+
+
+def _partly(risk: Ints, size: Ints) -> Floats:
+    """Return the log-probability that a fault strikes just these phones because it strikes a part of the site only."""
+    log_factorial = np.cumsum(np.log(np.maximum(np.arange(int(np.max(risk, initial=0)) + 2), 1)))
+    ways = log_factorial[risk] - log_factorial[size] - log_factorial[risk - size]
+    return np.asarray(np.log(P.partly / (risk + 1.0)) - ways, float)
 
 
 def _most(site: Struck) -> Floats:
@@ -167,9 +187,9 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     # One REGISTER brings back all that live on a shared port; phones in step have their own.
     revived, own = alive + site.expiry, blocked + site.expiry
 
-    partly = np.log(P.partly / (risk + 1)) - lgamma(risk + 1) + lgamma(size + 1) + lgamma(risk - size + 1)
+    partly = float(_partly(np.array([risk]), np.array([size]))[0])
 
-    spared = (1 - P.missed) * np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0)
+    spared = _share(down, window)
 
     def total(ends: Floats, caught: Floats, spared: Floats | float = 1 - P.missed) -> Floats:
         gain = np.log(caught * np.exp(np.clip(ends - site.alone, -60, 60)) + 1 - caught)

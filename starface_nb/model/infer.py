@@ -332,7 +332,7 @@ class SiteData:
         posterior = np.zeros((n, C))
         events: list[Explained] = []
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
-        for turn in range(4):
+        for turn in range(3):
             starts = self.starts(posterior)
             starts[:, NAT] = begin
             kills = self.kills(posterior[:, LOSS], kills)
