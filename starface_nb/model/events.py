@@ -19,6 +19,8 @@ LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
 SHORT_S = (10.0, 20.0, 40.0)
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
+NEARLY = 0.05
+"""Log-likelihoods this near are the same."""
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
 
 
@@ -76,6 +78,11 @@ class Event:
     other: Floats
     belongs: Floats
     lengths: Floats
+    alone: Floats
+
+    def like(self, alone: Floats) -> bool:
+        """Say whether it was weighed against nearly these likelihoods of each loss by itself."""
+        return bool(np.abs(alone[self.members] - self.alone).max() < NEARLY)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ def candidates(
     """
     n = len(site.start)
     if before is not None:
-        return [weigh(site.take(e.members), e.members, window, heard, log_end, kills) for e in before]
+        return [e if e.like(site.alone) else weigh(site.take(e.members), e.members, window, heard, log_end, kills)
+                for e in before]  # fmt: skip
     if n < 2:
         return []
     best = np.maximum(_most(site) - site.alone, 0.0)
@@ -241,7 +249,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         gain = taken * np.exp(np.clip(ends - site.alone, -60, 60))
         belongs.append(post @ (gain / (gain + 1 - taken)))
         longest.append(float(down[int(np.argmax(post))]))
-    return Event(members, begin, risk, line, other, np.array(belongs), np.array(longest))
+    return Event(members, begin, risk, line, other, np.array(belongs), np.array(longest), site.alone)
 
 
 def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Floats, Floats]:

@@ -98,9 +98,10 @@ def reason(context: Context, site: SiteView) -> None:
     data = SiteData(context, site, whole(context))
     n = len(site.losses)
     weight, died = np.ones(n), np.ones(n, bool)
+    expires: World | None = None
     for _ in range(2):
         eras = fit(context, site, weight, died)
-        expires = data.explain(eras)
+        expires = data.explain(eras, expires.events if expires else None)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
         dead = expires.posterior[:, NAT] > 0.5
@@ -321,7 +322,7 @@ class SiteData:
 
     # -- with the events ----------------------------------------------------------------------------------------------
 
-    def explain(self, eras: list[Era]) -> World:
+    def explain(self, eras: list[Era], known: list[Explained] | None = None) -> World:
         """Weigh all losses in one world."""
         n = len(self.loss)
         if n == 0:
@@ -330,7 +331,7 @@ class SiteData:
         begin, fixed[:, NAT] = self.nat(eras)
         mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
         posterior = np.zeros((n, C))
-        events: list[Explained] = []
+        events = known
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
         for turn in range(3):
             starts = self.starts(posterior)
@@ -340,10 +341,10 @@ class SiteData:
             alone = starts + fixed + mark
             peak = np.logaddexp.reduce(alone, axis=1)
             single = np.exp(alone - peak[:, None])
-            events = self.events(peak, begin, eras, kills, [e.event for e in events] if turn else None)
+            events = self.events(peak, begin, eras, kills, None if events is None else [e.event for e in events])
             posterior, elsewhere = self.joined(single, events)
         terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
-        return World(posterior, terms, elsewhere, events)
+        return World(posterior, terms, elsewhere, events or [])
 
     def events(
         self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None
