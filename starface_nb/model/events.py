@@ -266,7 +266,7 @@ def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Fl
 
 def total_boots(boots: Floats, site: Struck, risk: int, size: int) -> float:
     """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time."""
-    caught = 0.5 * (1 - P.missed)
+    caught = (1 - P.partly) * (1 - P.missed)
     gain = np.log(caught * np.exp(np.clip(boots[0] - site.alone, -60, 60)) + 1 - caught)
     return float(gain.sum() + (risk - size) * np.log1p(-caught))
 

@@ -35,6 +35,9 @@ def split(context: Context, view: SiteView) -> list[int]:
         else:
             sums[at] += table[phone]
         label[phone] = at + 1
+    if len(sums) == 1:
+        # Behind the one router that shows itself is every phone that does not contradict it.
+        label[table[:, int(np.argmax(sums[0]))] > -P.own_timeout / 2] = 1
     return label.tolist()
 
 
