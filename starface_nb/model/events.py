@@ -283,8 +283,11 @@ def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
     over = site.end[None, :] - (begin + down[:, None])
     by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + 3.0), 1.0, 1e-4) / site.step) + site.probe
-    by_phone = np.log(0.07 * np.where((over >= -2.0) & (over <= site.period), 1.0, 1e-3) / site.period) + site.register
-    ended = np.logaddexp(np.log(0.93) + by_probe, by_phone)
+    # A phone whose REGISTER went into the dead line tries again soon, and may be sooner than the probe.
+    soon = np.minimum(down[:, None] / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
+    unprobed = np.clip(1 - over / (site.step + 3.0), P.stray, 1.0)
+    by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
+    ended = np.logaddexp(by_probe, by_phone)
     ongoing = (begin + down >= log_end - site.step.max() - 3.0)[:, None]
     return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, np.log(P.stray)))
 
