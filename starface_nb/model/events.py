@@ -219,7 +219,9 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     step_prior = share + np.where(down <= site.period.max(), 0.0, np.log(P.stray)) - np.log(len(LENGTHS) / 10.0)
     middle, spread = P.power_s
     power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
-    kept = np.logaddexp(np.log1p(-P.missed) + total(mixed, caught, spared), np.log(P.missed) + total(alive, caught, spared))
+    kept = np.logaddexp(
+        np.log1p(-P.missed) + total(mixed, caught, spared), np.log(P.missed) + total(alive, caught, spared)
+    )
     a, d = kept + first + new["alive"], total(gone, whole) + new["dead"]
     silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
     line = np.stack([_log_sums(line_prior + np.log1p(-silence) + a), _log_sums(line_prior + np.log(silence) + d)])

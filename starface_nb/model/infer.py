@@ -98,21 +98,22 @@ def reason(context: Context, site: SiteView) -> None:
     data = SiteData(context, site, whole(context))
     n = len(site.losses)
     weight, died = np.ones(n), np.ones(n, bool)
-    expires: World | None = None
+    known: list[Explained] | None = None
     for _ in range(2):
         eras = fit(context, site, weight, died)
-        expires = data.explain(eras, expires.events if expires else None)
+        expires = data.explain(eras, known)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
         dead = expires.posterior[:, NAT] > 0.5
         if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
             break
-        weight, died = now, dead
+        weight, died, known = now, dead, expires.events
     site.eras = eras
     post, best = expires.posterior, expires
     p = np.array([era.expiring for era in eras])
     if n and ((p > SURE) & (p < 1 - SURE)).any():
-        never = data.explain([replace(era, expiring=round(era.expiring)) if era.expiring > 1 - SURE else replace(era, expiring=0.0) for era in eras])
+        sure = [replace(era, expiring=float(era.expiring > 1 - SURE)) for era in eras]
+        never = data.explain(sure)
         mix = p[data.era_of(eras)]
         post = mix[:, None] * post + (1 - mix)[:, None] * never.posterior
         best = expires if mix.mean() >= 0.5 else never
@@ -333,7 +334,7 @@ class SiteData:
         posterior = np.zeros((n, C))
         events = known
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
-        for turn in range(3):
+        for _ in range(3):
             starts = self.starts(posterior)
             starts[:, NAT] = begin
             kills = self.kills(posterior[:, LOSS], kills)

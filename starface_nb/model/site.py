@@ -25,7 +25,6 @@ class Around(Columns):
     placed, new_address : an address of the phone was known before; it is another one afterwards
     refused : refused registrations from the site's address shortly before
     at_risk : phones of the site that answered until then
-    spot, on_spot : number of the external port, phones that answered over it (where ports are shared)
     """
 
     inherited: Bools
@@ -33,8 +32,6 @@ class Around(Columns):
     new_address: Bools
     refused: Ints
     at_risk: Ints
-    spot: Ints
-    on_spot: Ints
 
 
 @dataclass
