@@ -171,7 +171,10 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     size = len(np.unique(site.phone))
     risk = max(int(site.at_risk.max()), size)
     caught, first = _caught(site.failed - begin, down, window, risk - size)
-    whole = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
+    every = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
+    # Whose binding expires just then is as likely to have gone before the fault began.
+    others = 1 - np.exp(site.expiry) / 2
+    caught, whole = np.minimum(caught, others), np.minimum(every, others)
     inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
     until = np.searchsorted(heard, np.minimum(begin + down - 1.0, log_end)) - np.searchsorted(
         heard, latest + 1.0, "right"
@@ -231,7 +234,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         BOOTS: np.where(down == down.min(), 0.0, -np.inf) + total_boots(boots, site, risk, size) + new["alive"],
         BLOCKED: block_prior + total(blocked + site.refused, whole) + new["alive"],
         POWER: power_prior + total(blocked, whole) + new["box"],
-        STEP: step_prior + np.logaddexp(total(revived, whole), total(own, whole)) - np.log(2.0) + new["alive"],
+        STEP: step_prior + np.logaddexp(total(revived, every), total(own, every)) - np.log(2.0) + new["alive"],
     }
     other = np.array([_log_sum(w) for w in weights.values()])
     line_weight = line_prior + np.logaddexp(a, d)
@@ -247,7 +250,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     ):
         over = line_weight if kind == LINE else weights[kind]
         post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
-        taken = caught if kind in (LINE, BURST) else whole
+        taken = caught if kind in (LINE, BURST) else every if kind == STEP else whole
         gain = taken * np.exp(np.clip(ends - site.alone, -60, 60))
         belongs.append(post @ (gain / (gain + 1 - taken)))
         longest.append(float(down[int(np.argmax(post))]))
