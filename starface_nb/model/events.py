@@ -16,6 +16,9 @@ from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
 LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
+MIXED, ALIVE, SHORT, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(8)
+"""What becomes of the bindings: some die by age, none, some in a burst, all; blocked, unanswered; brought back by one
+REGISTER on the port that they share, or each by its own."""
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
 SHORT_S = (10.0, 20.0, 40.0)
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
@@ -165,8 +168,7 @@ def _down_together(start: Floats, end: Floats) -> Ints:
 
 def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: float, kills: float) -> Event:
     """Weigh one candidate under every kind and length."""
-    begin, latest = float(site.failed.min()), float(site.start.max())
-    back = float(site.end.min())
+    begin, back = float(site.failed.min()), float(site.end.min())
     down = lengths(begin, back)
     size = len(np.unique(site.phone))
     risk = max(int(site.at_risk.max()), size)
@@ -175,86 +177,107 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     # Whose binding expires just then is as likely to have gone before the fault began.
     others = 1 - np.exp(site.expiry) / 2
     caught, whole = np.minimum(caught, others), np.minimum(every, others)
-    inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
-    until = np.searchsorted(heard, np.minimum(begin + down - 1.0, log_end)) - np.searchsorted(
-        heard, latest + 1.0, "right"
-    )
-    spoken = np.maximum(inside, 0) + np.maximum(until, 0)
-    possible = np.where(begin + down <= back + 2.0, 0.0, -np.inf) + np.log(P.heard) * np.minimum(spoken, 4)
-    known = site.knows
-    moved = bool(known.any()) and site.moved[known].mean() >= 0.5
-    new = {
-        name: np.log(share if moved else 1 - share) if known.any() else 0.0
-        for name, share in zip(("dead", "box", "alive"), P.moved, strict=True)
-    }
+    taken = np.stack([caught, caught, caught, whole, whole, whole, every, every])
+    gain = taken * np.exp(np.clip(_fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
+    rest = 1 - taken
+    spared = np.stack([_share(down, window), np.full(len(down), 1 - P.missed)])
+    partly = float(_partly(np.array([risk]), np.array([size]))[0])
+    few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
+    weight = np.log(gain + rest).sum(axis=2)
+    weight[:3] += few[0] + first
+    weight[3:] += few[1]
+    belongs = gain / (gain + rest)
+    moved, new = _moved(site)
+    prior = _lengths_before(site, down)
+    a = np.logaddexp(np.log1p(-P.missed) + weight[MIXED], np.log(P.missed) + weight[ALIVE]) + new["alive"]
+    d = weight[GONE] + new["dead"]
+    silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
+    line = np.stack([
+        _log_sums(prior[LINE] + np.log1p(-silence) + a), _log_sums(prior[LINE] + np.log(silence) + d)
+    ])  # fmt: skip
+    step = np.logaddexp(weight[REVIVED], weight[OWN]) - np.log(2.0)
+    booted, boots = _boots(site, log_end, risk, size)
+    over = np.stack([
+        prior[LINE] + np.logaddexp(a, d),
+        prior[BOX] + weight[GONE] + new["box"],
+        prior[BURST] + weight[SHORT] + new["alive"],
+        np.where(down == down.min(), booted + new["alive"], -np.inf),
+        prior[BLOCKED] + weight[REFUSED] + new["alive"],
+        prior[POWER] + weight[UNANSWERED] + new["box"],
+        prior[STEP] + step + new["alive"],
+    ])  # fmt: skip
+    total = _log_sums(over)
+    post = np.exp(over - total[:, None])
+    dead = 1 / (1 + np.exp(np.clip(a - d, -50, 50)))[:, None]
+    revived = 1 / (1 + np.exp(np.clip(weight[OWN] - weight[REVIVED], -50, 50)))[:, None]
+    shares = np.stack([
+        (1 - dead) * belongs[MIXED] + dead * belongs[GONE], belongs[GONE], belongs[SHORT],
+        np.broadcast_to(boots, every.shape), belongs[REFUSED], belongs[UNANSWERED],
+        revived * belongs[REVIVED] + (1 - revived) * belongs[OWN],
+    ])  # fmt: skip
+    belong = np.einsum("kl,klm->km", post, shares)
+    return Event(members, begin, risk, line, total[1:], belong, down[post.argmax(axis=1)], site.alone)
+
+
+def _fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float) -> Floats:
+    """Return the log-density of each end under each fate of the bindings, shape (fates, lengths, members)."""
     by_age = np.where(begin + down[:, None] < site.outlives[None, :], 1 - P.missed, P.missed)
     alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
-    burst = np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead)
-    mixed = np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead)
-    gone = np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead)
-    boots = np.broadcast_to(log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s)
-                            + site.boot, alive.shape)  # fmt: skip
     blocked = _blocked(site, begin, down, log_end)
-    # One REGISTER brings back all that live on a shared port; phones in step have their own.
-    revived, own = alive + site.expiry, blocked + site.expiry
+    return np.stack([
+        np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
+        alive,
+        np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead),
+        np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead),
+        blocked + site.refused,
+        blocked,
+        # One REGISTER brings back all that live on a shared port; phones in step have their own.
+        alive + site.expiry,
+        blocked + site.expiry,
+    ])  # fmt: skip
 
-    partly = float(_partly(np.array([risk]), np.array([size]))[0])
 
-    spared = _share(down, window)
+def _possible(site: Struck, begin: float, down: Floats, heard: Floats, log_end: float) -> Floats:
+    """Return how little speaks against each length: nobody is back before it, and nobody of the site is heard in it."""
+    latest = float(site.start.max())
+    inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
+    over = np.minimum(begin + down - 1.0, log_end)
+    until = np.searchsorted(heard, over) - np.searchsorted(heard, latest + 1.0, "right")
+    spoken = np.maximum(inside, 0) + np.maximum(until, 0)
+    sooner = begin + down > float(site.end.min()) + 2.0
+    return np.asarray(np.where(sooner, -1e4, np.log(P.heard) * np.minimum(spoken, 4)), float)
 
-    def total(ends: Floats, caught: Floats, spared: Floats | float = 1 - P.missed) -> Floats:
-        gain = np.log(caught * np.exp(np.clip(ends - site.alone, -60, 60)) + 1 - caught)
-        rest = np.logaddexp((risk - size) * np.log1p(-spared), partly)
-        return np.asarray(gain.sum(axis=1) + rest + possible)
 
-    share = np.log(np.gradient(np.log(down)))
-    low, high = P.outage_s
-    line_prior = share + np.where((down >= low) & (down <= high), 0.0, np.log(P.stray)) - np.log(np.log(high / low))
-    middle, spread = P.router_s
-    box_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
-    burst_prior = share + 2 * np.log(down / P.burst_s) - down / P.burst_s
+def _moved(site: Struck) -> tuple[bool, dict[str, float]]:
+    """Say whether most have a new address afterwards, and return how likely that is under each fate, log."""
+    known = site.knows
+    moved = bool(known.any()) and site.moved[known].mean() >= 0.5
+    shares = zip(("dead", "box", "alive"), P.moved, strict=True)
+    return moved, {name: float(np.log(share if moved else 1 - share)) * bool(known.any()) for name, share in shares}
+
+
+def _lengths_before(site: Struck, down: Floats) -> dict[int, Floats]:
+    """Return the log-prior of each length under each kind."""
+    share, log_down = np.log(np.gradient(np.log(down))), np.log(down)
+
+    def normal(middle: float, spread: float) -> Floats:
+        off = (log_down - np.log(middle)) / spread
+        return np.asarray(share - 0.5 * off**2 - np.log(spread * np.sqrt(2 * np.pi)), float)
+
+    def even(low: float, high: float) -> Floats:
+        inside = np.where((down >= low) & (down <= high), 0.0, np.log(P.stray))
+        return np.asarray(share + inside - np.log(np.log(high / low)), float)
+
     day, wait = P.block_s
-    block_prior = share + np.log(
-        0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * 2.5)
-        + 0.5 * (down > 600) / np.log(500.0)
-        + 1e-9
-    )
-    step_prior = share + np.where(down <= site.period.max(), 0.0, np.log(P.stray)) - np.log(len(LENGTHS) / 10.0)
-    middle, spread = P.power_s
-    power_prior = share - 0.5 * ((np.log(down) - np.log(middle)) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
-    kept = np.logaddexp(
-        np.log1p(-P.missed) + total(mixed, caught, spared), np.log(P.missed) + total(alive, caught, spared)
-    )
-    a, d = kept + first + new["alive"], total(gone, whole) + new["dead"]
-    silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
-    line = np.stack([_log_sums(line_prior + np.log1p(-silence) + a), _log_sums(line_prior + np.log(silence) + d)])
-    weights = {
-        BOX: box_prior + total(gone, whole) + new["box"],
-        BURST: burst_prior + total(burst, caught, spared) + first + new["alive"],
-        BOOTS: np.where(down == down.min(), 0.0, -np.inf) + total_boots(boots, site, risk, size) + new["alive"],
-        BLOCKED: block_prior + total(blocked + site.refused, whole) + new["alive"],
-        POWER: power_prior + total(blocked, whole) + new["box"],
-        STEP: step_prior + np.logaddexp(total(revived, every), total(own, every)) - np.log(2.0) + new["alive"],
+    whole_day = 0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * np.sqrt(2 * np.pi))
+    return {
+        LINE: even(*P.outage_s),
+        BOX: normal(*P.router_s),
+        BURST: share + 2 * np.log(down / P.burst_s) - down / P.burst_s,
+        BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), np.log(0.5) + even(10 * wait, 2 * day)),
+        POWER: normal(*P.power_s),
+        STEP: even(LENGTHS[0], max(float(site.period.max()), LENGTHS[1])),
     }
-    other = np.array([_log_sum(w) for w in weights.values()])
-    line_weight = line_prior + np.logaddexp(a, d)
-    belongs, longest = [], []
-    for kind, ends in (
-        (LINE, np.logaddexp(mixed, gone)),
-        (BOX, gone),
-        (BURST, burst),
-        (BOOTS, boots),
-        (BLOCKED, blocked + site.refused),
-        (POWER, blocked),
-        (STEP, np.logaddexp(revived, own) - np.log(2.0)),
-    ):
-        over = line_weight if kind == LINE else weights[kind]
-        post = np.exp(over - _log_sum(over)) if np.isfinite(over).any() else np.full(len(down), 1 / len(down))
-        taken = caught if kind in (LINE, BURST) else every if kind == STEP else whole
-        gain = taken * np.exp(np.clip(ends - site.alone, -60, 60))
-        belongs.append(post @ (gain / (gain + 1 - taken)))
-        longest.append(float(down[int(np.argmax(post))]))
-    return Event(members, begin, risk, line, other, np.array(belongs), np.array(longest), site.alone)
 
 
 def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Floats, Floats]:
@@ -269,11 +292,16 @@ def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Fl
     return caught, np.asarray(np.log(np.minimum(reach, max(gap, 1.0)) / window), float)
 
 
-def total_boots(boots: Floats, site: Struck, risk: int, size: int) -> float:
-    """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time."""
+def _boots(site: Struck, log_end: float, risk: int, size: int) -> tuple[float, Floats]:
+    """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time.
+
+    Returns the weight and how far each loss belongs to it.
+    """
     caught = (1 - P.partly) * (1 - P.missed)
-    gain = np.log(caught * np.exp(np.clip(boots[0] - site.alone, -60, 60)) + 1 - caught)
-    return float(gain.sum() + (risk - size) * np.log1p(-caught))
+    ends = log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s) + site.boot
+    gain = caught * np.exp(np.clip(ends - site.alone, -60, 60))
+    weight = np.log(gain + 1 - caught).sum() + (risk - size) * np.log1p(-caught)
+    return float(weight), np.asarray(gain / (gain + 1 - caught), float)
 
 
 def lengths(begin: float, back: float) -> Floats:
@@ -337,13 +365,8 @@ def silence_kills(down: Floats) -> Floats:
     return np.asarray(np.clip(share, 0.003, 0.997), float)
 
 
-def _log_sum(weights: Floats) -> float:
-    peak = float(weights.max())
-    return peak + float(np.log(np.exp(weights - peak).sum())) if np.isfinite(peak) else -1e9
-
-
 def _log_sums(weights: Floats) -> Floats:
-    """Return the same for each row."""
+    """Return the logarithm of the sum of each row's exponentials."""
     peak = weights.max(axis=1, keepdims=True)
     peak = np.where(np.isfinite(peak), peak, 0.0)
     return np.asarray(np.maximum(np.log(np.exp(weights - peak).sum(axis=1) + 1e-300) + peak[:, 0], -1e9))
