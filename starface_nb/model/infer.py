@@ -124,6 +124,11 @@ def reason(context: Context, site: SiteView) -> None:
             era.renewed_by = "any_packet"
 
 
+def either(share: float, one: Floats, other: Floats) -> Floats:
+    """Return the log-density of an end that is `one` with this probability and the `other` else."""
+    return np.asarray(np.logaddexp(np.log(share) + one, np.log1p(-share) + other), float)
+
+
 @dataclass
 class World:
     """The losses explained under one assumption."""
@@ -176,15 +181,16 @@ class SiteData:
         at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
-        out[:, WAN] = np.logaddexp(np.log(0.6) + alive, np.log(0.4) + dead)
+        by_line, by_pbx, by_boot, by_absence = P.by_register
+        out[:, WAN] = either(by_line, dead, alive)
         out[:, ROUTER] = dead + np.where(e.length <= 1.1 * self.period + 300.0, 0.0, np.log(P.stray))
         # Phones that sent a REGISTER to a PBX that was down try again soon.
         soon = np.where(e.length <= 2 * P.retry_s, 1.0, P.stray) / (2 * P.retry_s)
-        out[:, PBX] = np.logaddexp(np.log(0.8) + at_due, np.log(0.2) + np.where(e.open, -9.0, np.log(soon)))
+        out[:, PBX] = either(by_pbx, at_due, np.where(e.open, -9.0, np.log(soon)))
         out[:, PBX] += e.register + phone
-        boot = np.logaddexp(np.log(0.9) + e.boot + phone, np.log(0.1) + e.probe + back)
+        boot = either(by_boot, e.boot + phone, e.probe + back)
         out[:, RESTART] = log_normal(e.length + 30.0, e.open, *P.boot_s) + boot
-        off = np.logaddexp(np.log(0.85) + e.boot + phone, np.log(0.15) + e.probe + back)
+        off = either(by_absence, e.boot + phone, e.probe + back)
         out[:, OFFLINE] = log_uniform(e.length, e.open, *P.absence_s) + off
         smeared = np.where(self.loss.pjsip, e.probe, np.logaddexp(np.log(0.4) + e.probe, np.log(0.6)))
         spell = np.logaddexp(repeats(e, P.again_late[0]), repeats(e, P.again_late[1])) - np.log(2.0)
@@ -201,8 +207,8 @@ class SiteData:
             + np.logaddexp(e.register, e.probe)
             - np.log(2.0)
         )
-        either = np.logaddexp(e.register, e.probe) - np.log(2.0)
-        out[:, UNKNOWN] = log_uniform(e.length, e.open, 5.0, 3 * DAY_S) + either + e.trip.mean(axis=0)
+        any_end = np.logaddexp(e.register, e.probe) - np.log(2.0)
+        out[:, UNKNOWN] = log_uniform(e.length, e.open, 5.0, 3 * DAY_S) + any_end + e.trip.mean(axis=0)
         return out
 
     def _moved(self) -> Floats:
