@@ -112,7 +112,9 @@ def _carry_rule(context: Context, eras: list[Era], evidence: Evidence) -> None:
 def _alike(one: Era, other: Era) -> bool:
     """Say whether two eras may have the same timeout after all."""
     if one.expires != other.expires:
-        sure = one if one.expires else other
+        sure, rest = (one, other) if one.expires else (other, one)
+        if rest.verdict == "undetermined" and rest.low < sure.high:
+            return True  # nothing shows that a binding outlived the timeout
         return sure.verdict != "too_short" and sure.estimate.supported < ENOUGH_TO_CHANGE
     a, b = one.estimate, other.estimate
     return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
