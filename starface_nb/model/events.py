@@ -71,7 +71,8 @@ class Event:
 
     `line` holds one weight per silence tried where bindings outlived the outage and where not, the others one each
     (log-odds against no event, prior left out);
-    `belongs` has the shape (kinds, members); `lengths` is the most probable length under each kind, seconds.
+    `belongs`, the probability that it is the cause, and `explains`, that it would have been without any other, have the
+    shape (kinds, members); `lengths` is the most probable length under each kind, seconds.
     """
 
     members: Ints
@@ -80,6 +81,7 @@ class Event:
     line: Floats
     other: Floats
     belongs: Floats
+    explains: Floats
     lengths: Floats
     alone: Floats
 
@@ -174,19 +176,14 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     risk = max(int(site.at_risk.max()), size)
     caught, first = _caught(site.failed - begin, down, window, risk - size)
     every = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
-    # Whose binding expires just then is as likely to have gone before the fault began.
-    others = 1 - np.exp(site.expiry) / 2
-    caught, whole = np.minimum(caught, others), np.minimum(every, others)
-    taken = np.stack([caught, caught, caught, whole, whole, whole, every, every])
-    gain = taken * np.exp(np.clip(_fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
-    rest = 1 - taken
+    taken = np.stack([caught, caught, caught, every, every, every, every, every])
+    odds = np.exp(np.clip(_fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
     spared = np.stack([_share(down, window), np.full(len(down), 1 - P.missed)])
     partly = float(_partly(np.array([risk]), np.array([size]))[0])
     few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
-    weight = np.log(gain + rest).sum(axis=2)
+    weight = np.log(taken * odds + 1 - taken).sum(axis=2)
     weight[:3] += few[0] + first
     weight[3:] += few[1]
-    belongs = gain / (gain + rest)
     moved, new = _moved(site)
     prior = _lengths_before(site, down)
     a = np.logaddexp(np.log1p(-P.missed) + weight[MIXED], np.log(P.missed) + weight[ALIVE]) + new["alive"]
@@ -210,13 +207,21 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     post = np.exp(over - total[:, None])
     dead = 1 / (1 + np.exp(np.clip(a - d, -50, 50)))[:, None]
     revived = 1 / (1 + np.exp(np.clip(weight[OWN] - weight[REVIVED], -50, 50)))[:, None]
-    shares = np.stack([
-        (1 - dead) * belongs[MIXED] + dead * belongs[GONE], belongs[GONE], belongs[SHORT],
-        np.broadcast_to(boots, every.shape), belongs[REFUSED], belongs[UNANSWERED],
-        revived * belongs[REVIVED] + (1 - revived) * belongs[OWN],
-    ])  # fmt: skip
-    belong = np.einsum("kl,klm->km", post, shares)
-    return Event(members, begin, risk, line, total[1:], belong, down[post.argmax(axis=1)], site.alone)
+
+    def share(taken: Floats) -> Floats:
+        part = taken * odds / (taken * odds + 1 - taken)
+        kinds = np.stack([
+            (1 - dead) * part[MIXED] + dead * part[GONE], part[GONE], part[SHORT],
+            np.broadcast_to(boots, every.shape), part[REFUSED], part[UNANSWERED],
+            revived * part[REVIVED] + (1 - revived) * part[OWN],
+        ])  # fmt: skip
+        return np.asarray(np.einsum("kl,klm->km", post, kinds), float)
+
+    # Whose binding expires just then is as likely to have gone before the fault began.
+    first_gone = taken.copy()
+    first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
+    longest = down[post.argmax(axis=1)]
+    return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), longest, site.alone)
 
 
 def _fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float) -> Floats:

@@ -382,7 +382,9 @@ class SiteData:
             taken = share.sum(axis=0)
             mixed = single[members] * (1 - taken)[:, None]
             np.add.at(mixed.T, CAUSE_OF, share)
-            posterior[members], elsewhere[members] = mixed, taken - share[STEP]
+            posterior[members] = mixed
+            kinds = np.delete(e.kinds, STEP)
+            elsewhere[members] = e.probability * kinds @ np.delete(e.event.explains, STEP, axis=0)
         return posterior, elsewhere
 
     def found(self, posterior: Floats, world: World) -> Found:
