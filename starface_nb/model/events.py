@@ -177,11 +177,14 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     caught, first = _caught(site.failed - begin, down, window, risk - size)
     every = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
     taken = np.stack([caught, caught, caught, every, every, every, every, every])
+    # Whose binding expires just then is as likely to have gone before the fault began.
+    first_gone = taken.copy()
+    first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
     odds = np.exp(np.clip(_fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
     spared = np.stack([_share(down, window), np.full(len(down), 1 - P.missed)])
     partly = float(_partly(np.array([risk]), np.array([size]))[0])
     few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
-    weight = np.log(taken * odds + 1 - taken).sum(axis=2)
+    weight = np.log(first_gone * odds + 1 - first_gone).sum(axis=2)
     weight[:3] += few[0] + first
     weight[3:] += few[1]
     moved, new = _moved(site)
@@ -217,9 +220,6 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         ])  # fmt: skip
         return np.asarray(np.einsum("kl,klm->km", post, kinds), float)
 
-    # Whose binding expires just then is as likely to have gone before the fault began.
-    first_gone = taken.copy()
-    first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
     longest = down[post.argmax(axis=1)]
     return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), longest, site.alone)
 
