@@ -195,7 +195,8 @@ class SiteData:
         smeared = np.where(self.loss.pjsip, e.probe, np.logaddexp(np.log(0.4) + e.probe, np.log(0.6)))
         spell = np.logaddexp(repeats(e, P.again_late[0]), repeats(e, P.again_late[1])) - np.log(2.0)
         out[:, LATENCY] = spell + smeared + e.trip[0]
-        self.soft_loss = repeats(e, P.again_lost) + e.probe + usual
+        seldom, often, heavy = P.again_lost
+        self.soft_loss = either(heavy, repeats(e, often), repeats(e, seldom)) + e.probe + usual
         self.hard_loss = np.where(np.isfinite(self.due) & self.known_period, dead, -20.0)
         day, wait = P.block_s
         block = np.logaddexp(
