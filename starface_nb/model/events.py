@@ -38,6 +38,7 @@ class Struck:
     due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
     outlives : until when its binding lives by the timeout that is known, infinite where none is
     refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
+    after_start : it was found at the first probe after a start of the PBX, which strikes all sites
     """
 
     start: Floats
@@ -58,6 +59,7 @@ class Struck:
     knows: Bools
     refused: Floats
     expiry: Floats
+    after_start: Bools
     at_risk: Ints
 
     def take(self, which: Ints) -> Struck:
@@ -124,7 +126,7 @@ def candidates(
         spared = np.maximum(others * np.log1p(-_share(shortest, window)), _partly(others + size, size))
         bound = np.maximum(bound, total[reached] - total[:-1] + spared + rate)
     worth = np.flatnonzero((bound > 0) & (size >= 2))
-    taken, seen, found = np.zeros(n, bool), np.zeros(n, bool), []
+    taken, seen, found = site.after_start.copy(), np.zeros(n, bool), []
     for first in worth[np.argsort(-bound[worth], kind="stable")]:
         inside = np.arange(first, past[first])
         inside = inside[~taken[inside]]
