@@ -369,7 +369,8 @@ class SiteData:
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
-            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], np.maximum(expiry, floor), self.after_start, a.at_risk,
+            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], np.maximum(expiry, floor),
+            self.after_start, a.at_risk,
         )  # fmt: skip
         found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
         return settle(found, self.window, self.pbx_silence, self.span / DAY_S, self.shares)
