@@ -16,6 +16,7 @@ from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
+from starface_nb.guide.why import why
 from starface_nb.guide.words import incident_text, names
 from starface_nb.text import visible
 
@@ -77,10 +78,8 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         "settings": asdict(diagnosis.settings) | {"recommended_timeout_s": diagnosis.settings.recommended_timeout_s},
         "phones": diagnosis.phones.to_dicts(),
         "intervals": [
-            row | {"evidence": json.loads(row["evidence"]), "incident": incident, "why": None}
-            for row, incident in zip(
-                diagnosis.intervals.select(_INTERVAL).to_dicts(), diagnosis.incident_of, strict=True
-            )
+            told | {"incident": incident, "why": why(told["cause"], told["evidence"], tr)}
+            for told, incident in zip(_decoded(diagnosis), diagnosis.incident_of, strict=True)
         ],
         "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
@@ -90,6 +89,11 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }
+
+
+def _decoded(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    rows = diagnosis.intervals.select(_INTERVAL).to_dicts()
+    return [row | {"evidence": json.loads(row["evidence"])} for row in rows]
 
 
 def _finding(finding: Finding, text: str) -> dict[str, Any]:

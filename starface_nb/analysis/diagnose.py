@@ -20,11 +20,13 @@ from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_two_sites
-from starface_nb.model.causes import CODE
 from starface_nb.model.evidence import evidence_json
-from starface_nb.model.reasoning import Context, SiteView, reason
+from starface_nb.model.groups import group
+from starface_nb.model.infer import reason
+from starface_nb.model.likelihood import CODE
 from starface_nb.model.renewals import tell
 from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
+from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
@@ -139,6 +141,9 @@ def examine(seen: Seen, settings: Settings) -> Results:
     adopted = adopt(context, views, homes)
     if adopted != homes:
         context, views = understand(adopted)
+    grouped = group(context, views, adopted)
+    if grouped != adopted:
+        context, views = understand(grouped)
     intervals = intervals_frame(context, views, raw, peers, addresses)
     refusals = refused(states, peers, addresses)
     phones = with_unwatched(phones_frame(seen, addresses, intervals, context, refusals), log, unwatched(log))
@@ -180,7 +185,11 @@ def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[Si
 
 
 def intervals_frame(
-    context: Context, views: list[SiteView], raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses
+    context: Context,
+    views: list[SiteView],
+    raw: pl.DataFrame,
+    peers: pl.DataFrame,
+    addresses: Addresses,
 ) -> pl.DataFrame:
     """Return the intervals with site, cause, confidence and evidence; frame of schema `INTERVALS`."""
     n = raw.height

@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.model.causes import CODE
-from starface_nb.model.reasoning import Context, Era, SiteView
+from starface_nb.model.groups import told
+from starface_nb.model.likelihood import NAT
 from starface_nb.model.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
+from starface_nb.model.site import Context, SiteView
+from starface_nb.model.timeout import Era
 from starface_nb.observations.addresses import UNKNOWN, Addresses
 from starface_nb.observations.story import Bools, Floats, Ints
 from starface_nb.reading.log import Log
@@ -44,12 +46,13 @@ def times(context: Context, second: Floats) -> pl.Series:
 def cycles_frame(context: Context, views: list[SiteView]) -> pl.DataFrame:
     """Return every renewal cycle with its outcome; frame of schema `CYCLES`, sorted by peer and start."""
     several = max(1, -(-int(context.cycles.routine.sum()) // MOST_ROWS))
-    parts = [_site_cycles(context, view, several) for view in views if len(view.cycles)]
+    numbered = zip(views, first_eras(views), strict=True)
+    parts = [_site_cycles(context, view, several, first) for view, first in numbered if len(view.cycles)]
     frame = pl.concat(parts) if parts else CYCLES.empty()
     return CYCLES.check(frame.sort("peer", "start", "end"))
 
 
-def _site_cycles(context: Context, view: SiteView, several: int) -> pl.DataFrame:
+def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> pl.DataFrame:
     """Return a site's cycles; silent renewals inside a known one become cycles of their own, `several` in a row one."""
     story, cycles, index = context.story, context.cycles, view.cycles
     count = -(-cycles.routine[index] // several) + 1
@@ -68,15 +71,15 @@ def _site_cycles(context: Context, view: SiteView, several: int) -> pl.DataFrame
     survived = ~nat & (~last | (idle >= 0.95 * period))
     outcome = np.where(nat, 0, np.where(survived, 1, np.where(loss >= 0, 2, 3)))
     end = np.where(nat, lost, np.where(last, cycles.end[at], start + turns * period))
-    era = np.zeros(len(at), np.int32)
-    for i, one in enumerate(view.eras):
+    era = np.full(len(at), first, np.int32)
+    for i, one in enumerate(view.eras, first):
         era[start >= one.start] = i
     renewal = np.full(len(cycles.phone), 2)
     renewal[: len(story.renewals.seen)] = story.renewals.seen
     rows = story.losses.row[np.maximum(loss, 0)] if len(story.losses) else np.zeros(len(at), np.int64)
     return pl.DataFrame({
         "peer": words(cycles.phone[at], story.peers),
-        "site": pl.repeat(view.name, len(at), eager=True),
+        "site": pl.repeat(told(view.name), len(at), eager=True),
         "start": times(context, start),
         "renewal": words(np.where(turn > 0, 2, renewal[at]), RENEWALS).cast(RENEWAL),
         "end": times(context, np.maximum(end, start)),
@@ -95,7 +98,7 @@ def _expired(view: SiteView, loss: Ints, n: int) -> Bools:
     if view.facts is None or not n:
         return np.zeros(len(loss), bool)
     nat = np.zeros(n, bool)
-    nat[view.losses] = view.facts.cause == CODE["nat_expiry"]
+    nat[view.losses] = view.facts.cause == NAT
     return (loss >= 0) & nat[np.maximum(loss, 0)]
 
 
@@ -112,14 +115,24 @@ def eras_frame(context: Context, views: list[SiteView], cycles: pl.DataFrame, lo
     """Return one row per site and era; frame of schema `ERAS`, sorted by site and era."""
     counts = _counts(cycles)
     rows = []
-    for view in views:
-        for i, era in enumerate(view.eras):
+    for view, first in zip(views, first_eras(views), strict=True):
+        for i, era in enumerate(view.eras, first):
             low, high = _times_of(context, era, log)
             era.expired, era.survived, era.excluded = (
-                counts.get((view.name, i, name), 0) for name in ("expired", "survived", "excluded")
+                counts.get((told(view.name), i, name), 0) for name in ("expired", "survived", "excluded")
             )
-            rows.append({"site": view.name, "era": i, "start": low, "end": high, **_bracket(era)})
+            rows.append({"site": told(view.name), "era": i, "start": low, "end": high, **_bracket(era)})
     return ERAS.frame(rows).sort("site", "era")
+
+
+def first_eras(views: list[SiteView]) -> list[int]:
+    """Return the number of each view's first era: groups of unknown address are one site and count on."""
+    had: dict[str, int] = {}
+    first = []
+    for view in views:
+        first.append(had.get(told(view.name), 0))
+        had[told(view.name)] = first[-1] + len(view.eras)
+    return first
 
 
 def _counts(cycles: pl.DataFrame) -> dict[tuple[str, int, str], int]:

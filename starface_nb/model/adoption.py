@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from starface_nb.model.reasoning import Context, SiteView, collect, era_bounds, pick
+from starface_nb.model.site import Context, SiteView, pick
+from starface_nb.model.timeout import collect, era_bounds
 from starface_nb.observations.addresses import UNKNOWN
 
 ENOUGH_FITS = 4
@@ -66,7 +67,7 @@ def of_two_sites(context: Context, views: list[SiteView]) -> bool:
         return one.estimate.low > other.estimate.high + slop or other.estimate.low > one.estimate.high + slop
     for short, view in ((one, host), (other, strangers)):
         if short.verdict == "too_short":
-            kept = collect(context, view, np.zeros(len(view.losses), bool)).kept
+            kept = collect(context, view, np.ones(len(view.losses)), np.zeros(len(view.losses), bool)).kept
             # A phone whose period is not known may renew its binding more often than thought.
             sure = np.isfinite(context.story.periods[view.phones])[kept.phone]
             return len(np.unique(kept.phone[sure & (kept.idle > short.estimate.high)])) >= ENOUGH_PHONES

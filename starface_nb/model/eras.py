@@ -35,7 +35,7 @@ IMMUNE = 0.25
 LOCKSTEP = 0.03
 """Share of faulty phones that by themselves fail at the same age of their registration again and again."""
 
-RHYTHM = (-15.0, 3.0)
+RHYTHM = (-4.0, 3.0)
 """What a phone's returns may weigh: at its own renewals as after an expiry, or whenever a fault is over."""
 
 CHANGE_PENALTY = 14.0
@@ -49,7 +49,8 @@ class Candidates(Columns):
     """Losses that the timeout may have caused; phones counted within the site, seconds.
 
     `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
-    `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any.
+    `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any;
+    `soft`: how far nothing else explains it.
     """
 
     phone: Ints
@@ -60,6 +61,7 @@ class Candidates(Columns):
     trust: Floats
     rhythm: Floats
     loose: Floats
+    soft: Floats
 
 
 @dataclass
@@ -98,8 +100,8 @@ def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: f
     table = np.zeros((n, columns + 2))
     first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
     past = np.clip(np.ceil(evidence.lost.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
-    np.add.at(table, (rows, first), MATCH)
-    np.add.at(table, (rows, np.maximum(past, first)), -MATCH)
+    np.add.at(table, (rows, first), MATCH * evidence.lost.weight)
+    np.add.at(table, (rows, np.maximum(past, first)), -MATCH * evidence.lost.weight)
     outlived = np.clip(np.ceil(evidence.kept.idle / STEP_S - 0.5), 0, columns).astype(np.int64)
     weight = CONTRADICTION * evidence.kept.count
     soft = IN_USE[0] * np.minimum(evidence.kept.count, IN_USE[1])
@@ -118,11 +120,12 @@ def touched_phones(evidence: Evidence, phones: int, horizon: float) -> Bools:
     counts = np.zeros((phones, columns + 2))
     first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
     past = np.clip(np.ceil(evidence.lost.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
-    np.add.at(counts, (evidence.lost.phone, first), 1)
-    np.add.at(counts, (evidence.lost.phone, past), -1)
+    np.add.at(counts, (evidence.lost.phone, first), evidence.lost.soft)
+    np.add.at(counts, (evidence.lost.phone, past), -evidence.lost.soft)
     counts = np.cumsum(counts, axis=1)[:, :columns]
     if not counts.size or counts.max() <= 0:
         return np.zeros(phones, bool)
+    counts = np.where(counts > 1e-6, counts, 0.0)
     return counts[:, int(np.argmax(np.sqrt(counts).sum(axis=0)))] > 0
 
 
@@ -182,7 +185,7 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
     outlived = evidence.kept.reach >= high
     against = np.bincount(evidence.kept.phone[outlived], evidence.kept.count[outlived], minlength=phones)
-    several = (np.bincount(evidence.lost.phone[inside], minlength=phones) >= 2).sum() >= 2
+    several = (np.bincount(evidence.lost.phone[inside], evidence.lost.soft[inside], minlength=phones) >= 1.5).sum() >= 2
     odds = evidence.lost.loose if several else evidence.lost.rhythm
     rhythm = np.bincount(evidence.lost.phone[inside], odds[inside], minlength=phones) * (not shares)
     # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.

@@ -93,6 +93,7 @@ def estimate_timeout(
     upper: npt.ArrayLike,
     *,
     trust: npt.ArrayLike | None = None,
+    weight: npt.ArrayLike | None = None,
     threshold: float = 3600.0,
     horizon: float = 7200.0,
     slop: float = 1.0,
@@ -107,6 +108,8 @@ def estimate_timeout(
         Seconds; ``lower < T <= upper`` for a cycle that ended with a loss, `upper` infinite for one that survived.
     trust : array_like, shape (n,), optional
         How much each expired cycle counts in where the timeout lies, 0 to 1; 1 where not given.
+    weight : array_like, shape (n,), optional
+        How much each expired cycle counts at all: the probability that nothing else explains it; 1 where not given.
     threshold : float
         The keepalive in seconds; `probability_below` refers to it.
     horizon : float
@@ -134,13 +137,18 @@ def estimate_timeout(
     soft_low = np.floor(np.maximum(low - slop, 0.0) / GRAIN_S) * GRAIN_S
     soft_high = np.minimum(np.ceil((high + slop) / GRAIN_S) * GRAIN_S, horizon)
     edges, loglik, place, null = _posterior_pieces(
-        soft_low, soft_high, expired, horizon, np.ones(len(low)) if trust is None else np.asarray(trust, float).ravel()
+        soft_low,
+        soft_high,
+        expired,
+        horizon,
+        np.ones(len(low)) if trust is None else np.asarray(trust, float).ravel(),
+        np.ones(len(low)) if weight is None else np.asarray(weight, float).ravel(),
     )
     logprior = np.log(np.diff(np.log(np.maximum(edges, SHORTEST_S)))) - np.log(np.log(horizon / SHORTEST_S))
-    weight = loglik + logprior[None, :] + np.log(prior_expiring / len(CONTAMINATION))
+    log_weight = loglik + logprior[None, :] + np.log(prior_expiring / len(CONTAMINATION))
     beyond = null + np.log1p(-prior_expiring)
-    peak = max(float(weight.max()), beyond)
-    mass = np.exp(weight - peak).sum(axis=0)
+    peak = max(float(log_weight.max()), beyond)
+    mass = np.exp(log_weight - peak).sum(axis=0)
     where = np.exp(place + logprior - (place + logprior).max())
     outside = float(np.exp(beyond - peak))
     total = float(mass.sum()) + outside
@@ -160,7 +168,7 @@ def estimate_timeout(
 
 
 def _posterior_pieces(
-    low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float, trust: Floats
+    low: Floats, high: Floats, expired: npt.NDArray[np.bool_], horizon: float, trust: Floats, soft: Floats
 ) -> tuple[Floats, Floats, Floats, float]:
     """Return piece edges, log-likelihood per contamination and piece, for the place alone, and beyond the horizon."""
     survived = low[~expired]
@@ -181,11 +189,11 @@ def _posterior_pieces(
     place = -_rogues(most - depth, most, _background(low[expired], high[expired], edges[best]), best)
     place = place - FULL_GAIN * np.maximum(most / 2 - depth, 0) - SURVIVED_GAIN * against[1:]
     for share in CONTAMINATION:
-        other = np.log(share * chance)
-        gain = np.log1p(-share + share * chance) - other
+        other = soft[expired] * np.log(share * chance)
+        gain = soft[expired] * np.log1p(-share + share * chance) - other
         steps = np.bincount(opens, gain, n) - np.bincount(closes, gain, n)
         rows.append(other.sum() + np.cumsum(steps)[:-1] + np.log(UNSEEN_RENEWAL) * against[1:])
-    return edges, np.array(rows), place, float(np.log(chance).sum())
+    return edges, np.array(rows), place, float((soft[expired] * np.log(chance)).sum())
 
 
 def _background(low: Floats, high: Floats, best: float) -> float:

@@ -103,7 +103,7 @@ def tell(
     up, up_at = ups["phone"].to_numpy(), seconds(ups["time"], origin)
     last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())
     not_probed(losses, starts, stops, np.sort(seconds(states["time"], origin)), settings.probe_interval_s)
-    losses.late_near = late_near(losses, ups, homes, names, origin)
+    losses.late_near, late_phone, late_time = late_near(losses, ups, homes, names, origin)
     _endings(losses, seen)
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
     lagged = of_kind(ups, "lagged")
@@ -112,6 +112,7 @@ def tell(
         settings, names, techs, origin, end, resolution, losses, seen, starts, stops, lates, homes,
         peers["trunk"].to_list(),
     )  # fmt: skip
+    story.late_phone, story.late_time = late_phone, late_time
     story.watched = None if observed is None else watched(observed, names, origin)
     story.first_up = first_up(losses, up, up_at, len(names))
     story.shares_ports = _shares_ports(story, registered) | _inherits(story)

@@ -43,7 +43,7 @@ INTERVALS = Schema(
         Column("repeats", pl.Int32, "further UNREACHABLE lines inside it"),
         Column("cause", CAUSE, "why, by the closed vocabulary"),
         Column("confidence", pl.Float64, "how sure the cause is", "0..1"),
-        Column("evidence", pl.String, "numbers and line references for the cause, as a JSON object"),
+        Column("evidence", pl.String, "numbers, largest terms and line references for the cause, as a JSON object"),
         Column("file", pl.String, "file of the UNREACHABLE line"),
         Column("line", pl.Int64, "its line number", "from 1"),
         Column("offset", pl.Int64, "its byte offset", "bytes"),

@@ -8,12 +8,10 @@ import numpy as np
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.model.causes import Around
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
-from starface_nb.model.reasoning import Context
 from starface_nb.model.renewals import homes_of
 from starface_nb.model.rhythm import rhythm_odds
-from starface_nb.model.together import Surface
+from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
 from starface_nb.observations.intervals import UP, of_kind
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
@@ -31,7 +29,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
     exposure = exposures(story)
     placed = place(raw.select("peer", "start", "end"), addresses, "start")[losses.row]
     later = place(raw.select("peer", pl.coalesce("end", "start").alias("start")), addresses, "start")[losses.row]
-    inherited, shared, spot, on_spot = _shared_ports(story, addresses, placed, exposure)
+    inherited, shared = _shared_ports(story, addresses, placed, exposure)
     previous = np.full(len(losses), np.nan)
     if len(losses) > 1:
         same = np.diff(losses.phone) == 0
@@ -45,8 +43,6 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         new_address=(placed["site"] != later["site"]).to_numpy(),
         refused=_refused(story, states, addresses),
         at_risk=at_risk,
-        spot=spot,
-        on_spot=on_spot,
     )
     return Context(
         story=story,
@@ -65,6 +61,8 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
     homes = np.array([story.homes.get(peer, UNKNOWN) for peer in story.peers], dtype=object)[story.losses.phone]
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
+    # Only refused authentication leads to a block; a full or unknown AOR does not.
+    rows = rows.filter(~pl.col("detail").fill_null("").str.contains("max contacts|no configured AOR|not found for"))
     # Who is refused at an address where no phone was seen is one of the customer's only if the name looks like it.
     peers, ending = pl.Series(story.peers, dtype=pl.String), r"(\.[^.]+$)"
     endings = peers.str.extract(ending).drop_nulls()
@@ -132,17 +130,16 @@ def _by_home(homes: Ints, times: Floats) -> _ByHome:
 
 def _shared_ports(
     story: Story, addresses: Addresses, placed: pl.DataFrame, exposure: Exposure
-) -> tuple[Bools, Exposure, Ints, Ints]:
+) -> tuple[Bools, Exposure]:
     """Find losses whose phone lived on a mapping that another phone had renewed (a port inherited on the router).
 
-    Returns which losses ended so, their exposure since that renewal, the number of their external port and how many
-    phones answered over it.
+    Returns which losses ended so, and their exposure since that renewal.
     """
     losses, renewals = story.losses, story.renewals
     n = len(losses)
     nothing = measure(story, np.full(n, np.nan), np.full(n, -1))
     if not story.shares_ports.any() or not n or not len(renewals.time):
-        return np.zeros(n, bool), nothing, np.zeros(n, np.int64), np.zeros(n, np.int64)
+        return np.zeros(n, bool), nothing
     when = pl.Series(((renewals.time + 1.0) * 1e6 + story.origin_us).astype(np.int64)).cast(UTC_TIME)
     at = place(pl.DataFrame({"peer": pl.Series(story.peers)[renewals.phone], "start": when}), addresses, "start")
     spots = pl.concat([at.select("site", "port"), placed.select("site", "port")]).select(
@@ -167,8 +164,7 @@ def _shared_ports(
     closed = np.where(np.isfinite(losses.end), losses.end, 0.0)
     ended_by, others = last_before(closed)
     inherited = others & ~losses.registered & (closed - renewals.time[ended_by] <= 18.0) & (closed > 0)
-    on_spot = _on_spot(story, theirs, mine)
-    return inherited, measure(story, anchor, np.full(n, -1)), mine, on_spot
+    return inherited, measure(story, anchor, np.full(n, -1))
 
 
 def _usual_spot(story: Story, spots: Ints) -> Ints:
@@ -185,23 +181,3 @@ def _usual_spot(story: Story, spots: Ints) -> Ints:
         often = count.max() >= COMMON_SPOT * here[story.losses.phone].sum()
         usual[here] = count.argmax() if often else len(story.peers) + spots.max(initial=0) + number
     return usual
-
-
-def _on_spot(story: Story, theirs: Ints, mine: Ints) -> Ints:
-    """Count the phones that answered over each loss's external port just before it, where ports are shared."""
-    losses, renewals = story.losses, story.renewals
-    home = homes_of(story)
-    count = np.zeros(len(losses), np.int64)
-    for name in np.unique(home[story.shares_ports]):
-        use = np.flatnonzero(home[losses.phone] == name)
-        when = losses.start[use] - 1e-3
-        for phone in np.flatnonzero(home == name):
-            seen = slice(*np.searchsorted(renewals.phone, [phone, phone + 1]))
-            gone = slice(*np.searchsorted(losses.phone, [phone, phone + 1]))
-            if seen.start == seen.stop:
-                continue
-            at = np.searchsorted(renewals.time[seen], when, side="right") - 1
-            spot = np.where(at >= 0, theirs[seen][np.maximum(at, 0)], 0)
-            down = np.searchsorted(losses.start[gone], when) - np.searchsorted(losses.end[gone], when)
-            count[use] += (spot == mine[use]) & (down == 0)
-    return count

@@ -165,7 +165,11 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     if rows.is_empty():
         return pl.DataFrame(schema={**RAW_COLUMNS, "phone": pl.Int64})
     down, same = pl.col("state") == DOWN, pl.col("phone") == pl.col("phone").shift(1)
-    rows = rows.with_row_index("at")
+    # res_pjsip writes the endpoint's line first, the contact's with the round trip right after it.
+    gap = (pl.col("time").shift(-1) - pl.col("time")).dt.total_microseconds() / 1e6
+    follows = same.shift(-1) & (pl.col("state").shift(-1) == UP) & (gap <= REPEAT_AFTER_S)
+    trip = pl.coalesce("rtt_ms", pl.when(follows & (pl.col("state") == UP)).then(pl.col("rtt_ms").shift(-1)))
+    rows = rows.with_columns(trip.alias("rtt_ms")).with_row_index("at")
     first = (~same | (down != down.shift(1))).fill_null(value=True)
     started = pl.when(first).then(pl.col("time")).forward_fill()
     late = (pl.col("time") - started).dt.total_microseconds() > REPEAT_AFTER_S * 1e6

@@ -33,11 +33,17 @@ BLIP_S = 70.0
 NEAR_S = 130.0
 """Late answers within this time belong to a loss."""
 
+LATE_S = 1800.0
+"""Late answers later in a loss than this do not belong to it."""
+
 START_BURST_S = 70.0
 """After a PBX start every known phone is probed within the probing interval."""
 
 PJSIP_SLOW_MS = 900.0
 """Round trips this long are late, or one packet of the probe was lost."""
+
+RESENT_MS = 250.0
+"""So much over a resend's delay a round trip is one of the resent probe."""
 
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
@@ -177,6 +183,8 @@ class Story:
     trunks: list[bool] = field(default_factory=list)
     first_up: Floats = field(default_factory=lambda: np.empty(0))
     periods: Floats = field(default_factory=lambda: np.empty(0))
+    late_phone: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    late_time: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     watched: Watched | None = None
@@ -298,12 +306,18 @@ def not_probed(losses: Losses, starts: Floats, stops: Floats, heard: Floats, int
     losses.answered[first] = np.maximum(lower, np.minimum(losses.last_up[first], ran))
 
 
-def late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int) -> Ints:
-    """Count the late answers at each loss's site from two minutes before it to its first two minutes.
+def late_near(
+    losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int
+) -> tuple[Ints, Ints, Floats]:
+    """Count the late answers at each loss's site in it and two minutes around; return them with phones and times.
 
     res_pjsip knows no Lagged state; there a long round trip on a Reachable line tells.
     """
+    # A probe that was sent again adds its delay to the round trip (chan_sip 1, 2, 3 s; res_pjsip 0.5, 1.5 s).
+    over = pl.col("rtt_ms") + pl.when(pl.col("tech") == "PJSIP").then(500.0).otherwise(0.0)
+    resent = (over % 1000.0 < RESENT_MS).fill_null(value=False)
     slow = (pl.col("kind") == "lagged") | ((pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= PJSIP_SLOW_MS))
+    slow &= ~resent
     lagged = ups.filter(slow)
     home = np.array([homes.get(peer, "") for peer in names], dtype=object)
     at, times = home[lagged["phone"].to_numpy()], seconds(lagged["time"], origin)
@@ -311,6 +325,6 @@ def late_near(losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: l
     for name in np.unique(at.astype(str)):
         mine, use = np.sort(times[at == name]), np.flatnonzero(where == name)
         start = losses.start[use]
-        until = np.minimum(losses.end[use] + 15.0, start + NEAR_S)
+        until = np.minimum(losses.end[use], start + LATE_S) + NEAR_S
         counts[use] = np.searchsorted(mine, until, "right") - np.searchsorted(mine, start - NEAR_S)
-    return counts
+    return counts, lagged["phone"].to_numpy(), times

@@ -1,13 +1,10 @@
 """What looks like something else: exact and varying timers, borrowed bindings, strangers, lines reset by a timer."""
 
-import numpy as np
 import polars as pl
 import pytest
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.model.outages import Members, explain_site
-from starface_nb.model.together import Event
 from starface_nb.simulation import FAMILIES, Phone, Router, Scenario, Site, make, simulate
 
 
@@ -85,13 +82,3 @@ def test_refused_registrations_block_phones_whose_address_no_line_shows():
     causes = drawn("any_packet", 102000550).intervals.filter(pl.col("end").is_null())
     assert causes.height == 15
     assert (causes["cause"] == "blacklisted").all()
-
-
-@pytest.mark.parametrize(("away", "cause"), [(600.0, "router_restart"), (4000.0, "wan_outage")])
-def test_a_site_back_at_once_booted_after_a_short_time_and_had_no_line_after_a_long_one(away, cause):
-    n, no, yes = 8, np.zeros(8, bool), np.ones(8, bool)
-    end, far = away + np.arange(n, dtype=float), np.full(n, np.inf)
-    spread, period = np.full(n, 30.0), np.full(n, 3600.0)
-    members = Members(np.arange(n, dtype=float), end, yes, yes, np.full(n, np.nan), spread, period, far, no, yes)
-    (verdict,) = explain_site([(Event(np.arange(n), 0.0, away, n, 9.0), members)], 90_000.0, (0.0, np.inf))
-    assert verdict.cause == cause

@@ -1,0 +1,416 @@
+"""What struck a whole site: losses that begin together are weighed against what each would be alone.
+
+An event of a kind and a length catches each phone at risk with a probability; a phone that was lost then may still have
+been lost by itself. The event is taken with the odds that it has, and each loss belongs to it as far as it fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
+from starface_nb.model.priors import PRIORS as P
+from starface_nb.observations.story import Bools, Floats, Ints
+
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
+MIXED, ALIVE, SHORT, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(8)
+"""What becomes of the bindings: some die by age, none, some in a burst, all; blocked, unanswered; brought back by one
+REGISTER on the port that they share, or each by its own."""
+CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
+SHORT_S = (10.0, 20.0, 40.0)
+"""Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
+NEARLY = 0.05
+"""Log-likelihoods this near are the same."""
+LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
+
+
+@dataclass(frozen=True)
+class Struck:
+    """What events need to know of each loss of a site (arrays, shape (n,), sorted by start; seconds).
+
+    Attributes
+    ----------
+    alone : log-likelihood of the loss by itself, summed over the causes
+    probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
+    due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
+    outlives : until when its binding lives by the timeout that is known, infinite where none is
+    refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
+    after_start : it was found at the first probe after a start of the PBX, which strikes all sites
+    """
+
+    start: Floats
+    end: Floats
+    failed: Floats
+    answered: Floats
+    phone: Ints
+    alone: Floats
+    probe: Floats
+    register: Floats
+    boot: Floats
+    step: Floats
+    due: Floats
+    spread: Floats
+    period: Floats
+    outlives: Floats
+    moved: Bools
+    knows: Bools
+    refused: Floats
+    expiry: Floats
+    after_start: Bools
+    at_risk: Ints
+
+    def take(self, which: Ints) -> Struck:
+        """Return the losses at these indices."""
+        return Struck(*[column[which] for column in self.__dict__.values()])
+
+
+@dataclass(frozen=True)
+class Event:
+    """One candidate: its losses, its weights and how far each loss belongs to it under each kind.
+
+    `line` holds one weight per silence tried where bindings outlived the outage and where not, the others one each
+    (log-odds against no event, prior left out);
+    `belongs`, the probability that it is the cause, and `explains`, that it would have been without any other, have the
+    shape (kinds, members); `lengths` is the most probable length under each kind, seconds.
+    """
+
+    members: Ints
+    begin: float
+    at_risk: int
+    line: Floats
+    other: Floats
+    belongs: Floats
+    explains: Floats
+    lengths: Floats
+    alone: Floats
+
+    def like(self, alone: Floats) -> bool:
+        """Say whether it was weighed against nearly these likelihoods of each loss by itself."""
+        return bool(np.abs(alone[self.members] - self.alone).max() < NEARLY)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An event as it is believed: probability that there was one, of each kind, and each loss's share in it."""
+
+    event: Event
+    probability: float
+    kinds: Floats
+
+
+def candidates(
+    site: Struck, window: float, heard: Floats, log_end: float, kills: float, before: list[Event] | None = None
+) -> list[Event]:
+    """Return the events worth weighing, each loss in at most one of them, sorted by beginning.
+
+    `before` are those found with other likelihoods of the single losses: only they are weighed again.
+    """
+    n = len(site.start)
+    if before is not None:
+        return [e if e.like(site.alone) else weigh(site.take(e.members), e.members, window, heard, log_end, kills)
+                for e in before]  # fmt: skip
+    if n < 2:
+        return []
+    best = np.maximum(_most(site) - site.alone, 0.0)
+    total = np.concatenate([[0.0], np.cumsum(best)])
+    rate = np.log(max(P.kinds) * window / DAY_S)
+    past = np.searchsorted(site.start, site.start + window, side="right")
+    size = past - np.arange(n)
+    bound = np.full(n, -np.inf)
+    for shortest, longest in pairwise([3.0, *SHORT_S, window]):
+        reached = np.minimum(np.searchsorted(site.start, site.start + longest + 2.0, side="right"), past)
+        others = np.maximum(site.at_risk - size, 0)
+        spared = np.maximum(others * np.log1p(-_share(shortest, window)), _partly(others + size, size))
+        bound = np.maximum(bound, total[reached] - total[:-1] + spared + rate)
+    worth = np.flatnonzero((bound > 0) & (size >= 2))
+    taken, seen, found = site.after_start.copy(), np.zeros(n, bool), []
+    for first in worth[np.argsort(-bound[worth], kind="stable")]:
+        inside = np.arange(first, past[first])
+        inside = inside[~taken[inside]]
+        if len(inside) < 2 or seen[inside].all():
+            continue
+        seen[inside] = True
+        members = inside[_down_together(site.start[inside], site.end[inside])]
+        if len(np.unique(site.phone[members])) < 2:
+            continue
+        event = weigh(site.take(members), members, window, heard, log_end, kills)
+        if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
+            taken[members] = True
+            found.append(event)
+    return sorted(found, key=lambda event: event.begin)
+
+
+def _share(down: Floats | float, window: float) -> Floats:
+    """Return the share of the phones, probed at any time, that a fault of this length catches."""
+    return np.asarray((1 - P.missed) * np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0), float)
+
+
+def _partly(risk: Ints, size: Ints) -> Floats:
+    """Return the log-probability that a fault strikes just these phones because it strikes a part of the site only."""
+    log_factorial = np.cumsum(np.log(np.maximum(np.arange(int(np.max(risk, initial=0)) + 2), 1)))
+    ways = log_factorial[risk] - log_factorial[size] - log_factorial[risk - size]
+    return np.asarray(np.log(P.partly / (risk + 1.0)) - ways, float)
+
+
+def _most(site: Struck) -> Floats:
+    """Return a bound on the log-likelihood of each loss in any event."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        on_time = np.nan_to_num(np.exp(-0.5 * ((site.end - site.due) / site.spread) ** 2)) / (2.5 * site.spread)
+    register = np.maximum(site.register, site.boot) + np.log(np.maximum(on_time, 1 / P.retry_s))
+    return np.where(np.isfinite(site.end), np.maximum(site.probe - np.log(site.step), register), 0.0)
+
+
+def _down_together(start: Floats, end: Floats) -> Ints:
+    """Return the largest set of losses that are all open at one moment (the latest start among them)."""
+    open_at = (start[None, :] <= start[:, None]) & (end[None, :] >= start[:, None] - 1.0)
+    most = open_at.sum(axis=1)
+    return np.flatnonzero(open_at[len(most) - 1 - int(np.argmax(most[::-1]))])
+
+
+def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: float, kills: float) -> Event:
+    """Weigh one candidate under every kind and length."""
+    begin, back = float(site.failed.min()), float(site.end.min())
+    down = lengths(begin, back)
+    size = len(np.unique(site.phone))
+    risk = max(int(site.at_risk.max()), size)
+    caught, first = _caught(site.failed - begin, down, window, risk - size)
+    every = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
+    taken = np.stack([caught, caught, caught, every, every, every, every, every])
+    # Whose binding expires just then is as likely to have gone before the fault began.
+    first_gone = taken.copy()
+    first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
+    odds = np.exp(np.clip(_fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
+    spared = np.stack([_share(down, window), np.full(len(down), 1 - P.missed)])
+    partly = float(_partly(np.array([risk]), np.array([size]))[0])
+    few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
+    weight = np.log(first_gone * odds + 1 - first_gone).sum(axis=2)
+    weight[:3] += few[0] + first
+    weight[3:] += few[1]
+    moved, new = _moved(site)
+    prior = _lengths_before(site, down)
+    a = np.logaddexp(np.log1p(-P.missed) + weight[MIXED], np.log(P.missed) + weight[ALIVE]) + new["alive"]
+    d = weight[GONE] + new["dead"]
+    silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
+    line = np.stack([
+        _log_sums(prior[LINE] + np.log1p(-silence) + a), _log_sums(prior[LINE] + np.log(silence) + d)
+    ])  # fmt: skip
+    step = np.logaddexp(weight[REVIVED], weight[OWN]) - np.log(2.0)
+    booted, boots = _boots(site, log_end, risk, size)
+    over = np.stack([
+        prior[LINE] + np.logaddexp(a, d),
+        prior[BOX] + weight[GONE] + new["box"],
+        prior[BURST] + weight[SHORT] + new["alive"],
+        np.where(down == down.min(), booted + new["alive"], -np.inf),
+        prior[BLOCKED] + weight[REFUSED] + new["alive"],
+        prior[POWER] + weight[UNANSWERED] + new["box"],
+        prior[STEP] + step + new["alive"],
+    ])  # fmt: skip
+    total = _log_sums(over)
+    post = np.exp(over - total[:, None])
+    dead = 1 / (1 + np.exp(np.clip(a - d, -50, 50)))[:, None]
+    revived = 1 / (1 + np.exp(np.clip(weight[OWN] - weight[REVIVED], -50, 50)))[:, None]
+
+    def share(taken: Floats) -> Floats:
+        part = taken * odds / (taken * odds + 1 - taken)
+        kinds = np.stack([
+            (1 - dead) * part[MIXED] + dead * part[GONE], part[GONE], part[SHORT],
+            np.broadcast_to(boots, every.shape), part[REFUSED], part[UNANSWERED],
+            revived * part[REVIVED] + (1 - revived) * part[OWN],
+        ])  # fmt: skip
+        return np.asarray(np.einsum("kl,klm->km", post, kinds), float)
+
+    longest = down[post.argmax(axis=1)]
+    return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), longest, site.alone)
+
+
+def _fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float) -> Floats:
+    """Return the log-density of each end under each fate of the bindings, shape (fates, lengths, members)."""
+    by_age = np.where(begin + down[:, None] < site.outlives[None, :], 1 - P.missed, P.missed)
+    alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
+    blocked = _blocked(site, begin, down, log_end)
+    return np.stack([
+        np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
+        alive,
+        np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead),
+        np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead),
+        blocked + site.refused,
+        blocked,
+        # One REGISTER brings back all that live on a shared port; phones in step have their own.
+        alive + site.expiry,
+        blocked + site.expiry,
+    ])  # fmt: skip
+
+
+def _possible(site: Struck, begin: float, down: Floats, heard: Floats, log_end: float) -> Floats:
+    """Return how little speaks against each length: nobody is back before it, and nobody of the site is heard in it."""
+    latest = float(site.start.max())
+    inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
+    over = np.minimum(begin + down - 1.0, log_end)
+    until = np.searchsorted(heard, over) - np.searchsorted(heard, latest + 1.0, "right")
+    spoken = np.maximum(inside, 0) + np.maximum(until, 0)
+    sooner = begin + down > float(site.end.min()) + 2.0
+    return np.asarray(np.where(sooner, -1e4, np.log(P.heard) * np.minimum(spoken, 4)), float)
+
+
+def _moved(site: Struck) -> tuple[bool, dict[str, float]]:
+    """Say whether most have a new address afterwards, and return how likely that is under each fate, log."""
+    known = site.knows
+    moved = bool(known.any()) and site.moved[known].mean() >= 0.5
+    shares = zip(("dead", "box", "alive"), P.moved, strict=True)
+    return moved, {name: float(np.log(share if moved else 1 - share)) * bool(known.any()) for name, share in shares}
+
+
+def _lengths_before(site: Struck, down: Floats) -> dict[int, Floats]:
+    """Return the log-prior of each length under each kind."""
+    share, log_down = np.log(np.gradient(np.log(down))), np.log(down)
+
+    def normal(middle: float, spread: float) -> Floats:
+        off = (log_down - np.log(middle)) / spread
+        return np.asarray(share - 0.5 * off**2 - np.log(spread * np.sqrt(2 * np.pi)), float)
+
+    def even(low: float, high: float) -> Floats:
+        inside = np.where((down >= low) & (down <= high), 0.0, np.log(P.stray))
+        return np.asarray(share + inside - np.log(np.log(high / low)), float)
+
+    day, wait = P.block_s
+    whole_day = 0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * np.sqrt(2 * np.pi))
+    return {
+        LINE: even(*P.outage_s),
+        BOX: normal(*P.router_s),
+        BURST: share + 2 * np.log(down / P.burst_s) - down / P.burst_s,
+        BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), np.log(0.5) + even(10 * wait, 2 * day)),
+        POWER: normal(*P.power_s),
+        STEP: even(LENGTHS[0], max(float(site.period.max()), LENGTHS[1])),
+    }
+
+
+def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Floats, Floats]:
+    """Return how surely each loss's probe, sent `after` the first one, falls into the fault, shape (lengths, members).
+
+    And the log of the share of faults that strike just that probe first, shape (lengths,): phones that are probed in
+    step go together however short the fault is.
+    """
+    reach = np.maximum(down - 3.0, 1.0)
+    caught = np.where(after[None, :] <= reach[:, None] + 2.0, 1 - P.missed, P.stray)
+    gap = (window - float(after.max())) / (others + 1)
+    return caught, np.asarray(np.log(np.minimum(reach, max(gap, 1.0)) / window), float)
+
+
+def _boots(site: Struck, log_end: float, risk: int, size: int) -> tuple[float, Floats]:
+    """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time.
+
+    Returns the weight and how far each loss belongs to it.
+    """
+    caught = (1 - P.partly) * (1 - P.missed)
+    ends = log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s) + site.boot
+    gain = caught * np.exp(np.clip(ends - site.alone, -60, 60))
+    weight = np.log(gain + 1 - caught).sum() + (risk - size) * np.log1p(-caught)
+    return float(weight), np.asarray(gain / (gain + 1 - caught), float)
+
+
+def lengths(begin: float, back: float) -> Floats:
+    """Return the lengths to try: evenly in the logarithm, closer next to the first return."""
+    near = back - begin + 2.0 - np.arange(0.0, P.retry_s + 20.0, 4.0)
+    near = near[np.isfinite(near)]
+    down = np.unique(np.round(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]), 1))
+    return down[down <= max(back - begin + 60.0, 30.0)]
+
+
+def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+    """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
+    over = site.end[None, :] - (begin + down[:, None])
+    by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + 3.0), 1.0, 1e-4) / site.step) + site.probe
+    # A phone whose REGISTER went into the dead line tries again soon, and may be sooner than the probe.
+    soon = np.minimum(down[:, None] / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
+    unprobed = np.clip(1 - over / (site.step + 3.0), P.stray, 1.0)
+    by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
+    ended = np.logaddexp(by_probe, by_phone)
+    ongoing = (begin + down >= log_end - site.step.max() - 3.0)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, np.log(P.stray)))
+
+
+def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+    """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
+    back = np.minimum(site.end, log_end)[None, :] - begin
+    length = down[:, None]
+    soon = (back >= length - 2.0) & (back <= length + P.retry_s)
+    pending = np.minimum(length / site.period, 1.0)
+    density = pending / P.retry_s * soon + (1 - pending) / site.period * (back <= length + site.period)
+    at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
+    with np.errstate(over="ignore"):
+        after = 1 / (1 + np.exp(np.clip(-1.7 * (at - length) / site.spread, -50, 50)))
+        on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (2.5 * site.spread)
+    timed = P.on_time * (after * on_time + (1 - after) / P.retry_s * soon) + (1 - P.on_time) * density
+    density = np.where(np.isfinite(site.due), timed, density)
+    density = np.where(back >= length - 2.0, density, 0.0)
+    ended = np.log(density + 1e-7) + site.register
+    left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
+    still = np.log(np.maximum(1 / (1 + np.exp(np.clip(-1.7 * left, -50, 50))), P.stray))
+    ongoing = (begin + down >= log_end)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, still))
+
+
+def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+    """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
+    over = site.end[None, :] - (begin + down[:, None])
+    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, 1e-4) / (2 * P.retry_s)
+    ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
+    ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
+
+
+def silence_kills(down: Floats) -> Floats:
+    """Return the probability that bindings are dead after a line was down, shape (silences + 1, lengths).
+
+    The binding is idle since the last answered probe, on average half an interval before.
+    """
+    silences = np.array([*P.silences, np.inf], float)
+    share = (down[None, :] + 30.0 - silences[:, None]) / 60.0 + 0.5
+    return np.asarray(np.clip(share, 0.003, 0.997), float)
+
+
+def _log_sums(weights: Floats) -> Floats:
+    """Return the logarithm of the sum of each row's exponentials."""
+    peak = weights.max(axis=1, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0.0)
+    return np.asarray(np.maximum(np.log(np.exp(weights - peak).sum(axis=1) + 1e-300) + peak[:, 0], -1e9))
+
+
+def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float, shares: bool) -> list[Explained]:
+    """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared."""
+    if not events:
+        return []
+    line = np.array([event.line for event in events])
+    other = np.array([event.other for event in events])
+    score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - P.kills, P.kills / len(P.silences)))
+    score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[:, 0]
+    if np.isfinite(pbx[1]):
+        score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
+    base = np.array([P.kinds[LINE], *P.kinds])
+    base[-1] = P.shared_deaths_per_day if shares else base[-1]
+    most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
+    most[[0, 1, 1 + BURST, 1 + STEP]] = np.inf
+    kinds = np.zeros((len(base), len(events)))
+    for turn in range(8):
+        # What strikes a site does so again: each event takes its rates from the others.
+        others = kinds.sum(axis=1, keepdims=True) - kinds
+        if turn == 1:
+            others[1] += others[2]
+        each = np.log(
+            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * window / DAY_S
+        )
+        rest = other.T + each[2:]
+        both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
+                         *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
+        total = np.logaddexp(0.0, np.logaddexp.reduce(both, axis=0))
+        weight = score + total.sum(axis=0)
+        mix = np.exp(weight - weight.max())
+        kinds = np.exp(both - total) @ (mix / mix.sum())
+    kinds = np.concatenate([kinds[:1] + kinds[1:2], kinds[2:]]).T
+    chance = kinds.sum(axis=1)
+    return [
+        Explained(event, float(p), k / max(float(p), 1e-12)) for event, p, k in zip(events, chance, kinds, strict=True)
+    ]

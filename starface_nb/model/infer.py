@@ -1,0 +1,404 @@
+"""One site after the other: its timeout, what struck it and each loss's cause, read off one posterior.
+
+Two worlds are weighed for each loss: bindings expire within the bracket that the site's cycles favour, or they do not.
+A loss counts in the timeout as much as no event explains it; none is thrown out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from starface_nb.model.eras import MATCH
+from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Struck, candidates, settle
+from starface_nb.model.likelihood import (
+    BLOCK,
+    DAY_S,
+    HOUR_S,
+    LATENCY,
+    LOSS,
+    NAT,
+    OFFLINE,
+    PBX,
+    RESTART,
+    ROUTER,
+    UNKNOWN,
+    WAN,
+    Ends,
+    Marks,
+    due,
+    ends,
+    log_normal,
+    log_uniform,
+    marks,
+    repeats,
+)
+from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.schemas import CAUSES
+from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
+from starface_nb.model.timeout import Era, fit
+from starface_nb.observations.story import Bools, Floats, Ints, first_after_start
+
+C = len(CAUSES)
+SURE = 0.001
+"""Worlds less probable than this are not weighed."""
+TERMS = ("start", "end", "late", "refused", "moved", "went_on")
+
+
+@dataclass
+class Found:
+    """What is said of each loss of a site (arrays in the order of the site's losses).
+
+    Attributes
+    ----------
+    posterior : probabilities, shape (n, causes)
+    terms : log-likelihoods, shape (terms, n, causes), of the world that was believed
+    event : number of the event it belongs to, -1 for none
+    """
+
+    posterior: Floats
+    terms: Floats
+    event: Ints
+    shared: Floats
+    together: Ints
+    lower: Floats
+    upper: Floats
+    anchored: Bools
+    events: list[Explained] = field(default_factory=list)
+
+    @property
+    def cause(self) -> Ints:
+        """Return the most probable cause of each loss."""
+        return np.asarray(self.posterior.argmax(axis=1), np.int64)
+
+    @property
+    def confidence(self) -> Floats:
+        """Return its probability."""
+        return np.asarray(self.posterior.max(axis=1))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What is weighed once for all losses of a log."""
+
+    ends: Ends
+    marks: Marks
+
+
+def whole(context: Context) -> Whole:
+    """Return what is weighed once for all sites."""
+    if context.whole is None:
+        context.whole = Whole(ends(context.story), marks(context.story, context.around.refused))
+    return context.whole
+
+
+def reason(context: Context, site: SiteView) -> None:
+    """Fill the site's eras and what is said of its losses."""
+    data = SiteData(context, site, whole(context))
+    n = len(site.losses)
+    weight, died = np.ones(n), np.ones(n, bool)
+    known: list[Explained] | None = None
+    for _ in range(2):
+        eras = fit(context, site, weight, died)
+        expires = data.explain(eras, known)
+        # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
+        now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
+        dead = expires.posterior[:, NAT] > 0.5
+        if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
+            break
+        weight, died, known = now, dead, expires.events
+    site.eras = eras
+    post, best = expires.posterior, expires
+    p = np.array([era.expiring for era in eras])
+    if n and ((p > SURE) & (p < 1 - SURE)).any():
+        sure = [replace(era, expiring=float(era.expiring > 1 - SURE)) for era in eras]
+        never = data.explain(sure)
+        mix = p[data.era_of(eras)]
+        post = mix[:, None] * post + (1 - mix)[:, None] * never.posterior
+        best = expires if mix.mean() >= 0.5 else never
+    post = (1 - P.doubt) * post + P.doubt / C
+    site.facts = data.found(post, best)
+    for era in site.eras:
+        if not era.expires and np.isfinite(data.pbx_silence[1]):
+            era.renewed_by = "any_packet"
+
+
+def either(share: float, one: Floats, other: Floats) -> Floats:
+    """Return the log-density of an end that is `one` with this probability and the `other` else."""
+    return np.asarray(np.logaddexp(np.log(share) + one, np.log1p(-share) + other), float)
+
+
+@dataclass
+class World:
+    """The losses explained under one assumption."""
+
+    posterior: Floats
+    terms: Floats
+    elsewhere: Floats
+    events: list[Explained]
+
+
+class SiteData:
+    """The losses of one site with all that is known of them, sorted by start."""
+
+    def __init__(self, context: Context, site: SiteView, all_: Whole) -> None:
+        story, use = context.story, site.losses
+        self.context, self.site, self.story = context, site, story
+        self.loss = story.losses.take(use)
+        self.around = context.around.take(use)
+        e = all_.ends
+        self.ends = Ends(e.probe[use], e.register[use], e.boot[use], e.trip[:, use], e.length[use], e.open[use],
+                         type(e.grid)(e.grid.step[use], e.grid.width[use], e.grid.window[use]))  # fmt: skip
+        m = all_.marks
+        self.marks = Marks(m.late[use], m.refused[use], m.went_on[use])
+        self.best = pick(context, use)
+        own = story.periods[self.loss.phone]
+        self.known_period = np.isfinite(own)
+        self.period = np.where(self.known_period, own, story.settings.keepalive_s)
+        self.anchor = context.exposure.anchor[use]
+        turns = np.ceil(np.maximum((self.loss.start - self.anchor) / self.period, 1e-9))
+        self.spread = 6.0 + P.period_spread * self.period * np.sqrt(np.nan_to_num(turns, nan=1.0)) + np.where(
+            self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
+        self.due = np.where(turns <= 12, self.anchor + turns * self.period, np.nan)
+        self.after_start = first_after_start(self.loss, story.starts)[0]
+        surface = context.surfaces.get(site.name, Surface())
+        self.heard = surface.times
+        self.window = story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0
+        self.pbx_silence = pbx_silence(story, self.loss.start[self.after_start], surface)
+        self.shares = bool(story.shares_ports[site.phones].any())
+        self.span = max(story.end, HOUR_S)
+        self.fixed = self._fixed()
+        self.moved = self._moved()
+
+    # -- each loss alone ----------------------------------------------------------------------------------------------
+
+    def _fixed(self) -> Floats:
+        """Return the densities of all endings but that of the NAT timeout, shape (n, causes)."""
+        e, n = self.ends, len(self.loss)
+        usual, back, phone = e.trip[1], e.trip[1], e.trip[2]
+        out = np.full((n, C), -20.0)
+        at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
+        alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
+        dead = at_due + e.register + phone
+        by_line, by_pbx, by_boot, by_absence = P.by_register
+        out[:, WAN] = either(by_line, dead, alive)
+        out[:, ROUTER] = dead + np.where(e.length <= 1.1 * self.period + 300.0, 0.0, np.log(P.stray))
+        # Phones that sent a REGISTER to a PBX that was down try again soon.
+        soon = np.where(e.length <= 2 * P.retry_s, 1.0, P.stray) / (2 * P.retry_s)
+        out[:, PBX] = either(by_pbx, at_due, np.where(e.open, -9.0, np.log(soon)))
+        out[:, PBX] += e.register + phone
+        boot = either(by_boot, e.boot + phone, e.probe + back)
+        out[:, RESTART] = log_normal(e.length + 30.0, e.open, *P.boot_s) + boot
+        off = either(by_absence, e.boot + phone, e.probe + back)
+        out[:, OFFLINE] = log_uniform(e.length, e.open, *P.absence_s) + off
+        smeared = np.where(self.loss.pjsip, e.probe, np.logaddexp(np.log(0.4) + e.probe, np.log(0.6)))
+        spell = np.logaddexp(repeats(e, P.again_late[0]), repeats(e, P.again_late[1])) - np.log(2.0)
+        out[:, LATENCY] = spell + smeared + e.trip[0]
+        seldom, often, heavy = P.again_lost
+        self.soft_loss = either(heavy, repeats(e, often), repeats(e, seldom)) + e.probe + usual
+        self.hard_loss = np.where(np.isfinite(self.due) & self.known_period, dead, -20.0)
+        day, wait = P.block_s
+        block = np.logaddexp(
+            np.log(0.5) - 0.5 * ((e.length - day) / (2 * wait)) ** 2 - np.log(5 * wait),
+            np.log(0.5) + log_uniform(e.length, e.open, 600.0, 7 * DAY_S),
+        )
+        out[:, BLOCK] = (
+            np.where(e.open, np.log(np.where(e.length > 900, 0.9, 0.3)), block)
+            + np.logaddexp(e.register, e.probe)
+            - np.log(2.0)
+        )
+        any_end = np.logaddexp(e.register, e.probe) - np.log(2.0)
+        out[:, UNKNOWN] = log_uniform(e.length, e.open, 5.0, 3 * DAY_S) + any_end + e.trip.mean(axis=0)
+        return out
+
+    def _moved(self) -> Floats:
+        """Return the log-probability of the address afterwards, shape (n, causes): lines often come back with another.
+
+        Where phones change between two lines of their own, a new address says little.
+        """
+        new, known = self.around.new_address, self.around.placed & np.isfinite(self.loss.end)
+        usual = np.clip(new[known].mean() if known.any() else 0.0, P.moved[2], 0.5)
+        share = np.full((len(self.loss), C), usual)
+        share[:, WAN], share[:, ROUTER] = max(P.moved[0], usual), max(P.moved[1], usual)
+        return np.asarray(np.where(known[:, None], np.where(new[:, None], np.log(share), np.log1p(-share)), 0.0), float)
+
+    def starts(self, posterior: Floats) -> Floats:
+        """Return how often each cause strikes at one probe, log, shape (n, causes); rates from what is believed."""
+        n, probe = len(self.loss), self.story.settings.probe_interval_s
+        out = np.full((n, C), -25.0)
+        phones = len(self.story.peers)
+
+        def own(cause: int, per_day: float) -> Floats:
+            mine = np.bincount(self.loss.phone, posterior[:, cause], minlength=phones)
+            rate = (per_day * P.history_days + mine) / (P.history_days + self.span / DAY_S)
+            return np.asarray(np.log(rate[self.loss.phone] * probe / DAY_S), float)
+
+        out[:, RESTART] = own(RESTART, P.boots_per_day)
+        out[:, OFFLINE] = own(OFFLINE, P.absences_per_day)
+        out[:, UNKNOWN] = np.log(P.oddities_per_day * probe / DAY_S)
+        out[:, LOSS] = np.log(self._burst_rate(posterior[:, LOSS]) * probe / HOUR_S)
+        near = self.loss.late_near > 0
+        out[:, LATENCY] = np.log(np.where(near, P.late_share, P.late_per_hour * probe / HOUR_S))
+        others = np.maximum(self.around.at_risk - 1, 0)
+        caught = np.clip(self.ends.length / probe, 0.05, 1 - P.missed)
+        alone = np.log(probe / DAY_S) + np.maximum(others * np.log1p(-caught), -20.0)
+        out[:, WAN] = alone + np.log(P.kinds[0])
+        out[:, ROUTER] = alone + np.log(P.kinds[1])
+        out[:, PBX] = np.where(self.after_start, np.log(P.after_start), -20.0)
+        out[:, BLOCK] = np.where(self.around.refused >= 3, np.log(P.blocks_per_refusals / 15), -20.0)
+        until = np.minimum(self.loss.end, self.story.end) - 1.0
+        heard = np.searchsorted(self.heard, until) - np.searchsorted(self.heard, self.loss.start + self.window)
+        out[:, BLOCK] += np.where(heard > 0, np.log(P.stray), 0.0)
+        return out
+
+    def kills(self, lost: Floats, kills: float) -> float:
+        """Return in what share of the site's lost probes the silence cost the binding."""
+        odds = np.log(kills) + self.hard_loss - np.log1p(-kills) - self.soft_loss
+        killed = lost / (1 + np.exp(np.clip(-odds, -50, 50)))
+        share, enough = P.burst_kills
+        return float((share * enough + killed.sum()) / (enough + lost.sum()))
+
+    def _burst_rate(self, lost: Floats) -> Floats:
+        """Return lost probes per phone and hour around each loss, itself left out, at least the usual rate."""
+        start, phones = self.loss.start, max(len(self.site.phones), 1)
+        total = np.concatenate([[0.0], np.cumsum(lost)])
+        usual, few = P.bursts_per_hour
+        rates = []
+        for half in P.burst_windows_s:
+            around = (
+                total[np.searchsorted(start, start + half, "right")]
+                - total[np.searchsorted(start, start - half)]
+                - lost
+            )
+            rates.append((few + around) / (few / usual + 2 * half / HOUR_S * phones))
+        return np.asarray(np.maximum(*rates))
+
+    def nat(self, eras: list[Era]) -> tuple[Floats, Floats]:
+        """Return the log-likelihoods of beginning and end under the NAT timeout of each loss's era."""
+        n, loss = len(self.loss), self.loss
+        low, high = self.bounds(eras)
+        slop, probe = self.story.slop, self.story.settings.probe_interval_s
+        fits, near = high <= probe, np.zeros(n, bool)
+        for exposure in (self.context.exposure, self.context.soft, self.context.shared):
+            cut = exposure.take(self.site.losses)
+            over = (cut.lower < high + slop) & (cut.upper > low - slop)
+            fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
+        fits = np.where(self.after_start, near, fits)
+        # Late answers, which leave no line, and reloads shift the probes.
+        misfit = P.off_cell if self.shares else P.misfit  # which phone's renewal counts is not known for sure
+        chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, misfit))
+        end = loss.end - loss.rtt
+        on_own = due(self.due, self.ends, end, self.spread, self.period, self.story.end)
+        ended = on_own + self.ends.register + self.ends.trip[2]
+        if self.shares:
+            others = np.maximum(len(self.site.phones) - 1, 1) / self.period
+            rate = np.where(self.around.inherited, 1 / self.ends.grid.step, others)
+            other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
+            ended = np.logaddexp(np.log(0.5) + ended, other + np.log(0.5) + self.ends.trip[1])
+        seen = np.log(chance) + ended
+        # The renewal counted from was none, or not the last: then the return tells when it was.
+        width = np.maximum(high - low, probe) + 2 * self.spread
+        back = loss.failed - np.minimum(high, self.period) + self.period
+        hit = (end >= back - self.spread - slop) & (end <= back + width + slop)
+        later = P.stray * np.where(self.ends.length <= 2.1 * self.period, 1.0, P.stray) / self.period
+        density = np.where(self.ends.open, P.stray, np.where(hit, 1 / np.minimum(width, DAY_S), later))
+        rate = np.where(np.isfinite(self.anchor), P.off_cell, 0.5) * probe / self.period
+        unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
+        unseen = np.where(np.isfinite(high), unseen, -30.0)
+        begin = np.where(np.isfinite(high), np.log(np.maximum(chance, rate)), -40.0)
+        both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), -40.0)
+        return begin, both - begin
+
+    def era_of(self, eras: list[Era]) -> Ints:
+        """Return the era of each loss; when exactly a setting was changed is known to a keepalive or so."""
+        best = self.best
+        born = np.where(np.isfinite(best.anchor), best.anchor, self.loss.start - 1.0)
+        found = np.zeros(len(self.loss), np.int64)
+        slack = 1.1 * self.story.settings.keepalive_s
+        for i, era in enumerate(eras[1:], 1):
+            old = eras[i - 1]
+            fits = np.isfinite(old.high) & (best.lower < old.high) & (best.upper > old.low)
+            found[(born >= era.start + slack) | ((born >= era.start) & ~fits)] = i
+        return found
+
+    def bounds(self, eras: list[Era]) -> tuple[Floats, Floats]:
+        """Return the bracket that holds for each loss, up to infinity where bindings do not expire."""
+        high = [era.high if era.expiring > SURE else np.inf for era in eras]
+        here = self.era_of(eras)
+        return np.array([era.low for era in eras])[here], np.array(high)[here]
+
+    # -- with the events ----------------------------------------------------------------------------------------------
+
+    def explain(self, eras: list[Era], known: list[Explained] | None = None) -> World:
+        """Weigh all losses in one world."""
+        n = len(self.loss)
+        if n == 0:
+            return World(np.zeros((0, C)), np.zeros((len(TERMS), 0, C)), np.zeros(0), [])
+        fixed = self.fixed.copy()
+        begin, fixed[:, NAT] = self.nat(eras)
+        mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
+        posterior = np.zeros((n, C))
+        events = known
+        elsewhere, kills = np.zeros(n), P.burst_kills[0]
+        for _ in range(3):
+            starts = self.starts(posterior)
+            starts[:, NAT] = begin
+            kills = self.kills(posterior[:, LOSS], kills)
+            fixed[:, LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
+            alone = starts + fixed + mark
+            peak = np.logaddexp.reduce(alone, axis=1)
+            single = np.exp(alone - peak[:, None])
+            events = self.events(peak, begin, eras, kills, None if events is None else [e.event for e in events])
+            posterior, elsewhere = self.joined(single, events)
+        terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
+        return World(posterior, terms, elsewhere, events or [])
+
+    def events(
+        self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None
+    ) -> list[Explained]:
+        """Return what struck the site."""
+        _, high = self.bounds(eras)
+        last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
+        outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
+        a, e = self.around, self.ends
+        again = a.placed & self.loss.registered
+        floor = np.log(P.shifted) if self.shares and np.isfinite(high).any() else -np.inf
+        mark = self.marks.late[:, WAN] + self.marks.refused[:, WAN] + self.marks.went_on[:, WAN] + self.moved[:, NAT]
+        struck = Struck(
+            self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
+            e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
+            self.period, outlives, a.new_address, again,
+            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], np.maximum(expiry, floor),
+            self.after_start, a.at_risk,
+        )  # fmt: skip
+        found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
+        return settle(found, self.window, self.pbx_silence, self.span / DAY_S, self.shares)
+
+    def joined(self, single: Floats, events: list[Explained]) -> tuple[Floats, Floats]:
+        """Mix each loss's own explanation with that of the event it may belong to."""
+        posterior, elsewhere = single.copy(), np.zeros(len(single))
+        for e in events:
+            members = e.event.members
+            share = e.probability * e.kinds[:, None] * e.event.belongs
+            taken = share.sum(axis=0)
+            mixed = single[members] * (1 - taken)[:, None]
+            np.add.at(mixed.T, CAUSE_OF, share)
+            posterior[members] = mixed
+            kinds = np.delete(e.kinds, STEP)
+            elsewhere[members] = e.probability * kinds @ np.delete(e.event.explains, STEP, axis=0)
+        return posterior, elsewhere
+
+    def found(self, posterior: Floats, world: World) -> Found:
+        """Return what is said of the losses."""
+        n = len(self.loss)
+        event, together = np.full(n, -1), np.ones(n, np.int64)
+        for i, e in enumerate(world.events):
+            mine = e.event.members[world.elsewhere[e.event.members] >= 0.5]
+            if e.probability >= 0.5 and len(mine):
+                event[mine], together[mine] = i, len(e.event.members)
+        shared = np.log(np.clip(world.elsewhere, 1e-4, None) / np.clip(1 - world.elsewhere, 1e-4, None))
+        known = np.isfinite(self.best.anchor)
+        return Found(
+            posterior, world.terms, event, shared, together, self.best.lower, self.best.upper, known, world.events
+        )

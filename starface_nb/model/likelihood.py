@@ -1,0 +1,184 @@
+"""Each loss alone: how well each cause explains when it began, how it ended and what stood around it.
+
+Log-likelihoods are densities: of the beginning per probe, of the end per second. Every density has a share that follows
+nothing (`stray`), so that no single oddity decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.schedule import Grid, early_return, grid, round_trips, spoke_first
+from starface_nb.model.schemas import CAUSES
+from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Story
+
+CODE = {name: code for code, name in enumerate(CAUSES)}
+NAT, WAN, ROUTER, PBX, RESTART, OFFLINE, LATENCY, LOSS, BLOCK, UNKNOWN = range(len(CAUSES))
+DAY_S, HOUR_S = 86_400.0, 3600.0
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How each loss ended, as densities per second in log space, and the marks beside it (arrays, shape (n,)).
+
+    Attributes
+    ----------
+    probe, register : a repeated probe was answered, or the phone sent a REGISTER: what grid and Registered line say
+    boot : the same for a REGISTER after a boot
+    trip : log-probability of the round trip at the end, by kind (late answers, lost packets or line back, REGISTER)
+    length : seconds, up to the log's end while open
+    open : still unreachable when the log ends
+    """
+
+    probe: Floats
+    register: Floats
+    boot: Floats
+    trip: Floats
+    length: Floats
+    open: Bools
+    grid: Grid
+
+
+def ends(story: Story) -> Ends:
+    """Weigh the endings of all losses of a log."""
+    losses, n = story.losses, len(story.losses)
+    closed = np.isfinite(losses.end)
+    net = grid(losses, story.settings, story.resolution)
+    probe, register = spoke_first(losses, net, P.on_grid)
+    shows = np.where(story.shows_ports, 0, np.where(_shown(story), 1, 2))[losses.phone]
+    port = np.array(P.port_shown)[shows]
+    early = early_return(losses, story.settings) & closed
+    # Where no registration is logged at all, a missing line says nothing.
+    logged = bool(story.renewals.seen.any())
+    port, stray, boot = np.where(logged, port, 0.0), P.stray_registered * logged, P.port_shown_boot * logged
+    line = _seen(losses.registered, stray)
+    probe = probe + np.where(closed, line, 0.0) + np.where(early, np.log(P.stray), 0.0)
+    register_line, boot_line = _seen(losses.registered, port), _seen(losses.registered, boot)
+    trips = np.array(P.trips)[:, round_trips(losses)] if n else np.ones((3, 0))
+    # In a spell of late answers any return may be late.
+    share = np.where(losses.late_near > 0, P.late_trip, 0.0)
+    trips = np.log((1 - share) * trips + share * trips[0])
+    return Ends(
+        probe,
+        register + np.where(closed, register_line, 0.0),
+        register + np.where(closed, boot_line, 0.0),
+        np.where(closed, trips, 0.0),
+        np.maximum(np.minimum(losses.end, story.end) - losses.start, 1.0),
+        ~closed,
+        net,
+    )
+
+
+def _seen(seen: Bools, share: Floats | float) -> Floats:
+    """Return the log-probability of a mark that shows in this share of the cases."""
+    return np.asarray(np.where(seen, np.log(np.maximum(share, 1e-9)), np.log1p(-np.asarray(share))), float)
+
+
+def _shown(story: Story) -> Bools:
+    """Say for which phones too little is known of their router's ports: no return of theirs shows or lacks a line."""
+    losses = story.losses
+    long = losses.renewed & np.isfinite(losses.end)
+    count = np.bincount(losses.phone[long], minlength=len(story.peers))
+    shown = np.bincount(losses.phone[long & losses.registered], minlength=len(story.peers))
+    return (count < 3) | ((shown > 0.15 * count) & (shown < 0.97 * count))
+
+
+def log_uniform(length: Floats, open_: Bools, low: float, high: float) -> Floats:
+    """Return the log-density of a length even in its logarithm, or the log-probability of at least it while open."""
+    span = np.log(high / low)
+    inside = (length >= low) & (length <= high)
+    density = np.where(inside, 1.0, P.stray) / (length * span)
+    longer = np.clip(np.log(high / length) / span, P.stray, 1.0)
+    found = np.log(np.where(open_, longer, density))
+    return np.asarray(found, float)
+
+
+def log_normal(length: Floats, open_: Bools, middle: float, spread: float) -> Floats:
+    """Return the same for a length whose logarithm is spread normally."""
+    off = (np.log(length) - np.log(middle)) / spread
+    density = np.exp(-0.5 * off**2) / (length * spread * np.sqrt(2 * np.pi))
+    longer = 1 / (1 + np.exp(np.clip(1.7 * off, -50, 50)))
+    found = np.log(np.where(open_, np.maximum(longer, 1e-6), (1 - P.stray) * density + P.stray / (length * 9.0)))
+    return np.asarray(found, float)
+
+
+def repeats(ends: Ends, again: float) -> Floats:
+    """Return the log-density of a loss that each repeated probe ends, but for the share `again`."""
+    turn = np.maximum(np.round(ends.length / ends.grid.step), 1.0)
+    found = np.log(np.where(ends.open, 1.0, (1 - again) / ends.grid.step)) + (turn - 1) * np.log(again)
+    return np.asarray(found, float)
+
+
+def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log_end: float) -> Floats:
+    """Return the log-density of a return at the phone's own REGISTER due `at`, the next after it, or at any time."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = (end - at) / spread
+        known = np.isfinite(at)
+        again = np.exp(-0.5 * ((end - at - period) / spread) ** 2)
+        # A REGISTER that is lost is sent again until it arrives.
+        late = np.where(off > 0, np.exp(-np.maximum(end - at, 0) / P.retry_s) / P.retry_s, 0.0) * 2.5 * spread
+        one, two, third = P.renewed_at
+        bell = one * np.exp(-0.5 * off**2) + two * again + third * np.nan_to_num(late)
+        flat = np.where(ends.length <= 2.1 * period, 1.0, P.stray) / period
+        density = np.where(known, P.on_time * np.nan_to_num(bell) / (2.5 * spread) + (1 - P.on_time) * flat, flat)
+        still = 1 / (1 + np.exp(np.clip(1.7 * (log_end - np.where(known, at, 0.0)) / spread, -50, 50)))
+        waits = np.where(known, still, np.clip(1 - ends.length / period, 0.0, 1.0))
+    return np.asarray(np.log(np.where(ends.open, np.maximum(waits, P.stray), density + 1e-9)), float)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What stood around each loss, as log-probabilities under each cause, shape (n, causes)."""
+
+    late: Floats
+    refused: Floats
+    went_on: Floats
+
+
+def marks(story: Story, refused: Ints) -> Marks:
+    """Weigh late answers, refused registrations and registrations in the midst of all losses."""
+    losses = story.losses
+    late = _only(losses.late_near > 0, LATENCY, P.late_near[0], _late_by_chance(story))
+    # A loss whose last round trip was near the limit: `Last qualify: 3300`.
+    late += _only(losses.last_rtt * 1000 > 1500, LATENCY, *P.late_before)
+    block = _only(refused >= 3, BLOCK, *P.refused)
+    inside = _registrations_inside(story)
+    went = _only(inside > 0, UNKNOWN, 0.5, P.went_on)
+    leave = np.full(len(CAUSES), P.unregistered / 100)
+    leave[[RESTART, OFFLINE]] = P.unregistered
+    went += np.where(losses.unregistered_end[:, None], np.log(leave), np.log1p(-leave))
+    return Marks(late, block, went)
+
+
+def _only(seen: Bools, cause: int, under_it: float, otherwise: Floats | float) -> Floats:
+    """Return log-probabilities, shape (n, causes), of a mark that one cause leaves mostly and others hardly."""
+    share = np.repeat((np.zeros(len(seen)) + otherwise)[:, None], len(CAUSES), axis=1)
+    share[:, cause] = under_it
+    return np.asarray(np.where(seen[:, None], np.log(share), np.log1p(-share)), float)
+
+
+def _late_by_chance(story: Story) -> Floats:
+    """Return the probability that late answers of the site stand near a loss that has nothing to do with them."""
+    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=str)
+    at = home[story.late_phone] if len(story.late_phone) else np.empty(0, dtype=str)
+    share = np.full(len(story.losses), P.late_near[1])
+    where = home[story.losses.phone]
+    for name in np.unique(at):
+        times = np.sort(story.late_time[at == name])
+        spells = 1 + int((np.diff(times) > P.spell_s).sum())
+        mine = where == name
+        length = np.minimum(story.losses.end[mine] - story.losses.start[mine], P.spell_s) + NEAR_S + NEAR_S
+        share[mine] = np.clip(P.late_near[1] + spells * length / max(story.end, 1.0), 0.0, 0.5)
+    return share
+
+
+def _registrations_inside(story: Story) -> Ints:
+    """Count the phone's Registered lines in the midst of each loss."""
+    losses, renewals = story.losses, story.renewals
+    key = renewals.key[renewals.seen]
+    low = losses.phone * 1e9 + losses.start + 5.0
+    high = losses.phone * 1e9 + np.minimum(losses.end, story.end) - 20.0
+    return np.asarray(np.maximum(np.searchsorted(key, high) - np.searchsorted(key, low), 0), np.int64)

@@ -1,0 +1,80 @@
+"""When each driver sends its probes, and what the end of a loss says about who spoke first: a probe or the phone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from starface_nb.observations.story import Bools, Floats, Losses
+from starface_nb.settings import Settings
+
+SIP_RESENT_S, PJSIP_RESENT_S = (1.0, 2.0, 3.0), (0.5, 1.5)
+"""An unanswered OPTIONS is sent again after this time (chan_sip.c and res_pjsip of 20.20.1, T1 = 500 ms), seconds."""
+
+USUAL, RESENT, LATE = 0, 1, 2
+"""Round trips at the end of a loss."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The probes of each loss while the phone was down (arrays as long as the losses, seconds).
+
+    `step` from one repeated probe to the next; `width` within which a return counts as on the grid; `window` in which
+    the first failed probes of phones fall that one fault strikes.
+    """
+
+    step: Floats
+    width: Floats
+    window: Floats
+
+
+def grid(losses: Losses, settings: Settings, resolution: float) -> Grid:
+    """Return the grid of each loss: chan_sip repeats after 14 s, res_pjsip probes on in its interval."""
+    interval = settings.probe_interval_s
+    step = np.where(losses.pjsip, interval, settings.probe_timeout_s + settings.probe_retry_s)
+    width = np.minimum(2 * (0.3 + 0.9 * resolution) + np.zeros(len(losses)), step)
+    return Grid(step, width, np.full(len(losses), interval + settings.probe_timeout_s + resolution))
+
+
+def round_trips(losses: Losses) -> np.ndarray:
+    """Tell usual round trips at the end of a loss from those of a resent probe and late ones; shape (n,)."""
+    usual = _usual(losses)
+    over = losses.rtt - usual
+    slack = np.maximum(0.12, usual)
+    resent = np.zeros(len(losses), bool)
+    for driver, delays in ((~losses.pjsip, SIP_RESENT_S), (losses.pjsip, PJSIP_RESENT_S)):
+        for delay in delays:
+            resent |= driver & (np.abs(over - delay) <= slack)
+    return np.where(resent, RESENT, np.where(over > np.maximum(0.4, 2 * usual), LATE, USUAL))
+
+
+def _usual(losses: Losses) -> Floats:
+    """Return the usual round trip of each loss's phone: the lower quartile of those its losses show."""
+    usual = np.full(len(losses), 0.05)
+    both = np.stack([losses.rtt, np.where(losses.pjsip, 0.0, losses.last_rtt)])
+    edges = np.flatnonzero(np.diff(losses.phone, prepend=-1, append=-2))
+    for first, past in pairwise(edges):
+        known = both[:, first:past]
+        known = known[known > 0]
+        usual[first:past] = np.quantile(known, 0.25) if len(known) else 0.05
+    return np.asarray(np.minimum(usual, 0.5), float)
+
+
+def spoke_first(losses: Losses, grid: Grid, on_grid: float) -> tuple[Floats, Floats]:
+    """Weigh how a return stands to the grid: log-likelihoods against any time, of a repeated probe and of a REGISTER.
+
+    A REGISTER that res_pjsip sees no change in triggers no probe there, so that the return stands on the grid as well.
+    """
+    share = grid.width / grid.step
+    closed = np.isfinite(losses.end)
+    probe = np.where(losses.on_grid, np.log(on_grid / share), np.log((1 - on_grid) / (1 - share)))
+    silent = losses.pjsip & ~losses.registered
+    return np.where(closed, probe, 0.0), np.where(closed & silent, probe, 0.0)
+
+
+def early_return(losses: Losses, settings: Settings) -> Bools:
+    """Say which losses ended before the first repeated probe could be answered: only a REGISTER is sooner."""
+    wait = np.where(losses.pjsip, settings.probe_interval_s - 3.0, settings.probe_retry_s)
+    return losses.end - losses.start < wait - 1.5

@@ -1,0 +1,98 @@
+"""What all sites of a log share, and one site's own: its phones, losses and cycles, and what is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from starface_nb.model.cycles import Cycles, Exposure
+from starface_nb.observations.story import START_BURST_S, Bools, Columns, Floats, Ints, Story
+
+if TYPE_CHECKING:
+    from starface_nb.model.infer import Found, Whole
+    from starface_nb.model.timeout import Era
+
+
+@dataclass
+class Around(Columns):
+    """What happened around each loss.
+
+    Attributes
+    ----------
+    inherited : another phone's renewal of the same external port ended it
+    placed, new_address : an address of the phone was known before; it is another one afterwards
+    refused : refused registrations from the site's address shortly before
+    at_risk : phones of the site that answered until then
+    """
+
+    inherited: Bools
+    placed: Bools
+    new_address: Bools
+    refused: Ints
+    at_risk: Ints
+
+
+@dataclass
+class Surface:
+    """When phones of a site were heard: sorted times of its Reachable, Lagged and Registered lines, seconds."""
+
+    times: Floats = field(default_factory=lambda: np.empty(0))
+
+    def heard(self, start: float, end: float) -> int:
+        """Return how many lines stand in (start, end]."""
+        return int(np.searchsorted(self.times, end, "right") - np.searchsorted(self.times, start, "right"))
+
+
+@dataclass
+class SiteView:
+    """One site: which losses, cycles and phones (global indices) are its own."""
+
+    name: str
+    phones: Ints
+    losses: Ints
+    cycles: Ints
+    eras: list[Era] = field(default_factory=list)
+    facts: Found | None = None
+
+
+@dataclass
+class Context:
+    """What all sites share: the story, exposures, cycles and what is known of the surroundings of each loss.
+
+    `exposure` counts from the phone's last known renewal, `soft` from its last recovery without one, `shared` from
+    another phone's renewal of the same port; `rhythms` are the log-odds that the phone's own renewal ended the loss,
+    for exact timers and for such as vary.
+    """
+
+    story: Story
+    exposure: Exposure
+    soft: Exposure
+    shared: Exposure
+    rhythms: tuple[Floats, Floats]
+    cycles: Cycles
+    around: Around
+    surfaces: dict[str, Surface]
+    horizon: float
+    whole: Whole | None = None
+
+
+def pick(context: Context, use: Ints) -> Exposure:
+    """Return the exposure of each loss from its best anchor: another phone's renewal where the port was inherited."""
+    own, other = context.exposure.take(use), context.shared.take(use)
+    known = np.isfinite(other.anchor)
+    return Exposure(*[np.where(known, getattr(other, f.name), getattr(own, f.name)) for f in fields(Exposure)])
+
+
+def pbx_silence(story: Story, lost: Floats, surface: Surface) -> tuple[float, float]:
+    """Return the longest PBX stop that the site's bindings outlived, and the shortest that killed some of them."""
+    outlived, killed = 0.0, np.inf
+    for start, stop in zip(story.starts, story.stops, strict=True):
+        dead = int(((lost >= start) & (lost <= start + START_BURST_S)).sum())
+        heard = surface.heard(start, start + START_BURST_S)
+        if dead == 0 and heard >= 2:
+            outlived = max(outlived, start - stop)
+        elif dead >= 2:
+            killed = min(killed, start - stop)
+    return outlived, max(killed, 60.0)

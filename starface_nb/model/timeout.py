@@ -1,0 +1,271 @@
+"""A site's timeout in its eras, from losses that weigh as much as they are probably NAT, and from outlived cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from starface_nb.model.cycles import SHORTEST_TURN, Cycles, Exposure
+from starface_nb.model.eras import (
+    Candidates,
+    Evidence,
+    Survivals,
+    find_changes,
+    probability_expiring,
+    touched_phones,
+)
+from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
+from starface_nb.model.site import Context, SiteView, pick
+from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
+
+BURST = 0.5
+"""Where ports are shared, losses that all lie within this share of the keepalive are one disturbance."""
+
+DOUBTFUL = 0.2
+"""What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
+
+ENOUGH_SURVIVED = 3
+
+ENOUGH_TO_CHANGE = 6
+"""Losses that must agree before an era of its own is believed where its verdict is open."""
+
+INCONSISTENT_S = 300.0
+"""Many losses of one timeout lie within a few probing intervals; where their bracket is wider they share none."""
+
+PRIOR_EXPIRING = 0.3
+
+SURE = 0.95
+
+WHOLE_SITE = 0.6
+"""Share of the answering phones that must go within one probing interval to count as one event."""
+
+WHOLE_TURN = 0.95 * SHORTEST_TURN
+"""Share of its period from which on a cycle without a loss was outlived as a whole."""
+
+
+@dataclass
+class Era:
+    """A time with one timeout.
+
+    Attributes
+    ----------
+    start, end : seconds since the log's start
+    estimate, probability, verdict, renewed_by : what is said of the timeout
+    low, high : where it lies if there is one; `expiring`: the probability that there is
+    """
+
+    start: float
+    end: float
+    estimate: TimeoutEstimate
+    probability: float
+    verdict: str
+    renewed_by: str
+    low: float = 0.0
+    high: float = np.inf
+    expiring: float = 0.0
+    expired: int = 0
+    survived: int = 0
+    excluded: int = 0
+
+    @property
+    def expires(self) -> bool:
+        """Bindings expire within this era."""
+        return self.probability >= 0.5 and bool(np.isfinite(self.estimate.high))
+
+
+def fit(context: Context, site: SiteView, weight: Floats, died: Bools) -> list[Era]:
+    """Find the eras of the site's timeout; `weight`: what each loss counts, `died`: which may be a binding's end."""
+    evidence = collect(context, site, weight, died)
+    phones = len(site.phones)
+    changes = find_changes(evidence, phones, context.horizon)
+    shares = bool(context.story.shares_ports[site.phones].any())
+    while True:
+        moments = [-np.inf, *[(a + b) / 2 for a, b in changes], np.inf]
+        eras = [
+            judge(context, evidence.between(a, b), phones, max(a, 0.0), min(b, context.story.end), shares)
+            for a, b in pairwise(moments)
+        ]
+        same = [i for i in range(len(changes)) if _alike(eras[i], eras[i + 1])]
+        if not same:
+            _carry_rule(context, eras, evidence)
+            return eras
+        del changes[same[0]]
+
+
+def _carry_rule(context: Context, eras: list[Era], evidence: Evidence) -> None:
+    """Let eras without expiry profit from the renewal rule that another era of the same router has proven.
+
+    Where only registrations renew, whole periods between them were outlived, not only the silence between two probes.
+    """
+    if not any(era.renewed_by == "registration" for era in eras):
+        return
+    for era in eras:
+        if era.verdict == "no_expiry_seen":
+            survived = evidence.between(era.start, era.end).kept.idle
+            floor = longest_outlived(survived, context.story.slop, context.story.settings.level)
+            era.renewed_by = "registration"
+            era.estimate = replace(era.estimate, low=max(era.estimate.low, floor))
+
+
+def _alike(one: Era, other: Era) -> bool:
+    """Say whether two eras may have the same timeout after all."""
+    if one.expires != other.expires:
+        sure, rest = (one, other) if one.expires else (other, one)
+        if rest.verdict == "undetermined" and rest.low < sure.high:
+            return True  # nothing shows that a binding outlived the timeout
+        return sure.verdict != "too_short" and sure.estimate.supported < ENOUGH_TO_CHANGE
+    a, b = one.estimate, other.estimate
+    return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
+
+
+def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Evidence:
+    """Return candidates and survivals of the site with phones counted from 0."""
+    story, cycles = context.story, context.cycles
+    use = site.losses
+    exposure = pick(context, use)
+    phone = story.losses.phone[use]
+    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
+    good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
+    good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
+    good &= weight > 0.02
+    shares = bool(story.shares_ports[site.phones].any())
+    alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
+    mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
+    confirmed = _on_time(context, use, exposure.anchor)
+    lost = Candidates(
+        np.searchsorted(site.phones, phone),
+        exposure.anchor,
+        exposure.lower,
+        exposure.upper,
+        weight / alongside,
+        weight * np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
+        context.rhythms[0][use] * weight,
+        context.rhythms[1][use] * weight,
+        weight,
+    )
+    until = _first_death(story, use[died], cycles, mine)
+    reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
+    kept = Survivals(
+        np.searchsorted(site.phones, cycles.phone[mine]),
+        cycles.start[mine],
+        np.minimum(cycles.idle[mine], until),
+        np.where(until < cycles.idle[mine], 1, np.clip(cycles.routine[mine], 1, 1000)),
+        np.minimum(reach, until),
+    )
+    kept = kept.take(kept.idle > story.settings.probe_interval_s)
+    return Evidence(lost.take(good), kept)
+
+
+def _shared_reach(context: Context, site: SiteView, mine: Ints) -> Floats:
+    """Return what a shared binding outlived in cycles that saw no loss, where each phone's renewals keep it alive.
+
+    n renewals at any time cut a period into n pieces; the longest is hardly ever (UNSEEN_RENEWAL) shorter than this.
+    """
+    cycles, periods = context.cycles, context.story.periods[site.phones]
+    period = cycles.period[mine]
+    usual = np.median(np.where(np.isfinite(periods), periods, context.story.settings.keepalive_s))
+    n = len(periods) * period / usual
+    longest = np.maximum(np.log(n) - np.log(-np.log(UNSEEN_RENEWAL)), 1.0) / n * period
+    return np.where(cycles.idle[mine] >= WHOLE_TURN * period, longest, 0.0)
+
+
+def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
+    """Say which losses ended just one period after the renewal counted from, which proves that renewal."""
+    losses, periods = context.story.losses, context.story.periods
+    period = periods[losses.phone[use]]
+    with np.errstate(invalid="ignore"):
+        back = losses.end[use] - losses.rtt[use] - anchor
+        return np.asarray(losses.renewed[use] & (np.abs(back - period) <= 0.02 * period), bool)
+
+
+def _reach(context: Context, mine: Ints) -> Floats:
+    """Return what cycles without a loss outlived if the phone kept to its period, up to the probe after it."""
+    cycles = context.cycles
+    whole = (cycles.loss[mine] < 0) & (cycles.idle[mine] >= WHOLE_TURN * cycles.period[mine])
+    step = context.story.settings.probe_interval_s
+    return np.where(whole, cycles.idle[mine] / SHORTEST_TURN + step, cycles.idle[mine])
+
+
+def _alongside(story: Story, at_risk: Ints, use: Ints) -> Ints:
+    """Return for each loss how many phones went with it if nearly all that answered did, else 1.
+
+    Losses of one moment are one piece of evidence, not as many as there are phones.
+    """
+    start = story.losses.start[use]
+    window = story.settings.probe_interval_s + story.settings.probe_timeout_s
+    first, past = np.searchsorted(start, start - window), np.searchsorted(start, start + window, side="right")
+    size = past - first
+    return np.where((size >= 2) & (size >= WHOLE_SITE * at_risk[use[first]]) if len(use) else size >= 2, size, 1)
+
+
+def _first_death(story: Story, died: Ints, cycles: Cycles, mine: Ints) -> Floats:
+    """Return for each cycle after how many seconds a loss that may be its binding's death was seen, or infinity."""
+    key = np.sort(story.losses.phone[died] * BIG + story.losses.answered[died])
+    start = cycles.phone[mine] * BIG + cycles.start[mine]
+    first = np.append(key, np.inf)[np.searchsorted(key, start)] - start
+    return np.where(first < BIG / 2, np.maximum(first, 0.0), np.inf)
+
+
+def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
+    """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
+    settings, story = context.story.settings, context.story
+    own = part.of(touched_phones(part, phones, context.horizon))
+    kept = own.kept.take(np.full(len(own.kept.idle), not shares))
+    estimate = estimate_timeout(
+        np.concatenate([own.lost.lower, kept.idle]),
+        np.concatenate([own.lost.upper, np.full(len(kept.idle), np.inf)]),
+        trust=np.concatenate([own.lost.trust, np.ones(len(kept.idle))]),
+        weight=np.concatenate([own.lost.soft, np.ones(len(kept.idle))]),
+        threshold=settings.keepalive_s,
+        horizon=context.horizon,
+        slop=story.slop,
+        level=settings.level,
+    )
+    if estimate.high <= settings.probe_interval_s + story.slop + 1.0:
+        # No probe comes sooner: what was answered in between was late or repeated, and kept the binding alive.
+        estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
+    inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
+    outlived = int(part.kept.count.sum())
+    if np.isfinite(estimate.high) and inside.any():
+        probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
+        if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
+            probability = min(probability, PRIOR_EXPIRING)
+        if shares and np.ptp((part.lost.born + part.lost.upper)[inside]) < BURST * settings.keepalive_s:
+            probability = min(probability, PRIOR_EXPIRING)
+    else:
+        probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
+    low, high, expiring = estimate.low, estimate.high, probability
+    below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
+    short = probability * (1.0 if below else 0.0)
+    if short >= SURE:
+        verdict = "too_short"
+    elif short <= 1 - SURE and outlived >= ENOUGH_SURVIVED:
+        verdict = "no_expiry_seen"
+    else:
+        verdict = "undetermined"
+    if probability < 0.5:
+        # Whichever packets renew, the probes' spacing was outlived.
+        floor = settings.probe_interval_s if len(part.kept.idle) else 0.0
+        keepalive, lost = settings.keepalive_s, len(own.lost.lower)
+        estimate = TimeoutEstimate(floor, np.inf, settings.level, short, keepalive, 0, lost, outlived)
+    renewed_by = "undetermined"
+    if verdict == "too_short" and estimate.low > settings.probe_interval_s:
+        renewed_by = "registration"
+    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring)
+
+
+def era_bounds(site: SiteView, best: Exposure, start: Floats) -> tuple[Floats, Floats, Bools]:
+    """Return the bracket that holds for each loss, and whether bindings expire at all."""
+    n = len(start)
+    low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
+    born = np.where(np.isfinite(best.anchor), best.anchor, start - 1.0)
+    for i, era in enumerate(site.eras):
+        inside = (born >= era.start) | (i == 0)
+        if i and site.eras[i - 1].expires:
+            # When exactly a setting was changed is known to a keepalive or so.
+            old = site.eras[i - 1].estimate
+            inside &= (born >= era.start + 3960.0) | (best.lower >= old.high) | (best.upper <= old.low)
+        low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
+    return low, high, expires
