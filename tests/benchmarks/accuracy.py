@@ -58,7 +58,7 @@ def work(job: Job) -> Result:
         settings = sf.Settings(keepalive_s=truth.keepalive_s)
         score = hold_against(truth, sf.diagnose(log, settings))
     except Exception:  # one broken customer must not hide the others
-        score = Score(truth.name, truth.family, [], [], [], len(truth.intervals), 0, trouble=traceback.format_exc())
+        score = Score(truth.name, truth.family, [], [], [], [], len(truth.intervals), 0, trouble=traceback.format_exc())
     score.seconds = time.perf_counter() - began
     return Result(score, _beside(truth, score, gaps(log.events), job.lifelines))
 
