@@ -10,7 +10,7 @@ import pytest
 import starface_nb as sf
 from starface_nb.model.priors import PRIORS, ROWS
 from starface_nb.simulation import Wish, make, simulate
-from tests.benchmarks.steady import SHARE, Known, Outcome, moved, places, relapses, unchanged
+from tests.benchmarks.steady import SHARE, Known, Outcome, Relapse, moved, places, relapses, unchanged
 
 WORSE = 0.03
 """What one number may cost in macro-F1 over the few logs used here."""
@@ -58,21 +58,20 @@ def test_a_moved_number_is_used_and_put_back() -> None:
     assert Outcome.of(logs()).told == usual().told
 
 
-def lines_of(name: str) -> tuple[list[str], str]:
-    """Return the lines of a log up to its router's first change, and its time zone."""
+def grown(name: str) -> list[Relapse]:
+    """Return the relapses of a log up to its router's first change."""
     if name == "two_phones_30s":
-        return (Path(__file__).parent / f"{name}.log").read_text("utf-8").splitlines(), "Europe/Berlin"
+        return relapses(name, (Path(__file__).parent / f"{name}.log").read_text("utf-8").splitlines())
     if name == "fixed-router":
-        return unchanged(
-            sf.samples.recorded(name).read_text("utf-8").splitlines(), sf.samples.truth(name)
-        ), "Europe/Berlin"
+        text = sf.samples.recorded(name).read_text("utf-8")
+        return relapses(name, unchanged(text.splitlines(), sf.samples.truth(name)))
     made = simulate(make("any_packet", 5, Wish(phones=4, hours=8.0, timeout_s=30.0)), 5)
-    return made.lines, made.scenario.time_zone
+    return relapses(name, made.lines, time_zone=made.scenario.time_zone)
 
 
 @pytest.mark.parametrize("name", ["two_phones_30s", "fixed-router", "any_packet"])
 def test_a_longer_log_never_clears_what_a_shorter_one_convicted(name: str) -> None:
-    assert relapses(name, *lines_of(name)[:1], time_zone=lines_of(name)[1]) == []
+    assert grown(name) == []
 
 
 def test_a_relapse_is_seen() -> None:
