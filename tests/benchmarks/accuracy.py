@@ -343,7 +343,7 @@ def main() -> None:
         _worst(recorded, options.worst)
     if options.keep:
         how = f"python -m tests.benchmarks.accuracy --sites {options.sites} --first {first} --keep"
-        _keep(results, f"{len(todo)} simulated customers that nothing was tuned on, both dialects: {how}")
+        _keep(results, f"{len(todo)} simulated customers that nothing was tuned on, both dialects:\n{how}")
     if options.json:
         options.json.write_text(json.dumps([s.__dict__ for r in results for s in r.score.sites], indent=1))
 
