@@ -57,6 +57,12 @@ def truth(name: str = "mixed") -> dict[str, Any]:
     return found
 
 
+def calibration() -> dict[str, Any]:
+    """Return how often the model's answers were right, by the confidence told, and how that was measured."""
+    found: dict[str, Any] = json.loads((_home("data") / "calibration.json").read_text(encoding="utf-8"))
+    return found
+
+
 def notebooks() -> Path:
     """Return the folder of the curated notebooks; work on copies, never in it."""
     return _home("notebooks")

@@ -98,13 +98,14 @@ class SiteScore:
 
 @dataclass
 class Score:
-    """How a diagnosis did on one customer."""
+    """How a diagnosis did on one customer; `pairs` (true and told cause), `strict` and `confidence` go together."""
 
     name: str
     family: str
     sites: list[SiteScore]
     pairs: list[tuple[str, str]]
     strict: list[tuple[str, str]]
+    confidence: list[float]
     missing: int
     extra: int
     confusions: list[str] = field(default_factory=list)
@@ -180,7 +181,7 @@ def _recorded_eras(s: dict, zone: ZoneInfo, first: float, last: float, data: dic
 
 def hold_against(truth: Truth, case: object) -> Score:
     """Score a `Diagnosis`."""
-    pairs, strict, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
+    pairs, strict, sure, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
     # Of several sites, one whose address no line shows cannot be told apart; a single one is then "unknown".
     registered = case.log.events.filter(pl.col("kind") == "registered")  # type: ignore[attr-defined]
     shown = set(registered["address"].drop_nulls().to_list())
@@ -190,15 +191,16 @@ def hold_against(truth: Truth, case: object) -> Score:
         if site.addresses & shown or (len(truth.sites) == 1 and case.phones.height)  # type: ignore[attr-defined]
         for i in range(len(site.eras))
     ]
-    return Score(truth.name, truth.family, scores, pairs, strict, missing, extra, confusions)
+    return Score(truth.name, truth.family, scores, pairs, strict, sure, missing, extra, confusions)
 
 
-def _causes(truth: Truth, found: pl.DataFrame) -> tuple[Pairs, Pairs, int, int, list[str]]:
+def _causes(truth: Truth, found: pl.DataFrame) -> tuple[Pairs, Pairs, list[float], int, int, list[str]]:
     """Pair true and told causes: with the benefit where the log cannot decide between two, and strictly."""
-    theirs: dict[str, list[tuple[float, str]]] = {}
-    for peer, start, cause in found.select("peer", pl.col("start").dt.epoch("ms") / 1000, "cause").iter_rows():
-        theirs.setdefault(peer, []).append((start, str(cause)))
-    pairs, strict, missing, confusions = [], [], 0, []
+    theirs: dict[str, list[tuple[float, str, float]]] = {}
+    rows = found.select("peer", pl.col("start").dt.epoch("ms") / 1000, "cause", "confidence")
+    for peer, start, cause, confidence in rows.iter_rows():
+        theirs.setdefault(peer, []).append((start, str(cause), confidence))
+    pairs, strict, sure, missing, confusions = [], [], [], 0, []
     for interval in truth.intervals:
         mine = theirs.get(interval.peer, [])
         match = next((m for m in mine if abs(m[0] - interval.start) <= 1.5), None)
@@ -212,10 +214,11 @@ def _causes(truth: Truth, found: pl.DataFrame) -> tuple[Pairs, Pairs, int, int, 
         said = interval.causes[0] if either else match[1]
         pairs.append((interval.causes[0], said))
         strict.append((interval.causes[0], match[1]))
+        sure.append(match[2])
         if group(said) != group(interval.causes[0]):
             when = datetime.fromtimestamp(interval.start, ZoneInfo("UTC")).strftime("%m-%d %H:%M:%S")
             confusions.append(f"{interval.causes[0]} -> {said}: {interval.peer} {when}Z")
-    return pairs, strict, missing, sum(map(len, theirs.values())), confusions
+    return pairs, strict, sure, missing, sum(map(len, theirs.values())), confusions
 
 
 def group(cause: str) -> str:

@@ -3,6 +3,7 @@
     python -m tests.benchmarks.accuracy --sites 500                 report on the seeds kept for reporting
     python -m tests.benchmarks.accuracy --sites 200 --tuning        the same on the seeds kept for tuning
     python -m tests.benchmarks.accuracy --one mixed:1007            one customer, every confusion
+    python -m tests.benchmarks.accuracy --other ../old              beside another checkout's diagnosis, in one run
 
 Reporting seeds begin at 1,000,000 (or at --first), tuning seeds at 0: nothing may be tuned on the former.
 Printed beside the diagnosis: the naive reading "60 minutes minus the gap" and lifelines' NPMLE.
@@ -12,21 +13,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import pickle
+import subprocess
+import sys
 import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from multiprocessing import Pool
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+
+import polars as pl
 
 import starface_nb as sf
 from starface_nb.simulation import FAMILIES, make, simulate
 from tests.benchmarks._baselines import Reading, gaps, naive, npmle, site_losses
+from tests.benchmarks._calibration import calibration, print_calibration
 from tests.benchmarks._truth import Score, SiteScore, Truth, hold_against, macro_f1, read_truth
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
+KEPT = RECORDED.parent / "calibration.json"
 REPORTING, TUNING = 1_000_000, 0
 ENOUGH = 6
 NEVER_TOO_SHORT = ("healthy", "one_bad_phone")
@@ -37,11 +49,15 @@ class Job:
     family: str
     seed: int
     lifelines: bool = True
+    tech: str = "SIP"
+    other: str = ""
 
 
 @dataclass
 class Result:
     score: Score
+    tech: str
+    other: Score | None
     readings: dict[str, list[tuple[SiteScore, Reading]]]
 
 
@@ -51,16 +67,46 @@ def work(job: Job) -> Result:
         folder = sorted(p for p in RECORDED.iterdir() if p.is_dir())[job.seed]
         log, truth = sf.read_log(folder / "pbx.log"), read_truth(folder / "truth.json")
     else:
-        made = simulate(make(job.family, job.seed), job.seed)
+        made = simulate(replace(make(job.family, job.seed), tech=job.tech), job.seed)
         log, truth = made.log, read_truth(made.truth)
     began = time.perf_counter()
     try:
         settings = sf.Settings(keepalive_s=truth.keepalive_s)
         score = hold_against(truth, sf.diagnose(log, settings))
     except Exception:  # one broken customer must not hide the others
-        score = Score(truth.name, truth.family, [], [], [], len(truth.intervals), 0, trouble=traceback.format_exc())
+        score = Score(truth.name, truth.family, [], [], [], [], len(truth.intervals), 0, trouble=traceback.format_exc())
     score.seconds = time.perf_counter() - began
-    return Result(score, _beside(truth, score, gaps(log.events), job.lifelines))
+    other = _elsewhere(job, truth) if job.other else None
+    return Result(score, job.tech, other, _beside(truth, score, gaps(log.events), job.lifelines))
+
+
+_ELSEWHERE = """
+import pickle, sys, starface_nb as sf
+case = sf.diagnose(sf.read_log(sys.argv[1], time_zone=sys.argv[2], progress=False), keepalive_s=float(sys.argv[3]))
+names = ("intervals", "sites", "eras", "phones")
+sys.stdout.buffer.write(pickle.dumps({**{n: getattr(case, n).to_dict(as_series=False) for n in names},
+    "registered": case.log.events.filter(case.log.events["kind"] == "registered").to_dict(as_series=False)}))
+"""
+
+
+def _elsewhere(job: Job, truth: Truth) -> Score:
+    """Score what another checkout says of the same log."""
+    with TemporaryDirectory() as folder:
+        if job.family == "recorded":
+            log, zone = sorted(p for p in RECORDED.iterdir() if p.is_dir())[job.seed] / "pbx.log", "Europe/Berlin"
+        else:
+            scenario = replace(make(job.family, job.seed), tech=job.tech)
+            log, zone = simulate(scenario, job.seed).write(folder), scenario.time_zone
+            (log.parent / "truth.json").unlink()
+            log = log.parent
+        command = [sys.executable, "-c", _ELSEWHERE, str(log), zone, str(truth.keepalive_s)]
+        done = subprocess.run(command, cwd=job.other, env={**os.environ, "PYTHONPATH": job.other}, capture_output=True)
+    if done.returncode:
+        lines = done.stderr.decode().splitlines()
+        return Score(truth.name, truth.family, [], [], [], [], len(truth.intervals), 0, trouble=lines[-1])
+    frames = {name: pl.DataFrame(columns) for name, columns in pickle.loads(done.stdout).items()}  # noqa: S301
+    events = frames.pop("registered")
+    return hold_against(truth, SimpleNamespace(**frames, log=SimpleNamespace(events=events)))
 
 
 def _beside(truth: Truth, score: Score, losses: object, lifelines: bool) -> dict[str, list[tuple[SiteScore, Reading]]]:
@@ -76,13 +122,15 @@ def _beside(truth: Truth, score: Score, losses: object, lifelines: bool) -> dict
     return found
 
 
-def jobs(sites: int, first: int, families: list[str], lifelines: bool) -> Iterator[Job]:
-    """Yield customers, the families in turn, until they have `sites` sites."""
+def jobs(
+    sites: int, first: int, families: list[str], lifelines: bool, techs: tuple[str, ...] = ("SIP",), other: str = ""
+) -> Iterator[Job]:
+    """Yield customers, the families in turn and the dialects after each round, until they have `sites` sites."""
     seed, count = first, 0
     while count < sites:
         family = families[seed % len(families)]
         count += len(make(family, seed).sites)
-        yield Job(family, seed, lifelines)
+        yield Job(family, seed, lifelines, techs[seed // len(families) % len(techs)], other)
         seed += 1
 
 
@@ -120,6 +168,10 @@ def figures(sites: list[SiteScore], pairs: list[tuple[str, str]]) -> Figures:
     )  # fmt: skip
 
 
+def _sums(scores: list[Score]) -> Figures:
+    return figures([s for score in scores for s in score.sites], [p for score in scores for p in score.pairs])
+
+
 def _share(values: Iterator[bool]) -> float:
     found = list(values)
     return sum(found) / len(found) if found else float("nan")
@@ -153,11 +205,13 @@ def _table(results: list[Result]) -> None:
     print(HEAD)
     for name in (n for n in (*FAMILIES, "recorded") if n in families):
         found = families[name]
-        print(
-            _line(name, figures([s for r in found for s in r.score.sites], [p for r in found for p in r.score.pairs]))
-        )
-    sites, pairs = [s for r in results for s in r.score.sites], [p for r in results for p in r.score.pairs]
-    print(_line("all", figures(sites, pairs)))
+        print(_line(name, _sums([r.score for r in found])))
+    for tech in sorted({r.tech for r in results}):
+        print(_line(tech, _sums([r.score for r in results if r.tech == tech])))
+    print(_line("all", _sums([r.score for r in results])))
+    others = [r.other for r in results if r.other]
+    if others:
+        print(_line("other checkout", _sums(others)))
     for name in ("naive", "lifelines"):
         print(_line(name, _other(results, name)))
 
@@ -179,6 +233,14 @@ def _causes(results: list[Result]) -> None:
     for name, (recall, precision, count) in table.items():
         taken = ", ".join(f"{k} {v}" for k, v in wrong[name].most_common(4))
         print(f"{name:18s} {recall:8.3f} {precision:8.3f} {count:7d}   {taken}")
+
+
+def _calibrated(results: list[Result]) -> None:
+    print_calibration([r.score for r in results])
+    others = [r.other for r in results if r.other]
+    if others:
+        print("\nother checkout:", end="")
+        print_calibration(others)
 
 
 def _changes(results: list[Result]) -> None:
@@ -232,6 +294,12 @@ def run(found: list[Job], workers: int) -> list[Result]:
         return list(pool.imap_unordered(work, found, chunksize=2))
 
 
+def _keep(results: list[Result], how: str) -> None:
+    scores = [r.score for r in results]
+    said = {"measured": f"{date.today():%Y-%m-%d}", "how": how, "losses": sum(len(s.pairs) for s in scores)}
+    KEPT.write_text(json.dumps({**said, **calibration(scores)}, indent=1) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", type=int, default=500)
@@ -244,17 +312,22 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--worst", type=int, default=25)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tech", action="append", choices=["SIP", "PJSIP"], help="dialects in turn; default: both")
+    parser.add_argument("--other", default="", metavar="FOLDER", help="another checkout, diagnosed beside this one")
+    parser.add_argument("--keep", action="store_true", help=f"write the calibration to {KEPT.name}, for the notebook")
     options = parser.parse_args()
     first = options.first if options.first is not None else TUNING if options.tuning else REPORTING
-    todo = list(jobs(options.sites, first, options.family or list(FAMILIES), not options.no_lifelines))
+    techs, other = tuple(options.tech or ("SIP", "PJSIP")), str(Path(options.other).resolve()) if options.other else ""
+    todo = list(jobs(options.sites, first, options.family or list(FAMILIES), not options.no_lifelines, techs, other))
     if options.one:
         family, seed = options.one.split(":")
-        todo = [Job(family, int(seed), not options.no_lifelines)]
+        todo = [Job(family, int(seed), not options.no_lifelines, techs[0], other)]
     began = time.perf_counter()
     results = sorted(run(todo, options.workers if len(todo) > 1 else 1), key=lambda r: r.score.name)
     print(f"{len(todo)} simulated customers, seeds from {first}, {time.perf_counter() - began:.0f} s")
     _table(results)
     _causes(results)
+    _calibrated(results)
     _changes(results)
     _worst(results, options.worst)
     if options.one:
@@ -262,11 +335,15 @@ def main() -> None:
         print("".join(r.score.trouble for r in results))
     elif not options.no_recorded:
         count = sum(p.is_dir() for p in RECORDED.iterdir())
-        recorded = run([Job("recorded", i, not options.no_lifelines) for i in range(count)], 1)
+        recorded = run([Job("recorded", i, not options.no_lifelines, "recorded", other) for i in range(count)], 1)
         print("\nrecorded logs")
         _table(recorded)
         _causes(recorded)
+        _calibrated(recorded)
         _worst(recorded, options.worst)
+    if options.keep:
+        how = f"python -m tests.benchmarks.accuracy --sites {options.sites} --first {first} --keep"
+        _keep(results, f"{len(todo)} simulated customers that nothing was tuned on, both dialects:\n{how}")
     if options.json:
         options.json.write_text(json.dumps([s.__dict__ for r in results for s in r.score.sites], indent=1))
 

@@ -1,0 +1,86 @@
+"""How the model came to a cause, and how far its confidences have proven true; for the notebook that explains it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from starface_nb.charts.scene import table
+from starface_nb.charts.theme import COLOURS, Picture, dressed
+from starface_nb.guide.i18n import translator
+from starface_nb.guide.why import why
+
+GROUPS = {"nat_expiry": "NAT timeout", "others": "other causes"}
+MOST = 1e6
+
+
+def terms(interval: Mapping[str, Any]) -> Picture:
+    """Draw by how much each observation speaks for a loss's cause against the next best one.
+
+    Parameters
+    ----------
+    interval : Mapping
+        A row of the frame `intervals`.
+    """
+    evidence = json.loads(interval["evidence"])
+    tr = translator("en")
+    rows = [
+        {
+            "what": why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix("."),
+            "times": min(math.exp(term["log_odds"]), MOST),
+        }
+        for term in evidence.get("terms") or []
+    ]
+    frame = pl.DataFrame(rows, schema={"what": pl.String, "times": pl.Float64})
+    axis = alt.Axis(title="times as likely as under the next best cause", format="~s", tickCount=5)
+    bars = (
+        alt.Chart(table(frame))
+        .mark_bar(height=14, color=COLOURS[interval["cause"]])
+        .encode(
+            x=alt.X("times:Q", scale=alt.Scale(type="log", domainMin=1), axis=axis),
+            y=alt.Y("what:N", sort=None, axis=alt.Axis(labelLimit=420, title=None)),
+            tooltip=[alt.Tooltip("what:N"), alt.Tooltip("times:Q", format=".3~s")],
+        )
+        .properties(height=alt.Step(24))
+    )
+    told = f"{interval['peer']}: {interval['cause']}, confidence {interval['confidence']:.3f}"
+    return dressed(bars, told, "The largest terms; the confidence weighs all of them, for all causes.")
+
+
+def reliability(measured: Mapping[str, Any]) -> Picture:
+    """Draw what confidences said beside how often they were right.
+
+    Parameters
+    ----------
+    measured : Mapping
+        From `starface_nb.samples.calibration`.
+    """
+    rows = [{"of": name, **row} for key, name in GROUPS.items() for row in measured[key]["rows"]]
+    share = alt.Scale(domain=[0.4, 1], clamp=True)
+    base = alt.Chart(table(pl.DataFrame(rows)))
+    named = alt.Color(
+        "of:N", scale=alt.Scale(domain=[*GROUPS.values()], range=[COLOURS["nat_expiry"], COLOURS["wan_outage"]])
+    )
+    points = base.mark_point(opacity=0.85).encode(
+        x=alt.X("said:Q", scale=share, axis=alt.Axis(title="confidence told", format=".0%")),
+        y=alt.Y("right:Q", scale=share, axis=alt.Axis(title="answers that were right", format=".0%")),
+        size=alt.Size("answers:Q", scale=alt.Scale(type="log", range=[30, 420]), legend=None),
+        color=named,
+        shape=alt.Shape("of:N", scale=alt.Scale(domain=[*GROUPS.values()])),
+        tooltip=[
+            alt.Tooltip("of:N", title="cause told"),
+            alt.Tooltip("answers:Q", format=","),
+            alt.Tooltip("said:Q", format=".1%"),
+            alt.Tooltip("right:Q", format=".1%"),
+        ],
+    )
+    even = alt.Chart(table(pl.DataFrame({"x": [0.4, 1.0]}))).mark_line(strokeDash=[4, 4], color="#808080")
+    chart = alt.layer(even.encode(x="x:Q", y="x:Q"), points).properties(height=280)
+    of = ", ".join(f"{name} {measured[key]['expected_error']:.3f}" for key, name in GROUPS.items())
+    note = f"Expected calibration error: {of}. On the dashed line a confidence means what it says."
+    return dressed(chart, "What a confidence is worth", note)
