@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -195,7 +195,7 @@ def _whole_after(log: Log, shown: pl.DataFrame, later: pl.DataFrame, last: datet
     lately = pl.col("time") >= pl.lit(last) - pl.duration(seconds=int(GONE_S))
     if now.filter((pl.col("state") == DOWN) & lately).height:
         return False
-    return _all_up_by_chance(shown) <= BY_CHANCE or isolated_pauses(log.pauses).filter(pl.col("end") > last).is_empty()
+    return _all_up_by_chance(shown) <= BY_CHANCE or missing(log.pauses, shown).filter(pl.col("end") > last).is_empty()
 
 
 def _all_up_by_chance(shown: pl.DataFrame) -> float:
@@ -222,6 +222,47 @@ def isolated_pauses(pauses: pl.DataFrame) -> pl.DataFrame:
     return ordered.filter(far).select("start", "end")
 
 
+def missing(pauses: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
+    """Return the isolated pauses in which lines seem to be missing: start and end.
+
+    Not those after which the log goes on with far fewer losses than before: there it is the losses that ended, and the
+    log is quiet because nothing happened. A later pause that is no longer than such a one is as quiet.
+
+    Parameters
+    ----------
+    pauses : polars.DataFrame
+        Frame of schema `PAUSES`.
+    shown : polars.DataFrame
+        The phones' state lines: peer, state, time (UTC).
+    """
+    alone = isolated_pauses(pauses)
+    lost = shown.filter(pl.col("state") == DOWN).select("peer", "time")
+    end = _time(shown["time"].max())
+    quiet = [end is not None and _ended(lost, start, to, end) for start, to in alone.iter_rows()]
+    longest = alone.filter(pl.Series(quiet, dtype=pl.Boolean)).select((pl.col("end") - pl.col("start")).max()).item()
+    since = alone.filter(pl.Series(quiet, dtype=pl.Boolean))["start"].min()
+    if longest is None:
+        return alone
+    as_quiet = (pl.col("start") >= since) & (pl.col("end") - pl.col("start") <= longest)
+    return alone.filter(~pl.Series(quiet, dtype=pl.Boolean) & ~as_quiet)
+
+
+def _ended(lost: pl.DataFrame, start: datetime, to: datetime, end: datetime) -> bool:
+    """Say whether the losses of the time before a pause did not go on behind it, as far as the log reaches.
+
+    Counted are phones per hour that were lost in it, so that one outage counts once.
+    """
+    span = min(max(to - start, timedelta(seconds=GONE_S)), end - to)
+    if span < timedelta(seconds=GONE_S):
+        return False
+    hours = pl.col("time").dt.truncate("1h")
+    cells = [
+        lost.filter(pl.col("time").is_between(begin, begin + span)).select("peer", hours).n_unique()
+        for begin in (start - span, to)
+    ]
+    return cells[0] > 0 and 2 * cells[1] < cells[0]
+
+
 def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     """Return the pauses of the log in which lines seem to be missing, for each peer: peer, from, to."""
     peers = told.select("peer")
@@ -230,7 +271,7 @@ def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame) -> pl.Data
     if log.pauses is None or not rhythm or not (states["state"] == DOWN).any():
         return empty
     last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
-    pauses = isolated_pauses(log.pauses).filter(pl.col("start") < last).rename({"start": "from", "end": "to"})
+    pauses = missing(log.pauses, states).filter(pl.col("start") < last).rename({"start": "from", "end": "to"})
     return peers.join(pauses, how="cross") if pauses.height else empty
 
 
