@@ -117,10 +117,9 @@ def taken(member: str, name: str, text: str) -> Taken:
     ----------
     member, name : str
         Its id in `bundle.toml`; its name, kept as the source of every value.
-    text : str
-        At most `BYTES` of it are looked at.
+    text : str  (at most `BYTES` of it are looked at)
     """
-    form = next(entry["form"] for entry in catalogue()["member"] if entry["id"] == member)
+    form = {entry["id"]: entry["form"] for entry in catalogue()["member"]}[member]
     return _FORMS[form](member, name, text[: BYTES.get(member, MEMBER_BYTES)])
 
 
@@ -385,10 +384,6 @@ def _connections(member: str, name: str, text: str) -> Taken:
     return Taken(member, name, facts=tuple(rows))
 
 
-def _presence(member: str, name: str, text: str) -> Taken:
-    return Taken(member, name, facts=(_fact("proxy", member, "yes", name, None),) * bool(text.strip()))
-
-
 _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "sip_peers": _sip_peers,
     "pjsip_contacts": _pjsip_contacts,
@@ -398,6 +393,8 @@ _FORMS: dict[str, Callable[[str, str, str], Taken]] = {
     "taskprocessors": _taskprocessors,
     "firewall": _firewall,
     "connections": _connections,
-    "presence": _presence,
+    "presence": lambda member, name, text: Taken(
+        member, name, facts=(_fact("proxy", member, "yes", name, None),) * bool(text.strip())
+    ),
     ROUTER: lambda member, name, text: Taken(member, name, router=router.rows_of(name, text)),
 }

@@ -11,60 +11,30 @@ from itertools import pairwise
 
 import numpy as np
 
+from starface_nb.model.fates import (
+    ALIVE,
+    GONE,
+    MIXED,
+    OWN,
+    REFUSED,
+    REVIVED,
+    SHORT,
+    UNANSWERED,
+    Struck,
+    fates,
+    silence_kills,
+)
 from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.observations.story import Bools, Floats, Ints
+from starface_nb.observations.story import Floats, Ints
 
 LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
-MIXED, ALIVE, SHORT, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(8)
-"""What becomes of the bindings: some die by age, none, some in a burst, all; blocked, unanswered; brought back by one
-REGISTER on the port that they share, or each by its own."""
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
 SHORT_S = (10.0, 20.0, 40.0)
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
 """Log-likelihoods this near are the same."""
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
-
-
-@dataclass(frozen=True)
-class Struck:
-    """What events need to know of each loss of a site (arrays, shape (n,), sorted by start; seconds).
-
-    Attributes
-    ----------
-    alone : log-likelihood of the loss by itself, summed over the causes
-    probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
-    due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
-    outlives : until when its binding lives by the timeout that is known, infinite where none is
-    refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
-    after_start : it was found at the first probe after a start of the PBX, which strikes all sites
-    """
-
-    start: Floats
-    end: Floats
-    failed: Floats
-    answered: Floats
-    phone: Ints
-    alone: Floats
-    probe: Floats
-    register: Floats
-    boot: Floats
-    step: Floats
-    due: Floats
-    spread: Floats
-    period: Floats
-    outlives: Floats
-    moved: Bools
-    knows: Bools
-    refused: Floats
-    expiry: Floats
-    after_start: Bools
-    at_risk: Ints
-
-    def take(self, which: Ints) -> Struck:
-        """Return the losses at these indices."""
-        return Struck(*[column[which] for column in self.__dict__.values()])
 
 
 @dataclass(frozen=True)
@@ -182,7 +152,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     # Whose binding expires just then is as likely to have gone before the fault began.
     first_gone = taken.copy()
     first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
-    odds = np.exp(np.clip(_fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
+    odds = np.exp(np.clip(fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
     spared = np.stack([_share(down, window), np.full(len(down), 1 - P.missed)])
     partly = float(_partly(np.array([risk]), np.array([size]))[0])
     few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
@@ -224,24 +194,6 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
 
     longest = down[post.argmax(axis=1)]
     return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), longest, site.alone)
-
-
-def _fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float) -> Floats:
-    """Return the log-density of each end under each fate of the bindings, shape (fates, lengths, members)."""
-    by_age = np.where(begin + down[:, None] < site.outlives[None, :], 1 - P.missed, P.missed)
-    alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
-    blocked = _blocked(site, begin, down, log_end)
-    return np.stack([
-        np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
-        alive,
-        np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead),
-        np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead),
-        blocked + site.refused,
-        blocked,
-        # One REGISTER brings back all that live on a shared port; phones in step have their own.
-        alive + site.expiry,
-        blocked + site.expiry,
-    ])  # fmt: skip
 
 
 def _possible(site: Struck, begin: float, down: Floats, heard: Floats, log_end: float) -> Floats:
@@ -317,59 +269,6 @@ def lengths(begin: float, back: float) -> Floats:
     near = near[np.isfinite(near)]
     down = np.unique(np.round(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]), 1))
     return down[down <= max(back - begin + 60.0, 30.0)]
-
-
-def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
-    """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
-    over = site.end[None, :] - (begin + down[:, None])
-    by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + 3.0), 1.0, 1e-4) / site.step) + site.probe
-    # A phone whose REGISTER went into the dead line tries again soon, and may be sooner than the probe.
-    soon = np.minimum(down[:, None] / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
-    unprobed = np.clip(1 - over / (site.step + 3.0), P.stray, 1.0)
-    by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
-    ended = np.logaddexp(by_probe, by_phone)
-    ongoing = (begin + down >= log_end - site.step.max() - 3.0)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, np.log(P.stray)))
-
-
-def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
-    """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
-    back = np.minimum(site.end, log_end)[None, :] - begin
-    length = down[:, None]
-    soon = (back >= length - 2.0) & (back <= length + P.retry_s)
-    pending = np.minimum(length / site.period, 1.0)
-    density = pending / P.retry_s * soon + (1 - pending) / site.period * (back <= length + site.period)
-    at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
-    with np.errstate(over="ignore"):
-        after = 1 / (1 + np.exp(np.clip(-1.7 * (at - length) / site.spread, -50, 50)))
-        on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (2.5 * site.spread)
-    timed = P.on_time * (after * on_time + (1 - after) / P.retry_s * soon) + (1 - P.on_time) * density
-    density = np.where(np.isfinite(site.due), timed, density)
-    density = np.where(back >= length - 2.0, density, 0.0)
-    ended = np.log(density + 1e-7) + site.register
-    left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
-    still = np.log(np.maximum(1 / (1 + np.exp(np.clip(-1.7 * left, -50, 50))), P.stray))
-    ongoing = (begin + down >= log_end)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, still))
-
-
-def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
-    """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
-    over = site.end[None, :] - (begin + down[:, None])
-    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, 1e-4) / (2 * P.retry_s)
-    ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
-    ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
-
-
-def silence_kills(down: Floats) -> Floats:
-    """Return the probability that bindings are dead after a line was down, shape (silences + 1, lengths).
-
-    The binding is idle since the last answered probe, on average half an interval before.
-    """
-    silences = np.array([*P.silences, np.inf], float)
-    share = (down[None, :] + 30.0 - silences[:, None]) / 60.0 + 0.5
-    return np.asarray(np.clip(share, 0.003, 0.997), float)
 
 
 def _log_sums(weights: Floats) -> Floats:

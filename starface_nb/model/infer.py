@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from starface_nb.model.eras import MATCH
-from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Struck, candidates, settle
+from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, candidates, settle
+from starface_nb.model.fates import Struck
 from starface_nb.model.likelihood import (
     BLOCK,
     DAY_S,
@@ -28,6 +29,7 @@ from starface_nb.model.likelihood import (
     Ends,
     Marks,
     due,
+    either,
     ends,
     log_normal,
     log_uniform,
@@ -122,11 +124,6 @@ def reason(context: Context, site: SiteView) -> None:
     for era in site.eras:
         if not era.expires and np.isfinite(data.pbx_silence[1]):
             era.renewed_by = "any_packet"
-
-
-def either(share: float, one: Floats, other: Floats) -> Floats:
-    """Return the log-density of an end that is `one` with this probability and the `other` else."""
-    return np.asarray(np.logaddexp(np.log(share) + one, np.log1p(-share) + other), float)
 
 
 @dataclass
@@ -397,8 +394,7 @@ class SiteData:
             mine = e.event.members[world.elsewhere[e.event.members] >= 0.5]
             if e.probability >= 0.5 and len(mine):
                 event[mine], together[mine] = i, len(e.event.members)
-        shared = np.log(np.clip(world.elsewhere, 1e-4, None) / np.clip(1 - world.elsewhere, 1e-4, None))
+        shared = np.log(np.clip(world.elsewhere, 1e-4, None)) - np.log(np.clip(1 - world.elsewhere, 1e-4, None))
         known = np.isfinite(self.best.anchor)
-        return Found(
-            posterior, world.terms, event, shared, together, self.best.lower, self.best.upper, known, world.events
-        )
+        best = self.best
+        return Found(posterior, world.terms, event, shared, together, best.lower, best.upper, known, world.events)

@@ -182,3 +182,8 @@ def _registrations_inside(story: Story) -> Ints:
     low = losses.phone * 1e9 + losses.start + 5.0
     high = losses.phone * 1e9 + np.minimum(losses.end, story.end) - 20.0
     return np.asarray(np.maximum(np.searchsorted(key, high) - np.searchsorted(key, low), 0), np.int64)
+
+
+def either(share: float, one: Floats, other: Floats) -> Floats:
+    """Return the log-density of an end that is `one` with this probability and the `other` else."""
+    return np.asarray(np.logaddexp(np.log(share) + one, np.log1p(-share) + other), float)

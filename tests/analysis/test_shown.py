@@ -21,6 +21,7 @@ from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.guide.words import finding_text, incident_text
 from starface_nb.observations.observed import OBSERVED
+from starface_nb.simulation import make, simulate
 
 CASES = Path(__file__).parent / "cases"
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
@@ -148,6 +149,13 @@ def test_a_level_switched_off_in_the_middle_is_no_cure(tmp_path: Path, name: str
     assert "no_expiry_seen" not in verdicts(found).values()
     assert "notice" in found.observation.lacking.missing
     assert needs_action(found)
+
+
+@pytest.mark.parametrize("seed", [101, 104])
+def test_the_quiet_after_a_real_fix_is_no_hole(seed: int) -> None:
+    found = sf.diagnose(simulate(make("router_fixed", seed), seed).log)
+    assert found.eras["verdict"].to_list() == ["too_short", "no_expiry_seen"]
+    assert verdicts(found) == {"203.0.113.1": "no_expiry_seen"}
 
 
 def test_filtered_hours_are_not_observed(tmp_path: Path) -> None:
