@@ -33,6 +33,7 @@ _STALL_PHONES, _STALL_SITES = 5, 3
 _CHANCE = 1e-6  # how seldom chance alone may make such a stall
 _AROUND = timedelta(minutes=30)  # losses around a stall that tell how many are usual
 _OWN_DOING = timedelta(minutes=3)  # around a restart or reload every peer is asked anew
+_SOONEST_S = 30.0  # no phone boots so soon; bindings that end just before the next REGISTER are back sooner
 _NOT_POWER = ["nat_expiry", "pbx_restart", "latency", "packet_loss"]
 BOOT_S = 420.0  # phones boot in one to five minutes, and are found by the next probe
 _ONE_GRID_S = 20.0  # phones whose line is back are found within one round of probes to lost phones
@@ -298,7 +299,8 @@ def _part_of(seen: Seen, peers: list[str], cluster: list[Loss]) -> bool:
 def _booted(seen: Seen, cluster: list[Loss]) -> bool:
     """Say whether phones that were lost together came back as phones do that boot: each for itself, soon."""
     ends = [end for start, _, end in cluster if end and (end - start).total_seconds() <= BOOT_S]
-    if len(ends) < 0.8 * len(cluster):
+    longest = max(((end - start).total_seconds() for start, _, end in cluster if end), default=0.0)
+    if len(ends) < 0.8 * len(cluster) or longest <= _SOONEST_S:
         return False
     registered = sum(
         any(abs((time - end).total_seconds()) <= 2 for time, *_ in seen.registered.get(peer, []))

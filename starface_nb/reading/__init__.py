@@ -58,7 +58,7 @@ def read_log(
     SettingError
         The time zone does not exist.
     """
-    given = clock.zone(time_zone or DEFAULT_ZONE)
+    given = clock.zone(DEFAULT_ZONE if time_zone is None else time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
     hits, others = order.without_foreign(hits)

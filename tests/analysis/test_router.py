@@ -76,7 +76,7 @@ def logs_of(case: sf.Diagnosis) -> dict[str, RouterLog]:
 
 def test_the_log_alone_leaves_some_open() -> None:
     wrong = [given != true for given, true in zip(causes(alone(), struck()), true_causes(), strict=True)]
-    assert sum(wrong) >= 10
+    assert sum(wrong) >= 5
     assert alone().router is not None
     assert json.loads(json_text(alone()))["router"] is None
 
