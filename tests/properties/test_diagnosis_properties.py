@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import polars as pl
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_logs import diagnosed, events, log_lines, peer_names, slow, steady, told
 
@@ -116,6 +116,8 @@ def test_splitting_a_log_into_rotated_parts_changes_nothing(drawn, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=3)))
     bounds = [0, *cuts, len(lines)]
     parts = [lines[a:b] for a, b in pairwise(bounds) if a < b]
+    # Two files that both lie in one and the same second have no order that a reader could know.
+    assume(all(one[0][:21] != other[-1][:21] for one, other in pairwise(parts)))
     assert told(diagnosed(*parts)) == told(diagnosed(lines))
 
 
