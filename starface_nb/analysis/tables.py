@@ -190,21 +190,31 @@ def sites_frame(context: Context, views: list[SiteView], addresses: Addresses) -
 
 
 def _one_row_each(sites: pl.DataFrame) -> pl.DataFrame:
-    """Join the rows of phones without an address that were attached to several sites, by what holds for all of them."""
+    """Join the rows of phones whose address is not known, which may be behind several routers.
+
+    Where one of these is too short, that is what the row tells, with a bracket that holds those of all that are; else
+    what holds for all of them. The middle of several routers' timeouts is nobody's, and not told.
+    """
     if sites["site"].is_unique().all():
         return sites
-    open_ended, agree = pl.col("high_s").is_null().any(), pl.col("verdict").n_unique() == 1
+    short = pl.col("verdict").cast(pl.String) == "too_short"
+    telling = short | ~short.any()
+    low, high, chance = (pl.col(name).filter(telling) for name in ("low_s", "high_s", "probability_too_short"))
+    same = pl.col("verdict").filter(telling)
     joined = sites.group_by("site", maintain_order=True).agg(
         pl.col("phones", "cycles_expired", "cycles_survived", "cycles_excluded").sum(),
         pl.col("addresses").first(),
         pl.col("eras", "changed_at").max(),
-        pl.col("low_s", "level", "probability_too_short").min(),
-        pl.when(~open_ended).then(pl.col("high_s").max()).alias("high_s"),
-        pl.when(agree).then(pl.col("verdict").first()).otherwise(pl.lit("undetermined", VERDICT)).alias("verdict"),
+        low.min(),
+        pl.col("level").filter(telling).min(),
+        pl.when(short.any()).then(chance.max()).otherwise(chance.min()).alias("probability_too_short"),
+        pl.when(high.is_not_null().all()).then(high.max()).alias("high_s"),
+        pl.when(telling.sum() == 1).then(pl.col("estimate_s").filter(telling).first()).alias("estimate_s"),
+        pl.when(same.n_unique() == 1).then(same.first()).otherwise(pl.lit("undetermined", VERDICT)).alias("verdict"),
         pl.when(pl.col("renewed_by").n_unique() == 1)
         .then(pl.col("renewed_by").first())
         .otherwise(pl.lit("undetermined", RENEWER))
         .alias("renewed_by"),
         pl.col("recommended_timeout_s").first(),
     )
-    return SITES.check(joined.with_columns(((pl.col("low_s") + pl.col("high_s")) / 2).alias("estimate_s")))
+    return SITES.check(joined)

@@ -102,6 +102,16 @@ def test_without_verbose_lines_only_registrations_are_missing(tmp_path: Path) ->
     assert "incomplete_log" not in ids(found)
 
 
+def test_without_addresses_routers_that_are_too_short_are_told_beside_one_that_is_not(tmp_path: Path) -> None:
+    found = diagnosed(tmp_path, drop("VERBOSE")(lines("mixed")))
+    (site,) = found.sites.to_dicts()
+    assert (site["site"], site["verdict"], site["estimate_s"]) == ("unknown", "too_short", None)
+    assert site["probability_too_short"] > 0.99
+    assert site["low_s"] < 300 <= 2700 < site["high_s"]
+    assert {"too_short", "no_expiry_seen"} == set(found.eras["verdict"].cast(pl.String))
+    assert "nat_too_short" in ids(found)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["clean", "undilated"])
 def test_lines_lost_at_random_clear_nobody(tmp_path: Path, name: str, seed: int) -> None:
