@@ -12,7 +12,7 @@ import polars as pl
 
 from starface_nb.charts.scene import table
 from starface_nb.charts.theme import COLOURS, Picture, dressed
-from starface_nb.guide.i18n import translator
+from starface_nb.guide import cause_name, translator
 from starface_nb.guide.why import why
 
 GROUPS = {"nat_expiry": "NAT timeout", "others": "other causes"}
@@ -48,7 +48,7 @@ def terms(interval: Mapping[str, Any]) -> Picture:
         )
         .properties(height=alt.Step(24))
     )
-    told = f"{interval['peer']}: {interval['cause']}, confidence {interval['confidence']:.3f}"
+    told = f"{interval['peer']}: {cause_name(interval['cause'], tr)}, confidence {interval['confidence']:.3f}"
     return dressed(bars, told, "The largest terms; the confidence weighs all of them, for all causes.")
 
 
