@@ -14,10 +14,12 @@ import polars as pl
 from starface_nb.analysis.beside import document
 from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
+from starface_nb.analysis.findings import LIKELY
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.why import why
 from starface_nb.guide.words import incident_text, names
+from starface_nb.model.schemas import CAUSE
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -128,7 +130,8 @@ def summary(diagnosis: Diagnosis) -> str:
     for row in diagnosis.sites.iter_rows(named=True):
         bracket = bracket_text(row["low_s"], row["high_s"], tr)
         sites.append((row["site"], tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket))
-    counts = diagnosis.intervals.group_by("cause").len().sort("len", "cause", descending=[True, False])
+    likely = pl.when(pl.col("confidence") >= LIKELY).then("cause").otherwise(pl.lit("unknown", CAUSE)).alias("cause")
+    counts = diagnosis.intervals.group_by(likely).len().sort("len", "cause", descending=[True, False])
     causes = [(tr("cause"), tr("intervals"))]
     causes += [(cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows()]
     worst = diagnosis.phones.filter(pl.col("losses") > 0).sort("unreachable_s", "peer", descending=[True, False])

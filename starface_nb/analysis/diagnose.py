@@ -97,7 +97,7 @@ def diagnose(
         by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told)),
         lost,
         sources,
-        seen.observation,
+        results.observation,
         *(found := find_incidents(results.intervals, results.eras)),
         story.with_incidents(results.intervals, found[1]),
     )

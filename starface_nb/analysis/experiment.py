@@ -86,7 +86,7 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     phones = _steady_phones(case, name)
     if name == PRIVATE:
         return Experiment("none", name)
-    if not case.observation.lacking.silence_tells or not _watched(case, phones):
+    if not case.observation.lacking.more_would_tell or not _watched(case, phones):
         return Experiment("whole_log" if row["verdict"] != "too_short" else "none", name)
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]

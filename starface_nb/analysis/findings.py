@@ -16,6 +16,8 @@ SEVERITIES = ("action", "warning", "info")
 MOSTLY_ONE, OFTEN = 0.7, 4
 ENOUGH_CYCLES = 6
 CURED = "nat_expiry"
+LIKELY = 0.5
+"""Confidence below which a cause is not told as that of a loss: something else is likelier than it."""
 
 
 def find_findings(results: Results) -> tuple[Finding, ...]:
@@ -81,12 +83,13 @@ def _about_a_site(results: Results, site: dict[str, object]) -> Iterator[Finding
     bad = _bad_phone(results, losses)
     if bad is not None and _observed(results, site).filter(pl.col("peer") != bad["peer"]).height:
         yield Finding("one_bad_phone", "action", str(site["site"]), bad)
-    other = losses.filter(~pl.col("cause").cast(pl.String).is_in([CURED, "unknown"]))
+    told = (pl.col("cause") != "unknown") & (pl.col("confidence") >= LIKELY)
+    other = losses.filter(told & (pl.col("cause") != CURED))
     if other.height and site["verdict"] == "too_short":
         yield Finding("not_cured", "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
     elif other.height:
         yield Finding("other_causes", "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
-    unknown = losses.filter(pl.col("cause") == "unknown").height
+    unknown = losses.filter(~told).height
     if unknown:
         yield Finding("undecided", "info", str(site["site"]), {"site": site["site"], "losses": unknown})
 
@@ -168,7 +171,7 @@ def _blocked(site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]
 def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | None:
     """Return the phone that has most of the site's losses by its own fault, if there is one."""
     own = losses.filter(pl.col("cause").cast(pl.String).is_in(["phone_restart", "phone_offline"]))
-    if own.height < OFTEN or losses["peer"].n_unique() < 1:
+    if own.height < OFTEN:
         return None
     worst = own.group_by("peer").len().sort("len", "peer", descending=[True, False]).row(0)
     if worst[1] < max(OFTEN, MOSTLY_ONE * own.height):

@@ -66,13 +66,26 @@ def restrained(results: Results) -> Results:
         .otherwise(pl.col("confidence"))
         .alias("confidence"),
     )
-    return replace(
+    results = replace(
         results,
         intervals=intervals,
         cycles=_cycles(results.cycles, untold),
         eras=_judged(results.eras, _open(results, results.eras), untold),
         sites=_judged(results.sites, _open(results, results.sites), untold),
     )
+    if _no_renewal_due(results):
+        lacking = replace(lacking, missing=(*lacking.missing, "renewals"))
+        results = replace(results, observation=replace(results.observation, lacking=lacking))
+    return results
+
+
+def _no_renewal_due(results: Results) -> bool:
+    """Say whether the log is shorter than the time after which phones renew, and tells no timeout nevertheless."""
+    log, periods = results.log, results.phones["period_s"].drop_nulls()
+    told = (results.sites["verdict"].cast(pl.String) != "undetermined").any()
+    if told or results.sites.is_empty() or log.first is None or log.last is None:
+        return False
+    return bool((log.last - log.first).total_seconds() < min([results.settings.keepalive_s, *periods.to_list()]))
 
 
 def _cycles(cycles: pl.DataFrame, untold: pl.Expr) -> pl.DataFrame:

@@ -16,9 +16,10 @@ from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.belief import QUOTING
 from starface_nb.reading.log import Log
 
-MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread")
+MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals")
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
-`unread` such as seem to tell of losses and could not be read."""
+`unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
+phone had to renew its entry."""
 
 FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered"}
 """Without these silence is no evidence; without registrations it still is."""
@@ -74,6 +75,11 @@ class Lacking:
         """Whether "no loss" can be told from this log at all."""
         return not FORBID_ALL_CLEAR & set(self.missing)
 
+    @property
+    def more_would_tell(self) -> bool:
+        """Whether more of the same log would tell what this one does not."""
+        return not FORBID_ALL_CLEAR & set(self.missing) - {"renewals"}
+
 
 def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     """Say which lines a log lacks.
@@ -107,7 +113,7 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     found |= {"unread": bool(unread), "times": bool(untimed) and 2 * untimed >= log.events.height}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
-    missing = tuple(name for name in MISSING if found[name])
+    missing = tuple(name for name in MISSING if found.get(name))
     return Lacking(missing, bool(one_sided or not (down or up)), _holes(lines), int(untimed), int(unread))
 
 

@@ -112,6 +112,20 @@ def test_without_addresses_routers_that_are_too_short_are_told_beside_one_that_i
     assert "nat_too_short" in ids(found)
 
 
+@pytest.mark.parametrize(("name", "minutes"), [("pjsip-mixed", 7), ("pjsip-mixed", 15), ("clean", 25)])
+def test_a_log_that_ends_before_a_renewal_is_called_too_short(tmp_path: Path, name: str, minutes: int) -> None:
+    text = lines(name)
+    begin = datetime.fromisoformat(text[0][1:20])
+    found = diagnosed(tmp_path, [line for line in text if line[1:20] < str(begin + timedelta(minutes=minutes))])
+    lacking = found.observation.lacking
+    assert "renewals" in lacking.missing
+    assert lacking.more_would_tell
+    assert set(verdicts(found).values()) == {"undetermined"}
+    assert "incomplete_log" in ids(found)
+    assert "cannot_tell" not in ids(found)
+    assert needs_action(found)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["clean", "undilated"])
 def test_lines_lost_at_random_clear_nobody(tmp_path: Path, name: str, seed: int) -> None:
