@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import polars as pl
 
@@ -12,29 +13,66 @@ from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import MOST_LINES
 from starface_nb.bundle.facts import Bundle, Fact, with_full_names
 from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.probing import gaps, probed_every
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
 CLOCK_OFF_S = 2.0  # further off than this, times do not fit those of a router's log
-_DEFAULTS = {field.name: field.default for field in fields(Settings)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
 _SURE = 0.95
 _MAXMS = 2000.0  # `qualify=yes` (channels/sip/include/sip.h 20.20.1:91)
 _NEEDED_LEVELS = ("notice", "verbose")
 
 
-def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fact]]:
+def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fact], list[Finding]]:
     """Return settings with the bundle's values where the user left the default, and where each comes from.
 
-    The keepalive is only ever shortened: phones must register again within `maxexpiry`, and may do so sooner.
+    The keepalive is only ever shortened: phones must register again within `maxexpiry`, and may do so sooner. What the
+    log itself refutes is not taken: the findings say so.
     """
     found = dict(_pjsip_settings(log.bundle) if _is_pjsip(log) else _sip_settings(log.bundle))
+    told = list(_refuted(log, found))
+    if "probe_interval_s" not in found and (shown := _shown_interval(log, _DEFAULTS["probe_interval_s"])):
+        every, lines = shown
+        found["probe_interval_s"] = every, Fact(f"{every:g}", *lines.select("file", "line").row(0))
+    for one in told:
+        measured = float(str(one.values["measured_s"])), Fact("", "", None)
+        also = {"probe_retry_s"} & set(found) if one.values["setting"] == "probe_interval_s" else set()
+        found |= dict.fromkeys((str(one.values["setting"]), *also), measured)
     cap = found.pop("expiry", None)
     if cap and 60 <= cap[0] < settings.keepalive_s:
         found["keepalive_s"] = cap
     free = [n for n in found if n not in settings.asked and getattr(settings, n) == _DEFAULTS[n]]
-    used = {n: found[n] for n in free if found[n][0] > 0 and found[n][0] != _DEFAULTS[n]}
+    used = {n: found[n] for n in free if found[n][0] > 0}
     taken = settings.with_asked(**{name: value for name, (value, _) in used.items()})
-    return replace(taken, asked=settings.asked), {name: fact for name, (_, fact) in used.items()}
+    return replace(taken, asked=settings.asked), {name: fact for name, (_, fact) in used.items() if fact.member}, told
+
+
+def _refuted(log: Log, found: Mapping[str, tuple[float, Fact]]) -> Iterator[Finding]:
+    """Yield which of the bundle's values the log refutes: the file is a later one, was not loaded, or another PBX's."""
+    limit = of_kind(log.events, "reachable", "lagged").filter(pl.col("limit_ms").is_not_null())
+    wait = 2 * float(limit["limit_ms"].mode().min() or 0.0) / 1000  # type: ignore[arg-type]
+    if "probe_timeout_s" in found and wait and found["probe_timeout_s"][0] not in (2 * limit["limit_ms"] / 1000):
+        yield _refutation("probe_timeout_s", found, wait, limit)
+    if "probe_interval_s" in found:
+        shown = _shown_interval(log, found["probe_interval_s"][0])
+        if shown is not None:
+            yield _refutation("probe_interval_s", found, *shown)
+
+
+def _shown_interval(log: Log, told_s: float) -> tuple[float, pl.DataFrame] | None:
+    """Return the probe interval that the log shows instead of the one that is told or assumed, and lines that do."""
+    apart = gaps(log.events)
+    every = probed_every(apart, told_s, _DEFAULTS["probe_interval_s"])
+    return None if every is None else (every, apart)
+
+
+def _refutation(setting: str, found: Mapping[str, tuple[float, Fact]], measured: float, lines: pl.DataFrame) -> Finding:
+    given, fact = found[setting]
+    shown = lines.select("file", "line").head(MOST_LINES).to_dicts()
+    values = {"setting": setting, "source": fact.source, "given_s": given, "measured_s": measured, "evidence": shown}
+    values |= {"log": Fact("", shown[0]["file"], shown[0]["line"]).source, "told_as": f"{setting[:-2]}_refuted"}
+    return Finding("setting_refuted", "warning", None, values)
 
 
 def _is_pjsip(log: Log) -> bool:

@@ -64,7 +64,7 @@ def diagnose(
         A setting makes no sense.
     """
     asked = (settings or Settings()).with_asked(**overrides)
-    settings, sources = settings_from(log, asked)
+    settings, sources, told = settings_from(log, asked)
     aside = unwatched(log)
     states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))
     peers = find_peers(states)
@@ -77,7 +77,6 @@ def diagnose(
         if died_unrenewed(other):
             results = replace(other, given_keepalive_s=settings.keepalive_s)
             sources.pop("keepalive_s", None)
-    told: list[Finding] = []
     period = renew_later(results.phones, settings)
     if "keepalive_s" in sources and period is not None:
         values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -74,14 +74,14 @@ def members(run: str) -> Members:
         **peers_of(run, next(s)),
         "asterisk/core_taskprocessors.txt": f"pjsip/distributor-2b 9 0 1203 450 500\n{next(s)} 9 0 1203 450 500\n",
         "etc/asterisk/sip.conf": (
-            "[general]\nqualifyfreq=45\nqualify=3000\nmaxexpiry=1800\n"
+            "[general]\nqualifyfreq=60\nqualify=2000\nmaxexpiry=1800\n"
             f"register => u:{next(s)}@h/1\n#include sip_x.conf\n"
             f"[9001.snomd345]\nsecret={next(s)}\nmd5secret={next(s)}\nremotesecret={next(s)}\n"
         ),
         "etc/asterisk/sip_x.conf": f"nat=force_rport,comedia\nauth={next(s)}:{next(s)}@r\n",
         "etc/asterisk/pjsip.conf": (
             f"[a]\ntype=auth\npassword={next(s)}\n[b]\ntype=aor\n"
-            "qualify_frequency=45\nqualify_timeout=6.0\nmaximum_expiration=1800\n"
+            "qualify_frequency=60\nqualify_timeout=3.0\nmaximum_expiration=1800\n"
         ),
         "etc/asterisk/logger.conf": "[logfiles]\nfull => notice,warning,error\n",
         "systeminfo.txt": f"Time zone: Europe/Vienna (CET, +0100)\nSystem clock synchronized: no\nps {next(s)}\n",
@@ -104,7 +104,7 @@ OTHER_WORDING = {
     "appliance/os/net/iptables-current.txt": "    0     0 DROP       all  --  *      *       {at}         0.0.0.0/0\n",
     "appliance/os/net/netstat-an.txt": "tcp        0      0 10.0.0.1:5061            {at}:6001        ESTABLISHED\n",
     "asterisk/core_taskprocessors.txt": "pjsip/distributor-0000002b    884211    812    1203    450    500    0    0\n",
-    "etc/asterisk/sip.conf": "[general]\nqualifyfreq = 45 ; s\nqualify => 3000\nmaxexpirey=1800\n",
+    "etc/asterisk/sip.conf": "[general]\nqualifyfreq = 60 ; s\nqualify => 2000\nmaxexpirey=1800\n",
     "var/log/messages": "2026-03-04T05:00:01.123+01:00 pbx kernel: Linux version 4.18.0\n",
 }
 
@@ -139,9 +139,9 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis, r
     pjsip = run == "pjsip-mixed"
     name, line = ("pjsip.conf", 6) if pjsip else ("sip.conf", 2)
     assert found == {
-        "probe_interval_s": (45.0, f"etc/asterisk/{name}:{line}"),
-        "probe_timeout_s": (6.0, f"etc/asterisk/{name}:{line + 1}"),
-        **({"probe_retry_s": (45.0, f"etc/asterisk/{name}:{line}")} if pjsip else {}),
+        "probe_interval_s": (60.0, f"etc/asterisk/{name}:{line}"),
+        "probe_timeout_s": (3.0 if pjsip else 4.0, f"etc/asterisk/{name}:{line + 1}"),
+        **({"probe_retry_s": (60.0, f"etc/asterisk/{name}:{line}")} if pjsip else {}),
     }
     # The file's limit of 30 minutes is not what these phones do.
     assert case.settings.keepalive_s == 3600.0
@@ -155,7 +155,7 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis, r
 
 
 def test_an_expiry_shortens_the_keepalive_unless_the_phones_renew_later(case: sf.Diagnosis) -> None:
-    settings, sources = settings_from(case.log, Settings())
+    settings, sources, _ = settings_from(case.log, Settings())
     assert settings.keepalive_s == 1800.0
     assert sources["keepalive_s"].source in ("etc/asterisk/sip.conf:4", "etc/asterisk/pjsip.conf:8")
     phones = pl.DataFrame({"trunk": [False, False, True], "period_s": [3600.0, 3600.0, 60.0]})
@@ -164,16 +164,74 @@ def test_an_expiry_shortens_the_keepalive_unless_the_phones_renew_later(case: sf
     assert renew_later(phones.with_columns(period_s=pl.lit(None, pl.Float64)), settings) is None
 
 
+@pytest.mark.parametrize(("every", "limit"), [(45, 3000), (20, 2000)])
+def test_what_the_log_refutes_is_not_believed_and_both_are_named(
+    every: int, limit: int, run: str, tmp_path: Path
+) -> None:
+    content = members(run)
+    name = f"etc/asterisk/{'pjsip' if run == 'pjsip-mixed' else 'sip'}.conf"
+    said = str(content[name])
+    content[name] = said.replace("=60\n", f"={every}\n").replace("qualify=2000", f"qualify={limit}")
+    case = sf.diagnose(sf.read_log(zipped(tmp_path / "b.zip", content), progress=False))
+    assert case.settings.probe_interval_s == 60.0
+    told = {str(f.values["setting"]): f for f in case.findings if f.id == "setting_refuted"}
+    wrong = {"probe_interval_s": (float(every), 60.0)}
+    if limit != 2000 and run != "pjsip-mixed":  # PJSIP's lines do not name their limit
+        wrong["probe_timeout_s"] = (2 * limit / 1000, 4.0)
+    assert {name: (f.values["given_s"], f.values["measured_s"]) for name, f in told.items()} == wrong
+    assert not set(case.sources) & set(wrong)
+    for language in guide.LANGUAGES:
+        for finding in told.values():
+            text = guide.finding_text(finding, guide.translator(language))
+            assert "sip.conf:" in text
+            assert "full:" in text
+
+
+@pytest.mark.parametrize("every", [30, 90, 120])
+@pytest.mark.parametrize("tech", ["SIP", "PJSIP"])
+def test_another_probe_interval_is_believed_where_the_log_shows_it(every: int, tech: str, tmp_path: Path) -> None:
+    path, conf = tmp_path / "full", "sip.conf" if tech == "SIP" else "pjsip.conf"
+    path.write_text("\n".join(_probed(every, tech)) + "\n", "utf-8")
+    key = "qualifyfreq" if tech == "SIP" else "qualify_frequency"
+    for told, refuted in ((every, False), (60, True), (40, True)):
+        (tmp_path / conf).write_text(f"[general]\n{key}={told}\n", "utf-8")
+        log = sf.read_log(path, progress=False)
+        settings, sources, findings = settings_from(log, Settings())
+        assert settings.probe_interval_s == every
+        assert bool(findings) == refuted == ("probe_interval_s" not in sources)
+    (tmp_path / conf).unlink()
+    settings, sources, _ = settings_from(sf.read_log(path, progress=False), Settings())
+    assert settings.probe_interval_s == every
+    assert sources["probe_interval_s"].source.startswith("full:")
+
+
+def _probed(every: int, tech: str) -> list[str]:
+    """Return the lines of phones that are lost at whole probe intervals."""
+    told, wait = [(0.0, "NOTICE[1] pbx.c: x")], 4 if tech == "SIP" else 3
+    for n in range(40):
+        at, probes = 7_300.0 * (n // 4) + 100 * (n % 4), 3 + 7 * n % 27
+        names = ("Peer '{}' is now {}", "UNREACHABLE!  Last qualify: 20", "Reachable. (20ms / 2000ms)")
+        if tech == "PJSIP":
+            names = ("Contact {0}/sip:{0}@203.0.113.9:5060 is now {1}.  RTT: 20.0 msec", "Unreachable", "Reachable")
+        form, lost, found = names
+        module = "NOTICE[1] chan_sip.c: " if tech == "SIP" else "VERBOSE[1] res_pjsip/pjsip_options.c: "
+        phone = f"10{n % 4}.snomd345"
+        told.append((at, module + form.format(phone, found)))
+        told.append((at + probes * every + wait, module + form.format(phone, lost)))
+    begin = datetime(2026, 6, 1)
+    return [f"[{begin + timedelta(seconds=at):%Y-%m-%d %H:%M:%S}] {text}" for at, text in sorted(told)]
+
+
 def test_what_the_user_gave_stays(case: sf.Diagnosis) -> None:
     given = Settings(keepalive_s=900.0, probe_interval_s=50.0)
-    settings, sources = settings_from(case.log, given)
+    settings, sources, _ = settings_from(case.log, given)
     assert (settings.keepalive_s, settings.probe_interval_s) == (900.0, 50.0)
     assert set(sources) - {"probe_retry_s"} == {"probe_timeout_s"}
 
 
 def test_a_default_that_the_user_gave_stays_as_well(bundle: Path, case: sf.Diagnosis, tmp_path: Path) -> None:
     default = Settings()
-    settings, sources = settings_from(case.log, default.with_asked(keepalive_s=3600.0, probe_interval_s=60.0))
+    settings, sources, _ = settings_from(case.log, default.with_asked(keepalive_s=3600.0, probe_interval_s=60.0))
     assert (settings.keepalive_s, settings.probe_interval_s) == (3600.0, 60.0)
     assert not {"keepalive_s", "probe_interval_s"} & set(sources)
     assert settings.asked == ("keepalive_s", "probe_interval_s")

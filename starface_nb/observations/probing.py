@@ -1,0 +1,83 @@
+"""How the PBX probed, by the log itself: losses come at whole probe intervals after the phone was last found."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from starface_nb.observations.completeness import LIMIT_MS
+from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.story import PJSIP_TIMEOUT_S, Floats
+
+LEAST_GAPS, LEAST_COUNTS = 8, 6
+"""So many losses; after so many different numbers of probes they tell an interval from its fractions and multiples."""
+FITS_S, STRAY = 3.0, 0.1
+"""Stamps are rounded: so far a loss may lie from a whole interval. Share of losses whose count began elsewhere."""
+LONGEST_GAP_S = 3_600.0
+"""In a longer one the phone has registered again, mostly without a line, and the count of probes has begun anew."""
+MOST_ALIKE = 4
+"""One timeout makes many equal gaps; so many of them count."""
+SHORTEST_S, LONGEST_S = 15, 600
+CLEAR = 12.0  # log-odds from which a file is refuted
+
+
+def gaps(events: pl.DataFrame) -> pl.DataFrame:
+    """Return the time from each answer to the probe that failed next, and where the loss stands.
+
+    A registration in between begins a new count of probes (chan_sip.c 20.20.1:17271) and leaves the gap out.
+
+    Parameters
+    ----------
+    events : polars.DataFrame
+
+    Returns
+    -------
+    polars.DataFrame
+        `gap_s`; `slip_s`, by which the next probe comes later than the interval: chan_sip counts from the answer;
+        `file`, `line`.
+    """
+    rows = of_kind(events, "reachable", "lagged", "unreachable", "registered").filter(pl.col("time").is_not_null())
+    rows = rows.filter(~((pl.col("kind") == "registered") & (pl.col("tech") == "PJSIP"))).sort("time")
+    slip = pl.when(pl.col("tech") == "SIP").then(pl.col("rtt_ms").fill_null(0.0) / 1000).otherwise(0.0)
+    wait = 2 * pl.col("limit_ms").fill_null(LIMIT_MS) / 1000  # chan_sip.c 20.20.1:30709
+    wait = pl.when(pl.col("tech") == "PJSIP").then(PJSIP_TIMEOUT_S).otherwise(wait)
+    before = [
+        wait.shift().alias("wait_s"),
+        pl.col("kind").shift().alias("before"),
+        slip.shift().alias("slip_s"),
+        pl.col("time").diff().alias("gap"),
+    ]
+    found = rows.with_columns(one.over("peer") for one in before)
+    found = found.filter((pl.col("kind") == "unreachable") & (pl.col("before") == "reachable"))
+    seconds = pl.col("gap").dt.total_microseconds() / 1e6 - pl.col("wait_s")
+    return found.select(seconds.alias("gap_s"), "slip_s", "file", "line")
+
+
+def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | None:
+    """Return the probe interval that a log shows where it refutes the one that a file tells; else None.
+
+    Parameters
+    ----------
+    apart : polars.DataFrame
+        See `gaps`.
+    told_s, usual_s : float
+        What the file says, and what is assumed without one.
+    """
+    usable = apart.filter(pl.col("gap_s").is_between(SHORTEST_S, LONGEST_GAP_S))
+    if usable.height < LEAST_GAPS or told_s < SHORTEST_S:
+        return None
+    few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
+    gap, slip = few["gap_s"].to_numpy(), few["slip_s"].to_numpy()
+    found = [(*_weight(gap, slip, float(one)), float(one)) for one in range(SHORTEST_S, LONGEST_S + 1)]
+    shown = [(weight, every) for weight, counts, every in found if counts >= LEAST_COUNTS]
+    weight, every = max([*shown, (_weight(gap, slip, usual_s)[0], usual_s)])
+    return every if weight - _weight(gap, slip, told_s)[0] > CLEAR else None
+
+
+def _weight(gap_s: Floats, slip_s: Floats, interval_s: float) -> tuple[float, int]:
+    """Return the log-odds of an interval against none, and after how many different numbers of probes losses came."""
+    every = interval_s + slip_s
+    count = np.maximum(np.round(gap_s / every), 1)
+    fits = np.abs(gap_s - count * every) <= FITS_S
+    odds = np.where(fits, (1 - STRAY) * interval_s / (2 * FITS_S) + STRAY, STRAY)
+    return float(np.log(odds).sum()), len(np.unique(count[fits]))
