@@ -32,11 +32,13 @@ STALL_S = 10.0
 _STALL_PHONES, _STALL_SITES = 5, 3
 _CHANCE = 1e-6  # how seldom chance alone may make such a stall
 _AROUND = timedelta(minutes=30)  # losses around a stall that tell how many are usual
+_SURE = 0.9  # of a loss by the NAT timeout, which is none of the PBX's
 _OWN_DOING = timedelta(minutes=3)  # around a restart or reload every peer is asked anew
 _SOONEST_S = 30.0  # no phone boots so soon; bindings that end just before the next REGISTER are back sooner
 _NOT_POWER = ["nat_expiry", "pbx_restart", "latency", "packet_loss"]
 BOOT_S = 420.0  # phones boot in one to five minutes, and are found by the next probe
 _ONE_GRID_S = 20.0  # phones whose line is back are found within one round of probes to lost phones
+_HANDED_SHARE = 0.05  # of the registrations of phones that take a port from each other
 _TOGETHER_S = 64.0  # one probe interval and the time to give up
 Loss = tuple[datetime, str, datetime | None]
 """Start, phone and end of a loss."""
@@ -199,7 +201,9 @@ def shared_port(seen: Seen) -> Iterator[Finding]:
         for (_, port), turns in users.items():
             pairs = [(a, b) for (_, a), (_, b) in pairwise(sorted(turns)) if _are_two_devices(a, b)]
             mine = [pair for pair in pairs if not rewritten.issuperset(pair)]
-            if len(mine) >= 2 or port == SIP_PORT:  # a router that draws ports draws one of thousands twice by chance
+            drawn = sum(len(seen.registered[peer]) for peer in {peer for pair in mine for peer in pair})
+            # A router that draws ports draws one of thousands twice by chance, and seldom again.
+            if port == SIP_PORT or (len(mine) >= 2 and len(mine) >= _HANDED_SHARE * drawn):
                 handed += mine
         phones = sorted({peer for pair in handed for peer in pair})
         if handed:
@@ -351,6 +355,7 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
     events = seen.results.log.events.filter(pl.col("time").is_not_null())
     own = of_kind(events, "restart", "shutdown", "reload")["time"].to_list()
     rows = of_kind(events, "unreachable", "lagged").filter(pl.col("peer").is_in(list(home_of))).sort("time")
+    rows = rows.join(_expired(seen), on=["peer", "time"], how="anti")
     seconds, peers = rows["time"].dt.epoch("us").to_numpy() / 1e6, rows["peer"].to_list()
     behind = np.searchsorted(seconds, seconds + STALL_S, "right")
     reach = _AROUND.total_seconds()
@@ -366,6 +371,12 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
         if _poisson_tail(len(stall), usual[at]) < _CHANCE and not any(abs(first - t) <= _OWN_DOING for t in own):
             yield first, stall
             done = int(behind[at])
+
+
+def _expired(seen: Seen) -> pl.DataFrame:
+    """Return the losses (peer, time) by the NAT timeout: phones that restarted together are lost together by it."""
+    own = seen.losses.filter((pl.col("cause").cast(pl.String) == "nat_expiry") & (pl.col("confidence") > _SURE))
+    return own.select("peer", pl.col("start").alias("time"))
 
 
 def _poisson_tail(n: int, mean: float) -> float:
