@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from starface_nb.analysis.diagnosis import Finding
+
 
 @dataclass(frozen=True)
 class Side:
@@ -80,10 +82,21 @@ class SiteComparison(Judged):
     low_s: float | None
     high_s: float | None
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the comparison tells of the site beside its verdict: a setting that does not act on the phones."""
+        if self.reason != "same_losses" or None in (self.before.high_s, self.after.high_s):
+            return ()
+        values = {"site": self.site, "low_s": self.after.low_s, "high_s": self.after.high_s}
+        values |= {"losses": self.after.losses, "probability": self.probability}
+        return (Finding("offload", "action", self.site, values),)
+
     def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
         """Return the site's comparison as plain data."""
         timeout = {"low_s": self.low_s, "high_s": self.high_s}
-        return {"site": self.site, **self._plain(zone), "nat_timeout": timeout, "reason": self.reason}
+        told = [{"id": one.id, "severity": one.severity, "values": dict(one.values)} for one in self.findings]
+        site = {"site": self.site, **self._plain(zone), "nat_timeout": timeout, "reason": self.reason}
+        return {**site, "findings": told}
 
 
 @dataclass(frozen=True)

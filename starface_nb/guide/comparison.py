@@ -8,7 +8,7 @@ import polars as pl
 
 from starface_nb.analysis.experiment import Experiment, what_next
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, site_name, word
+from starface_nb.guide.words import bracket_text, finding_text, site_name, word
 from starface_nb.observations.addresses import PRIVATE
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def _verdict(found: Comparison | SiteComparison, tr: Translator) -> str:
 
 def _site(site: SiteComparison, tr: Translator) -> list[str]:
     lines = [word("compared_because", site.reason, tr)]
+    for finding in site.findings:
+        lines += [finding_text(finding, tr), word("advice", "without_effect", tr)]
     if site.changed_at is not None and site.verdict != "unchanged":
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))

@@ -9,7 +9,7 @@ from typing import Any
 from starface_nb.guide.checklist import given
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import products, router_default
-from starface_nb.guide.words import bracket_text
+from starface_nb.guide.words import bracket_text, word
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def at_site(answers: Mapping[str, Any] | None, row: Mapping[str, Any], tr: Trans
         said = tr(
             "The log contradicts {time}: the timeout is {bracket}.", time=tr.duration(read), bracket=_bracket(row, tr)
         )
+        said += " " + word("advice", "without_effect", tr) if read > (row["high_s"] or read) else ""
     elif router in products() and not read:
         default = router_default(router).seconds
         if default and _excluded(default, row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,6 +60,28 @@ def test_two_logs_of_an_unfixed_router_are_unchanged(warm: float) -> None:
     assert found.verdict == "unchanged"
     assert found.probability > 0.95
     assert not found.settled
+
+
+def _pair(seed: int, change: float) -> Comparison:
+    """Compare a customer before and after, whose router drops entries `change` times as late as before."""
+    chance = random.Random(seed)  # noqa: S311  a simulation, no secret
+    timeout, count = chance.uniform(240.0, 1500.0), chance.randrange(3, 9)
+    router = {"ports": chance.choice(["new", "preserve"])}
+    before = case(timeout, chance.uniform(8, 14), seed, count, **router)
+    return compare(before, case(timeout * change, chance.uniform(8, 14), seed + 0.8, count, 3600.0, **router))
+
+
+def test_a_setting_that_does_not_act_is_told_and_never_where_it_acts() -> None:
+    told = [_pair(seed, 1.0).sites[0].findings for seed in range(10)]
+    assert sum(bool(one) for one in told) >= 9
+    for change in (20.0, 2.0, 0.5):  # cured, longer, shorter
+        assert [_pair(seed, change).sites[0].findings for seed in range(100, 110)] == [()] * 10
+    found = _pair(0, 1.0)
+    assert found.to_json()["sites"][0]["findings"][0]["id"] == "offload"
+    for language, word in zip(LANGUAGES, ("offload", "Offload", "offload"), strict=True):
+        text = " ".join(comparison_text(found, translator(language)))
+        assert word in text
+        assert "{" not in text
 
 
 def test_two_recorded_halves_of_an_unfixed_router_are_unchanged() -> None:
