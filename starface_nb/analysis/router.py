@@ -22,8 +22,8 @@ from starface_nb.analysis.router_clock import (
     Outage,
     Site,
     agreeing,
+    all_placed,
     outages_of,
-    placed,
     site_of,
     within_s,
 )
@@ -108,12 +108,13 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
     sites = [site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN]
     logs, events, told = list[RouterLog](), list[dict[str, object]](), dict[int, dict[str, object]]()
-    for rows in known.partition_by("member", maintain_order=True):
-        seconds, outages = outages_of(rows, results)
-        site, clock = placed(outages, _possible(sites, rows["address"].drop_nulls().to_list(), home), results)
-        here = [replace(one, begin=one.begin + clock.offset_s, end=one.end + clock.offset_s,
-                        told=one.told + clock.offset_s) for one in outages]  # fmt: skip
+    members = known.partition_by("member", maintain_order=True)
+    read = [outages_of(rows, results) for rows in members]
+    possible = [_possible(sites, rows["address"].drop_nulls().to_list(), home) for rows in members]
+    of = all_placed([(outages, one) for (_, outages), one in zip(read, possible, strict=True)], results)
+    for rows, (seconds, outages), (site, clock) in zip(members, read, of, strict=True):
         if site is not None:
+            here = [one.later(clock.offset_s) for one in outages]
             told |= _verdicts(results, losses.filter(pl.col("home") == site.name), here, site, clock)
         times = [_utc(second + clock.offset_s) for second in seconds]
         name = site.name if site else None

@@ -52,6 +52,10 @@ class Outage:
         """What the losses that begin in it come from."""
         return "router_restart" if self.restart else "wan_outage"
 
+    def later(self, seconds: float) -> Outage:
+        """Return the outage by a clock that is so many seconds ahead."""
+        return replace(self, begin=self.begin + seconds, end=self.end + seconds, told=self.told + seconds)
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -164,6 +168,34 @@ def agreeing(
             shown, ended = shown | fits, ended | (fits & (late <= within))
         count, with_line = count + shown, with_line + ended
     return count, with_line
+
+
+def all_placed(logs: Sequence[tuple[list[Outage], list[Site]]], results: Results) -> list[tuple[Site | None, Clock]]:
+    """Return whose router each log (outages, sites it may be of) is, and its clock, as `placed` does.
+
+    Where several sites fit a log, those drop out whose losses at that time another router's log explains already.
+    """
+    found = [placed(outages, sites, results) for outages, sites in logs]
+    while True:
+        explained: dict[str, list[Outage]] = {}
+        for (outages, _), (site, clock) in zip(logs, found, strict=True):
+            if site is not None and clock.agree:
+                explained.setdefault(site.name, []).extend(one.later(clock.offset_s) for one in outages)
+        again = [
+            (site, clock) if site else placed(outages, [_without(one, explained, results) for one in sites], results)
+            for (outages, sites), (site, clock) in zip(logs, found, strict=True)
+        ]
+        if sum(site is None for site, _ in again) == sum(site is None for site, _ in found):
+            return found
+        found = again
+
+
+def _without(site: Site, explained: dict[str, list[Outage]], results: Results) -> Site:
+    """Return a site without the losses that begin in these outages."""
+    late, open_ = within_s(results), np.ones(len(site.first), bool)
+    for one in explained.get(site.name, ()):
+        open_ &= (site.first < one.begin) | (site.first > one.told + late)
+    return Site(site.name, site.first[open_], site.back[open_])
 
 
 def placed(outages: list[Outage], sites: list[Site], results: Results) -> tuple[Site | None, Clock]:

@@ -87,10 +87,9 @@ def test_outages_and_restarts_are_told_apart_in_every_form(form: str, tmp_path: 
     rows = found(case, struck())
     assert [row["cause"] for row in rows] == true_causes()
     assert len(rows) == 77
-    if form != "mikrotik":  # whose log names no address: where two sites fail in the same minute, it is neither's
-        assert [row["router"]["says"] for row in rows] == true_causes()
-        assert [row["router"]["by_the_log"] for row in rows] == causes(alone(), struck())
-        assert all(row["router"]["sources"] for row in rows)
+    assert [row["router"]["says"] for row in rows] == true_causes()
+    assert [row["router"]["by_the_log"] for row in rows] == causes(alone(), struck())
+    assert all(row["router"]["sources"] for row in rows)
     others = case.intervals.filter(~pl.col("cause").cast(pl.String).is_in(list(OURS.values())))
     assert others.height == alone().intervals.height - 77
 
