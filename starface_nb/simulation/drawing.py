@@ -18,6 +18,8 @@ from starface_nb.errors import SettingError
 from starface_nb.simulation.spec import Fault, Phone, Router, Scenario, Site, Style
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+OTHER_LINES = 30.0
+"""A PBX in use writes hundreds of lines an hour that have nothing to do with a phone's state."""
 Rng = np.random.Generator
 
 # The rhythm of a phone's re-REGISTER and the expiry it asks for: most renew just before an hour's registration ends.
@@ -315,7 +317,7 @@ def make(family: str, seed: int, wish: Wish | None = None) -> Scenario:
     sites, hours, faults = FAMILIES[family](rng, wish or Wish())
     start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(seconds=int(rng.integers(0, 330 * 86400)))
     warm_up = 0.0 if rng.random() < 0.4 else 3 * HOUR
-    made = Scenario(tuple(sites), hours, family, tuple(faults), start, warm_up_s=warm_up)
+    made = Scenario(tuple(sites), hours, family, tuple(faults), start, warm_up_s=warm_up, style=Style(noise=OTHER_LINES))
     if FAMILIES[family] is _mixed and rng.random() < 0.5:
         made = replace(made, trunks=("0702227978",))
     return _begun_and_ended_anywhere(rng, made) if family == "messy" else made

@@ -73,6 +73,7 @@ class Simulated:
             log,
             events=log.events.with_columns(pl.col("file").replace(names)),
             files=tuple(replace(file, name=names[file.name]) for file in log.files),
+            pauses=None,  # nothing is missing from it
         )
 
     def write(self, folder: str | Path) -> Path:
