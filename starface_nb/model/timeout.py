@@ -151,7 +151,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         np.searchsorted(site.phones, cycles.phone[mine]),
         cycles.start[mine],
         np.minimum(cycles.idle[mine], until),
-        np.where(until < cycles.idle[mine], 1, np.clip(cycles.routine[mine], 1, 1000)),
+        np.clip(np.minimum(cycles.routine[mine], np.floor(until / cycles.period[mine])), 1, 1000).astype(np.int64),
         np.minimum(reach, until),
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
