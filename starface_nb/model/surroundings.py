@@ -164,7 +164,9 @@ def _shared_ports(
     closed = np.where(np.isfinite(losses.end), losses.end, 0.0)
     ended_by, others = last_before(closed)
     inherited = others & ~losses.registered & (closed - renewals.time[ended_by] <= 18.0) & (closed > 0)
-    return inherited, measure(story, anchor, np.full(n, -1))
+    found = measure(story, anchor, np.full(n, -1))
+    found.upper = found.upper + renewals.early[index]
+    return inherited, found
 
 
 def _usual_spot(story: Story, spots: Ints) -> Ints:
