@@ -17,6 +17,7 @@ LEAST_TURNS = 3
 """So many whole periods must have been under observation at a site for "no expiry seen" to mean anything."""
 CONTRADICTED = 1.25
 """Phones that renew this many times less often than the keepalive says do not do what it says."""
+ENOUGH_PHONES = 2
 USUAL_PHONE = 0.75
 """Quantile of the phones' periods that stands for the site: some phones renew more often than they need."""
 DOUBT = 0.3
@@ -131,8 +132,12 @@ def _judged(frame: pl.DataFrame, unproven: pl.Series, untold: pl.Expr) -> pl.Dat
 
 
 def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None:
-    """Return how often the phones renew by what the log shows, seconds, where the setting is clearly shorter."""
+    """Return how often the phones renew by what the log shows, seconds, where the setting is clearly shorter.
+
+    One phone alone may as well fail by itself so often: it takes two that agree.
+    """
     periods = phones.filter(~pl.col("trunk"))["period_s"].drop_nulls()
+    periods = periods if len(periods) >= ENOUGH_PHONES else periods.clear()
     usual = periods.quantile(USUAL_PHONE, "nearest")
     if usual is None or usual < CONTRADICTED * settings.keepalive_s:
         return None
