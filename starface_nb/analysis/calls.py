@@ -108,16 +108,15 @@ class _Losses:
     """Finds the loss that a phone had at a time."""
 
     def __init__(self, intervals: pl.DataFrame) -> None:
+        self._all = intervals.select("peer", "start", "end", "site", "cause").sort("start")
         self._of: dict[str, tuple[list[datetime], list[dict[str, object]]]] = {}
-        columns = ["peer", "start", "end", "site", "cause"]
-        for row in intervals.sort("start").select(columns).iter_rows(named=True):
-            starts, rows = self._of.setdefault(row["peer"], ([], []))
-            starts.append(row["start"])
-            rows.append(row)
 
     def at(self, peer: str, time: datetime, before: timedelta) -> dict[str, object] | None:
         """Return site, cause and start of the loss of `peer` at `time`, or of one that begins within `before` after."""
-        starts, rows = self._of.get(peer, ([], []))
+        if peer not in self._of:
+            mine = self._all.filter(pl.col("peer") == peer)
+            self._of[peer] = mine["start"].to_list(), mine.to_dicts()
+        starts, rows = self._of[peer]
         for i in (bisect_right(starts, time) - 1, bisect_right(starts, time)):
             if 0 <= i < len(rows) and starts[i] - before <= time and _ends_after(rows[i], time):
                 return {name: rows[i][name] for name in ("site", "cause", "start")}
@@ -125,7 +124,8 @@ class _Losses:
 
     def any_at(self, time: datetime) -> bool:
         """Say whether any phone was lost at a time."""
-        return any(self.at(peer, time, _SECOND) is not None for peer in self._of)
+        end = pl.col("end").is_null() | (pl.col("end") >= time)
+        return not self._all.filter((pl.col("start") <= time + _SECOND) & end).is_empty()
 
 
 def _ends_after(loss: dict[str, object], time: datetime) -> bool:

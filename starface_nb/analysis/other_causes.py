@@ -18,11 +18,11 @@ import polars as pl
 from starface_nb.analysis.calls import cost
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.seen import Seen, model_of, prepare
+from starface_nb.analysis.seen import SIP_PORT, Place, Seen, prepare
+from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.intervals import of_kind
 
-SIP_PORT = 5060
 INSPECTION_TIMERS_S = (1800.0, 3600.0)
 """What SIP inspection forgets a silent phone after: the router table's rows `SIP inspection` (guide/routers.csv)."""
 LONGEST_DEFAULT_S = 900.0  # no ordinary UDP timer of that table is longer by default
@@ -74,7 +74,8 @@ def stale_state(seen: Seen) -> Iterator[Finding]:
     """The firewall holds on to states of the old public address: some phones of a site are back, others stay away."""
     for site, peers in seen.homes.items():
         for old, new, changed in _address_changes(seen, peers):
-            back = {p for p in peers if _registers_at(seen, p, new, changed, changed + seen.period)}
+            soon = pl.col("time").is_between(changed, changed + seen.period) & (pl.col("address") == new)
+            back = set(seen.registered.filter(soon & (pl.col("home") == site))["peer"])
             away = _stays_away(seen, [p for p in peers if p not in back], old, changed)
             if len(away) >= 2 and back:
                 shown = seen.lines({*back, *away}, "unreachable", "registered", since=changed - seen.period)
@@ -102,7 +103,8 @@ def _address_changes(seen: Seen, peers: list[str]) -> list[tuple[str, str, datet
     moves = [
         (after[0], before[1], after[1])
         for peer in peers
-        for before, after in pairwise(seen.registered.get(peer, []))
+        if peer in seen.movers
+        for before, after in pairwise(seen.places(peer))
         if before[1] != after[1]
     ]
     changes: list[tuple[str, str, datetime]] = []
@@ -113,39 +115,30 @@ def _address_changes(seen: Seen, peers: list[str]) -> list[tuple[str, str, datet
     return changes
 
 
-def _registers_at(seen: Seen, peer: str, address: str, start: datetime, end: datetime) -> bool:
-    return any(start <= time <= end and where == address for time, where, _ in seen.registered.get(peer, []))
-
-
 def _stays_away(seen: Seen, peers: list[str], old: str, changed: datetime) -> dict[str, timedelta]:
     """Return the phones last seen at the old address that were lost with the change and stayed so, and how long."""
-    end = seen.results.log.last or changed
-    away = {}
-    for peer in peers:
-        before = [where for time, where, _ in seen.registered.get(peer, []) if time <= changed]
-        begun = (pl.col("start") >= changed - seen.period) & (pl.col("start") <= changed + timedelta(minutes=10))
-        lost = seen.losses.filter((pl.col("peer") == peer) & begun)["end"].to_list()
-        if before and before[-1] == old and lost:
-            gone = max((stop or end) - changed for stop in lost)
-            if gone >= AWAY_PERIODS * seen.period:
-                away[peer] = gone
-    return away
+    before = seen.registered.filter(pl.col("peer").is_in(peers) & (pl.col("time") <= changed))
+    there = before.group_by("peer").agg(pl.last("address")).filter(pl.col("address") == old)["peer"]
+    begun = pl.col("start").is_between(changed - seen.period, changed + timedelta(minutes=10))
+    lost = seen.losses.filter(begun & pl.col("peer").is_in(there.implode()))
+    end = pl.lit(seen.results.log.last or changed, UTC_TIME)
+    gone = lost.group_by("peer").agg((pl.col("end").fill_null(end) - changed).max())
+    return dict(gone.filter(pl.col("end") >= AWAY_PERIODS * seen.period).iter_rows())
 
 
 def line_switches(seen: Seen) -> Iterator[Finding]:
     """A site goes to and fro between two public addresses: a second line takes over, or load is shared."""
     for site, peers in seen.homes.items():
-        ways = {
-            peer: [address for address, _ in groupby(p[1] for p in seen.registered.get(peer, []))] for peer in peers
-        }
+        ways = [[address for address, _ in groupby(p[1] for p in seen.places(peer))]
+                for peer in peers if peer in seen.movers]  # fmt: skip
         pairs = {
             (min(a, b), max(a, b)): None
-            for way in ways.values()
+            for way in ways
             for a, b, c in zip(way, way[1:], way[2:], strict=False)
             if a == c
         }
         for pair in pairs:
-            changes = [len([address for address in way if address in pair]) - 1 for way in ways.values()]
+            changes = [len([address for address in way if address in pair]) - 1 for way in ways]
             both = [n for n in changes if n >= 2]
             if len(both) >= max(2, 0.5 * sum(n > 0 for n in changes)) and max(both) >= 3:
                 values = {"site": site, "one": pair[0], "other": pair[1], "times": max(both), "phones": len(both)}
@@ -161,8 +154,8 @@ def two_devices(seen: Seen) -> Iterator[Finding]:
     """Two devices register with one account: its contact goes to and fro, faster than one device registers."""
     switching = {str(f.site) for f in line_switches(seen)}
     for site, peers in seen.homes.items():
-        for peer in peers if site not in switching else ():
-            lines = seen.registered.get(peer, [])
+        for peer in sorted(seen.returners.intersection(peers)) if site not in switching else ():
+            lines = seen.places(peer)
             pair, gaps = _to_and_fro(lines)
             if pair and len(gaps) >= 6 and sorted(gaps)[len(gaps) // 2] <= 0.75 * seen.period.total_seconds():
                 one, other = (f"{address}:{port}" for address, port in pair)
@@ -172,7 +165,7 @@ def two_devices(seen: Seen) -> Iterator[Finding]:
 
 
 def _to_and_fro(
-    lines: Sequence[tuple[datetime, str, int | None]],
+    lines: Sequence[Place],
 ) -> tuple[tuple[tuple[str, int | None], tuple[str, int | None]] | None, list[float]]:
     """Return the two contacts between which a phone goes to and fro, and the seconds between its turns."""
     places = [(address, port) for _, address, port in lines]
@@ -191,30 +184,39 @@ def shared_port(seen: Seen) -> Iterator[Finding]:
     Accounts of one device are at one port together: only different models count. Phones that never have another port
     than 5060 are behind a router that reads SIP.
     """
-    for site, peers in seen.homes.items():
-        rewritten, _ = _at_sip_port(seen, site)
-        users: dict[tuple[str, int | None], list[tuple[datetime, str]]] = {}
-        for peer in peers:
-            for time, address, port in seen.registered.get(peer, []):
-                users.setdefault((address, port), []).append((time, peer))
-        handed = list[tuple[str, str]]()
-        for (_, port), turns in users.items():
-            pairs = [(a, b) for (_, a), (_, b) in pairwise(sorted(turns)) if _are_two_devices(a, b)]
-            mine = [pair for pair in pairs if not rewritten.issuperset(pair)]
-            drawn = sum(len(seen.registered[peer]) for peer in {peer for pair in mine for peer in pair})
-            # A router that draws ports draws one of thousands twice by chance, and seldom again.
-            if port == SIP_PORT or (len(mine) >= 2 and len(mine) >= _HANDED_SHARE * drawn):
-                handed += mine
-        phones = sorted({peer for pair in handed for peer in pair})
-        if handed:
-            values = {"site": site, "peers": phones, "phones": len(phones), "times": len(handed)}
+    turns = seen.registered.sort("home", "address", "port", "time", "peer")
+    before = turns.select(pl.col("home", "address", "port", "peer", "model").shift(1).name.suffix("_before"))
+    same = pl.all_horizontal(pl.col(c).eq_missing(pl.col(f"{c}_before")) for c in ("home", "address", "port"))
+    turns = turns.hstack(before).filter(same, pl.col("model") != pl.col("model_before"))
+    counts = seen.registered.group_by("peer").len("drawn")
+    for site in seen.homes:
+        rewritten = pl.Series(list(_at_sip_port(seen, site)[0]), dtype=pl.String).implode()
+        pairs = turns.filter(pl.col("home") == site)
+        pairs = pairs.filter(~(pl.col("peer").is_in(rewritten) & pl.col("peer_before").is_in(rewritten)))
+        handed = _handed_over(pairs, counts)
+        phones = sorted({*handed["peer"], *handed["peer_before"]})
+        if phones:
+            values = {"site": site, "peers": phones, "phones": len(phones), "times": handed.height}
             values |= {"probability": 0.8, "evidence": seen.lines(phones, "registered")}
             yield Finding("shared_port", "action", site, values)
 
 
-def _are_two_devices(one: str, other: str) -> bool:
-    models = model_of(one), model_of(other)
-    return None not in models and models[0] != models[1]
+def _handed_over(pairs: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs at ports that are taken over: those that a router draws it draws twice by chance, seldom again.
+
+    Parameters
+    ----------
+    pairs : polars.DataFrame
+        address, port, peer, peer_before: two registrations from one place, one after the other.
+    counts : polars.DataFrame
+        peer, drawn: how often each phone registered.
+    """
+    place = ["address", "port"]
+    takers = pl.concat([pairs.select(*place, "peer"), pairs.select(*place, peer="peer_before")]).unique()
+    drawn = takers.join(counts, on="peer").group_by(place).agg(pl.sum("drawn"))
+    pairs = pairs.join(drawn, on=place, how="left", nulls_equal=True, maintain_order="left")
+    often = pl.max_horizontal(2.0, _HANDED_SHARE * pl.col("drawn"))
+    return pairs.filter((pl.col("port") == SIP_PORT) | (pl.len().over(place) >= often))
 
 
 def sip_inspection(seen: Seen) -> Iterator[Finding]:
@@ -243,27 +245,28 @@ def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
     while the entry of another must still live: phones that take a port from each other wait for that to expire.
     """
     places: dict[str, list[tuple[datetime, str]]] = {}
-    registered = [peer for peer in seen.homes.get(site, []) if peer in seen.registered]
-    for peer in registered:
-        lines = seen.registered[peer]
-        if len({(address, port) for _, address, port in lines}) == 1 and lines[0][2] == SIP_PORT:
-            places.setdefault(lines[0][1], []).append((lines[0][0], peer))
+    peers = seen.homes.get(site, [])
+    for peer in peers:
+        if peer in seen.at_sip_port:
+            time, address = seen.at_sip_port[peer]
+            places.setdefault(address, []).append((time, peer))
     most = max(map(len, places.values()), default=0)
     place = next((sorted(one) for one in places.values() if len(one) == most), [])
     phones = {peer for _, peer in place}
-    if len({model_of(peer) for peer in phones} - {None}) < 2:
+    if len({seen.models[peer] for peer in phones} - {None}) < 2:
         return set(), False
-    if len(phones) == len(registered) >= 3 and _answer(seen, phones):
+    if len(phones) == sum(peer in seen.rows for peer in peers) >= 3 and _answer(seen, phones):
         return phones, True
     low = seen.results.sites.filter(pl.col("site") == site)["low_s"].max()
     lives = timedelta(seconds=max(float(low or 0.0), _TOGETHER_S))  # type: ignore[arg-type]
-    meets = any(b[0] - a[0] < lives and _are_two_devices(a[1], b[1]) for a, b in pairwise(place))
+    others = (b[0] - a[0] < lives and {seen.models[a[1]], seen.models[b[1]]} for a, b in pairwise(place))
+    meets = any(models and len(models - {None}) == 2 for models in others)
     return (phones if meets else set()), False
 
 
 def _answer(seen: Seen, phones: set[str]) -> bool:
     """Say whether phones at one place answer together: where an entry has died, another phone may have its port."""
-    later = max(seen.registered[peer][-1][0] for peer in phones) + timedelta(seconds=5 * _TOGETHER_S)
+    later = max(seen.places(peer)[-1][0] for peer in phones) + timedelta(seconds=5 * _TOGETHER_S)
     return sum(not seen.was_lost(peer, later) for peer in phones) >= 0.8 * len(phones)
 
 
@@ -307,9 +310,7 @@ def _booted(seen: Seen, cluster: list[Loss]) -> bool:
     if len(ends) < 0.8 * len(cluster) or longest <= _SOONEST_S:
         return False
     registered = sum(
-        any(abs((time - end).total_seconds()) <= 2 for time, *_ in seen.registered.get(peer, []))
-        for _, peer, end in cluster
-        if end
+        any(abs((time - end).total_seconds()) <= 2 for time, *_ in seen.places(peer)) for _, peer, end in cluster if end
     )
     return (max(ends) - min(ends)).total_seconds() > _ONE_GRID_S or registered >= 0.5 * len(cluster)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,10 @@ from starface_nb.analysis.restraint import Results
 from starface_nb.observations.intervals import of_kind
 
 MOST_LINES = 6  # shown as evidence
-_MODEL = re.compile(r"[^.]+\.(?P<model>[A-Za-z]+\d*)")
+SIP_PORT = 5060
+_MODEL = r"^[^.]+\.([A-Za-z]+\d*)"
+Place = tuple[datetime, str, int | None]
+"""A registration: when, and from which address and port."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,57 @@ class Seen:
     Attributes
     ----------
     results : Results
-    registered : dict
-        Peer to its registrations (time, address, port), in time.
+    registered : polars.DataFrame
+        Registrations of phones: peer, time (UTC), address, port, its site (`home`), `model`;
+        by phone, in the log's order.
     losses : polars.DataFrame
         Intervals of phones, by start, with `home`: the site whose addresses they belong to.
     homes : dict
         Site to its phones.
+    models : dict
+        Phone to the model code in its name.
     calls : polars.DataFrame
         See `CALLS_LOST`.
     """
 
     results: Results
-    registered: dict[str, list[tuple[datetime, str, int | None]]]
+    registered: pl.DataFrame
     losses: pl.DataFrame
     homes: dict[str, list[str]]
+    models: dict[str, str | None]
     calls: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
+
+    def places(self, peer: str) -> list[Place]:
+        """Return the registrations of a phone: time, address, port."""
+        at, n = self.rows.get(peer, (0, 0))
+        return self.registered.select("time", "address", "port").slice(at, n).rows()
+
+    @cached_property
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """Where the registrations of each phone begin, and how many it has."""
+        counts = self.registered.group_by("peer", maintain_order=True).len("n")
+        return {peer: (past - n, n) for peer, n, past in counts.with_columns(past=pl.col("n").cum_sum()).rows()}
+
+    @cached_property
+    def movers(self) -> set[str]:
+        """Phones that registered from more than one address."""
+        return set(self.registered.filter(_changed("address", 1))["peer"])
+
+    @cached_property
+    def returners(self) -> set[str]:
+        """Phones that registered from the place before the last one again."""
+        moved = _changed("address", 1) | _changed("port", 1)
+        before = pl.col("peer") == pl.col("peer").shift(2)
+        return set(self.registered.filter(before & moved & ~(_changed("address", 2) | _changed("port", 2)))["peer"])
+
+    @cached_property
+    def at_sip_port(self) -> dict[str, tuple[datetime, str]]:
+        """When and from which address phones registered first that always do from one place, at SIP's own port."""
+        counts = self.registered.group_by("peer").agg(
+            pl.first("time", "address", "port"), (_changed("address", 1) | _changed("port", 1)).any().alias("moved")
+        )
+        always = counts.filter((pl.col("port") == SIP_PORT) & ~pl.col("moved").fill_null(value=False))
+        return {peer: (time, address) for peer, time, address in always.select("peer", "time", "address").iter_rows()}
 
     def was_lost(self, peer: str, time: datetime) -> bool:
         """Say whether a phone was unreachable at a time."""
@@ -53,10 +91,8 @@ class Seen:
     @cached_property
     def _spans(self) -> dict[str, list[tuple[datetime, datetime | None]]]:
         """Start and end of each phone's losses, in time."""
-        spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
-        for peer, start, end in self.losses.sort("start").select("peer", "start", "end").iter_rows():
-            spans.setdefault(peer, []).append((start, end))
-        return spans
+        by_peer = self.losses.select("peer", "start", "end").partition_by("peer", as_dict=True, include_key=False)
+        return {str(peer): rows.rows() for (peer,), rows in by_peer.items()}
 
     def lines(
         self, peers: Iterable[str], *kinds: str, since: datetime | None = None, until: datetime | None = None
@@ -75,25 +111,28 @@ class Seen:
         return timedelta(seconds=1.05 * self.results.settings.keepalive_s + 120)
 
 
+def models_of(peers: pl.Series) -> pl.Series:
+    """Return the model codes in phone accounts' names (`1001.snomd345`: snomd345), null where there is none."""
+    return peers.str.extract(_MODEL).str.to_lowercase()
+
+
+def _changed(column: str, back: int) -> pl.Expr:
+    """Say whether a phone's registration differs in this from the one so many before."""
+    before = pl.col(column).shift(back)
+    return (pl.col("peer") == pl.col("peer").shift(back)) & pl.col(column).ne_missing(before)
+
+
 def prepare(results: Results, calls: pl.DataFrame) -> Seen:
     """Return what the findings look at."""
     phones = results.phones.filter(~pl.col("trunk"))
     lines = of_kind(results.log.events, "registered").filter(
         pl.col("peer").is_in(phones["peer"].implode()) & pl.col("address").is_not_null() & pl.col("time").is_not_null()
     )
-    registered: dict[str, list[tuple[datetime, str, int | None]]] = {}
-    for peer, *place in lines.select("peer", "time", "address", "port").iter_rows():
-        registered.setdefault(peer, []).append(tuple(place))
     site_of = {address: row["site"] for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
-    homes: dict[str, list[str]] = {}
-    for peer, site in phones.select("peer", "site").iter_rows():
-        homes.setdefault(site_of.get(site, site), []).append(peer)
     home = pl.col("site").replace(site_of).alias("home")
+    own = phones.select("peer", home, models_of(phones["peer"]).alias("model"))
+    homes = dict(own.group_by("home", maintain_order=True).agg("peer").iter_rows())
+    registered = lines.select("peer", "time", "address", "port").sort("peer", maintain_order=True)
+    registered = registered.join(own, on="peer", maintain_order="left")
     losses = results.intervals.filter(~pl.col("trunk")).with_columns(home).sort("start")
-    return Seen(results, registered, losses, homes, calls)
-
-
-def model_of(peer: str) -> str | None:
-    """Return the model code in a phone account's name (`1001.snomd345`: snomd345), or None."""
-    found = _MODEL.match(peer)
-    return found["model"].lower() if found else None
+    return Seen(results, registered, losses, homes, dict(own.select("peer", "model").iter_rows()), calls)

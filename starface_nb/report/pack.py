@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.seen import model_of
+from starface_nb.analysis.seen import models_of
 from starface_nb.guide import LANGUAGES, Translator, finding_text, translator
 from starface_nb.guide.routers import PBX_ADDRESS, snippets
 from starface_nb.guide.words import about_cause, bracket_text, site_name, timeout_text
@@ -102,7 +102,7 @@ def _proven(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, 
 
 def _excluded(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
     phones = losses["peer"].n_unique()
-    models = {model_of(peer) for peer in losses["peer"].unique()} - {None}
+    models = set(models_of(losses["peer"].unique()).drop_nulls())
     if phones > 1 and len(models) > 1:
         yield tr("A single phone: {phones} phones of {models} models are concerned.", phones=phones, models=len(models))
     alone = _with_others_reachable(diagnosis, losses)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import customers
+import polars as pl
 import pytest
 from customers import IDS, WITH, WITHOUT
 
 import starface_nb as sf
 from starface_nb import guide
-from starface_nb.analysis.seen import model_of
+from starface_nb.analysis.seen import models_of
 from starface_nb.simulation import FAMILIES, make, simulate
 
 SEEDS = range(10)
@@ -72,6 +73,5 @@ def test_the_advice_on_stale_states_is_never_a_longer_timeout(language: str, tmp
 
 
 def test_models_are_told_by_the_account() -> None:
-    assert model_of("1001.snomd345") == "snomd345"
-    assert model_of("1001.WinClient") == "winclient"
-    assert model_of("1001") is None
+    names = pl.Series(["1001.snomd345", "1001.WinClient", "1001"])
+    assert models_of(names).to_list() == ["snomd345", "winclient", None]
