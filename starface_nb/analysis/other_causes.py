@@ -202,14 +202,9 @@ def shared_port(seen: Seen) -> Iterator[Finding]:
 
 
 def _handed_over(pairs: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs at ports that are taken over: those that a router draws it draws twice by chance, seldom again.
+    """Return the pairs (two phones registered from one place, one after the other) at ports that are taken over.
 
-    Parameters
-    ----------
-    pairs : polars.DataFrame
-        address, port, peer, peer_before: two registrations from one place, one after the other.
-    counts : polars.DataFrame
-        peer, drawn: how often each phone registered.
+    Ports that a router draws it draws twice by chance, and seldom again; `counts`: how often each phone registered.
     """
     place = ["address", "port"]
     takers = pl.concat([pairs.select(*place, "peer"), pairs.select(*place, peer="peer_before")]).unique()
