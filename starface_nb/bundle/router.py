@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,8 @@ _LINE = 600  # characters of a line that are looked at
 _ONE_BOOT = timedelta(minutes=4)
 _YEAR, _HALF_A_YEAR = timedelta(days=366), timedelta(days=183)
 _EPOCH = datetime(1970, 1, 1)
+_RFC_5424 = re.compile(r"^(\S+ \S+) (\d+|-) \S+ (?:-|\[[^\]]*\]) ")  # host, program, process, message id, data
+_CLOCK = re.compile(r"[^\d]*(?:time)?[^\d]*(?<!\d)(\d\d:\d\d:\d\d)")
 Row = dict[str, object]
 
 
@@ -58,6 +60,7 @@ class Message:
     pattern: re.Pattern[str]
     tells: bool
     form: str = ""
+    needles: tuple[str, ...] = ("",)
 
 
 @cache
@@ -75,7 +78,14 @@ def _forms() -> tuple[Form, ...]:
 @cache
 def _messages() -> tuple[Message, ...]:
     return tuple(
-        Message(one["kind"], one["product"], re.compile(one["pattern"]), one.get("tells", False), one.get("form", ""))
+        Message(
+            one["kind"],
+            one["product"],
+            re.compile(one["pattern"]),
+            one.get("tells", False),
+            one.get("form", ""),
+            tuple(one.get("needles", ("",))),
+        )
         for one in catalogue()["event"]
     )
 
@@ -84,15 +94,21 @@ def is_router_log(text: str) -> bool:
     """Say whether a text is a router's log: by a line that only a router writes, and none of Asterisk's."""
     if text.startswith("##") and "FRITZ!Box" in text and re.search(catalogue()["support"], text):
         return True
-    if not any(needle in text for needle in catalogue()["needles"]) or re.search(catalogue()["asterisk"], text):
+    if not _may_tell(text) or re.search(catalogue()["asterisk"], text):
         return False
     return any((found := message_of(rest, form.name)) and found[0].tells for _, rest, _, _, form in _begun(text))
 
 
+def _may_tell(text: str) -> bool:
+    """Say whether a text holds a word without which it tells nothing of ours: most lines of a log do not."""
+    return any(needle in text for needle in catalogue()["needles"])
+
+
 def message_of(rest: str, form: str) -> tuple[Message, re.Match[str]] | None:
     """Return what the text behind a stamp of a form tells, and the match; None where it tells nothing of ours."""
-    for message in _messages():
-        if message.form in ("", form) and (found := message.pattern.search(rest)):
+    for message in _messages() if _may_tell(rest) else ():
+        fits = message.form in ("", form) and any(needle in rest for needle in message.needles)
+        if fits and (found := message.pattern.search(rest)):
             return message, found
     return None
 
@@ -141,34 +157,52 @@ def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
 def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, Form]]:
     """Yield number, text behind the stamp, stamp, zone and form of each line that begins with a stamp.
 
-    A list pasted from a page has date, time and text in lines of their own.
+    A list pasted from a page has date, time and text in lines of their own, one that a program fetched is JSON.
     """
     text = re.sub(r"(?m)^(\d\d\.\d\d\.\d{2,4})\s*\n\s*(\d\d:\d\d:\d\d)\s*\n", r"\1 \2 ", text[:ROUTER_BYTES])
+    text = re.sub(r"[\]}],\s*(?=[\[{])", "\n", text)
     last = _forms()[0]
     for number, line in enumerate(text.split("\n"), 1):
-        line = line[:_LINE].strip("\r \t\"'|")
+        line = line[:_LINE].strip("\r \t\"'|[{")
         for form in (last, *_forms()):
             if found := form.pattern.match(line):
                 last, zone = form, found.groupdict().get("zone")
-                yield number, line[found.end() :].strip(), found["stamp"], zone, form
+                rest = line[found.end() :].strip()
+                rest = _RFC_5424.sub(_as_syslog, rest, count=1) if line.startswith("<") else rest
+                yield number, rest, found["stamp"], zone, form
                 break
+
+
+def _as_syslog(header: re.Match[str]) -> str:
+    program, process = header.groups()
+    return f"{program}: " if process == "-" else f"{program}[{process}]: "
 
 
 def _read(begun: tuple[int, str, str, str | None, Form]) -> _Stamped | None:
     number, rest, stamp, zone, of = begun
     if of.date == ("epoch",):
         return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=of.name)
-    text = re.sub(r"[\sT,]+(?=\d\d:)", " ", re.sub(r"\s+", " ", stamp))
-    for form in of.date:
+    date, clock, year = _CLOCK.split(stamp, maxsplit=1)
+    begin = _day(f"{date} {year}", zone, of.date)
+    hours, minutes, seconds = (int(part) for part in clock.split(":"))
+    if begin is None or max(hours, 23) > 23 or max(minutes, seconds, 59) > 59:
+        return None
+    time = begin + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return _Stamped(number, time, zoned=bool(zone), rest=rest, form=of.name)
+
+
+@lru_cache(512)
+def _day(text: str, zone: str | None, forms: tuple[str, ...]) -> datetime | None:
+    """Return the begin of a day, in UTC where its zone is named; one day has many lines."""
+    day = " ".join(text.replace(",", " ").split())
+    for form in forms:
         dated = "%Y" in form or "%y" in form
         try:
-            time = datetime.strptime(text if dated else f"{text} {NO_YEAR}", form if dated else f"{form} %Y")
-            if zone:
-                ahead = datetime.strptime(zone.replace("Z", "+0000"), "%z").utcoffset() or timedelta()
-                return _Stamped(number, time - ahead, zoned=True, rest=rest, form=of.name)
+            time = datetime.strptime(day if dated else f"{day} {NO_YEAR}", form if dated else f"{form} %Y")
+            ahead = datetime.strptime((zone or "Z").replace("Z", "+0000"), "%z").utcoffset() or timedelta()
+            return time - ahead
         except (ValueError, OverflowError):
             continue
-        return _Stamped(number, time, zoned=False, rest=rest, form=of.name)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -84,6 +85,18 @@ def in_english(found: list[Fault], **how: Any) -> str:
     return fritzbox(found, texts=ENGLISH, **how)
 
 
+FRENCH = (
+    "La connexion Internet a été coupée.",
+    "La connexion Internet a été établie avec succès. Adresse IP : {}, serveur DNS : 192.0.2.53",
+)
+
+
+def in_french_as_json(found: list[Fault], **how: Any) -> str:
+    """The same list in French, as programs fetch it: date, time and text of each entry, all in one line."""
+    rows = [[*line.split(" ", 2), "22"] for line in fritzbox(found, texts=FRENCH, **how).splitlines()]
+    return json.dumps({"log": rows}, ensure_ascii=False, separators=(",", ":"))
+
+
 def support_file(found: list[Fault], **how: Any) -> str:
     """The same list within a FRITZ!Box's support file."""
     other = "".join(f"{n} 1024 running\n" for n in range(9000))
@@ -125,6 +138,17 @@ def openwrt(found: list[Fault], *, zone: ZoneInfo = UTC, shift: timedelta = time
         lines.append((one.end, f"daemon.notice pppd[1100]: local  IP address {one.address}"))
         lines.append((one.end, "daemon.notice netifd: Interface 'wan' is now up"))
     return _stamped(found, lines, form, zone, shift)
+
+
+def openwrt_rfc5424(found: list[Fault], **how: Any) -> str:
+    """OpenWrt's lines as a server keeps them that was sent RFC 5424."""
+    told = []
+    for line in openwrt(found, **how).splitlines():
+        when, text = datetime.strptime(line[4:24], "%b %d %H:%M:%S %Y"), line[25:]
+        program, message = re.match(r"(?:\w+\.\w+ )?(\S+): (.*)", text).groups()  # type: ignore[union-attr]
+        name, _, process = program.rstrip("]").partition("[")
+        told.append(f"<30>1 {when:%Y-%m-%dT%H:%M:%S}.250Z gw {name} {process or '-'} - - {message}")
+    return "\n".join(told) + "\n"
 
 
 def opnsense(found: list[Fault], *, zone: ZoneInfo = UTC, shift: timedelta = timedelta()) -> str:
@@ -173,9 +197,11 @@ def mikrotik(found: list[Fault], *, zone: ZoneInfo = BERLIN, shift: timedelta = 
 FORMS: dict[str, Callable[..., str]] = {
     "fritzbox": fritzbox,
     "in English": in_english,
+    "in French, as JSON": in_french_as_json,
     "support file": support_file,
     "pasted": pasted,
     "openwrt": openwrt,
+    "openwrt, RFC 5424": openwrt_rfc5424,
     "opnsense": opnsense,
     "pfsense": pfsense,
     "mikrotik": mikrotik,
