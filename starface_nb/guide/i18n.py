@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -74,7 +74,7 @@ class Translator:
     def number(self, value: float, digits: int = 0) -> str:
         """Format a number with the language's separators and at most `digits` decimals."""
         pattern = "#,##0" + ("." + "#" * digits if digits else "")
-        return str(format_decimal(value, format=pattern, locale=self._format))
+        return _decimal(value, pattern, self._format)
 
     def percent(self, share: float, digits: int = 0) -> str:
         """Format a share between 0 and 1 as a percentage; shares next to 0 and 1 are not rounded to them."""
@@ -105,6 +105,11 @@ class Translator:
             if amount or not parts:
                 parts.append(f"{self.number(amount)} {names.get(name, name)}")
         return " ".join(parts)
+
+
+@lru_cache(4096)
+def _decimal(value: float, pattern: str, locale: str) -> str:
+    return str(format_decimal(value, format=pattern, locale=locale))
 
 
 @cache

@@ -30,7 +30,7 @@ from starface_nb.observations.story import Floats, Ints
 
 LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
-SHORT_S = (10.0, 20.0, 40.0)
+SHORT_S = (6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0)
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
 """Log-likelihoods this near are the same."""
@@ -89,13 +89,15 @@ def candidates(
     rate = np.log(max(P.kinds) * window / DAY_S)
     past = np.searchsorted(site.start, site.start + window, side="right")
     size = past - np.arange(n)
-    bound = np.full(n, -np.inf)
+    others = np.maximum(site.at_risk - size, 0)
+    gap, partly = np.maximum(window / (others + 1), 1.0), _partly(others + size, size)
+    bound = total[past] - total[:-1] + np.maximum(others * np.log(P.missed), partly)
     for shortest, longest in pairwise([3.0, *SHORT_S, window]):
         reached = np.minimum(np.searchsorted(site.start, site.start + longest + 2.0, side="right"), past)
-        others = np.maximum(site.at_risk - size, 0)
-        spared = np.maximum(others * np.log1p(-_share(shortest, window)), _partly(others + size, size))
-        bound = np.maximum(bound, total[reached] - total[:-1] + spared + rate)
-    worth = np.flatnonzero((bound > 0) & (size >= 2))
+        spared = np.maximum(others * np.log1p(-_share(shortest, window)), partly)
+        first = np.log(np.minimum(longest - 3.0, gap) / window)
+        bound = np.maximum(bound, total[reached] - total[:-1] + spared + first)
+    worth = np.flatnonzero((bound + rate > 0) & (size >= 2))
     taken, seen, found = site.after_start.copy(), np.zeros(n, bool), []
     for first in worth[np.argsort(-bound[worth], kind="stable")]:
         inside = np.arange(first, past[first])
