@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.nat_states import kept_for, state_verdicts
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.router_clock import (
     CLOCK_S,
@@ -112,10 +113,17 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     read = [outages_of(rows, results) for rows in members]
     possible = [_possible(sites, rows["address"].drop_nulls().to_list(), home) for rows in members]
     of = all_placed([(outages, one) for (_, outages), one in zip(read, possible, strict=True)], results)
+    tables = list[Finding]()
     for rows, (seconds, outages), (site, clock) in zip(members, read, of, strict=True):
         if site is not None:
+            mine_lost = losses.filter(pl.col("home") == site.name)
+            by_table, behind = state_verdicts(results, mine_lost, rows, seconds)
+            if by_table and not clock.agree:
+                how = "shifted" if behind else "agrees"
+                clock = Clock(behind, len(by_table), len(by_table), how)
+            tables += kept_for(results, rows, site.name)
             here = [one.later(clock.offset_s) for one in outages]
-            told |= _verdicts(results, losses.filter(pl.col("home") == site.name), here, site, clock)
+            told |= by_table | _verdicts(results, mine_lost, here, site, clock)
         times = [_utc(second + clock.offset_s) for second in seconds]
         name = site.name if site else None
         mine = list(_events(rows, times, name))
@@ -123,7 +131,7 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
         events += mine
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
-    return results, replace(story, findings=(*_findings(story, told), *_silent(story, told, losses)))
+    return results, replace(story, findings=(*_findings(story, told), *tables, *_silent(story, told, losses)))
 
 
 def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> list[Site]:
@@ -179,7 +187,7 @@ def _with_verdicts(intervals: pl.DataFrame, told: dict[int, dict[str, object]]) 
     evidence = intervals["evidence"].to_list()
     for row, said in told.items():
         same = said["says"] == causes[row]
-        if causes[row] not in NOT_ITS:
+        if same or _is_taken(said):
             causes[row], sure[row] = str(said["says"]), max(sure[row], _PROVEN) if same else _CONTRADICTED
         evidence[row] = json.dumps({**json.loads(evidence[row]), "router": said})
     return intervals.with_columns(
@@ -187,6 +195,11 @@ def _with_verdicts(intervals: pl.DataFrame, told: dict[int, dict[str, object]]) 
         pl.Series("confidence", sure, dtype=pl.Float64),
         pl.Series("evidence", evidence, dtype=pl.String),
     )
+
+
+def _is_taken(said: Mapping[str, object]) -> bool:
+    """Say whether a router's word goes before the log's: an outage does not explain everything, a living entry does."""
+    return said["by_the_log"] not in NOT_ITS or said["says"] == "unknown"
 
 
 def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iterator[dict[str, object]]:
@@ -221,7 +234,7 @@ def _findings(story: RouterStory, told: dict[int, dict[str, object]]) -> Iterato
             "off_s": abs(clock.offset_s),
         }
         yield Finding("router_log", "info" if clock.agree else "warning", one.site, values)
-    other = [said for said in told.values() if said["by_the_log"] not in (said["says"], *NOT_ITS)]
+    other = [said for said in told.values() if said["by_the_log"] != said["says"] and _is_taken(said)]
     if other:
         was, now = (dict(Counter(str(said[key]) for said in other)) for key in ("by_the_log", "says"))
         yield Finding("router_contradicts", "info", None, {"losses": len(other), "was": was, "now": now})

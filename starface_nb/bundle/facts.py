@@ -55,6 +55,7 @@ ROUTER = Schema(
         Column("kind", pl.Enum(KINDS), "what happened; `begin` and `end`: the first and last line of the log"),
         Column("address", pl.String, "the router's own public address, where the line tells it", nullable=True),
         Column("port", pl.Int64, "port of a NAT table's entry", nullable=True),
+        Column("seconds", pl.Float64, "time that the NAT table gives an entry", "s", nullable=True),
         Column("product", pl.String, "whose wording it is"),
         Column("member", pl.String, "file it was taken from"),
         Column("line", pl.Int64, "its line there", "from 1"),

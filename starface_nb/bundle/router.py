@@ -16,7 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-KINDS = ("line_down", "line_up", "reconnect", "restart", "update", "states_reset", "state_expired", "begin", "end")
+KINDS = ("line_down", "line_up", "reconnect", "restart", "update", "states_reset", "state_expired", "state_renewed",
+         "begin", "end")  # fmt: skip
 ROUTER_BYTES = 16 << 20
 """How much of a router's log is read."""
 NO_YEAR = 1904
@@ -131,9 +132,10 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     edges = ((lines[0], "begin"), (lines[-1], "end"))
     rows = [_row(name, line, kind, product) for line, kind in edges if line.stamp.year != _EPOCH.year]
     for line, message, found in told[:_MOST]:
-        port = found.groupdict().get("port") if found else None
-        address = _address(found)
-        rows.append(_row(name, line, message.kind, product) | {"address": address, "port": port and int(port)})
+        groups = found.groupdict() if found else {}
+        port, seconds = (groups[key] and int(groups[key]) if key in groups else None for key in ("port", "seconds"))
+        more = {"address": _address(found), "port": port, "seconds": seconds}
+        rows.append(_row(name, line, message.kind, product) | more)
     return tuple(sorted(rows, key=lambda row: (row["kind"] == "end", row["kind"] != "begin")))
 
 
@@ -149,7 +151,7 @@ def _address(found: re.Match[str] | None) -> str | None:
 
 def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
     return {
-        "stamp": line.stamp, "zoned": line.zoned, "kind": kind, "address": None, "port": None,
+        "stamp": line.stamp, "zoned": line.zoned, "kind": kind, "address": None, "port": None, "seconds": None,
         "product": product, "member": member, "line": line.number,
     }  # fmt: skip
 

@@ -118,6 +118,10 @@ def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
     if said["says"] == said["by_the_log"]:
         return tr("By the router's own log, too: {cause}, {begin} to {end}.", **values)
     other = cause_name(said["by_the_log"], tr)
+    if said["says"] == "unknown":
+        return tr(
+            "By the router's own NAT table this phone's entry still lived. By this log alone: {other}.", other=other
+        )
     return tr("By the router's own log: {cause}, {begin} to {end}. By this log alone: {other}.", other=other, **values)
 
 

@@ -317,7 +317,9 @@ def make(family: str, seed: int, wish: Wish | None = None) -> Scenario:
     sites, hours, faults = FAMILIES[family](rng, wish or Wish())
     start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(seconds=int(rng.integers(0, 330 * 86400)))
     warm_up = 0.0 if rng.random() < 0.4 else 3 * HOUR
-    made = Scenario(tuple(sites), hours, family, tuple(faults), start, warm_up_s=warm_up, style=Style(noise=OTHER_LINES))
+    made = Scenario(
+        tuple(sites), hours, family, tuple(faults), start, warm_up_s=warm_up, style=Style(noise=OTHER_LINES)
+    )
     if FAMILIES[family] is _mixed and rng.random() < 0.5:
         made = replace(made, trunks=("0702227978",))
     return _begun_and_ended_anywhere(rng, made) if family == "messy" else made
