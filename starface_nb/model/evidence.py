@@ -23,7 +23,7 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
     story, around = context.story, context.around
     for view in views:
         found = view.facts
-        if found is None or not len(found.posterior):
+        if found is None or not len(found.cause):
             continue
         use = view.losses
         rows = story.losses.row[use]
@@ -49,19 +49,16 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
 
 def largest(found: Found) -> pl.Series:
     """Return the terms that speak most for each loss's cause against the next best, as lists of structs."""
-    n = len(found.posterior)
-    order = np.argsort(-found.posterior, axis=1)
-    cause, next_best = order[:, 0], order[:, 1]
-    odds = found.terms[:, np.arange(n), cause] - found.terms[:, np.arange(n), next_best]
+    n = len(found.cause)
     names = np.array([*TERMS, "together"])
     joint = np.where(found.event >= 0, found.shared, 0.0)
     # What an event explains is not weighed alone.
-    odds = np.vstack([np.where(found.event >= 0, 0.0, odds), joint])
+    odds = np.vstack([np.where(found.event >= 0, 0.0, found.odds), joint])
     best = np.argsort(-odds, axis=0)[:TOLD]
     value: Floats = np.round(np.take_along_axis(odds, best, axis=0), 2)
     frame = pl.DataFrame({
         "i": np.tile(np.arange(n), TOLD),
-        "cause": pl.Series(CAUSES).gather(pl.Series(np.tile(cause, TOLD))),
+        "cause": pl.Series(CAUSES).gather(pl.Series(np.tile(found.cause, TOLD))),
         "term": pl.Series(names[best.ravel()].tolist(), dtype=pl.String),
         "log_odds": value.ravel(),
     })  # fmt: skip

@@ -6,6 +6,7 @@ A loss counts in the timeout as much as no event explains it; none is thrown out
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from starface_nb.model.likelihood import (
     UNKNOWN,
     WAN,
     Ends,
+    Mark,
     Marks,
     due,
     either,
@@ -46,6 +48,7 @@ C = len(CAUSES)
 SURE = 0.001
 """Worlds less probable than this are not weighed."""
 TERMS = ("start", "end", "late", "refused", "moved", "went_on")
+KINDS_CAUSES = np.eye(C)[CAUSE_OF]
 
 
 @dataclass
@@ -54,13 +57,14 @@ class Found:
 
     Attributes
     ----------
-    posterior : probabilities, shape (n, causes)
-    terms : log-likelihoods, shape (terms, n, causes), of the world that was believed
+    cause, confidence : the most probable cause and its probability
+    odds : what each of `TERMS` says for it against the next best, log, shape (terms, n), in the world that was believed
     event : number of the event it belongs to, -1 for none
     """
 
-    posterior: Floats
-    terms: Floats
+    cause: Ints
+    confidence: Floats
+    odds: Floats
     event: Ints
     shared: Floats
     together: Ints
@@ -69,15 +73,22 @@ class Found:
     anchored: Bools
     events: list[Explained] = field(default_factory=list)
 
-    @property
-    def cause(self) -> Ints:
-        """Return the most probable cause of each loss."""
-        return np.asarray(self.posterior.argmax(axis=1), np.int64)
 
-    @property
-    def confidence(self) -> Floats:
-        """Return its probability."""
-        return np.asarray(self.posterior.max(axis=1))
+def _table(n: int, value: float) -> Floats:
+    """Return a table of losses and causes, shape (n, causes), whose columns lie in one piece."""
+    return np.full((C, n), value).T
+
+
+def _odds(terms: Sequence[Callable[[int], Floats]], cause: Ints, next_best: Ints) -> Floats:
+    """Return what each term says for each loss's cause against the next best, shape (terms, n)."""
+    odds = np.zeros((len(terms), len(cause)))
+    for code in range(C):
+        won, second = np.flatnonzero(cause == code), np.flatnonzero(next_best == code)
+        for row, term in zip(odds, terms, strict=True):
+            likelihood = term(code)
+            row[won] += likelihood[won]
+            row[second] -= likelihood[second]
+    return odds
 
 
 @dataclass(frozen=True)
@@ -117,9 +128,11 @@ def reason(context: Context, site: SiteView) -> None:
         sure = [replace(era, expiring=float(era.expiring > 1 - SURE)) for era in eras]
         never = data.explain(sure)
         mix = p[data.era_of(eras)]
-        post = mix[:, None] * post + (1 - mix)[:, None] * never.posterior
+        post *= mix[:, None]
+        post += (1 - mix)[:, None] * never.posterior
         best = expires if mix.mean() >= 0.5 else never
-    post = (1 - P.doubt) * post + P.doubt / C
+    post *= 1 - P.doubt
+    post += P.doubt / C
     site.facts = data.found(post, best)
     for era in site.eras:
         if not era.expires and np.isfinite(data.pbx_silence[1]):
@@ -128,10 +141,10 @@ def reason(context: Context, site: SiteView) -> None:
 
 @dataclass
 class World:
-    """The losses explained under one assumption."""
+    """The losses explained under one assumption; `terms`: the log-likelihood of each of `TERMS` under a cause."""
 
     posterior: Floats
-    terms: Floats
+    terms: tuple[Callable[[int], Floats], ...]
     elsewhere: Floats
     events: list[Explained]
 
@@ -147,8 +160,7 @@ class SiteData:
         e = all_.ends
         self.ends = Ends(e.probe[use], e.register[use], e.boot[use], e.trip[:, use], e.length[use], e.open[use],
                          type(e.grid)(e.grid.step[use], e.grid.width[use], e.grid.window[use]))  # fmt: skip
-        m = all_.marks
-        self.marks = Marks(m.late[use], m.refused[use], m.went_on[use])
+        self.marks = all_.marks.take(use)
         self.best = pick(context, use)
         own = story.periods[self.loss.phone]
         self.known_period = np.isfinite(own)
@@ -166,7 +178,7 @@ class SiteData:
         self.shares = bool(story.shares_ports[site.phones].any())
         self.span = max(story.end, HOUR_S)
         self.fixed = self._fixed()
-        self.moved = self._moved()
+        self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on)
 
     # -- each loss alone ----------------------------------------------------------------------------------------------
 
@@ -174,7 +186,7 @@ class SiteData:
         """Return the densities of all endings but that of the NAT timeout, shape (n, causes)."""
         e, n = self.ends, len(self.loss)
         usual, back, phone = e.trip[1], e.trip[1], e.trip[2]
-        out = np.full((n, C), -20.0)
+        out = _table(n, -20.0)
         at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
@@ -209,21 +221,23 @@ class SiteData:
         out[:, UNKNOWN] = log_uniform(e.length, e.open, 5.0, 3 * DAY_S) + any_end + e.trip.mean(axis=0)
         return out
 
-    def _moved(self) -> Floats:
-        """Return the log-probability of the address afterwards, shape (n, causes): lines often come back with another.
+    def _moved(self) -> Mark:
+        """Return the log-probability of the address afterwards: lines often come back with another.
 
         Where phones change between two lines of their own, a new address says little.
         """
         new, known = self.around.new_address, self.around.placed & np.isfinite(self.loss.end)
         usual = np.clip(new[known].mean() if known.any() else 0.0, P.moved[2], 0.5)
-        share = np.full((len(self.loss), C), usual)
-        share[:, WAN], share[:, ROUTER] = max(P.moved[0], usual), max(P.moved[1], usual)
-        return np.asarray(np.where(known[:, None], np.where(new[:, None], np.log(share), np.log1p(-share)), 0.0), float)
+
+        def seen(share: float) -> Floats:
+            return np.where(known, np.where(new, np.log(share), np.log1p(-share)), 0.0)
+
+        return Mark(seen(usual), {WAN: seen(max(P.moved[0], usual)), ROUTER: seen(max(P.moved[1], usual))})
 
     def starts(self, posterior: Floats) -> Floats:
         """Return how often each cause strikes at one probe, log, shape (n, causes); rates from what is believed."""
         n, probe = len(self.loss), self.story.settings.probe_interval_s
-        out = np.full((n, C), -25.0)
+        out = _table(n, -25.0)
         phones = len(self.story.peers)
 
         def own(cause: int, per_day: float) -> Floats:
@@ -330,26 +344,32 @@ class SiteData:
     def explain(self, eras: list[Era], known: list[Explained] | None = None) -> World:
         """Weigh all losses in one world."""
         n = len(self.loss)
-        if n == 0:
-            return World(np.zeros((0, C)), np.zeros((len(TERMS), 0, C)), np.zeros(0), [])
-        fixed = self.fixed.copy()
-        begin, fixed[:, NAT] = self.nat(eras)
-        mark = self.marks.late + self.marks.refused + self.marks.went_on + self.moved
-        posterior = np.zeros((n, C))
+        begin, nat_end = self.nat(eras)
+        special = {NAT: nat_end}
+        terms = (self._end(special), *(mark.under for mark in self.beside))
+        posterior = starts = _table(n, 0.0)
         events = known
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
-        for _ in range(3):
+        for _ in range(3 if n else 0):
             starts = self.starts(posterior)
             starts[:, NAT] = begin
             kills = self.kills(posterior[:, LOSS], kills)
-            fixed[:, LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
-            alone = starts + fixed + mark
-            peak = np.logaddexp.reduce(alone, axis=1)
-            single = np.exp(alone - peak[:, None])
-            events = self.events(peak, begin, eras, kills, None if events is None else [e.event for e in events])
-            posterior, elsewhere = self.joined(single, events)
-        terms = np.stack([starts, fixed, self.marks.late, self.marks.refused, self.moved, self.marks.went_on])
-        return World(posterior, terms, elsewhere, events or [])
+            special[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
+            for cause in range(C):
+                np.add(starts[:, cause], sum(term(cause) for term in terms), out=posterior[:, cause])
+            peak = posterior.max(axis=1)
+            posterior -= peak[:, None]
+            np.exp(posterior, out=posterior)
+            total = posterior.sum(axis=1)
+            posterior /= total[:, None]
+            alone = peak + np.log(total)
+            events = self.events(alone, begin, eras, kills, None if events is None else [e.event for e in events])
+            elsewhere = self.join(posterior, events)
+        return World(posterior, (lambda cause: starts[:, cause], *terms), elsewhere, events or [])
+
+    def _end(self, special: dict[int, Floats]) -> Callable[[int], Floats]:
+        """Return the log-likelihood of the end under a cause, by what this world says of some."""
+        return lambda cause: special[cause] if cause in special else self.fixed[:, cause]
 
     def events(
         self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None
@@ -361,34 +381,35 @@ class SiteData:
         a, e = self.around, self.ends
         again = a.placed & self.loss.registered
         floor = np.log(P.shifted) if self.shares and np.isfinite(high).any() else -np.inf
-        mark = self.marks.late[:, WAN] + self.marks.refused[:, WAN] + self.marks.went_on[:, WAN] + self.moved[:, NAT]
+        late, refused, moved, went_on = self.beside
+        mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
-            self.marks.refused[:, BLOCK] - self.marks.refused[:, WAN], np.maximum(expiry, floor),
+            refused.under(BLOCK) - refused.under(WAN), np.maximum(expiry, floor),
             self.after_start, a.at_risk,
         )  # fmt: skip
         found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
         return settle(found, self.window, self.pbx_silence, self.span / DAY_S, self.shares)
 
-    def joined(self, single: Floats, events: list[Explained]) -> tuple[Floats, Floats]:
-        """Mix each loss's own explanation with that of the event it may belong to."""
-        posterior, elsewhere = single.copy(), np.zeros(len(single))
+    def join(self, posterior: Floats, events: list[Explained]) -> Floats:
+        """Mix each loss's own explanation with that of the event it may belong to; return the latter's probability."""
+        elsewhere, kept = np.zeros(len(posterior)), np.arange(len(CAUSE_OF)) != STEP
         for e in events:
             members = e.event.members
             share = e.probability * e.kinds[:, None] * e.event.belongs
-            taken = share.sum(axis=0)
-            mixed = single[members] * (1 - taken)[:, None]
-            np.add.at(mixed.T, CAUSE_OF, share)
-            posterior[members] = mixed
-            kinds = np.delete(e.kinds, STEP)
-            elsewhere[members] = e.probability * kinds @ np.delete(e.event.explains, STEP, axis=0)
-        return posterior, elsewhere
+            posterior[members] = posterior[members] * (1 - share.sum(axis=0))[:, None] + share.T @ KINDS_CAUSES
+            elsewhere[members] = e.probability * e.kinds[kept] @ e.event.explains[kept]
+        return elsewhere
 
     def found(self, posterior: Floats, world: World) -> Found:
         """Return what is said of the losses."""
-        n = len(self.loss)
+        n, every = len(self.loss), np.arange(len(self.loss))
+        cause = posterior.argmax(axis=1) if n else np.zeros(0, np.int64)
+        confidence = posterior[every, cause]
+        posterior[every, cause] = -1.0
+        next_best = posterior.argmax(axis=1) if n else cause
         event, together = np.full(n, -1), np.ones(n, np.int64)
         for i, e in enumerate(world.events):
             mine = e.event.members[world.elsewhere[e.event.members] >= 0.5]
@@ -397,4 +418,5 @@ class SiteData:
         shared = np.log(np.clip(world.elsewhere, 1e-4, None)) - np.log(np.clip(1 - world.elsewhere, 1e-4, None))
         known = np.isfinite(self.best.anchor)
         best = self.best
-        return Found(posterior, world.terms, event, shared, together, best.lower, best.upper, known, world.events)
+        odds = _odds(world.terms, cause, next_best)
+        return Found(cause, confidence, odds, event, shared, together, best.lower, best.upper, known, world.events)

@@ -130,34 +130,48 @@ def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What stood around each loss, as log-probabilities under each cause, shape (n, causes)."""
+class Mark:
+    """Log-probabilities of a mark beside each loss: under most causes, shape (n,), and under single ones."""
 
-    late: Floats
-    refused: Floats
-    went_on: Floats
+    usual: Floats
+    single: dict[int, Floats]
+
+    def under(self, cause: int) -> Floats:
+        """Return the log-probability under one cause, shape (n,)."""
+        return self.single.get(cause, self.usual)
+
+    def take(self, which: Ints) -> Mark:
+        """Return the mark of the losses at these indices."""
+        return Mark(self.usual[which], {cause: of_it[which] for cause, of_it in self.single.items()})
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What stood around each loss."""
+
+    late: Mark
+    refused: Mark
+    went_on: Mark
+
+    def take(self, which: Ints) -> Marks:
+        """Return the marks of the losses at these indices."""
+        return Marks(self.late.take(which), self.refused.take(which), self.went_on.take(which))
 
 
 def marks(story: Story, refused: Ints) -> Marks:
     """Weigh late answers, refused registrations and registrations in the midst of all losses."""
     losses = story.losses
-    late = _only(losses.late_near > 0, LATENCY, P.late_near[0], _late_by_chance(story))
     # A loss whose last round trip was near the limit: `Last qualify: 3300`.
-    late += _only(losses.last_rtt * 1000 > 1500, LATENCY, *P.late_before)
-    block = _only(refused >= 3, BLOCK, *P.refused)
-    inside = _registrations_inside(story)
-    went = _only(inside > 0, UNKNOWN, 0.5, P.went_on)
-    leave = np.full(len(CAUSES), P.unregistered / 100)
-    leave[[RESTART, OFFLINE]] = P.unregistered
-    went += np.where(losses.unregistered_end[:, None], np.log(leave), np.log1p(-leave))
-    return Marks(late, block, went)
-
-
-def _only(seen: Bools, cause: int, under_it: float, otherwise: Floats | float) -> Floats:
-    """Return log-probabilities, shape (n, causes), of a mark that one cause leaves mostly and others hardly."""
-    share = np.repeat((np.zeros(len(seen)) + otherwise)[:, None], len(CAUSES), axis=1)
-    share[:, cause] = under_it
-    return np.asarray(np.where(seen[:, None], np.log(share), np.log1p(-share)), float)
+    near, before = losses.late_near > 0, losses.last_rtt * 1000 > 1500
+    late = _seen(near, P.late_near[0]) + _seen(before, P.late_before[0])
+    otherwise = _seen(near, _late_by_chance(story)) + _seen(before, P.late_before[1])
+    blocked = refused >= 3
+    block = Mark(_seen(blocked, P.refused[1]), {BLOCK: _seen(blocked, P.refused[0])})
+    inside, left = _registrations_inside(story) > 0, losses.unregistered_end
+    went_on, seldom = _seen(inside, P.went_on), _seen(left, P.unregistered / 100)
+    own = went_on + _seen(left, P.unregistered)
+    went = Mark(went_on + seldom, {RESTART: own, OFFLINE: own, UNKNOWN: _seen(inside, 0.5) + seldom})
+    return Marks(Mark(otherwise, {LATENCY: late}), block, went)
 
 
 def _late_by_chance(story: Story) -> Floats:
