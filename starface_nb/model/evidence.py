@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from starface_nb.model.infer import TERMS, Found
+from starface_nb.model.found import TERMS, Found
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView
 from starface_nb.observations.story import Floats

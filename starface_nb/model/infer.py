@@ -6,14 +6,15 @@ A loss counts in the timeout as much as no event explains it; none is thrown out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, candidates, settle
 from starface_nb.model.fates import Struck
+from starface_nb.model.found import Found, odds_of
 from starface_nb.model.likelihood import (
     BLOCK,
     DAY_S,
@@ -47,48 +48,12 @@ from starface_nb.observations.story import Bools, Floats, Ints, first_after_star
 C = len(CAUSES)
 SURE = 0.001
 """Worlds less probable than this are not weighed."""
-TERMS = ("start", "end", "late", "refused", "moved", "went_on")
 KINDS_CAUSES = np.eye(C)[CAUSE_OF]
-
-
-@dataclass
-class Found:
-    """What is said of each loss of a site (arrays in the order of the site's losses).
-
-    Attributes
-    ----------
-    cause, confidence : the most probable cause and its probability
-    odds : what each of `TERMS` says for it against the next best, log, shape (terms, n), in the world that was believed
-    event : number of the event it belongs to, -1 for none
-    """
-
-    cause: Ints
-    confidence: Floats
-    odds: Floats
-    event: Ints
-    shared: Floats
-    together: Ints
-    lower: Floats
-    upper: Floats
-    anchored: Bools
-    events: list[Explained] = field(default_factory=list)
 
 
 def _table(n: int, value: float) -> Floats:
     """Return a table of losses and causes, shape (n, causes), whose columns lie in one piece."""
     return np.full((C, n), value).T
-
-
-def _odds(terms: Sequence[Callable[[int], Floats]], cause: Ints, next_best: Ints) -> Floats:
-    """Return what each term says for each loss's cause against the next best, shape (terms, n)."""
-    odds = np.zeros((len(terms), len(cause)))
-    for code in range(C):
-        won, second = np.flatnonzero(cause == code), np.flatnonzero(next_best == code)
-        for row, term in zip(odds, terms, strict=True):
-            likelihood = term(code)
-            row[won] += likelihood[won]
-            row[second] -= likelihood[second]
-    return odds
 
 
 @dataclass(frozen=True)
@@ -418,5 +383,5 @@ class SiteData:
         shared = np.log(np.clip(world.elsewhere, 1e-4, None)) - np.log(np.clip(1 - world.elsewhere, 1e-4, None))
         known = np.isfinite(self.best.anchor)
         best = self.best
-        odds = _odds(world.terms, cause, next_best)
+        odds = odds_of(world.terms, cause, next_best)
         return Found(cause, confidence, odds, event, shared, together, best.lower, best.upper, known, world.events)

@@ -11,7 +11,8 @@ from starface_nb.model.cycles import Cycles, Exposure
 from starface_nb.observations.story import START_BURST_S, Bools, Columns, Floats, Ints, Story
 
 if TYPE_CHECKING:
-    from starface_nb.model.infer import Found, Whole
+    from starface_nb.model.found import Found
+    from starface_nb.model.infer import Whole
     from starface_nb.model.timeout import Era
 
 
