@@ -21,6 +21,7 @@ CLOCK_OFF_S = 2.0  # further off than this, times do not fit those of a router's
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
 _SURE = 0.95
 _MAXMS = 2000.0  # `qualify=yes` (channels/sip/include/sip.h 20.20.1:91)
+_OFF = ("no", "false", "off", "0")
 _NEEDED_LEVELS = ("notice", "verbose")
 
 
@@ -114,13 +115,19 @@ def listed_peers(log: Log) -> pl.DataFrame:
 
 
 def unwatched(log: Log) -> list[str]:
-    """Return the peers that the PBX does not probe by its own list, and about whose state the log says nothing.
+    """Return the peers that the PBX does not probe by its list or settings, and about whose state the log says nothing.
 
     Their silence is no sign that a binding lives: they are no part of any verdict.
     """
     asked = of_kind(log.events, "reachable", "lagged", "unreachable")["peer"].drop_nulls().unique()
-    listed = listed_peers(log).filter(~pl.col("monitored") & ~pl.col("peer").is_in(asked.implode()))
-    return sorted(set(listed["peer"].to_list()))
+    named = set(listed_peers(log).filter(~pl.col("monitored"))["peer"]) | set(not_to_be_probed(log.bundle))
+    return sorted(named - set(asked))
+
+
+def not_to_be_probed(bundle: Bundle) -> list[str]:
+    """Return the peers whose own setting switches probing off."""
+    off = (pl.col("name") == "qualify") & pl.col("value").is_in(_OFF) & pl.col("peer").is_not_null()
+    return bundle.facts.filter((pl.col("fact") == "setting") & off)["peer"].to_list()
 
 
 def beside_findings(results: Results) -> Iterator[Finding]:
@@ -139,7 +146,8 @@ def _about_listed(results: Results) -> Iterator[Finding]:
     silent = sorted(set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"].to_list()))
     if silent:
         yield Finding("phones_without_line", "info", None, {"phones": len(silent), "peers": silent})
-    ignored = sorted(set(phones.filter(~pl.col("monitored"))["peer"].to_list()))
+    ignored = sorted(set(phones.filter(~pl.col("monitored"))["peer"]) | set(unwatched(results.log)))
+    ignored = [peer for peer in ignored if peer not in set(peers.filter(~pl.col("dynamic"))["peer"])]
     if ignored:
         yield Finding("phones_unmonitored", "warning", None, {"phones": len(ignored), "peers": ignored})
 

@@ -24,6 +24,7 @@ _SNIFFED_LINES = 40
 _LINE = 1_000  # characters of a line that are looked at
 _SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
 _SIP_PORTS = {5060: "TCP", 5061: "TLS"}
+_NAMED = {"sip": "5060", "sip-tls": "5061", "sips": "5061"}
 
 Row = dict[str, object]
 
@@ -139,9 +140,9 @@ _STATUS = {
     "Avail": "ok", "Unavail": "unreachable", "NonQual": "unmonitored", "Unqual": "unmonitored", "Unknown": "unknown",
 }  # fmt: skip
 _SIP_PEER = re.compile(
-    r"^(?P<name>\S.{0,119}?) +(?P<host>\(Unspecified\)|(?=[\d:a-fA-F]*[.:])[\d.:a-fA-F]{3,39})"
-    r"(?P<flags>(?: +(?:[DNA]|Yes|No|Auto(?: \((?:Yes|No)\))?|RFC3581|Route|Always|Never))*)"
-    r" +(?P<port>\d{1,5}) +(?P<status>OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)(?: \((?P<rtt>\d{1,6}) ms\))?(?: |$)"
+    r"^\s*(?P<name>[^\s\[|].{0,119}?)\s+(?P<host>\(Unspecified\)|(?=[\d:a-fA-F]*[.:])[\d.:a-fA-F]{3,39})"
+    r"(?P<flags>(?:\s+(?:[DNA]|Yes|No|Auto(?: \((?:Yes|No)\))?|RFC3581|Route|Always|Never))*)"
+    r"\s+(?P<port>\d{1,5})\s+(?P<status>OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)(?: \((?P<rtt>\d{1,6}) ms\))?(?:\s|$)"
 )
 _PJSIP_CONTACT = re.compile(
     r"^ *Contact: +(?P<name>[^/]{1,120})/sips?:(?:[^@\s]*@)?(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[\d.]{7,15}))?"
@@ -328,19 +329,21 @@ def _taskprocessors(member: str, name: str, text: str) -> Taken:
 
 
 _SOURCE = r"(?P<source>[\da-fA-F.:]+(?:/\d{1,3})?)"
-_SAVED_RULE = re.compile(rf"^-A \S+ (?:-\S+ \S+ )*?-s {_SOURCE} .*-j (?:DROP|REJECT)\b")
+_SAVED_RULE = re.compile(rf"^(?:\[\d+:\d+\] )?-A \S+ (?:-\S+ \S+ )*?-s {_SOURCE} .*-j (?:DROP|REJECT)\b")
 _LISTED_RULE = re.compile(
-    r"^ *(?:\d+[KMG]? +\d+[KMG]? +)?(?:DROP|REJECT) +(?P<protocol>\w+) +(?:-- +|opt +)?(?:[\w*.+-]+ +[\w*.+-]+ +)?"
-    rf"{_SOURCE} +[\da-fA-F.:/]+(?: |$)"
+    r"^ *(?:\d+ +)?(?:\d+[KMG]? +\d+[KMG]? +)?(?:DROP|REJECT) +(?P<protocol>\w+) +(?:-- +|opt +)?"
+    rf"(?:(?!\d)[\w*.+-]+ +(?!\d)[\w*.+-]+ +)?{_SOURCE} +(?:[\da-fA-F.:/]+|anywhere)(?: |$)"
 )
+_NFT_RULE = re.compile(rf"^\s*(?:add rule .*)?\bip6? saddr {_SOURCE} .*?\b(?:drop|reject)\b")
 _IPSET_ENTRY = re.compile(rf"^add [\w.-]*(?:black|block|ban|deny|f2b)[\w.-]* {_SOURCE}(?: |$)")
+_RULES = (_SAVED_RULE, _LISTED_RULE, _NFT_RULE, _IPSET_ENTRY)
 
 
 def _firewall(member: str, name: str, text: str) -> Taken:
     """Return the addresses whose packets to SIP's ports the PBX's own firewall drops."""
     rows = []
     for number, line in _lines(text):
-        for pattern in (_SAVED_RULE, _LISTED_RULE, _IPSET_ENTRY):
+        for pattern in _RULES:
             found = pattern.match(line)
             source = _network(found["source"]) if found else None
             if found and source and _meets_sip(found):
@@ -354,8 +357,10 @@ def _meets_sip(rule: re.Match[str]) -> bool:
     text = f"{rule.groupdict().get('protocol') or ''} {rule.string}"
     if re.search(r"(?:^|-p )(?:icmp|icmpv6|igmp|gre|esp)\b", text):
         return False
-    ports = re.search(r"(?:--dports?|dpts?:|multiport dports) *([\d,:]+)", text)
-    return ports is None or any(str(port) in re.split(r"[,:]", ports[1]) for port in _SIP_PORTS)
+    ports = re.search(r"(?:--dports? |dpts?:|multiport dports |dport )\s*\{?\s*([\w, :-]+)", text)
+    spans = [re.split("[:-]", _NAMED.get(one, one)) for one in re.split("[, ]+", ports[1])] if ports else []
+    known = [(int(span[0]), int(span[-1])) for span in spans if all(one.isdigit() for one in span)]
+    return ports is None or any(low <= port <= high for low, high in known for port in _SIP_PORTS)
 
 
 def _network(text: str) -> str | None:

@@ -267,9 +267,12 @@ def test_step_two_has_the_state_of_every_listed_phone(case: sf.Diagnosis, run: s
     assert told.refs
 
 
-def test_an_unmonitored_phone_is_listed_and_out_of_the_verdict(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told_by", ["peers", "sip.conf"])
+def test_an_unmonitored_phone_is_listed_and_out_of_the_verdict(told_by: str, tmp_path: Path) -> None:
     """A phone that registers and is never probed looks like one whose binding never dies."""
     content = members(RUNS[0])
+    if told_by == "sip.conf":
+        content = {"var/log/asterisk/full": content["var/log/asterisk/full"], told_by: "[9003.fax]\nqualify=no\n"}
     log = bytes(content["var/log/asterisk/full"])  # type: ignore[arg-type]
     line = b"[2026-06-24 02:00:00] VERBOSE[1] chan_sip.c: Registered SIP '9003.fax' at 203.0.113.219:7001\n"
     at = log.index(b"[2026-06-24 02:0")

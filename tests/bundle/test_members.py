@@ -106,7 +106,15 @@ def test_peers_are_listed_with_address_state_and_round_trip() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", [PEERS_OLD, " ".join(PEERS_OLD.replace("\n", "\0").split()).replace("\0", "\n")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        PEERS_OLD,
+        " ".join(PEERS_OLD.replace("\n", "\0").split()).replace("\0", "\n"),
+        PEERS_OLD.replace("    ", "\t"),
+        PEERS_OLD.replace("\n6", "\n  6").replace("(43 ms)", "(43 ms)  Cached RT"),
+    ],
+)
 def test_peers_of_old_versions_and_with_collapsed_blanks(text: str) -> None:
     rows = taken("sip_peers", "peers.txt", text).peers
     assert [(row["peer"], row["address"], row["status"]) for row in rows] == [
@@ -205,8 +213,16 @@ DROP       all  --  198.51.100.6         0.0.0.0/0
     0     0 DROP       udp  --  *      *       198.51.100.8         0.0.0.0/0            udp dpt:5060
 add blacklist 198.51.100.9 timeout 86000
 add whitelist 198.51.100.10
+1        5   300 DROP       all  --  *      *       198.51.100.11        0.0.0.0/0
+DROP       udp  --  198.51.100.12        anywhere             udp dpt:sip
+-A INPUT -s 198.51.100.13/32 -p udp -m udp --dport 5000:5100 -j DROP
+-A INPUT -s 198.51.100.14/32 -p udp -m udp --dport 6000:6100 -j DROP
+[12:720] -A INPUT -s 198.51.100.15/32 -j DROP
+                ip saddr 198.51.100.16 udp dport { 5060, 5061 } drop
+                ip saddr 198.51.100.17 tcp dport 443 drop
+-A INPUT ! -s 198.51.100.18/32 -p udp --dport 5060 -j DROP
 """
-    assert _facts("firewall", rules) == [f"198.51.100.{n}" for n in (1, 2, 5, 6, 8, 9)]
+    assert _facts("firewall", rules) == [f"198.51.100.{n}" for n in (1, 2, 5, 6, 8, 9, 11, 12, 13, 15, 16)]
 
 
 def test_connections_to_the_sip_ports() -> None:
