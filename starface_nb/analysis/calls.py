@@ -38,15 +38,19 @@ CALLS_LOST = Schema(
 
 @dataclass
 class _Call:
-    """One call while its steps are read: what each thread dials, and how each thread's last dialling ended."""
+    """One call while its steps are read: what each thread dials, and whether that ended without a phone.
+
+    `rang` says that an earlier dialling of a thread found a phone, whatever the next one does.
+    """
 
     number: int
     last: datetime
     dialled: dict[str | None, list[str]] = field(default_factory=dict)
     ended: dict[str | None, bool] = field(default_factory=dict)
+    rang: bool = False
 
     def is_nobody(self) -> bool:
-        return bool(self.ended) and all(self.ended.values())
+        return bool(self.ended) and not self.rang and all(self.ended.values())
 
 
 def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -97,6 +101,7 @@ def _steps(log: Log) -> Iterator[tuple[_Call, dict[str, Any]]]:
             call = open_calls[key] = _Call(number, step["time"])
         call.last = step["time"]
         if step["step"] == "dialled" and step["peers"]:
+            call.rang |= not call.ended.get(step["thread"], True)
             call.dialled[step["thread"]] = step["peers"]
             call.ended[step["thread"]] = False
         elif step["step"] == "nobody" and step["thread"] in call.ended:

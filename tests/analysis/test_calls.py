@@ -107,8 +107,49 @@ class Day:
         times = [at + 5 * n for n in range(6)]
         for time in times:
             self._dial(time, self.calls, 1000 + self.calls, phones)
-        if all(self.is_lost(phone, times[-1]) for phone in phones):
+        if all(self.is_lost(phone, time) for phone in phones for time in times):
             self.nobody.add(self.calls)
+
+    def nested(self, at: float) -> None:
+        """A ring group of ring groups: each a Local channel with threads of its own, all within one call."""
+        self.calls += 1
+        call, thread = self.calls, 200_000 + 100 * self.calls
+        head = f"[{thread}][C-{call:08x}]"
+        self.say(
+            at, f'VERBOSE{head} pbx.c: Executing [s@all:1] Dial("SIP/t-1", "Local/a@in&Local/b@in,30") in new stack'
+        )
+        phones = self.random.sample(PHONES, 6)
+        for n in range(2):
+            mine, inner = phones[3 * n : 3 * n + 3], f"[{thread + 10 + n}][C-{call:08x}]"
+            options = "&".join(f"Local/{phone.partition('.')[0]}@in" for phone in mine[1:]) + f"&SIP/{mine[0]},20"
+            self.say(
+                at + 0.01, f'VERBOSE{inner} pbx.c: Executing [a@in:1] Dial("Local/a-1;2", "{options}") in new stack'
+            )
+            if self.is_lost(mine[0], at + 0.01):
+                self.truth[mine[0]].add(call)
+                self.say(at + 0.02, f"NOTICE{inner} app_dial.c: {ABSENT}")
+            for k, phone in enumerate(mine[1:]):
+                self._dial(at + 0.03 + 0.01 * k, call, thread + 50 + 10 * n + k, [phone])
+            if all(self.is_lost(phone, at) for phone in mine):
+                self.say(at + 0.5, f"VERBOSE{inner} app_dial.c: Everyone is busy/congested at this time (3:0/1/2)")
+        if all(self.is_lost(phone, at) for phone in phones):
+            self.nobody.add(call)
+
+    def overflow(self, at: float) -> None:
+        """A queue that gives up after two tries, then another queue, whose members are Local channels; or a phone."""
+        self.calls += 1
+        call, thread = self.calls, 1000 + self.calls
+        first, second, last = (self.random.sample(PHONES, n) for n in (2, 3, 1))
+        times = [at, at + 15, at + 45, at + 60, at + 90]
+        for time in times[:2]:
+            self._dial(time, call, thread, first)
+        for k, time in enumerate(times[2:4]):
+            for n, phone in enumerate(second):
+                self._dial(time + 0.01 * n, call, 300_000 + 100 * call + 10 * k + n, [phone])
+        self._dial(times[4], call, thread, last)
+        tried = [(first, times[:2]), (second, times[2:4]), (last, times[4:])]
+        if all(self.is_lost(phone, time) for phones, each in tried for phone in phones for time in each):
+            self.nobody.add(call)
 
     def just_before(self, phone: str) -> None:
         """A call in the minute before the loss is noticed: the INVITE is given up after 32 s."""
@@ -140,7 +181,7 @@ def _case(tmp_path: Path, text: str) -> sf.Diagnosis:
 def test_calls_lost_are_exact_on_a_day_with_queues_groups_and_retries(tmp_path: Path, seed: int) -> None:
     day = Day(seed)
     for n in range(150):
-        one = (day.phone_call, day.ring_group, day.queue)[n % 3]
+        one = (day.phone_call, day.ring_group, day.queue, day.nested, day.overflow)[n % 5]
         one(700 + 220 * n + day.random.random() * 50)
     for phone in PHONES[:3]:
         day.just_before(phone)
