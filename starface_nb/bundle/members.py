@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from starface_nb.bundle import router
+from starface_nb.bundle.firewall import SIP_PORTS, blocked
 
 MEMBER_BYTES = 4 << 20  # of a member are read: a PBX with 10,000 peers lists them in a third of it
 ROUTER = "router"
@@ -23,8 +24,6 @@ BYTES = {ROUTER: router.ROUTER_BYTES}
 _SNIFFED_LINES = 40
 _LINE = 1_000  # characters of a line that are looked at
 _SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
-_SIP_PORTS = {5060: "TCP", 5061: "TLS"}
-_NAMED = {"sip": "5060", "sip-tls": "5061", "sips": "5061"}
 
 Row = dict[str, object]
 
@@ -328,49 +327,13 @@ def _taskprocessors(member: str, name: str, text: str) -> Taken:
     return Taken(member, name, facts=tuple(rows))
 
 
-_SOURCE = r"(?P<source>[\da-fA-F.:]+(?:/\d{1,3})?)"
-_SAVED_RULE = re.compile(rf"^(?:\[\d+:\d+\] )?-A \S+ (?:-\S+ \S+ )*?-s {_SOURCE} .*-j (?:DROP|REJECT)\b")
-_LISTED_RULE = re.compile(
-    r"^ *(?:\d+ +)?(?:\d+[KMG]? +\d+[KMG]? +)?(?:DROP|REJECT) +(?P<protocol>\w+) +(?:-- +|opt +)?"
-    rf"(?:(?!\d)[\w*.+-]+ +(?!\d)[\w*.+-]+ +)?{_SOURCE} +(?:[\da-fA-F.:/]+|anywhere)(?: |$)"
-)
-_NFT_RULE = re.compile(rf"^\s*(?:add rule .*)?\bip6? saddr {_SOURCE} .*?\b(?:drop|reject)\b")
-_IPSET_ENTRY = re.compile(rf"^add [\w.-]*(?:black|block|ban|deny|f2b)[\w.-]* {_SOURCE}(?: |$)")
-_RULES = (_SAVED_RULE, _LISTED_RULE, _NFT_RULE, _IPSET_ENTRY)
-
-
 def _firewall(member: str, name: str, text: str) -> Taken:
     """Return the addresses whose packets to SIP's ports the PBX's own firewall drops."""
-    rows = []
-    for number, line in _lines(text):
-        for pattern in _RULES:
-            found = pattern.match(line)
-            source = _network(found["source"]) if found else None
-            if found and source and _meets_sip(found):
-                rows.append(_fact("blocked", "address", source, name, number))
-                break
-    return Taken(member, name, facts=tuple(rows))
-
-
-def _meets_sip(rule: re.Match[str]) -> bool:
-    """Say whether a rule is about phones: not about another protocol, and not only about other ports."""
-    text = f"{rule.groupdict().get('protocol') or ''} {rule.string}"
-    if re.search(r"(?:^|-p )(?:icmp|icmpv6|igmp|gre|esp)\b", text):
-        return False
-    ports = re.search(r"(?:--dports? |dpts?:|multiport dports |dport )\s*\{?\s*([\w, :-]+)", text)
-    spans = [re.split("[:-]", _NAMED.get(one, one)) for one in re.split("[, ]+", ports[1])] if ports else []
-    known = [(int(span[0]), int(span[-1])) for span in spans if all(one.isdigit() for one in span)]
-    return ports is None or any(low <= port <= high for low, high in known for port in _SIP_PORTS)
-
-
-def _network(text: str) -> str | None:
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        return None
-    if network.prefixlen == 0:
-        return None
-    return str(network.network_address) if network.num_addresses == 1 else str(network)
+    return Taken(
+        member,
+        name,
+        facts=tuple(_fact("blocked", "address", source, name, line) for line, source in blocked(_lines(text))),
+    )
 
 
 _CONNECTION = re.compile(
@@ -382,7 +345,7 @@ def _connections(member: str, name: str, text: str) -> Taken:
     """Return who holds a TCP or TLS connection to the PBX's SIP ports."""
     rows = []
     for line, found in _matches(_CONNECTION, text):
-        transport = _SIP_PORTS.get(int(found["local"]))
+        transport = SIP_PORTS.get(int(found["local"]))
         remote = _address(found["remote"].strip("[]").removeprefix("::ffff:"))
         if transport and remote and "ESTAB" in found[0]:
             rows.append(_fact("connection", transport, f"{remote} {found['port']}", name, line))
