@@ -108,7 +108,8 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     losses = results.intervals.with_row_index("row").filter(~pl.col("trunk"))
     losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
     sites = [site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN]
-    logs, events, told = list[RouterLog](), list[dict[str, object]](), dict[int, dict[str, object]]()
+    logs, events = list[RouterLog](), list[dict[str, object]]()
+    said = list[tuple[float, dict[int, dict[str, object]]]]()
     members = known.partition_by("member", maintain_order=True)
     read = [outages_of(rows, results) for rows in members]
     possible = [_possible(sites, rows["address"].drop_nulls().to_list(), home) for rows in members]
@@ -123,12 +124,14 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
                 clock = Clock(behind, len(by_table), len(by_table), how)
             tables += kept_for(results, rows, site.name)
             here = [one.later(clock.offset_s) for one in outages]
-            told |= by_table | _verdicts(results, mine_lost, here, site, clock)
+            said.append((clock.weight, by_table | _verdicts(results, mine_lost, here, site, clock)))
         times = [_utc(second + clock.offset_s) for second in seconds]
         name = site.name if site else None
         mine = list(_events(rows, times, name))
         logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], len(mine)))
         events += mine
+    # Where two logs claim a loss, the one whose outages fit the site better has the word.
+    told = {row: one for _, rows in sorted(said, key=lambda one: one[0]) for row, one in rows.items()}
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
     return results, replace(story, findings=(*_findings(story, told), *tables, *_silent(story, told, losses)))

@@ -233,7 +233,7 @@ def _clock(outages: list[Outage], site: Site, results: Results) -> Clock:
     of = sum(first < one.end + offset and one.begin + offset < last for one in outages)
     if 2 * agree[best] < of:
         return Clock(of=len(outages))
-    return Clock(offset, int(agree[best]), of, how, float(weight[best]))
+    return Clock(offset, int(agree[best]), max(of, int(agree[best])), how, float(weight[best]))
 
 
 def _offsets(outages: Sequence[Outage], site: Site, results: Results) -> tuple[np.ndarray, np.ndarray]:
