@@ -43,7 +43,7 @@ from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, fit
-from starface_nb.observations.story import Bools, Floats, Ints, first_after_start
+from starface_nb.observations.story import Floats, Ints, first_after_start
 
 C = len(CAUSES)
 SURE = 0.001
@@ -142,6 +142,13 @@ class SiteData:
         self.pbx_silence = pbx_silence(story, self.loss.start[self.after_start], surface)
         self.shares = bool(story.shares_ports[site.phones].any())
         self.span = max(story.end, HOUR_S)
+        start = self.loss.start
+        self.windows = [
+            (np.searchsorted(start, start - half), np.searchsorted(start, start + half, "right"))
+            for half in P.burst_windows_s
+        ]
+        until = np.minimum(self.loss.end, story.end) - 1.0
+        self.heard_inside = np.searchsorted(self.heard, until) > np.searchsorted(self.heard, start + self.window)
         self.fixed = self._fixed()
         self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on)
 
@@ -223,9 +230,7 @@ class SiteData:
         out[:, ROUTER] = alone + np.log(P.kinds[1])
         out[:, PBX] = np.where(self.after_start, np.log(P.after_start), -20.0)
         out[:, BLOCK] = np.where(self.around.refused >= 3, np.log(P.blocks_per_refusals / 15), -20.0)
-        until = np.minimum(self.loss.end, self.story.end) - 1.0
-        heard = np.searchsorted(self.heard, until) - np.searchsorted(self.heard, self.loss.start + self.window)
-        out[:, BLOCK] += np.where(heard > 0, np.log(P.stray), 0.0)
+        out[:, BLOCK] += np.where(self.heard_inside, np.log(P.stray), 0.0)
         return out
 
     def kills(self, lost: Floats, kills: float) -> float:
@@ -237,16 +242,12 @@ class SiteData:
 
     def _burst_rate(self, lost: Floats) -> Floats:
         """Return lost probes per phone and hour around each loss, itself left out, at least the usual rate."""
-        start, phones = self.loss.start, max(len(self.site.phones), 1)
+        phones = max(len(self.site.phones), 1)
         total = np.concatenate([[0.0], np.cumsum(lost)])
         usual, few = P.bursts_per_hour
         rates = []
-        for half in P.burst_windows_s:
-            around = (
-                total[np.searchsorted(start, start + half, "right")]
-                - total[np.searchsorted(start, start - half)]
-                - lost
-            )
+        for half, (first, past) in zip(P.burst_windows_s, self.windows, strict=True):
+            around = total[past] - total[first] - lost
             rates.append((few + around) / (few / usual + 2 * half / HOUR_S * phones))
         return np.asarray(np.maximum(*rates))
 
@@ -340,6 +341,8 @@ class SiteData:
         self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None
     ) -> list[Explained]:
         """Return what struck the site."""
+        if before == []:
+            return []
         _, high = self.bounds(eras)
         last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
         outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)

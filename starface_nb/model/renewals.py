@@ -251,14 +251,15 @@ def _on_own_grid(story: Story) -> None:
 def with_the_line(story: Story, gone: Bools, step: float) -> Bools:
     """Say which of these losses ended as when a line is back: most phones that were down are back within `step`."""
     losses = story.losses
-    home = homes_of(story)[losses.phone]
+    codes = np.unique(homes_of(story), return_inverse=True)[1]
+    home = codes[losses.phone]
     with_line = np.zeros(len(losses), bool)
-    for name in np.unique(home[gone]):
-        mine = np.flatnonzero(gone & (home == name))
-        end, start = np.sort(losses.end[mine]), np.sort(losses.start[mine])
-        now = losses.end[mine]
-        back = np.searchsorted(end, now + step, "right") - np.searchsorted(end, now - step)
-        down = np.searchsorted(start, now - step) - np.searchsorted(end, now - step)
+    for code in np.unique(home[gone]):
+        mine = np.flatnonzero(gone & (home == code))
+        mine = mine[np.argsort(losses.end[mine])]
+        end, start = losses.end[mine], np.sort(losses.start[mine])
+        past, first = np.searchsorted(end, end + step, "right"), np.searchsorted(end, end - step)
+        back, down = past - first, np.searchsorted(start, end - step) - first
         with_line[mine] = (back > 2) & (back >= LINE_BACK * down)
     return with_line
 
@@ -296,7 +297,7 @@ def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
     shown = np.concatenate([np.ones(len(seen.phone), bool), np.zeros(int(own.sum()), bool)])
     line = np.concatenate([seen.line, end_lines[losses.row[own]]])
     early = np.concatenate([np.zeros(len(seen.phone)), np.where(losses.pjsip[own], story.settings.probe_interval_s, 0)])
-    order = np.lexsort((time, phone))
+    order = np.argsort(phone * BIG + time, kind="stable")
     phone, time, shown, line, early = phone[order], time[order], shown[order], line[order], early[order]
     fresh = np.ones(len(time), bool)
     fresh[1:] = (np.diff(time) > SAME_MOMENT_S) | (np.diff(phone) != 0)
