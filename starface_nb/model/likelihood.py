@@ -176,14 +176,12 @@ def marks(story: Story, refused: Ints) -> Marks:
 
 def _late_by_chance(story: Story) -> Floats:
     """Return the probability that late answers of the site stand near a loss that has nothing to do with them."""
-    home = np.array([story.homes.get(peer, "") for peer in story.peers], dtype=str)
-    at = home[story.late_phone] if len(story.late_phone) else np.empty(0, dtype=str)
+    at, where = story.home[story.late_phone], story.home[story.losses.phone]
     share = np.full(len(story.losses), P.late_near[1])
-    where = home[story.losses.phone]
-    for name in np.unique(at):
-        times = np.sort(story.late_time[at == name])
+    for site in np.unique(at):
+        times = np.sort(story.late_time[at == site])
         spells = 1 + int((np.diff(times) > P.spell_s).sum())
-        mine = where == name
+        mine = where == site
         length = np.minimum(story.losses.end[mine] - story.losses.start[mine], P.spell_s) + NEAR_S + NEAR_S
         share[mine] = np.clip(P.late_near[1] + spells * length / max(story.end, 1.0), 0.0, 0.5)
     return share

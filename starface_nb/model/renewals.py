@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from starface_nb.model.rhythm import find_periods
@@ -59,11 +58,6 @@ TOGETHER_S = 17.0
 """Phones that one binding brings back are found within one repeated probe: 14 s and a round trip."""
 
 
-def homes_of(story: Story) -> npt.NDArray[np.str_]:
-    """Return each phone's linked site."""
-    return np.array([story.homes.get(peer, "") for peer in story.peers], dtype=str)
-
-
 def tell(
     states: pl.DataFrame,
     rows: pl.DataFrame,
@@ -103,8 +97,6 @@ def tell(
     up, up_at = ups["phone"].to_numpy(), seconds(ups["time"], origin)
     last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())
     not_probed(losses, starts, stops, np.sort(seconds(states["time"], origin)), settings.probe_interval_s)
-    losses.late_near, late_phone, late_time = late_near(losses, ups, homes, names, origin)
-    _endings(losses, seen)
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
     lagged = of_kind(ups, "lagged")
     lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
@@ -112,7 +104,8 @@ def tell(
         settings, names, techs, origin, end, resolution, losses, seen, starts, stops, lates, homes,
         peers["trunk"].to_list(),
     )  # fmt: skip
-    story.late_phone, story.late_time = late_phone, late_time
+    losses.late_near, story.late_phone, story.late_time = late_near(losses, ups, story.home, origin)
+    _endings(losses, seen)
     story.watched = None if observed is None else watched(observed, names, origin)
     story.first_up = first_up(losses, up, up_at, len(names))
     story.shares_ports = _shares_ports(story, registered) | _inherits(story)
@@ -159,16 +152,15 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
 
     Shown by one external port that several phones registered from again and again; by chance ports hardly meet.
     """
-    home = homes_of(story)
     rows = registered.filter(pl.col("port").is_not_null()).select("address", "port", "phone")
-    rows = rows.with_columns(pl.Series("home", home[rows["phone"].to_numpy()], dtype=pl.String))
+    rows = rows.with_columns(pl.Series("home", story.home[rows["phone"].to_numpy()], dtype=pl.Int64))
     spots = (
         rows.with_columns(pl.len().over("home").alias("all"))
         .group_by("home", "address", "port")
         .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("all"))
         .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3) & (pl.col("lines") >= 0.02 * pl.col("all")))
     )
-    return np.isin(home, spots["home"].unique().to_numpy().astype(str))
+    return np.isin(story.home, spots["home"].to_numpy())
 
 
 def _inherits(story: Story) -> Bools:
@@ -178,15 +170,15 @@ def _inherits(story: Story) -> Bools:
     time, however long the way from one loss to the next is. A line that is down for as long as it likes gives no
     constant time, one that is down by the clock no change of the way.
     """
-    losses, home = story.losses, homes_of(story)
+    losses, home = story.losses, story.home
     inherits = np.zeros(len(home), bool)
     own = (np.diff(losses.phone, prepend=-1) == 0) & ~losses.pjsip
     back = np.concatenate([[-np.inf], losses.end[:-1]])[: len(losses)]
     age, way = losses.failed - back, np.diff(losses.start, prepend=-np.inf)
     borrowed = np.concatenate([[False], losses.on_grid[:-1]])[: len(losses)]
     use = own & np.isfinite(age) & (age > 0) & (losses.end - losses.start > BLIP_S) & ~losses.restart_inside
-    for name in np.unique(home[losses.phone[use]]):
-        mine = use & (home == name)[losses.phone]
+    for site in np.unique(home[losses.phone[use]]):
+        mine = use & (home == site)[losses.phone]
         if mine.sum() < ENOUGH_BORROWED or len(np.unique(losses.phone[mine])) < 2:
             continue
         ages = np.sort(age[mine])
@@ -197,17 +189,17 @@ def _inherits(story: Story) -> Bools:
         if constant and borrowed[agree].mean() >= BORROWED:
             phones = np.unique(losses.phone[agree])
             spread = [np.ptp(np.quantile(way[agree & (losses.phone == p)], [0.25, 0.75])) for p in phones]
-            inherits[home == name] = np.median(spread) > 2 * ONE_PROBE_S
+            inherits[home == site] = np.median(spread) > 2 * ONE_PROBE_S
     return inherits
 
 
 def _lead(story: Story) -> None:
     """Where ports are shared, the first of several phones that come back together is the one that sent a REGISTER."""
     losses = story.losses
-    home = homes_of(story)[losses.phone]
+    home = story.home[losses.phone]
     closed = np.isfinite(losses.end) & story.shares_ports[losses.phone] & ~losses.restart_inside
-    for name in np.unique(home[closed]):
-        mine = np.flatnonzero(closed & (home == name))
+    for site in np.unique(home[closed]):
+        mine = np.flatnonzero(closed & (home == site))
         order = mine[np.argsort(losses.end[mine], kind="stable")]
         gap = np.diff(losses.end[order], prepend=-np.inf)
         nxt = np.diff(losses.end[order], append=np.inf)
@@ -222,16 +214,16 @@ def _shows_ports(story: Story) -> Bools:
     the new ones, so that a phone whose own recoveries show none is left out.
     """
     losses = story.losses
-    home = homes_of(story)
+    home = story.home
     off = (losses.renewed & ~losses.on_grid & ~losses.lagged_end) | (losses.pjsip & np.isfinite(losses.end))
     length = losses.end - losses.start
     # The first repeated probe comes after ten seconds: only a REGISTER is sooner.
     off &= (length > 20.0) | ((length < story.settings.probe_retry_s - 1.0 - story.resolution) & ~losses.pjsip)
     sure = off & (length > 70.0)
     shows = np.zeros(len(home), bool)
-    for name in np.unique(home):
-        here = sure & (home == name)[losses.phone]
-        shows[home == name] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
+    for site in np.unique(home):
+        here = sure & (home == site)[losses.phone]
+        shows[home == site] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
     own = np.bincount(losses.phone[off], minlength=len(home))
     return shows & ~(
         (own >= 3) & (np.bincount(losses.phone[off & losses.registered], minlength=len(home)) <= 0.5 * own)
@@ -251,11 +243,10 @@ def _on_own_grid(story: Story) -> None:
 def with_the_line(story: Story, gone: Bools, step: float) -> Bools:
     """Say which of these losses ended as when a line is back: most phones that were down are back within `step`."""
     losses = story.losses
-    codes = np.unique(homes_of(story), return_inverse=True)[1]
-    home = codes[losses.phone]
+    home = story.home[losses.phone]
     with_line = np.zeros(len(losses), bool)
-    for code in np.unique(home[gone]):
-        mine = np.flatnonzero(gone & (home == code))
+    for site in np.unique(home[gone]):
+        mine = np.flatnonzero(gone & (home == site))
         mine = mine[np.argsort(losses.end[mine])]
         end, start = losses.end[mine], np.sort(losses.start[mine])
         past, first = np.searchsorted(end, end + step, "right"), np.searchsorted(end, end - step)

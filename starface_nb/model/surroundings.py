@@ -9,7 +9,6 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
-from starface_nb.model.renewals import homes_of
 from starface_nb.model.rhythm import rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
@@ -59,7 +58,6 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
 
 def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     """Count the refused registrations from each loss's site in the quarter of an hour before it."""
-    homes = np.array([story.homes.get(peer, UNKNOWN) for peer in story.peers], dtype=object)[story.losses.phone]
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
     # Only refused authentication leads to a block; a full or unknown AOR does not.
     rows = rows.filter(~pl.col("detail").fill_null("").str.contains("max contacts|no configured AOR|not found for"))
@@ -71,18 +69,16 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     use = (address.is_not_null() | own.fill_null(value=False)).to_numpy()
     where = address.fill_null(UNKNOWN).to_numpy()[use]
     times, starts = seconds(rows["time"], story.origin_us)[use], story.losses.start
-    counts = np.zeros(len(homes), np.int64)
-    for site in np.intersect1d(where.astype(str), homes.astype(str)):
-        mine, here = np.sort(times[where == site]), homes == site
+    counts, home = np.zeros(len(starts), np.int64), story.home[story.losses.phone]
+    for number in (i for i, site in enumerate(story.sites) if site in where):
+        mine, here = np.sort(times[where == story.sites[number]]), home == number
         counts[here] = np.searchsorted(mine, starts[here], "right") - np.searchsorted(mine, starts[here] - REFUSED_S)
     return counts
 
 
 def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tuple[Ints, dict[str, Surface]]:
     """Return how many phones of the site answered just before each loss, and every site's lines that show answers."""
-    names = sorted(set(story.homes.values()))
-    code = {name: i for i, name in enumerate(names)}
-    home = np.array([code.get(story.homes.get(p, UNKNOWN), -1) for p in story.peers], dtype=np.int64)
+    home, names = story.home, story.sites
     trunk = np.array(story.trunks, bool)
     phone, up = rows["phone"].to_numpy(), (rows["state"] == UP).to_numpy()
     times = seconds(rows["time"], story.origin_us)
@@ -174,10 +170,10 @@ def _usual_spot(story: Story, spots: Ints) -> Ints:
 
     A port without a line is one that did not change; 0 at sites where ports are not shared.
     """
-    home = homes_of(story)
+    home = story.home
     usual = np.zeros(len(home), np.int64)
-    for number, name in enumerate(np.unique(home[story.shares_ports])):
-        here = home == name
+    for number, site in enumerate(np.unique(home[story.shares_ports])):
+        here = home == site
         known = spots[here[story.losses.phone] & (spots > 0)]
         count = np.bincount(known) if len(known) else np.zeros(1, np.int64)
         often = count.max() >= COMMON_SPOT * here[story.losses.phone].sum()

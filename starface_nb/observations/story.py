@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -189,6 +190,17 @@ class Story:
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     watched: Watched | None = None
 
+    @cached_property
+    def home(self) -> Ints:
+        """Each phone's linked site, as its index in `sites`."""
+        number = {name: i for i, name in enumerate(self.sites)}
+        return np.array([number[self.homes.get(peer, "")] for peer in self.peers], np.int64)
+
+    @cached_property
+    def sites(self) -> list[str]:
+        """The names of the linked sites, sorted."""
+        return sorted({self.homes.get(peer, "") for peer in self.peers})
+
     def seen_until(self, phone: Ints, time: Floats) -> Floats:
         """Return until when each phone was under observation from `time` on; infinite where nobody asked that."""
         return np.full(len(time), np.inf) if self.watched is None else self.watched.until(phone, time)
@@ -306,9 +318,7 @@ def not_probed(losses: Losses, starts: Floats, stops: Floats, heard: Floats, int
     losses.answered[first] = np.maximum(lower, np.minimum(losses.last_up[first], ran))
 
 
-def late_near(
-    losses: Losses, ups: pl.DataFrame, homes: dict[str, str], names: list[str], origin: int
-) -> tuple[Ints, Ints, Floats]:
+def late_near(losses: Losses, ups: pl.DataFrame, home: Ints, origin: int) -> tuple[Ints, Ints, Floats]:
     """Count the late answers at each loss's site in it and two minutes around; return them with phones and times.
 
     res_pjsip knows no Lagged state; there a long round trip on a Reachable line tells.
@@ -319,11 +329,10 @@ def late_near(
     slow = (pl.col("kind") == "lagged") | ((pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= PJSIP_SLOW_MS))
     slow &= ~resent
     lagged = ups.filter(slow)
-    home = np.array([homes.get(peer, "") for peer in names], dtype=object)
     at, times = home[lagged["phone"].to_numpy()], seconds(lagged["time"], origin)
     counts, where = np.zeros(len(losses), np.int64), home[losses.phone]
-    for name in np.unique(at.astype(str)):
-        mine, use = np.sort(times[at == name]), np.flatnonzero(where == name)
+    for site in np.unique(at):
+        mine, use = np.sort(times[at == site]), np.flatnonzero(where == site)
         start = losses.start[use]
         until = np.minimum(losses.end[use], start + LATE_S) + NEAR_S
         counts[use] = np.searchsorted(mine, until, "right") - np.searchsorted(mine, start - NEAR_S)
