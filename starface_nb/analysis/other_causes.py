@@ -26,6 +26,7 @@ from starface_nb.observations.intervals import of_kind
 INSPECTION_TIMERS_S = (1800.0, 3600.0)
 """What SIP inspection forgets a silent phone after: the router table's rows `SIP inspection` (guide/routers.csv)."""
 LONGEST_DEFAULT_S = 900.0  # no ordinary UDP timer of that table is longer by default
+_BLUR_S = 15.0  # of a bracket's ends, where phones on one port renew each other's entry
 _WIDEST_S = 300.0  # a bracket wider than this does not point at a number
 AWAY_PERIODS = 2.0  # a phone whose binding only died is back after one period
 STALL_S = 10.0
@@ -37,7 +38,8 @@ _OWN_DOING = timedelta(minutes=3)  # around a restart or reload every peer is as
 _SOONEST_S = 30.0  # no phone boots so soon; bindings that end just before the next REGISTER are back sooner
 _NOT_POWER = ["nat_expiry", "pbx_restart", "latency", "packet_loss"]
 BOOT_S = 420.0  # phones boot in one to five minutes, and are found by the next probe
-_ONE_GRID_S = 20.0  # phones whose line is back are found within one round of probes to lost phones
+_ONE_GRID_S = {"SIP": 20.0, "PJSIP": 68.0}
+"""Phones whose line is back are found within one round of probes to lost phones, which PJSIP asks no more often."""
 _HANDED_SHARE = 0.05  # of the registrations of phones that take a port from each other
 _TOGETHER_S = 64.0  # one probe interval and the time to give up
 Loss = tuple[datetime, str, datetime | None]
@@ -221,7 +223,7 @@ def sip_inspection(seen: Seen) -> Iterator[Finding]:
     """
     for row in seen.results.sites.iter_rows(named=True):
         site, low, high = row["site"], row["low_s"] or 0.0, row["high_s"]
-        timer = next((t for t in INSPECTION_TIMERS_S if high and low < t <= high), None)
+        timer = next((t for t in INSPECTION_TIMERS_S if high and low < t + _BLUR_S and t - _BLUR_S <= high), None)
         pointed = timer is not None and low >= LONGEST_DEFAULT_S and high - low <= _WIDEST_S
         phones, everybody = _at_sip_port(seen, site)
         if site == UNKNOWN or not (everybody or (pointed and phones)):
@@ -307,7 +309,8 @@ def _booted(seen: Seen, cluster: list[Loss]) -> bool:
     registered = sum(
         any(abs((time - end).total_seconds()) <= 2 for time, *_ in seen.places(peer)) for _, peer, end in cluster if end
     )
-    return (max(ends) - min(ends)).total_seconds() > _ONE_GRID_S or registered >= 0.5 * len(cluster)
+    grid = max(_ONE_GRID_S.get(seen.techs.get(peer, ""), 0.0) for _, peer, _ in cluster)
+    return (max(ends) - min(ends)).total_seconds() > grid or registered >= 0.5 * len(cluster)
 
 
 def _clusters(rows: list[Loss]) -> Iterator[list[Loss]]:

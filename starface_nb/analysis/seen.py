@@ -89,6 +89,11 @@ class Seen:
         return at > 0 and (end is None or end >= time)
 
     @cached_property
+    def techs(self) -> dict[str, str]:
+        """Channel driver of each peer, where known."""
+        return dict(self.results.phones.drop_nulls("tech").select("peer", pl.col("tech").cast(pl.String)).iter_rows())
+
+    @cached_property
     def _spans(self) -> dict[str, list[tuple[datetime, datetime | None]]]:
         """Start and end of each phone's losses, in time."""
         by_peer = self.losses.select("peer", "start", "end").partition_by("peer", as_dict=True, include_key=False)

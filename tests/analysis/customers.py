@@ -34,9 +34,9 @@ def site(seed: int, number: int, phones: int, router: Router | None = None) -> S
     return Site(f"site{number}", f"203.0.113.{number}", listed, router)
 
 
-def lines_of(sites: list[Site], hours: float, faults: list[Fault], seed: int) -> list[str]:
+def lines_of(sites: list[Site], hours: float, faults: list[Fault], seed: int, tech: str = "SIP") -> list[str]:
     """Return the lines of a simulated customer."""
-    scenario = Scenario(tuple(sites), hours, faults=tuple(faults))
+    scenario = Scenario(tuple(sites), hours, faults=tuple(faults), tech=tech)
     return list(simulate(scenario, seed).lines)
 
 
@@ -136,7 +136,7 @@ def one_at_5060(seed: int, timeout_s: float) -> list[str]:
     return [re.sub(rf"('{first}' at [\d.]+):\d+", r"\1:5060", line) for line in lines_of([where], 24, [], seed)]
 
 
-def carrier_nat(seed: int, *, restart: bool) -> list[str]:
+def carrier_nat(seed: int, *, restart: bool, tech: str = "SIP") -> list[str]:
     """Two customers behind one address: the line of one of them fails now and then, or its router restarts."""
     r = rng(seed)
     sites = [site(seed, 10, 5), site(seed, 11, 4)]
@@ -144,7 +144,7 @@ def carrier_nat(seed: int, *, restart: bool) -> list[str]:
     kind = "router_restart" if restart else "wan_outage"
     starts = [(2 + 4 * n + r.random()) * HOUR for n in range(4)]
     faults = [Fault(kind, start, start + r.uniform(100, 400), sites[n % 4 // 3].name) for n, start in enumerate(starts)]
-    return lines_of(sites, 22, faults, seed)
+    return lines_of(sites, 22, faults, seed, tech)
 
 
 def all_on_5060(seed: int, *, one_model: bool) -> list[str]:
@@ -179,7 +179,7 @@ def same_ports(seed: int, ports: str) -> list[str]:
     return lines_of([site(seed, 10, r.randrange(5, 9), router)], 30, [], seed)
 
 
-def on_one_switch(seed: int, *, part: bool) -> list[str]:
+def on_one_switch(seed: int, *, part: bool, tech: str = "SIP") -> list[str]:
     """Some phones of a site restart together now and then, or each for itself."""
     r = rng(seed)
     where = site(seed, 10, 9)
@@ -190,7 +190,7 @@ def on_one_switch(seed: int, *, part: bool) -> list[str]:
         for k, peer in enumerate(group):
             begin = start + (0 if part else 1500 * k) + r.uniform(0, 3)
             faults.append(Fault("phone_restart", begin, begin + r.uniform(100, 260), where.name, peer))
-    return lines_of([where], 24, faults, seed)
+    return lines_of([where], 24, faults, seed, tech)
 
 
 def stalled(seed: int, *, pbx: bool) -> list[str]:
@@ -280,6 +280,7 @@ WITH: dict[str, tuple[str, Customer]] = {
     "two_devices": ("two_devices", partial(doubly_used, doubly=True)),
     "shared_port": ("shared_port", partial(same_ports, ports="kernel")),
     "shared_power": ("shared_power", partial(on_one_switch, part=True)),
+    "shared_power, PJSIP": ("shared_power", partial(on_one_switch, part=True, tech="PJSIP")),
     "pbx_trouble": ("pbx_trouble", partial(stalled, pbx=True)),
     "never_answers": ("never_answers", partial(deaf, ever=False)),
     "tcp_connections": ("tcp_connections", partial(over_tls, tls=True)),
@@ -294,6 +295,7 @@ WITHOUT: dict[str, Customer] = {
     "timeout of 30 minutes and a phone at 5060": partial(one_at_5060, timeout_s=1800.0),
     "two customers behind one address, one line fails": partial(carrier_nat, restart=False),
     "two customers behind one address, one router restarts": partial(carrier_nat, restart=True),
+    "the same, PJSIP": partial(carrier_nat, restart=False, tech="PJSIP"),
     "timeout of 40 minutes": partial(inspected, timeout_s=2400.0),
     "one device, several accounts": partial(all_on_5060, one_model=True),
     "often a new port": partial(doubly_used, doubly=False),
