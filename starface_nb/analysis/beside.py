@@ -109,7 +109,7 @@ def renew_later(phones: pl.DataFrame, settings: Settings) -> float | None:
 
 def listed_peers(log: Log) -> pl.DataFrame:
     """Return the listed peers under the log's names, with `in_log`: whether the log has a line about them."""
-    known = set(log.events["peer"].drop_nulls().to_list())
+    known = set(log.events["peer"].drop_nulls().unique())
     peers = with_full_names(log.bundle.peers, known)
     return peers.with_columns(pl.col("peer").is_in(list(known)).alias("in_log"))
 
@@ -119,8 +119,8 @@ def unwatched(log: Log) -> list[str]:
 
     Their silence is no sign that a binding lives: they are no part of any verdict.
     """
-    asked = of_kind(log.events, "reachable", "lagged", "unreachable")["peer"].drop_nulls().unique()
     named = set(listed_peers(log).filter(~pl.col("monitored"))["peer"]) | set(not_to_be_probed(log.bundle))
+    asked = of_kind(log.events, "reachable", "lagged", "unreachable")["peer"].unique() if named else ()
     return sorted(named - set(asked))
 
 

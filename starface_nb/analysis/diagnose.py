@@ -66,7 +66,8 @@ def diagnose(
     asked = (settings or Settings()).with_asked(**overrides)
     settings, sources, told = settings_from(log, asked)
     aside = unwatched(log)
-    states = with_states(log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)))
+    watched = log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)) if aside else log.events
+    states = with_states(watched)
     peers = find_peers(states)
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
     seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))

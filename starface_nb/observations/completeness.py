@@ -149,19 +149,25 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
     but a registration stands beside it, after which a peer that had been forgotten is called reachable once more.
     """
     starts = pl.col("kind").is_in(["restart", "reload", "shutdown"]).cum_sum()
-    rows = states.with_columns(starts.alias("process")).filter(pl.col("peer").is_not_null())
-    key = ["peer", "contact"]
+    code = pl.col("peer", "contact").cast(pl.Categorical).to_physical().name.prefix("of_")
+    rows = states.with_columns(starts.alias("process"), code).filter(pl.col("peer").is_not_null())
+    rows = rows.sort("of_peer", maintain_order=True)
     said = pl.col("kind").is_in(["unreachable", "reachable", "lagged"])
-    fresh = pl.col("kind").is_in(["unregistered", "expired"]).cum_sum().over("peer")
-    added = (pl.col("kind") == "registered").cum_sum().over("peer")
+    fresh = pl.col("kind").is_in(["unregistered", "expired"]).cum_sum()
+    added = (pl.col("kind") == "registered").cum_sum()
     rows = rows.with_columns(fresh.alias("forgotten"), added.alias("added")).filter(said)
-    was = {name: pl.col(name).shift(1).over(key) for name in ("kind", "process", "forgotten", "added", "time")}
+    rows = rows.sort("of_peer", "of_contact", maintain_order=True)
+    mine = (pl.col("of_peer") == pl.col("of_peer").shift(1)) & pl.col("of_contact").eq_missing(
+        pl.col("of_contact").shift(1)
+    )
+    names = ("kind", "process", "forgotten", "added", "time")
+    was = {name: pl.when(mine).then(pl.col(name).shift(1)) for name in names}
     same = (was["process"] == pl.col("process")) & (was["forgotten"] == pl.col("forgotten"))
     sip = pl.col("tech") != "PJSIP"
     # A second line of the same change; res_pjsip's contacts come and go with a registration.
     apart = (pl.col("time") - was["time"]) > pl.duration(seconds=int(SAME_CHANGE_S))
     same &= apart & (sip | (was["added"] == pl.col("added")))
-    limit = pl.col("limit_ms").max().over("peer").fill_null(LIMIT_MS)
+    limit = pl.col("limit_ms").max().over("of_peer").fill_null(LIMIT_MS)
     answered = (
         pl.when(sip & pl.col("last_rtt_ms").is_not_null())
         .then((pl.col("last_rtt_ms") > 0) & (pl.col("last_rtt_ms") <= limit))
@@ -171,6 +177,7 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
     again = back & (was["kind"] == "reachable") & same
     beside = was["added"] != pl.col("added")
     return rows.select(
+        "row",
         "peer",
         "time",
         was["time"].alias("before"),
@@ -182,4 +189,4 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
 
 def _holes(lines: pl.DataFrame) -> pl.DataFrame:
     broken = lines.filter(pl.col("lost_again") | pl.col("back_again") | pl.col("anew"))
-    return broken.select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))
+    return broken.sort("row").select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))

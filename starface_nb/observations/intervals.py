@@ -42,6 +42,10 @@ RAW_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+OF_A_STATE = ("row", "time", "kind", "peer", "tech", "rtt_ms", "last_rtt_ms", "file", "line", "offset", "state")
+"""What a line about a peer's state tells."""
+
+
 def with_states(events: pl.DataFrame) -> pl.DataFrame:
     """Add `row` (the log's order) and `state` (up 1, down 0, gone 2, null: says nothing) to the events.
 
@@ -50,7 +54,9 @@ def with_states(events: pl.DataFrame) -> pl.DataFrame:
     events : polars.DataFrame
         Frame of schema `EVENTS`, in the log's order.
     """
-    frame = events.with_row_index("row").filter(pl.col("time").is_not_null())
+    frame = events.with_row_index("row")
+    if events["time"].null_count():
+        frame = frame.filter(pl.col("time").is_not_null())
     kind = pl.col("kind").cast(pl.String)
     frame = frame.with_columns(
         pl.when(pl.col("peer").is_null())
@@ -134,7 +140,7 @@ class _Contacts:
 
 
 def by_peer(states: pl.DataFrame, peers: pl.Series) -> pl.DataFrame:
-    """Return the rows that say something about a peer's state, with its index `phone`, sorted by phone and row.
+    """Return the rows that say something about a peer's state (`OF_A_STATE`), with its index `phone`, by phone and row.
 
     Parameters
     ----------
@@ -144,8 +150,8 @@ def by_peer(states: pl.DataFrame, peers: pl.Series) -> pl.DataFrame:
         The peers, sorted; the index counts in it.
     """
     index = pl.DataFrame({"peer": peers, "phone": pl.int_range(len(peers), eager=True)})
-    rows = states.filter(pl.col("state").is_not_null() & pl.col("peer").is_not_null())
-    return rows.join(index, on="peer", how="inner").sort("phone", "row")
+    rows = states.filter(pl.col("state").is_not_null() & pl.col("peer").is_not_null()).select(OF_A_STATE)
+    return rows.join(index, on="peer", how="inner", maintain_order="left").sort("phone", maintain_order=True)
 
 
 def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
