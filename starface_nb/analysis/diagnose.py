@@ -121,23 +121,20 @@ def examine(seen: Seen, settings: Settings) -> Results:
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
     observed = seen.observation.usable
 
-    def understand(homes: list[str]) -> tuple[Context, list[SiteView]]:
+    def understand(homes: list[str], *, eras_only: bool = False) -> tuple[Context, list[SiteView]]:
         named = dict(zip(peers["peer"], homes, strict=True))
         story = tell(states, rows, raw, peers, settings, named, log.last, observed)
         context = survey(story, states, rows, raw, addresses)
         views = site_views(context, homes, peers["trunk"].to_numpy())
         for view in views:
-            reason(context, view)
+            reason(context, view, eras_only=eras_only)
         return context, views
 
     only = next(iter(addresses.members)) if len(addresses.members) == 1 else None
-    homes = phone_homes(peers, addresses, only or UNKNOWN)
+    homes, apart = (phone_homes(peers, addresses, stranger) for stranger in (only or UNKNOWN, UNKNOWN))
+    if apart != homes and of_two_sites(*understand(apart, eras_only=True)):
+        only, homes = None, apart
     context, views = understand(homes)
-    apart = phone_homes(peers, addresses, UNKNOWN)
-    if apart != homes:
-        context_apart, views_apart = understand(apart)
-        if of_two_sites(context_apart, views_apart):
-            only, homes, context, views = None, apart, context_apart, views_apart
     adopted = adopt(context, views, homes)
     if adopted != homes:
         context, views = understand(adopted)

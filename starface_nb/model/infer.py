@@ -71,14 +71,16 @@ def whole(context: Context) -> Whole:
     return context.whole
 
 
-def reason(context: Context, site: SiteView) -> None:
-    """Fill the site's eras and what is said of its losses."""
+def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None:
+    """Fill the site's eras and, where not only they are asked for, what is said of its losses."""
     data = SiteData(context, site, whole(context))
     n = len(site.losses)
     weight, died = np.ones(n), np.ones(n, bool)
     known: list[Explained] | None = None
-    for _ in range(2):
+    for turn in range(2):
         eras = fit(context, site, weight, died)
+        if eras_only and turn:
+            break
         expires = data.explain(eras, known)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
@@ -87,6 +89,8 @@ def reason(context: Context, site: SiteView) -> None:
             break
         weight, died, known = now, dead, expires.events
     site.eras = eras
+    if eras_only:
+        return
     post, best = expires.posterior, expires
     p = np.array([era.expiring for era in eras])
     if n and ((p > SURE) & (p < 1 - SURE)).any():
