@@ -32,7 +32,6 @@ FAMILIES = (
 def anonymise(options: Namespace) -> int:
     """Write the same log without personal data, and say what was left out."""
     from starface_nb import privacy
-    from starface_nb.reading import DEFAULT_ZONE
 
     if options.key:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
@@ -41,13 +40,15 @@ def anonymise(options: Namespace) -> int:
         options.output,
         key=privacy.load_key(options.key) if options.key else None,
         shift_weeks=options.shift_weeks,
-        time_zone=options.time_zone or DEFAULT_ZONE,
+        time_zone=options.time_zone,
     )
     say(f"{done.path}: {done.kept:,} of {done.lines:,} lines, rewritten")
     say(f"replaced: {done.names:,} names and numbers, {done.addresses:,} addresses")
     say(f"left out: {done.left_out:,} lines that are not understood")
     if done.refused:
         say(f"left out: {done.refused:,} lines that could not be rewritten with certainty")
+    if done.beside:
+        say(f"left out: {done.beside:,} files beside the log (settings, lists of peers, a router's log)")
     if options.key:
         say(f"key: {options.key}; keep it secret, whoever has it can tell who is who")
         note(*privacy.weaknesses(options.key))

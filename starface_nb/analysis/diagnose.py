@@ -72,17 +72,18 @@ def diagnose(
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
     seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
     results = examine(seen, settings)
+    period = renew_later(results.phones, settings)
+    if "keepalive_s" in sources and period is not None:
+        values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
+        told.append(Finding("expiry_contradicted", "warning", None, values))
+        settings = replace(settings, keepalive_s=asked.keepalive_s)
+        results = examine(seen, settings)
     measured = measured_keepalive(results.phones, settings)
     if measured is not None:
         other = examine(seen, replace(settings, keepalive_s=measured))
         if died_unrenewed(other):
             results = replace(other, given_keepalive_s=settings.keepalive_s)
             sources.pop("keepalive_s", None)
-    period = renew_later(results.phones, settings)
-    if "keepalive_s" in sources and period is not None:
-        values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
-        told.append(Finding("expiry_contradicted", "warning", None, values))
-        results = examine(seen, replace(settings, keepalive_s=asked.keepalive_s))
     results, story = lay_beside(results)
     told += story.findings
     lost = calls_lost(log, results.intervals, results.settings)

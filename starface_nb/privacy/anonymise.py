@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
 from starface_nb.files import keep_apart, new_folder, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms, kept
 from starface_nb.privacy.rewrite import Rewriter
-from starface_nb.reading import catalogue, clock, layouts, order
+from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.scan import scan_logs
 
@@ -50,6 +51,8 @@ class Anonymised:
         Lines that were understood but could not be rewritten with certainty; left out as well.
     names, addresses : int
         How many different ones were replaced.
+    beside : int
+        Files beside the log (settings, lists of peers, a router's log ...); they are left out.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class Anonymised:
     refused: int
     names: int
     addresses: int
+    beside: int = 0
 
 
 def anonymise(
@@ -67,7 +71,7 @@ def anonymise(
     *,
     key: bytes | None = None,
     shift_weeks: int = 0,
-    time_zone: str = "Europe/Berlin",
+    time_zone: str | None = None,
 ) -> Anonymised:
     """Write the same log with every name, number, address, user agent and call identity replaced.
 
@@ -85,8 +89,8 @@ def anonymise(
         Secret that decides the replacements; default: a random one that nobody keeps.
     shift_weeks : int
         Move all times by whole weeks; distances in time and hours of the day (in UTC) stay. May be negative.
-    time_zone : str
-        Zone of the log's local times.
+    time_zone : str, optional
+        Zone of the log's local times; default: as a support bundle says, or else Europe/Berlin.
 
     Raises
     ------
@@ -95,11 +99,13 @@ def anonymise(
     SettingError
         The output is one of the inputs, a folder that holds something already, or the weeks lead out of the calendar.
     """
-    zone = clock.zone(time_zone)
+    given = clock.zone(time_zone or DEFAULT_ZONE)
     path = Path(output)
     _check_place(path, logs)
     needles = [*catalogue.NEEDLES, kept()["useragent"]["needle"].encode()]
     hits, _ = scan_logs(logs, needles, words=True)
+    found = put_together(member for hit in hits for member in hit.members)
+    zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
     rows = [_understood(one) for one in parsed]
@@ -116,7 +122,8 @@ def anonymise(
     _write(path, texts)
     total, understood = sum(one.hits.lines for one in parsed), sum(some.height for some in rows)
     good = writer.kept
-    return Anonymised(path, total, good, total - understood, understood - good, len(names), len(addresses))
+    refused, counts = understood - good, (len(names), len(addresses))
+    return Anonymised(path, total, good, total - understood, refused, *counts, beside=len(found.members))
 
 
 def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:

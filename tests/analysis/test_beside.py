@@ -145,7 +145,9 @@ def test_settings_replace_assumptions_each_with_its_source(case: sf.Diagnosis, r
     }
     # The file's limit of 30 minutes is not what these phones do.
     assert case.settings.keepalive_s == 3600.0
-    assert {"expiry_contradicted", "keepalive_contradicted"} & {finding.id for finding in case.findings}
+    (told,) = [finding for finding in case.findings if finding.id == "expiry_contradicted"]
+    assert told.values["source"] == f"etc/asterisk/{name}:{line + 2}"
+    assert "keepalive_contradicted" not in {finding.id for finding in case.findings}
     assert case.log.time_zone == "Europe/Vienna"
     assert any("Europe/Vienna" in note and "systeminfo.txt:1" in note for note in case.log.notes)
     told = json.loads(json_text(case))["bundle"]
@@ -372,7 +374,8 @@ def test_no_secret_of_a_bundle_leaves_it(bundle: Path, case: sf.Diagnosis, run: 
     kept = [json_text(case), summary(case), repr(case.log), f"{case.log.bundle.facts.rows()}"]
     kept += [render(case, language=language, mask=mask) for language in guide.LANGUAGES for mask in (False, True)]
     kept += list(pack(case).values())
-    anonymise([bundle], tmp_path / "out.log", key=b"k" * 32)
+    done = anonymise([bundle], tmp_path / "out.log", key=b"k" * 32)
+    assert done.beside == len(case.log.bundle.members)
     kept.append((tmp_path / "out.log").read_text("utf-8"))
     opened = open_case(bundle, folder=tmp_path / "case")
     assert opened.diagnosis.log.bundle.peers.height == case.log.bundle.peers.height
