@@ -42,6 +42,7 @@ _ONE_GRID_S = {"SIP": 20.0, "PJSIP": 68.0}
 """Phones whose line is back are found within one round of probes to lost phones, which PJSIP asks no more often."""
 _HANDED_SHARE = 0.05  # of the registrations of phones that take a port from each other
 _TOGETHER_S = 64.0  # one probe interval and the time to give up
+_APART = timedelta(seconds=2 * _TOGETHER_S)
 Loss = tuple[datetime, str, datetime | None]
 """Start, phone and end of a loss."""
 
@@ -256,9 +257,11 @@ def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
         return phones, True
     low = seen.results.sites.filter(pl.col("site") == site)["low_s"].max()
     lives = timedelta(seconds=max(float(low or 0.0), _TOGETHER_S))  # type: ignore[arg-type]
-    others = (b[0] - a[0] < lives and {seen.models[a[1]], seen.models[b[1]]} for a, b in pairwise(place))
-    meets = any(models and len(models - {None}) == 2 for models in others)
-    return (phones if meets else set()), False
+    # One phone's answers bring back another that is asked at its port: only what is further apart are two REGISTERs.
+    back = seen.losses.filter(pl.col("peer").is_in(phones) & pl.col("end").is_not_null()).select("end", "peer").rows()
+    steps = [*pairwise(place), *((a, b) for a, b in pairwise(sorted(back)) if b[0] - a[0] > _APART)]
+    others = ({seen.models[a[1]], seen.models[b[1]]} - {None} for a, b in steps if b[0] - a[0] < lives)
+    return (phones if any(len(models) == 2 for models in others) else set()), False
 
 
 def _answer(seen: Seen, phones: set[str]) -> bool:
