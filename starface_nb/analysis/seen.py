@@ -16,6 +16,7 @@ from starface_nb.analysis.restraint import Results
 from starface_nb.observations.intervals import of_kind
 
 MOST_LINES = 6  # shown as evidence
+TOGETHER_S = 64.0  # one probe interval and the time to give up
 SIP_PORT = 5060
 _MODEL = r"^[^.]+\.([A-Za-z]+\d*)"
 Place = tuple[datetime, str, int | None]
