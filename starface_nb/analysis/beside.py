@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.probing import gaps, probed_every
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import MOST_LINES
 from starface_nb.bundle.facts import Bundle, Fact, with_full_names
 from starface_nb.observations.intervals import of_kind
-from starface_nb.observations.probing import gaps, probed_every
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
