@@ -21,6 +21,7 @@ _BLUR_S = 15.0  # of a bracket's ends, where phones on one port renew each other
 _WIDEST_S = 300.0  # a bracket wider than this does not point at a number
 AWAY_PERIODS = 2.0  # a phone whose binding only died is back after one period
 _HANDED_SHARE = 0.05  # of the registrations of phones that take a port from each other
+_REVIVED = timedelta(seconds=15)  # after one phone has registered, the others at its port are found by their next probe
 _APART = timedelta(seconds=2 * TOGETHER_S)
 
 
@@ -219,6 +220,9 @@ def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
 
 
 def _answer(seen: Seen, phones: set[str]) -> bool:
-    """Say whether phones at one place answer together: where an entry has died, another phone may have its port."""
+    """Say whether phones at one place answer together, each for itself: not by the one that has the port of all."""
     later = max(seen.places(peer)[-1][0] for peer in phones) + timedelta(seconds=5 * TOGETHER_S)
-    return sum(not seen.was_lost(peer, later) for peer in phones) >= 0.8 * len(phones)
+    ends = seen.losses.filter(pl.col("peer").is_in(phones))["end"].drop_nulls().sort()
+    at_once = (ends.diff().drop_nulls() <= _REVIVED).mean()
+    revived = isinstance(at_once, float) and len(ends) > len(phones) and at_once > 0.5
+    return not revived and sum(not seen.was_lost(peer, later) for peer in phones) >= 0.8 * len(phones)
