@@ -63,9 +63,9 @@ def state_verdicts(
     met = {offset: sum(_ended(ends, one, offset, within) is not None for one in lost) for offset in offsets}
     offset = max(offsets, key=lambda s: met[s]) if lost else 0.0
     told: dict[int, Said] = {}
+    first, last = (side((at + offset for mine in ends.values() for at, _ in mine), default=0.0) for side in (min, max))
     for one in lost if met.get(offset, 0) >= LEAST else ():
         end = _ended(ends, one, offset, within)
-        first, last = seconds[0] + offset, max(at for mine in ends.values() for at, _ in mine) + offset
         if end is not None:
             told[one.row] = _said(one, "nat_expiry", end[0] + offset, Fact("", rows["member"][0], end[1]).source)
         elif one.cause == "nat_expiry" and first < one.since and one.start < last and not _any_end(ends, one, offset):

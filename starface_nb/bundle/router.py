@@ -22,7 +22,7 @@ ROUTER_BYTES = 16 << 20
 """How much of a router's log is read."""
 NO_YEAR = 1904
 """Stands for the year of a stamp that names none; four more (leap years again) for the year after it."""
-_MOST = 5_000  # events of one log
+_MOST = 5_000  # events of one log, the newest
 _LINE = 600  # characters of a line that are looked at
 _ONE_BOOT = timedelta(minutes=4)
 _YEAR, _HALF_A_YEAR = timedelta(days=366), timedelta(days=183)
@@ -131,7 +131,7 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     product = next((one.product for _, one, _ in told if one.tells), told[0][1].product)
     edges = ((lines[0], "begin"), (lines[-1], "end"))
     rows = [_row(name, line, kind, product) for line, kind in edges if line.stamp.year != _EPOCH.year]
-    for line, message, found in told[:_MOST]:
+    for line, message, found in told[-_MOST:]:
         groups = found.groupdict() if found else {}
         port, seconds = (groups[key] and int(groups[key]) if key in groups else None for key in ("port", "seconds"))
         more = {"address": _address(found), "port": port, "seconds": seconds}
