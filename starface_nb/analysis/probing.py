@@ -7,12 +7,14 @@ import polars as pl
 
 from starface_nb.observations.completeness import LIMIT_MS
 from starface_nb.observations.intervals import of_kind
-from starface_nb.observations.story import PJSIP_TIMEOUT_S, Floats
+from starface_nb.observations.story import PJSIP_TIMEOUT_S, Bools, Floats
 
-LEAST_GAPS, LEAST_COUNTS = 8, 6
+LEAST_GAPS, LEAST_COUNTS, MOST_GAPS = 8, 6, 5_000
 """So many losses; after so many different numbers of probes they tell an interval from its fractions and multiples."""
 FITS_S, STRAY = 3.0, 0.1
 """Stamps are rounded: so far a loss may lie from a whole interval. Share of losses whose count began elsewhere."""
+SHARE = 0.75
+"""So many losses must fit an interval for the log to show it."""
 LONGEST_GAP_S = 3_600.0
 """In a longer one the phone has registered again, mostly without a line, and the count of probes has begun anew."""
 MOST_ALIKE = 4
@@ -64,20 +66,29 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
         What the file says, and what is assumed without one.
     """
     usable = apart.filter(pl.col("gap_s").is_between(SHORTEST_S, LONGEST_GAP_S))
+    usable = usable.gather_every(max(usable.height // MOST_GAPS, 1))
     if usable.height < LEAST_GAPS or told_s < SHORTEST_S:
         return None
     few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
-    gap, slip = few["gap_s"].to_numpy(), few["slip_s"].to_numpy()
-    found = [(*_weight(gap, slip, float(one)), float(one)) for one in range(SHORTEST_S, LONGEST_S + 1)]
-    shown = [(weight, every) for weight, counts, every in found if counts >= LEAST_COUNTS]
-    weight, every = max([*shown, (_weight(gap, slip, usual_s)[0], usual_s)])
-    return every if weight - _weight(gap, slip, told_s)[0] > CLEAR else None
+    whole = [float(one) for one in range(SHORTEST_S, LONGEST_S + 1) if fitting(few, float(one))[1] >= LEAST_COUNTS]
+    shown = [one for one in (usual_s, *whole) if fitting(usable, one)[0] >= SHARE]
+    every = max(shown, key=lambda one: _weight(few, one), default=told_s)
+    return every if _weight(few, every) - _weight(few, told_s) > CLEAR else None
 
 
-def _weight(gap_s: Floats, slip_s: Floats, interval_s: float) -> tuple[float, int]:
-    """Return the log-odds of an interval against none, and after how many different numbers of probes losses came."""
-    every = interval_s + slip_s
-    count = np.maximum(np.round(gap_s / every), 1)
-    fits = np.abs(gap_s - count * every) <= FITS_S
-    odds = np.where(fits, (1 - STRAY) * interval_s / (2 * FITS_S) + STRAY, STRAY)
-    return float(np.log(odds).sum()), len(np.unique(count[fits]))
+def fitting(apart: pl.DataFrame, interval_s: float) -> tuple[float, int]:
+    """Return the share of losses after a whole number of probes, and how many different numbers of probes there are."""
+    fits, count = _fits(apart, interval_s)
+    return float(fits.mean()), len(np.unique(count[fits]))
+
+
+def _fits(apart: pl.DataFrame, interval_s: float) -> tuple[Bools, Floats]:
+    gap, every = apart["gap_s"].to_numpy(), interval_s + apart["slip_s"].to_numpy()
+    count = np.maximum(np.round(gap / every), 1)
+    return np.abs(gap - count * every) <= FITS_S, count
+
+
+def _weight(apart: pl.DataFrame, interval_s: float) -> float:
+    """Return the log-odds of an interval against none."""
+    fits, _ = _fits(apart, interval_s)
+    return float(np.log(np.where(fits, (1 - STRAY) * interval_s / (2 * FITS_S) + STRAY, STRAY)).sum())
