@@ -202,7 +202,7 @@ def intervals_frame(
     frame = frame.with_columns(
         pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
         pl.Series("confidence", np.round(confidence, 3)),
-        pl.Series("evidence", evidence_json(context, views, raw), dtype=pl.String),
+        evidence_json(context, views, raw).alias("evidence"),
         ((pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6).alias("seconds"),
         pl.col("tech").cast(TECH),
         pl.col("ended_by").cast(ENDING),

@@ -82,9 +82,11 @@ def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.Data
 def _struck(intervals: pl.DataFrame, eras: pl.DataFrame) -> pl.DataFrame:
     """Return the losses with place, part (era, phone or nothing) and burst, the number of the moment they belong to."""
     begun = eras.select("site", "era", pl.col("start").alias("begun")).sort("begun")
-    losses = intervals.with_row_index("row").sort("start")
-    losses = losses.join_asof(
-        begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False
+    needed = intervals.select("peer", "site", "start", "end", "cause", "seconds", "confidence")
+    losses = (
+        needed.with_row_index("row")
+        .sort("start")
+        .join_asof(begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False)
     )
     cause = pl.col("cause").cast(pl.String)
     part = (

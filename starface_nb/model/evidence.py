@@ -13,21 +13,24 @@ from starface_nb.observations.story import Floats
 TOLD = 3
 """Terms told of each loss, the largest first."""
 
+NAMES = (*TERMS, "together")
+
+PART = 50_000
+"""So many losses are put into words at once, so that memory stays bounded."""
+
 WEIGHTY = 0.5
 """Log-odds from which a term is worth telling."""
 
 
-def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> list[str]:
+def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> pl.Series:
     """Return JSON texts in the order of the raw intervals."""
-    out = np.empty(raw.height, dtype=object)
     story, around = context.story, context.around
-    for view in views:
-        found = view.facts
-        if found is None or not len(found.cause):
-            continue
-        use = view.losses
-        rows = story.losses.row[use]
-        known = found.anchored
+    said = [(view, view.facts) for view in views if view.facts is not None and len(view.losses)]
+    of_views = [story.losses.row[view.losses] for view, _ in said]
+    rest = np.setdiff1d(np.arange(raw.height), np.concatenate([*of_views, np.empty(0, np.int64)]))
+    texts = [_json(raw.select("line", "end_line")[rest])]
+    for (view, found), rows in zip(said, of_views, strict=True):
+        use, known = view.losses, found.anchored
         frame = pl.DataFrame({
             "idle_low_s": pl.Series(np.where(known, np.round(found.lower, 1), np.nan)).fill_nan(None),
             "idle_high_s": pl.Series(np.where(known, np.round(found.upper, 1), np.nan)).fill_nan(None),
@@ -39,37 +42,42 @@ def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) ->
             "refused": around.refused[use],
             "line": raw["line"].to_numpy()[rows],
             "end_line": raw["end_line"][rows],
-        }).with_columns(terms=largest(found))  # fmt: skip
-        out[rows] = _json(frame)
-    rest = np.flatnonzero(out == None)  # noqa: E711
-    lines = raw.select(lines=pl.struct("line", "end_line"))[rest]
-    out[rest] = _json(lines) if len(rest) else out[rest]
-    return list(out)
+        })  # fmt: skip
+        terms = largest(found)
+        for part, told in zip(frame.iter_slices(PART), terms.iter_slices(PART), strict=True):
+            texts.append(_json(part).str.strip_suffix("}") + ',"terms":' + _terms_json(told) + "}")
+    order = np.argsort(np.concatenate([rest, *of_views]))
+    return pl.concat(texts)[order]
 
 
-def largest(found: Found) -> pl.Series:
-    """Return the terms that speak most for each loss's cause against the next best, as lists of structs."""
-    n = len(found.cause)
-    names = np.array([*TERMS, "together"])
+def largest(found: Found) -> pl.DataFrame:
+    """Return the terms that speak most for each loss's cause against the next best: term_0, odds_0, term_1 ...
+
+    A term is its index among all of all causes, in the order of `CAUSES` and `NAMES`.
+    """
     joint = np.where(found.event >= 0, found.shared, 0.0)
     # What an event explains is not weighed alone.
     odds = np.vstack([np.where(found.event >= 0, 0.0, found.odds), joint])
     best = np.argsort(-odds, axis=0)[:TOLD]
     value: Floats = np.round(np.take_along_axis(odds, best, axis=0), 2)
-    frame = pl.DataFrame({
-        "i": np.tile(np.arange(n), TOLD),
-        "cause": pl.Series(CAUSES).gather(pl.Series(np.tile(found.cause, TOLD))),
-        "term": pl.Series(names[best.ravel()].tolist(), dtype=pl.String),
-        "log_odds": value.ravel(),
-    })  # fmt: skip
-    lists = (
-        frame.filter(pl.col("log_odds") >= WEIGHTY)
-        .group_by("i", maintain_order=True)
-        .agg(pl.struct("cause", "term", "log_odds").sort_by("log_odds", descending=True).alias("terms"))
+    columns = {f"term_{i}": found.cause * len(NAMES) + term for i, term in enumerate(best)}
+    return pl.DataFrame(columns | {f"odds_{i}": of_term for i, of_term in enumerate(value)})
+
+
+def _terms_json(told: pl.DataFrame) -> pl.Series:
+    """Return the weighty ones as a JSON array, `null` where there is none."""
+    heads = pl.Series([f'{{"cause":"{cause}","term":"{term}","log_odds":' for cause in CAUSES for term in NAMES])
+    texts = (
+        pl.when(pl.col(f"odds_{i}") >= WEIGHTY).then(
+            pl.lit(heads).gather(pl.col(f"term_{i}")) + pl.col(f"odds_{i}").cast(pl.String) + "}"
+        )
+        for i in range(TOLD)
     )
-    return pl.DataFrame({"i": np.arange(n)}).join(lists, on="i", how="left", maintain_order="left")["terms"]
+    found = told.select(pl.concat_str(*texts, separator=",", ignore_nulls=True).alias("terms"))
+    array = pl.when(pl.col("terms") == "").then(pl.lit("null")).otherwise("[" + pl.col("terms") + "]")
+    return found.select(array).to_series()
 
 
-def _json(frame: pl.DataFrame) -> list[str]:
+def _json(frame: pl.DataFrame) -> pl.Series:
     """Return each row as a JSON object."""
-    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
