@@ -196,10 +196,12 @@ def intervals_frame(
         if view.facts is not None:
             rows = context.story.losses.row[view.losses]
             cause[rows], confidence[rows] = view.facts.cause, view.facts.confidence
-    frame = place(raw, addresses, "start").join(
-        peers.select("peer", "trunk"), on="peer", how="left", maintain_order="left"
-    )
-    frame = frame.with_columns(
+    trunk = raw.select("peer").join(peers.select("peer", "trunk"), on="peer", how="left", maintain_order="left")[
+        "trunk"
+    ]
+    frame = raw.with_columns(
+        trunk,
+        place(raw.select("peer", "start"), addresses, "start")["site"],
         pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
         pl.Series("confidence", np.round(confidence, 3)),
         evidence_json(context, views, raw).alias("evidence"),
@@ -207,7 +209,7 @@ def intervals_frame(
         pl.col("tech").cast(TECH),
         pl.col("ended_by").cast(ENDING),
     )
-    return INTERVALS.check(frame.sort("start", "peer", "line"))
+    return INTERVALS.check(frame)
 
 
 def phones_frame(

@@ -56,6 +56,11 @@ def _table(n: int, value: float) -> Floats:
     return np.full((C, n), value).T
 
 
+def _under(special: dict[int, Floats], table: Floats) -> Callable[[int], Floats]:
+    """Return the log-likelihood under a cause, by what this world says of some."""
+    return lambda cause: special[cause] if cause in special else table[:, cause]
+
+
 @dataclass(frozen=True)
 class Whole:
     """What is weighed once for all losses of a log."""
@@ -151,9 +156,7 @@ class SiteData:
             (np.searchsorted(start, start - half), np.searchsorted(start, start + half, "right"))
             for half in P.burst_windows_s
         ]
-        until = np.minimum(self.loss.end, story.end) - 1.0
-        self.heard_inside = np.searchsorted(self.heard, until) > np.searchsorted(self.heard, start + self.window)
-        self.fixed = self._fixed()
+        self.seldom, self.fixed = self._seldom(), self._fixed()
         self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on)
 
     # -- each loss alone ----------------------------------------------------------------------------------------------
@@ -210,21 +213,11 @@ class SiteData:
 
         return Mark(seen(usual), {WAN: seen(max(P.moved[0], usual)), ROUTER: seen(max(P.moved[1], usual))})
 
-    def starts(self, posterior: Floats) -> Floats:
-        """Return how often each cause strikes at one probe, log, shape (n, causes); rates from what is believed."""
+    def _seldom(self) -> Floats:
+        """Return how often each cause strikes at one probe, log, shape (n, causes), where no rate tells that."""
         n, probe = len(self.loss), self.story.settings.probe_interval_s
         out = _table(n, -25.0)
-        phones = len(self.story.peers)
-
-        def own(cause: int, per_day: float) -> Floats:
-            mine = np.bincount(self.loss.phone, posterior[:, cause], minlength=phones)
-            rate = (per_day * P.history_days + mine) / (P.history_days + self.span / DAY_S)
-            return np.asarray(np.log(rate[self.loss.phone] * probe / DAY_S), float)
-
-        out[:, RESTART] = own(RESTART, P.boots_per_day)
-        out[:, OFFLINE] = own(OFFLINE, P.absences_per_day)
         out[:, UNKNOWN] = np.log(P.oddities_per_day * probe / DAY_S)
-        out[:, LOSS] = np.log(self._burst_rate(posterior[:, LOSS]) * probe / HOUR_S)
         near = self.loss.late_near > 0
         out[:, LATENCY] = np.log(np.where(near, P.late_share, P.late_per_hour * probe / HOUR_S))
         others = np.maximum(self.around.at_risk - 1, 0)
@@ -234,8 +227,25 @@ class SiteData:
         out[:, ROUTER] = alone + np.log(P.kinds[1])
         out[:, PBX] = np.where(self.after_start, np.log(P.after_start), -20.0)
         out[:, BLOCK] = np.where(self.around.refused >= 3, np.log(P.blocks_per_refusals / 15), -20.0)
-        out[:, BLOCK] += np.where(self.heard_inside, np.log(P.stray), 0.0)
+        until = np.minimum(self.loss.end, self.story.end) - 1.0
+        heard = np.searchsorted(self.heard, until) > np.searchsorted(self.heard, self.loss.start + self.window)
+        out[:, BLOCK] += np.where(heard, np.log(P.stray), 0.0)
         return out
+
+    def starts(self, posterior: Floats) -> dict[int, Floats]:
+        """Return how often the others strike at one probe, log, shape (n,); rates from what is believed."""
+        probe, phones = self.story.settings.probe_interval_s, len(self.story.peers)
+
+        def own(cause: int, per_day: float) -> Floats:
+            mine = np.bincount(self.loss.phone, posterior[:, cause], minlength=phones)
+            rate = (per_day * P.history_days + mine) / (P.history_days + self.span / DAY_S)
+            return np.asarray(np.log(rate * probe / DAY_S)[self.loss.phone], float)
+
+        return {
+            RESTART: own(RESTART, P.boots_per_day),
+            OFFLINE: own(OFFLINE, P.absences_per_day),
+            LOSS: np.log(self._burst_rate(posterior[:, LOSS]) * probe / HOUR_S),
+        }
 
     def kills(self, lost: Floats, kills: float) -> float:
         """Return in what share of the site's lost probes the silence cost the binding."""
@@ -315,18 +325,17 @@ class SiteData:
         """Weigh all losses in one world."""
         n = len(self.loss)
         begin, nat_end = self.nat(eras)
-        special = {NAT: nat_end}
-        terms = (self._end(special), *(mark.under for mark in self.beside))
-        posterior = starts = _table(n, 0.0)
+        starts, ended = {NAT: begin}, {NAT: nat_end}
+        terms = (_under(starts, self.seldom), _under(ended, self.fixed), *(mark.under for mark in self.beside))
+        posterior = _table(n, 0.0)
         events = known
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
         for _ in range(3 if n else 0):
-            starts = self.starts(posterior)
-            starts[:, NAT] = begin
+            starts |= self.starts(posterior)
             kills = self.kills(posterior[:, LOSS], kills)
-            special[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
+            ended[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
             for cause in range(C):
-                np.add(starts[:, cause], sum(term(cause) for term in terms), out=posterior[:, cause])
+                posterior[:, cause] = sum(term(cause) for term in terms)
             peak = posterior.max(axis=1)
             posterior -= peak[:, None]
             np.exp(posterior, out=posterior)
@@ -335,11 +344,7 @@ class SiteData:
             alone = peak + np.log(total)
             events = self.events(alone, begin, eras, kills, None if events is None else [e.event for e in events])
             elsewhere = self.join(posterior, events)
-        return World(posterior, (lambda cause: starts[:, cause], *terms), elsewhere, events or [])
-
-    def _end(self, special: dict[int, Floats]) -> Callable[[int], Floats]:
-        """Return the log-likelihood of the end under a cause, by what this world says of some."""
-        return lambda cause: special[cause] if cause in special else self.fixed[:, cause]
+        return World(posterior, terms, elsewhere, events or [])
 
     def events(
         self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None

@@ -235,7 +235,8 @@ def pbx_starts_and_stops(states: pl.DataFrame, origin: int) -> tuple[Floats, Flo
 
 def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float) -> Losses:
     """Return the losses of the raw intervals, sorted by phone and start."""
-    rows = raw.with_row_index("i").sort("phone", "start", "i")
+    needed = ("phone", "tech", "start", "end", "ended_by", "last_down", "last_rtt_ms", "end_rtt_ms")
+    rows = raw.select(needed).with_row_index("i").sort("phone", "start", "i")
     start, end = seconds(rows["start"], origin), seconds(rows["end"], origin)
     pjsip = (rows["tech"] == "PJSIP").fill_null(value=False).to_numpy()
     timeout = np.where(pjsip, PJSIP_TIMEOUT_S, settings.probe_timeout_s)
