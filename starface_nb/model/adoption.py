@@ -31,7 +31,7 @@ def adopt(context: Context, views: list[SiteView], homes: list[str]) -> list[str
     if strangers is None or not hosts:
         return homes
     story, use = context.story, strangers.losses
-    best, start, phone, slop = pick(context, use), story.losses.start[use], story.losses.phone[use], story.slop
+    best, start, phone, slop = pick(context, strangers), story.losses.start[use], story.losses.phone[use], story.slop
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
     # Longer than a period: a renewal between went unseen, so that the age says nothing.
     measured = best.locked & (best.upper > best.lower) & (best.upper <= 1.06 * period + 60.0)

@@ -84,6 +84,8 @@ class Evidence:
 
     def between(self, start: float, end: float) -> Evidence:
         """Return the evidence of cycles that began in [start, end)."""
+        if np.isneginf(start) and np.isposinf(end):
+            return self
         return Evidence(
             self.lost.take((self.lost.born >= start) & (self.lost.born < end)),
             self.kept.take((self.kept.born >= start) & (self.kept.born < end)),
@@ -91,6 +93,8 @@ class Evidence:
 
     def of(self, phones: Bools) -> Evidence:
         """Return the evidence of these phones."""
+        if phones.all():
+            return self
         return Evidence(self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]))
 
 

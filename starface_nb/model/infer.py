@@ -135,7 +135,7 @@ class SiteData:
         self.ends = Ends(e.probe[use], e.register[use], e.boot[use], e.trip[:, use], e.length[use], e.open[use],
                          type(e.grid)(e.grid.step[use], e.grid.width[use], e.grid.window[use]))  # fmt: skip
         self.marks = all_.marks.take(use)
-        self.best = pick(context, use)
+        self.best = pick(context, site)
         own = story.periods[self.loss.phone]
         self.known_period = np.isfinite(own)
         self.period = np.where(self.known_period, own, story.settings.keepalive_s)
@@ -166,7 +166,7 @@ class SiteData:
         e, n = self.ends, len(self.loss)
         usual, back, phone = e.trip[1], e.trip[1], e.trip[2]
         out = _table(n, -20.0)
-        at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
+        self.at_due = at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
         by_line, by_pbx, by_boot, by_absence = P.by_register
@@ -280,8 +280,7 @@ class SiteData:
         misfit = P.off_cell if self.shares else P.misfit  # which phone's renewal counts is not known for sure
         chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, misfit))
         end = loss.end - loss.rtt
-        on_own = due(self.due, self.ends, end, self.spread, self.period, self.story.end)
-        ended = on_own + self.ends.register + self.ends.trip[2]
+        ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
             others = np.maximum(len(self.site.phones) - 1, 1) / self.period
             rate = np.where(self.around.inherited, 1 / self.ends.grid.step, others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +48,7 @@ class Surface:
 
 @dataclass
 class SiteView:
-    """One site: which losses, cycles and phones (global indices) are its own."""
+    """One site: which losses, cycles and phones (global indices) are its own; `best` is kept by `pick`."""
 
     name: str
     phones: Ints
@@ -56,6 +56,7 @@ class SiteView:
     cycles: Ints
     eras: list[Era] = field(default_factory=list)
     facts: Found | None = None
+    best: Exposure | None = None
 
 
 @dataclass
@@ -79,11 +80,14 @@ class Context:
     whole: Whole | None = None
 
 
-def pick(context: Context, use: Ints) -> Exposure:
+def pick(context: Context, site: SiteView) -> Exposure:
     """Return the exposure of each loss from its best anchor: another phone's renewal where the port was inherited."""
-    own, other = context.exposure.take(use), context.shared.take(use)
-    known = np.isfinite(other.anchor)
-    return Exposure(*[np.where(known, getattr(other, f.name), getattr(own, f.name)) for f in fields(Exposure)])
+    if site.best is None:
+        own, other = context.exposure.take(site.losses), context.shared.take(site.losses)
+        known = np.isfinite(other.anchor)
+        names = [f.name for f in fields(Exposure)] if known.any() else []
+        site.best = replace(own, **{n: np.where(known, getattr(other, n), getattr(own, n)) for n in names})
+    return site.best
 
 
 def pbx_silence(story: Story, lost: Floats, surface: Surface) -> tuple[float, float]:

@@ -124,7 +124,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     """Return candidates and survivals of the site with phones counted from 0."""
     story, cycles = context.story, context.cycles
     use = site.losses
-    exposure = pick(context, use)
+    exposure = pick(context, site)
     phone = story.losses.phone[use]
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
     good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
@@ -212,7 +212,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
     settings, story = context.story.settings, context.story
     own = part.of(touched_phones(part, phones, context.horizon))
-    kept = own.kept.take(np.full(len(own.kept.idle), not shares))
+    kept = own.kept.take(np.zeros(0, np.int64)) if shares else own.kept
     estimate = estimate_timeout(
         np.concatenate([own.lost.lower, kept.idle]),
         np.concatenate([own.lost.upper, np.full(len(kept.idle), np.inf)]),
