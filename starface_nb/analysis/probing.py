@@ -26,7 +26,7 @@ CLEAR = 12.0  # log-odds from which a file is refuted
 def gaps(events: pl.DataFrame) -> pl.DataFrame:
     """Return the time from each answer to the probe that failed next, and where the loss stands.
 
-    A registration in between begins a new count of probes (chan_sip.c 20.20.1:17271) and leaves the gap out.
+    A registration in between begins a new count of probes (chan_sip.c 13.38.3:17095) and leaves the gap out.
 
     Parameters
     ----------
