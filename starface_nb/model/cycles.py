@@ -23,13 +23,11 @@ class Exposure(Columns):
 
     Attributes
     ----------
-    renewal : index of the renewal counted from, -1 where none is known
-    anchor : its time, NaN where none is known
+    anchor : the renewal counted from, NaN where none is known
     lower, upper : idle seconds at the last answered and the first failed probe
     locked : the failed probe stands where the probing rhythm since that renewal wants it
     """
 
-    renewal: Ints
     anchor: Floats
     lower: Floats
     upper: Floats
@@ -41,13 +39,13 @@ def exposures(story: Story) -> Exposure:
     losses, renewals = story.losses, story.renewals
     at = renewals.before(losses.phone, losses.failed + 1e-6)
     anchor = np.where(at >= 0, renewals.time[np.maximum(at, 0)] if len(renewals.time) else np.nan, np.nan)
-    found = measure(story, anchor, at)
+    found = measure(story, anchor)
     if len(renewals.time):
         found.upper = found.upper + np.where(at >= 0, renewals.early[np.maximum(at, 0)], 0.0)
     return found
 
 
-def measure(story: Story, anchor: Floats, renewal: Ints) -> Exposure:
+def measure(story: Story, anchor: Floats) -> Exposure:
     """Return the exposure of every loss counted from `anchor` (NaN: unknown)."""
     losses = story.losses
     lower = np.maximum(losses.answered - anchor, 0.0)
@@ -59,7 +57,7 @@ def measure(story: Story, anchor: Floats, renewal: Ints) -> Exposure:
     in_step = (off >= -early) & (off <= 2.0 + story.resolution + DRIFT_PER_PROBE * count) & (count >= 1)
     shifted = (losses.last_up > anchor + 3.0) & (losses.last_up <= losses.start)
     known = np.isfinite(anchor)
-    return Exposure(renewal, anchor, np.where(known, lower, 0.0), upper, known & (in_step | shifted | losses.pjsip))
+    return Exposure(anchor, np.where(known, lower, 0.0), upper, known & (in_step | shifted | losses.pjsip))
 
 
 @dataclass
@@ -71,7 +69,7 @@ class Cycles:
     phone, start, end : whose, since when, until when (next renewal, loss for good, or the log's end)
     idle : longest silence that the binding is known to have outlived, seconds
     routine : silent renewals that must lie inside, by the phone's own period
-    period : the period used, seconds; known : it is the phone's own, not the keepalive taken for it
+    period : the period used, seconds: the phone's own, or the keepalive taken for it
     loss : index of the loss that ended the cycle, -1 where none did
     """
 
@@ -81,7 +79,6 @@ class Cycles:
     idle: Floats
     routine: Ints
     period: Floats
-    known: Bools
     loss: Ints
 
 
@@ -93,8 +90,7 @@ def find_cycles(story: Story) -> Cycles:
     last[:-1] = np.diff(renewals.phone) != 0
     end = np.where(last, story.end, np.roll(renewals.time, -1)) if n else np.empty(0)
     own = story.periods[renewals.phone]
-    known = np.isfinite(own)
-    period = np.where(known, own, story.settings.keepalive_s)
+    period = np.where(np.isfinite(own), own, story.settings.keepalive_s)
     loss = np.full(n, -1)
     finals = np.flatnonzero(losses.renewed | np.isinf(losses.end) | losses.unregistered_end)
     cycle = renewals.before(losses.phone[finals], losses.failed[finals] + 1e-6)
@@ -119,7 +115,7 @@ def find_cycles(story: Story) -> Cycles:
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
-    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, known, loss)
+    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss)
     return _with_earlier(story, found)
 
 
@@ -158,5 +154,5 @@ def _with_earlier(story: Story, found: Cycles) -> Cycles:
     start, whole, period = story.first_up[phone], whole[phone].astype(np.int64), period[phone]
     none = np.full(len(phone), -1)
     end = start + (whole + 0.5) * period
-    more = (phone, start, end, SHORTEST_TURN * period, whole, period, np.isfinite(own[phone]), none)
+    more = (phone, start, end, SHORTEST_TURN * period, whole, period, none)
     return Cycles(*[np.concatenate([getattr(found, f.name), new]) for f, new in zip(fields(Cycles), more, strict=True)])

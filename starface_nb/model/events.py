@@ -44,7 +44,7 @@ class Event:
     `line` holds one weight per silence tried where bindings outlived the outage and where not, the others one each
     (log-odds against no event, prior left out);
     `belongs`, the probability that it is the cause, and `explains`, that it would have been without any other, have the
-    shape (kinds, members); `lengths` is the most probable length under each kind, seconds.
+    shape (kinds, members).
     """
 
     members: Ints
@@ -54,7 +54,6 @@ class Event:
     other: Floats
     belongs: Floats
     explains: Floats
-    lengths: Floats
     alone: Floats
 
     def like(self, alone: Floats) -> bool:
@@ -194,8 +193,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         ])  # fmt: skip
         return np.asarray(np.einsum("kl,klm->km", post, kinds), float)
 
-    longest = down[post.argmax(axis=1)]
-    return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), longest, site.alone)
+    return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), site.alone)
 
 
 def _possible(site: Struck, begin: float, down: Floats, heard: Floats, log_end: float) -> Floats:

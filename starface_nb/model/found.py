@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.model.events import Explained
 from starface_nb.model.schemas import CAUSES
 from starface_nb.observations.story import Bools, Floats, Ints
 
@@ -34,7 +33,6 @@ class Found:
     lower: Floats
     upper: Floats
     anchored: Bools
-    events: list[Explained] = field(default_factory=list)
 
 
 def odds_of(terms: Sequence[Callable[[int], Floats]], cause: Ints, next_best: Ints) -> Floats:

@@ -28,15 +28,11 @@ from starface_nb.model.likelihood import (
     ROUTER,
     UNKNOWN,
     WAN,
-    Ends,
     Mark,
-    Marks,
     due,
     either,
-    ends,
     log_normal,
     log_uniform,
-    marks,
     repeats,
 )
 from starface_nb.model.priors import PRIORS as P
@@ -61,24 +57,9 @@ def _under(special: dict[int, Floats], table: Floats) -> Callable[[int], Floats]
     return lambda cause: special[cause] if cause in special else table[:, cause]
 
 
-@dataclass(frozen=True)
-class Whole:
-    """What is weighed once for all losses of a log."""
-
-    ends: Ends
-    marks: Marks
-
-
-def whole(context: Context) -> Whole:
-    """Return what is weighed once for all sites."""
-    if context.whole is None:
-        context.whole = Whole(ends(context.story), marks(context.story, context.around.refused))
-    return context.whole
-
-
 def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None:
     """Fill the site's eras and, where not only they are asked for, what is said of its losses."""
-    data = SiteData(context, site, whole(context))
+    data = SiteData(context, site)
     n = len(site.losses)
     weight, died = np.ones(n), np.ones(n, bool)
     known: list[Explained] | None = None
@@ -126,15 +107,12 @@ class World:
 class SiteData:
     """The losses of one site with all that is known of them, sorted by start."""
 
-    def __init__(self, context: Context, site: SiteView, all_: Whole) -> None:
+    def __init__(self, context: Context, site: SiteView) -> None:
         story, use = context.story, site.losses
         self.context, self.site, self.story = context, site, story
         self.loss = story.losses.take(use)
         self.around = context.around.take(use)
-        e = all_.ends
-        self.ends = Ends(e.probe[use], e.register[use], e.boot[use], e.trip[:, use], e.length[use], e.open[use],
-                         type(e.grid)(e.grid.step[use], e.grid.width[use], e.grid.window[use]))  # fmt: skip
-        self.marks = all_.marks.take(use)
+        self.ends, self.marks = context.ends.take(use), context.marks.take(use)
         self.best = pick(context, site)
         own = story.periods[self.loss.phone]
         self.known_period = np.isfinite(own)
@@ -283,7 +261,7 @@ class SiteData:
         ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
             others = np.maximum(len(self.site.phones) - 1, 1) / self.period
-            rate = np.where(self.around.inherited, 1 / self.ends.grid.step, others)
+            rate = np.where(self.around.inherited, 1 / self.ends.step, others)
             other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
             ended = np.logaddexp(np.log(0.5) + ended, other + np.log(0.5) + self.ends.trip[1])
         seen = np.log(chance) + ended
@@ -361,7 +339,7 @@ class SiteData:
         mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
-            e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.grid.step, self.due, self.spread,
+            e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
             refused.under(BLOCK) - refused.under(WAN), np.maximum(expiry, floor),
             self.after_start, a.at_risk,
@@ -395,4 +373,4 @@ class SiteData:
         known = np.isfinite(self.best.anchor)
         best = self.best
         odds = odds_of(world.terms, cause, next_best)
-        return Found(cause, confidence, odds, event, shared, together, best.lower, best.upper, known, world.events)
+        return Found(cause, confidence, odds, event, shared, together, best.lower, best.upper, known)

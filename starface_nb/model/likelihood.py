@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.schedule import Grid, early_return, grid, round_trips, spoke_first
+from starface_nb.model.schedule import early_return, grid, round_trips, spoke_first
 from starface_nb.model.schemas import CAUSES
 from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Story
 
@@ -31,6 +31,7 @@ class Ends:
     trip : log-probability of the round trip at the end, by kind (late answers, lost packets or line back, REGISTER)
     length : seconds, up to the log's end while open
     open : still unreachable when the log ends
+    step : seconds from one repeated probe to the next
     """
 
     probe: Floats
@@ -39,7 +40,11 @@ class Ends:
     trip: Floats
     length: Floats
     open: Bools
-    grid: Grid
+    step: Floats
+
+    def take(self, which: Ints) -> Ends:
+        """Return the endings of the losses at these indices."""
+        return Ends(*(column[..., which] for column in vars(self).values()))
 
 
 def ends(story: Story) -> Ends:
@@ -68,7 +73,7 @@ def ends(story: Story) -> Ends:
         np.where(closed, trips, 0.0),
         np.maximum(np.minimum(losses.end, story.end) - losses.start, 1.0),
         ~closed,
-        net,
+        net.step,
     )
 
 
@@ -107,8 +112,8 @@ def log_normal(length: Floats, open_: Bools, middle: float, spread: float) -> Fl
 
 def repeats(ends: Ends, again: float) -> Floats:
     """Return the log-density of a loss that each repeated probe ends, but for the share `again`."""
-    turn = np.maximum(np.round(ends.length / ends.grid.step), 1.0)
-    found = np.log(np.where(ends.open, 1.0, (1 - again) / ends.grid.step)) + (turn - 1) * np.log(again)
+    turn = np.maximum(np.round(ends.length / ends.step), 1.0)
+    found = np.log(np.where(ends.open, 1.0, (1 - again) / ends.step)) + (turn - 1) * np.log(again)
     return np.asarray(found, float)
 
 

@@ -87,7 +87,6 @@ def tell(
         peer, start, end (UTC): when silence is evidence, see `observed`.
     """
     names = peers["peer"].to_list()
-    techs = [tech or "SIP" for tech in peers["tech"].cast(pl.String).to_list()]
     origin = int(states["time"].dt.epoch("us").min() or 0) if states.height else 0  # type: ignore[arg-type]
     resolution = 0.01 if (states["time"].dt.microsecond() != 0).any() else 1.0
     starts, stops = pbx_starts_and_stops(states, origin)
@@ -101,7 +100,7 @@ def tell(
     lagged = of_kind(ups, "lagged")
     lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
     story = Story(
-        settings, names, techs, origin, end, resolution, losses, seen, starts, stops, lates, homes,
+        settings, names, origin, end, resolution, losses, seen, starts, stops, lates, homes,
         peers["trunk"].to_list(),
     )  # fmt: skip
     losses.late_near, story.late_phone, story.late_time = late_near(losses, ups, story.home, origin)

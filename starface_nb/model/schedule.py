@@ -21,13 +21,11 @@ USUAL, RESENT, LATE = 0, 1, 2
 class Grid:
     """The probes of each loss while the phone was down (arrays as long as the losses, seconds).
 
-    `step` from one repeated probe to the next; `width` within which a return counts as on the grid; `window` in which
-    the first failed probes of phones fall that one fault strikes.
+    `step` from one repeated probe to the next; `width` within which a return counts as on the grid.
     """
 
     step: Floats
     width: Floats
-    window: Floats
 
 
 def grid(losses: Losses, settings: Settings, resolution: float) -> Grid:
@@ -35,7 +33,7 @@ def grid(losses: Losses, settings: Settings, resolution: float) -> Grid:
     interval = settings.probe_interval_s
     step = np.where(losses.pjsip, interval, settings.probe_timeout_s + settings.probe_retry_s)
     width = np.minimum(2 * (0.3 + 0.9 * resolution) + np.zeros(len(losses)), step)
-    return Grid(step, width, np.full(len(losses), interval + settings.probe_timeout_s + resolution))
+    return Grid(step, width)
 
 
 def round_trips(losses: Losses) -> np.ndarray:

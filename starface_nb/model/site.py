@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from starface_nb.model.cycles import Cycles, Exposure
+from starface_nb.model.likelihood import Ends, Marks
 from starface_nb.observations.story import START_BURST_S, Bools, Columns, Floats, Ints, Story
 
 if TYPE_CHECKING:
     from starface_nb.model.found import Found
-    from starface_nb.model.infer import Whole
     from starface_nb.model.timeout import Era
 
 
@@ -75,9 +75,10 @@ class Context:
     rhythms: tuple[Floats, Floats]
     cycles: Cycles
     around: Around
+    ends: Ends
+    marks: Marks
     surfaces: dict[str, Surface]
     horizon: float
-    whole: Whole | None = None
 
 
 def pick(context: Context, site: SiteView) -> Exposure:

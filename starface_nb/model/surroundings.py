@@ -9,6 +9,7 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
+from starface_nb.model.likelihood import ends, marks
 from starface_nb.model.rhythm import rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
@@ -34,7 +35,6 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         same = np.diff(losses.phone) == 0
         soft = np.isfinite(losses.end[:-1]) & ~losses.renewed[:-1] & same
         previous[1:][soft] = losses.end[:-1][soft] - losses.rtt[:-1][soft]
-    none = np.full(len(losses), -1)
     at_risk, surfaces = _who_answers(story, states, rows)
     around = Around(
         inherited=inherited,
@@ -46,11 +46,13 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
     return Context(
         story=story,
         exposure=exposure,
-        soft=measure(story, previous, none),
+        soft=measure(story, previous),
         shared=shared,
         rhythms=rhythm_odds(story, exposure.anchor),
         cycles=find_cycles(story),
         around=around,
+        ends=ends(story),
+        marks=marks(story, around.refused),
         surfaces=surfaces,
         horizon=max(min(2 * story.settings.keepalive_s, story.end), 7200.0),  # the log shows no longer timeout
     )
@@ -133,7 +135,7 @@ def _shared_ports(
     """
     losses, renewals = story.losses, story.renewals
     n = len(losses)
-    nothing = measure(story, np.full(n, np.nan), np.full(n, -1))
+    nothing = measure(story, np.full(n, np.nan))
     if not story.shares_ports.any() or not n or not len(renewals.time):
         return np.zeros(n, bool), nothing
     when = pl.Series(((renewals.time + 1.0) * 1e6 + story.origin_us).astype(np.int64)).cast(UTC_TIME)
@@ -160,7 +162,7 @@ def _shared_ports(
     closed = np.where(np.isfinite(losses.end), losses.end, 0.0)
     ended_by, others = last_before(closed)
     inherited = others & ~losses.registered & (closed - renewals.time[ended_by] <= 18.0) & (closed > 0)
-    found = measure(story, anchor, np.full(n, -1))
+    found = measure(story, anchor)
     found.upper = found.upper + renewals.early[index]
     return inherited, found
 

@@ -70,10 +70,9 @@ class Losses(Columns):
     failed : when the first unanswered probe was sent
     answered : when the last answered probe was sent, as far as the probing rhythm and the lines tell
     last_up : the phone's last line before the start that shows it answering; -inf where there is none
-    renewed : the phone sent a REGISTER at the end; certain : that is sure, not only likely
+    renewed : the phone sent a REGISTER at the end
     registered : a Registered line stands at the end
     restart_inside : the PBX started between start and end
-    off_grid : seconds from the nearest repeated probe to the end
     late_near : late answers at the site shortly before and in the first minutes
     pjsip : the peer is probed by res_pjsip: on a grid of its own, up and down alike
     """
@@ -90,7 +89,6 @@ class Losses(Columns):
     unregistered_end: Bools
     registered: Bools
     restart_inside: Bools
-    off_grid: Floats
     on_grid: Bools
     renewed: Bools
     row: Ints
@@ -125,15 +123,6 @@ class Renewals:
         if not len(self.time):
             return np.full(len(phone), -1)
         return np.where((index >= 0) & (self.phone[np.maximum(index, 0)] == phone), index, -1)
-
-    def after(self, phone: Ints, time: Floats) -> Ints:
-        """Return the index of each phone's first renewal after `time`, or -1."""
-        index = np.searchsorted(self.key, phone * BIG + time, side="right")
-        if not len(self.time):
-            return np.full(len(phone), -1)
-        inside = index < len(self.time)
-        safe = np.minimum(index, len(self.time) - 1)
-        return np.where(inside & (self.phone[safe] == phone), index, -1)
 
 
 @dataclass
@@ -171,7 +160,6 @@ class Story:
 
     settings: Settings
     peers: list[str]
-    techs: list[str]
     origin_us: int
     end: float
     resolution: float
@@ -262,7 +250,6 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         unregistered_end=(rows["ended_by"] == "unregistered").to_numpy(),
         registered=np.zeros(n, bool),
         restart_inside=inside,
-        off_grid=off,
         on_grid=np.abs(off) <= 0.3 + 0.9 * resolution + 0.01 * np.minimum(count, 60),
         renewed=np.zeros(n, bool),
         row=rows["i"].to_numpy().astype(np.int64),
