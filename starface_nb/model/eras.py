@@ -7,10 +7,11 @@ than one. A raised timeout acts from each binding's next renewal, so cycles are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from starface_nb.model.cycles import SHORTEST_TURN
 from starface_nb.observations.story import Bools, Columns, Floats, Ints
 
 STEP_S = 30.0
@@ -98,8 +99,13 @@ class Evidence:
         return Evidence(self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]))
 
 
-def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: float) -> Floats:
-    """Return log-likelihood ratios, shape (n, timeouts + 1); the last column is "never expires" (zero)."""
+def score_table(
+    evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: float, used: Bools | None = None
+) -> Floats:
+    """Return log-likelihood ratios, shape (n, timeouts + 1); the last column is "never expires" (zero).
+
+    `used`: which survivals speak against a timeout below the probing interval, by their count where not given.
+    """
     columns = int(horizon / STEP_S)
     table = np.zeros((n, columns + 2))
     first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
@@ -108,7 +114,7 @@ def score_table(evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: f
     np.add.at(table, (rows, np.maximum(past, first)), -MATCH * evidence.lost.weight)
     outlived = np.clip(np.ceil(evidence.kept.idle / STEP_S - 0.5), 0, columns).astype(np.int64)
     weight = CONTRADICTION * evidence.kept.count
-    soft = IN_USE[0] * np.minimum(evidence.kept.count, IN_USE[1])
+    soft = IN_USE[0] * (np.minimum(evidence.kept.count, IN_USE[1]) if used is None else used)
     probed = np.minimum(np.int64(CELL_S / STEP_S), outlived)
     np.add.at(table, (s_rows, np.zeros_like(s_rows)), soft)
     np.add.at(table, (s_rows, probed), weight - soft)
@@ -134,17 +140,23 @@ def touched_phones(evidence: Evidence, phones: int, horizon: float) -> Bools:
 
 
 def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[float, float]]:
-    """Return the moments the timeout changed, each as (not before, not after) seconds; empty where it did not."""
+    """Return the moments the timeout changed, each as (not before, not after) seconds; empty where it did not.
+
+    Each silent renewal of a long cycle counts at its own time: others may lose their bindings meanwhile.
+    """
     part = evidence.of(touched_phones(evidence, phones, horizon))
-    born = np.concatenate([part.lost.born, part.kept.born])
-    if len(born) < 4:
+    if len(part.lost.born) + len(part.kept.born) < 4:
         return []
-    moments = np.unique(born)
+    kept, n = part.kept, np.minimum(part.kept.count, MOST_BINS)
+    turn = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+    begun = np.repeat(kept.born, n) + turn * np.repeat(kept.idle / SHORTEST_TURN, n)
+    moments = np.unique(np.concatenate([part.lost.born, begun]))
     edges = moments if len(moments) <= MOST_BINS else np.quantile(moments, np.linspace(0, 1, MOST_BINS))
     rows = np.searchsorted(edges, part.lost.born, side="right") - 1
-    s_rows = np.searchsorted(edges, part.kept.born, side="right") - 1
-    sums = np.vstack([np.zeros(int(horizon / STEP_S) + 1), np.cumsum(
-        score_table(part, rows, s_rows, len(edges), horizon), axis=0)])  # fmt: skip
+    s_rows = np.searchsorted(edges, begun, side="right") - 1
+    each = replace(kept.take(np.repeat(np.arange(len(n)), n)), count=np.ones(len(turn), np.int64))
+    table = score_table(Evidence(part.lost, each), rows, s_rows, len(edges), horizon, turn < IN_USE[1])
+    sums = np.vstack([np.zeros(int(horizon / STEP_S) + 1), np.cumsum(table, axis=0)])
     cuts = sorted(_cut(sums, 0, len(edges)))
     return [_moment(edges, sums, cut, cuts) for cut in cuts]
 
