@@ -14,6 +14,7 @@ import numpy as np
 from starface_nb.model.fates import (
     ALIVE,
     GONE,
+    LATE,
     MIXED,
     OWN,
     REFUSED,
@@ -24,12 +25,12 @@ from starface_nb.model.fates import (
     fates,
     silence_kills,
 )
-from starface_nb.model.likelihood import BLOCK, DAY_S, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
+from starface_nb.model.likelihood import BLOCK, DAY_S, LATENCY, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Floats, Ints
 
-LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP = range(7)
-CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT])
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL = range(8)
+CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT, LATENCY])
 SHORT_S = (6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0)
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
@@ -131,7 +132,8 @@ def _most(site: Struck) -> Floats:
     with np.errstate(invalid="ignore", over="ignore"):
         on_time = np.nan_to_num(np.exp(-0.5 * ((site.end - site.due) / site.spread) ** 2)) / (2.5 * site.spread)
     register = np.maximum(site.register, site.boot) + np.log(np.maximum(on_time, 1 / P.retry_s))
-    return np.where(np.isfinite(site.end), np.maximum(site.probe - np.log(site.step), register), 0.0)
+    probe = site.probe + np.maximum(site.late, 0.0) - np.log(site.step)
+    return np.where(np.isfinite(site.end), np.maximum(probe, register), 0.0)
 
 
 def _down_together(start: Floats, end: Floats) -> Ints:
@@ -149,7 +151,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     risk = max(int(site.at_risk.max()), size)
     caught, first = _caught(site.failed - begin, down, window, risk - size)
     every = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
-    taken = np.stack([caught, caught, caught, every, every, every, every, every])
+    taken = np.stack([caught] * GONE + [every] * (OWN + 1 - GONE))
     # Whose binding expires just then is as likely to have gone before the fault began.
     first_gone = taken.copy()
     first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
@@ -158,8 +160,8 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
     partly = float(_partly(np.array([risk]), np.array([size]))[0])
     few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
     weight = np.log(first_gone * odds + 1 - first_gone).sum(axis=2)
-    weight[:3] += few[0] + first
-    weight[3:] += few[1]
+    weight[:GONE] += few[0] + first
+    weight[GONE:] += few[1]
     moved, new = _moved(site)
     prior = _lengths_before(site, down)
     a = np.logaddexp(np.log1p(-P.missed) + weight[MIXED], np.log(P.missed) + weight[ALIVE]) + new["alive"]
@@ -178,6 +180,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         prior[BLOCKED] + weight[REFUSED] + new["alive"],
         prior[POWER] + weight[UNANSWERED] + new["box"],
         prior[STEP] + step + new["alive"],
+        prior[SPELL] + weight[LATE] + new["alive"],
     ])  # fmt: skip
     total = _log_sums(over)
     post = np.exp(over - total[:, None])
@@ -189,7 +192,7 @@ def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: fl
         kinds = np.stack([
             (1 - dead) * part[MIXED] + dead * part[GONE], part[GONE], part[SHORT],
             np.broadcast_to(boots, every.shape), part[REFUSED], part[UNANSWERED],
-            revived * part[REVIVED] + (1 - revived) * part[OWN],
+            revived * part[REVIVED] + (1 - revived) * part[OWN], part[LATE],
         ])  # fmt: skip
         return np.asarray(np.einsum("kl,klm->km", post, kinds), float)
 
@@ -236,6 +239,7 @@ def _lengths_before(site: Struck, down: Floats) -> dict[int, Floats]:
         BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), np.log(0.5) + even(10 * wait, 2 * day)),
         POWER: normal(*P.power_s),
         STEP: even(LENGTHS[0], max(float(site.period.max()), LENGTHS[1])),
+        SPELL: even(P.outage_s[0], P.spell_s),
     }
 
 
@@ -289,9 +293,9 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
     if np.isfinite(pbx[1]):
         score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
     base = np.array([P.kinds[LINE], *P.kinds])
-    base[-1] = P.shared_deaths_per_day if shares else base[-1]
+    base[1 + STEP] = P.shared_deaths_per_day if shares else base[1 + STEP]
     most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
-    most[[0, 1, 1 + BURST, 1 + STEP]] = np.inf
+    most[[0, 1, 1 + BURST, 1 + STEP, 1 + SPELL]] = np.inf
     kinds = np.zeros((len(base), len(events)))
     for turn in range(8):
         # What strikes a site does so again: each event takes its rates from the others.

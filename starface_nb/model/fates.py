@@ -9,9 +9,9 @@ import numpy as np
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
-MIXED, ALIVE, SHORT, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(8)
-"""What becomes of the bindings: some die by age, none, some in a burst, all; blocked, unanswered; brought back by one
-REGISTER on the port that they share, or each by its own."""
+MIXED, ALIVE, SHORT, LATE, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(9)
+"""What becomes of the bindings: some die by age, none, some in a burst, none while answers are late, all; blocked,
+unanswered; brought back by one REGISTER on the port that they share, or each by its own."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Struck:
     probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
     due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
     outlives : until when its binding lives by the timeout that is known, infinite where none is
+    late, spell : what its round trips and the late answers around it say for late answers; its end by itself in those
     refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
     after_start : it was found at the first probe after a start of the PBX, which strikes all sites
     """
@@ -44,6 +45,8 @@ class Struck:
     outlives: Floats
     moved: Bools
     knows: Bools
+    late: Floats
+    spell: Floats
     refused: Floats
     expiry: Floats
     after_start: Bools
@@ -63,6 +66,7 @@ def fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float
         np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
         alive,
         np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead),
+        np.logaddexp(alive + site.late, site.spell) - np.log(2.0),  # with the others, or as each is answered in time
         np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead),
         blocked + site.refused,
         blocked,

@@ -63,10 +63,13 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     n = len(site.losses)
     weight, died = np.ones(n), np.ones(n, bool)
     known: list[Explained] | None = None
+    eras: list[Era] = []
     for turn in range(2):
-        eras = fit(context, site, weight, died)
+        before, eras = eras, fit(context, site, weight, died)
         if eras_only and turn:
             break
+        if [era.expires for era in before] != [era.expires for era in eras]:
+            known = None  # what a timeout explained alone may belong to an event now
         expires = data.explain(eras, known)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
@@ -337,10 +340,12 @@ class SiteData:
         floor = np.log(P.shifted) if self.shares and np.isfinite(high).any() else -np.inf
         late, refused, moved, went_on = self.beside
         mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
+        spell = late.under(LATENCY) - late.under(WAN)
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
+            e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,
             refused.under(BLOCK) - refused.under(WAN), np.maximum(expiry, floor),
             self.after_start, a.at_risk,
         )  # fmt: skip
