@@ -41,7 +41,7 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
         also = {"probe_retry_s"} & set(found) if one.values["setting"] == "probe_interval_s" else set()
         found |= dict.fromkeys((str(one.values["setting"]), *also), measured)
     cap = found.pop("expiry", None)
-    if cap and 60 <= cap[0] < settings.keepalive_s:
+    if cap and 60 <= cap[0] <= settings.keepalive_s:
         found["keepalive_s"] = cap
     free = [n for n in found if n not in settings.asked and getattr(settings, n) == _DEFAULTS[n]]
     used = {n: found[n] for n in free if found[n][0] > 0}
@@ -83,7 +83,7 @@ def _is_pjsip(log: Log) -> bool:
 def _sip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
     if frequency := bundle.setting("qualifyfreq"):
         yield "probe_interval_s", (float(frequency.value), frequency)
-    if limit := bundle.setting("qualify"):
+    if (limit := bundle.setting("qualify")) and limit.value not in _OFF:
         ms = float(limit.value) if limit.value.isdigit() else _MAXMS
         yield "probe_timeout_s", (2 * ms / 1000, limit)  # chan_sip.c 20.20.1:30709
     if expiry := bundle.setting("maxexpiry"):

@@ -22,7 +22,7 @@ from starface_nb.templates import fill
 _MOST_TIMES = 6
 _THE_NETWORKS = {"nat_expiry", "wan_outage", "router_restart"}
 _PROOFS = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "any_packet", "stale_state", "sip_inspection",
-           "line_switches", "block_proven"}  # fmt: skip
+           "line_switches", "block_proven", "nat_table"}  # fmt: skip
 
 
 @dataclass(frozen=True)
