@@ -124,7 +124,7 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     text : str
         At most `ROUTER_BYTES` of it are looked at.
     """
-    lines = _oldest_first([line for line in map(_read, _begun(text)) if line is not None])
+    lines = _oldest_first(list(_stamped(text)))
     told = list(_changes(_with_set_clock(lines)))
     if not told:
         return ()
@@ -180,8 +180,24 @@ def _as_syslog(header: re.Match[str]) -> str:
     return f"{program}: " if process == "-" else f"{program}[{process}]: "
 
 
-def _read(begun: tuple[int, str, str, str | None, Form]) -> _Stamped | None:
-    number, rest, stamp, zone, of = begun
+def _stamped(text: str) -> Iterator[_Stamped]:
+    """Yield the lines of a text with their times; what RouterOS prints of today without a date is of the day after."""
+    last: _Stamped | None = None
+    for number, rest, stamp, zone, of in _begun(text):
+        if of.date == ("today",) and last is not None:
+            hours, minutes, seconds = (int(part) for part in stamp.split(":"))
+            day = last.stamp.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+            yield replace(
+                last, number=number, rest=rest, stamp=day + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+            )
+        elif (line := _read(number, rest, stamp, zone, of)) is not None:
+            last = line
+            yield line
+
+
+def _read(number: int, rest: str, stamp: str, zone: str | None, of: Form) -> _Stamped | None:
+    if of.date == ("today",):
+        return None
     if of.date == ("epoch",):
         return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=of.name)
     date, clock, year = _CLOCK.split(stamp, maxsplit=1)

@@ -90,6 +90,21 @@ def test_a_clock_that_was_not_set_yet_is_dated_back_from_the_first_line_behind_i
     ]
 
 
+def test_what_routeros_prints_of_today_has_no_date() -> None:
+    text = (
+        "mar/01/2026 23:10:00 system,info,account user admin logged in\n"
+        "mar/01/2026 23:50:12 pppoe,ppp,info pppoe-out1: terminating... - peer is not responding\n"
+        "00:00:52 pppoe,ppp,info pppoe-out1: connected\n"
+        "03:01:00 system,info router rebooted\n"
+    )
+    assert [(row["kind"], row["stamp"]) for row in told(text)] == [
+        ("line_down", datetime(2026, 3, 1, 23, 50, 12)),
+        ("line_up", datetime(2026, 3, 2, 0, 0, 52)),
+        ("restart", datetime(2026, 3, 2, 3, 1)),
+    ]
+    assert told(text.split("\n", 2)[2]) == []  # of which day, nothing tells
+
+
 def test_stamps_without_a_year_go_on_over_new_year() -> None:
     lines = [
         f"{stamp} gw pppd[1]: {text}"
