@@ -143,7 +143,7 @@ def pbx_trouble(seen: Seen) -> Iterator[Finding]:
 def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
     """Yield the times at which phones of several sites had trouble within seconds, with (peer, site) of each."""
     home_of = {peer: home for home, peers in seen.homes.items() for peer in peers}
-    events = seen.results.log.events.filter(pl.col("time").is_not_null())
+    events = seen.results.log.events.select("time", "kind", "peer").filter(pl.col("time").is_not_null())
     own = of_kind(events, "restart", "shutdown", "reload")["time"].to_list()
     rows = of_kind(events, "unreachable", "lagged").filter(pl.col("peer").is_in(list(home_of))).sort("time")
     rows = rows.join(_expired(seen), on=["peer", "time"], how="anti")

@@ -49,7 +49,8 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
         slip.shift().alias("slip_s"),
         pl.col("time").diff().alias("gap"),
     ]
-    found = rows.with_columns(one.over("peer") for one in before)
+    of_peer = pl.col("peer").cast(pl.Categorical).to_physical()
+    found = rows.with_columns(one.over(of_peer) for one in before)
     found = found.filter((pl.col("kind") == "unreachable") & (pl.col("before") == "reachable"))
     seconds = pl.col("gap").dt.total_microseconds() / 1e6 - pl.col("wait_s")
     return found.select(seconds.alias("gap_s"), "slip_s", "file", "line")

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_datetime
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
 from starface_nb.errors import SettingError
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
 # English numbers and dates as Europe writes them: the logs are read there, and a 24-hour clock is easier to compare.
@@ -29,6 +31,8 @@ _LOCALE_DIR = Path(__file__).parent / "locale"
 
 def catalogues(language: str) -> Iterator[tuple[Path, Catalog]]:
     """Yield every translation file of a language with its content."""
+    from babel.messages.pofile import read_po  # English needs none of them
+
     for path in sorted((_LOCALE_DIR / language).glob("*.po")):
         with path.open("rb") as file:
             yield path, read_po(file, locale=language, abort_invalid=True)

@@ -141,7 +141,9 @@ def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool
 
 def _ends(log: Log, states: pl.DataFrame, peers: pl.DataFrame, group: dict[str, int]) -> pl.DataFrame:
     """Return peer and end: until when the files that name it would have shown a loss."""
-    rows = states.with_columns(pl.col("file").replace_strict(group, default=0, return_dtype=pl.Int64).alias("group"))
+    rows = states.select("peer", "time", "kind", "state", "file").with_columns(
+        pl.col("file").replace_strict(group, default=0, return_dtype=pl.Int64).alias("group")
+    )
     ends = []
     for (number,), part in rows.group_by("group", maintain_order=True):
         names = part["peer"].drop_nulls().unique()

@@ -17,7 +17,7 @@ _ACCOUNT = re.compile(r"[^.]+\..+")
 
 def find_peers(states: pl.DataFrame) -> pl.DataFrame:
     """Return one row per peer: peer, tech, trunk, status, ever_registered, first, last; sorted by peer."""
-    rows = of_kind(states, *PHONE_KINDS).filter(pl.col("peer").is_not_null()).sort("row")
+    rows = of_kind(states.select("peer", "tech", "kind", "time"), *PHONE_KINDS).filter(pl.col("peer").is_not_null())
     kind = pl.col("kind").cast(pl.String)
     peers = rows.group_by("peer").agg(
         pl.col("tech").drop_nulls().last(),

@@ -57,13 +57,15 @@ def late(states: pl.DataFrame) -> pl.DataFrame:
     limit = pl.col("limit_ms").max().over("peer").fill_null(LIMIT_MS)
     slow = (pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= SLOW_MS)
     missed = (kind == "unreachable") & (pl.col("last_rtt_ms") > limit)
-    rows = states.filter(pl.col("peer").is_not_null() & ((kind == "lagged") | slow | missed))
+    told = states.select("peer", "kind", "tech", "rtt_ms", "last_rtt_ms", "limit_ms")
+    rows = told.filter(pl.col("peer").is_not_null() & ((kind == "lagged") | slow | missed))
     return rows.group_by("peer").agg(pl.len().cast(pl.Int64).alias("late"))
 
 
 def never_answering(states: pl.DataFrame) -> pl.Series:
     """Return the peers that registered and are called unreachable, and never once reachable."""
-    of_peer = states.filter(pl.col("peer").is_not_null()).group_by("peer", maintain_order=True)
+    lines = states.select("peer", "state", "kind", "last_rtt_ms").filter(pl.col("peer").is_not_null())
+    of_peer = lines.group_by("peer", maintain_order=True)
     told = of_peer.agg(
         (pl.col("state") == UP).any().alias("up"),
         (pl.col("state") == DOWN).any().alias("down"),
