@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
+import numpy as np
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.seen import SIP_PORT, TOGETHER_S, Place, Seen
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.observations.story import Floats
 
 INSPECTION_TIMERS_S = (1800.0, 3600.0)
 """What SIP inspection forgets a silent phone after: the router table's rows `SIP inspection` (guide/routers.csv)."""
@@ -20,6 +23,8 @@ LONGEST_DEFAULT_S = 900.0  # no ordinary UDP timer of that table is longer by de
 _BLUR_S = 15.0  # of a bracket's ends, where phones on one port renew each other's entry
 _WIDEST_S = 300.0  # a bracket wider than this does not point at a number
 AWAY_PERIODS = 2.0  # a phone whose binding only died is back after one period
+_LEAST_TURNS, _STEADY, _A_ROUND = 6, 0.05, 1.1
+"""So many turns between two places; how evenly both devices register; one alone is back after two periods."""
 _HANDED_SHARE = 0.05  # of the registrations of phones that take a port from each other
 _REVIVED = timedelta(seconds=15)  # after one phone has registered, the others at its port are found by their next probe
 _APART = timedelta(seconds=2 * TOGETHER_S)
@@ -109,31 +114,50 @@ def line_switches(seen: Seen) -> Iterator[Finding]:
 
 
 def two_devices(seen: Seen) -> Iterator[Finding]:
-    """Two devices register with one account: its contact goes to and fro, faster than one device registers."""
+    """Two devices register with one account: its contact goes to and fro, faster than one device registers.
+
+    Behind a router that draws a new port each time only their addresses are the same again: there both must keep time.
+    """
     switching = {str(f.site) for f in line_switches(seen)}
     for site, peers in seen.homes.items():
-        for peer in sorted(seen.returners.intersection(peers)) if site not in switching else ():
+        for peer in sorted((seen.returners | seen.movers).intersection(peers)) if site not in switching else ():
             lines = seen.places(peer)
-            pair, gaps = _to_and_fro(lines)
-            if pair and len(gaps) >= 6 and sorted(gaps)[len(gaps) // 2] <= 0.75 * seen.period.total_seconds():
-                one, other = (f"{address}:{port}" for address, port in pair)
-                values = {"site": site, "peer": peer, "one": one, "other": other, "times": len(gaps)}
+            contacts, addresses = [f"{address}:{port}" for _, address, port in lines], [line[1] for line in lines]
+            found = (_to_and_fro(lines, contacts), 0.75), (_to_and_fro(lines, addresses), 0.0)
+            for turns in [turns for turns, share in found if _are_two(turns, seen.period, share)][:1]:
+                values = {"site": site, "peer": peer, "one": turns.one, "other": turns.other, "times": len(turns.gaps)}
                 values |= {"probability": 0.9, "evidence": seen.lines([peer], "registered")}
                 yield Finding("two_devices", "action", site, values)
 
 
-def _to_and_fro(
-    lines: Sequence[Place],
-) -> tuple[tuple[tuple[str, int | None], tuple[str, int | None]] | None, list[float]]:
-    """Return the two contacts between which a phone goes to and fro, and the seconds between its turns."""
-    places = [(address, port) for _, address, port in lines]
+@dataclass(frozen=True)
+class _Turns:
+    """The two places between which a phone goes to and fro; seconds from the one to the other, and back to the same."""
+
+    one: str
+    other: str
+    gaps: Floats
+    rounds: Floats
+
+
+def _to_and_fro(lines: Sequence[Place], places: list[str]) -> _Turns:
+    """Return how a phone goes to and fro between the two places where it does so most."""
     turns = [i for i in range(2, len(places)) if places[i] == places[i - 2] != places[i - 1]]
-    if not turns:
-        return None, []
-    pairs = Counter(tuple(sorted((places[i], places[i - 1]), key=str)) for i in turns)
-    pair = pairs.most_common(1)[0][0]
+    pairs = Counter((min(places[i], places[i - 1]), max(places[i], places[i - 1])) for i in turns)
+    pair = pairs.most_common(1)[0][0] if pairs else ("", "")
     mine = [i for i in turns if set(pair) == {places[i], places[i - 1]}]
-    return (pair[0], pair[1]), [(lines[i][0] - lines[i - 1][0]).total_seconds() for i in mine]
+    at = np.array([time.timestamp() for time, *_ in lines])
+    return _Turns(*pair, at[mine] - at[[i - 1 for i in mine]], at[mine] - at[[i - 2 for i in mine]])
+
+
+def _are_two(turns: _Turns, period: timedelta, share: float) -> bool:
+    """Say whether turns come sooner than a share of the time after which one device registers, or in its rhythm."""
+    longest = period.total_seconds()
+    if len(turns.gaps) < _LEAST_TURNS:
+        return False
+    usual = float(np.median(turns.rounds))
+    steady = float(np.median(np.abs(turns.rounds - usual))) <= _STEADY * usual
+    return bool(np.median(turns.gaps) <= share * longest or (steady and usual <= _A_ROUND * longest))
 
 
 def shared_port(seen: Seen) -> Iterator[Finding]:

@@ -172,6 +172,23 @@ def doubly_used(seed: int, *, doubly: bool) -> list[str]:
     return with_lines(lines, more)
 
 
+def two_homes(seed: int, *, doubly: bool) -> list[str]:
+    """An account of two devices at two addresses, with a new port each time; or of one device that is carried about."""
+    r = rng(seed)
+    where = site(seed, 10, 5)
+    phone = where.phones[0].peer
+    lines = [
+        line for line in lines_of([where], 20, [], seed) if not ("Registered SIP" in line and f"'{phone}'" in line)
+    ]
+    offset, more, when = r.uniform(200, 3400), [], 30.0
+    for n in range(36):
+        address = (where.public_ip, "198.51.100.7")[n % 2]
+        text = f"VERBOSE[1] chan_sip.c: Registered SIP '{phone}' at {address}:{r.randrange(1024, 60000)}"
+        more.append((at(lines, 30 + (n // 2) * 3550 + n % 2 * offset + r.uniform(-30, 30) if doubly else when), text))
+        when += r.expovariate(1 / 1900)
+    return with_lines(lines, more)
+
+
 def same_ports(seed: int, ports: str) -> list[str]:
     """Phones that use the same local port (`kernel`: the router gives it to whoever comes first), or do not."""
     r = rng(seed)
@@ -278,6 +295,7 @@ WITH: dict[str, tuple[str, Customer]] = {
     "sip_inspection": ("sip_inspection", partial(rewritten, timeout_s=1800.0)),
     "sip_inspection_ports": ("sip_inspection", partial(all_on_5060, one_model=False)),
     "two_devices": ("two_devices", partial(doubly_used, doubly=True)),
+    "two_devices, new ports": ("two_devices", partial(two_homes, doubly=True)),
     "shared_port": ("shared_port", partial(same_ports, ports="kernel")),
     "shared_power": ("shared_power", partial(on_one_switch, part=True)),
     "shared_power, PJSIP": ("shared_power", partial(on_one_switch, part=True, tech="PJSIP")),
@@ -298,6 +316,7 @@ WITHOUT: dict[str, Customer] = {
     "the same, PJSIP": partial(carrier_nat, restart=False, tech="PJSIP"),
     "timeout of 40 minutes": partial(inspected, timeout_s=2400.0),
     "one device, several accounts": partial(all_on_5060, one_model=True),
+    "one device carried about": partial(two_homes, doubly=False),
     "often a new port": partial(doubly_used, doubly=False),
     "ports of their own": partial(same_ports, ports="new"),
     "ports preserved": partial(same_ports, ports="preserve"),
