@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "3 a fault of the program.",
     )
     parser.add_argument("--version", action="version", version=f"starface-nb {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, command in COMMANDS.items():
         sentence = command.summary[0].upper() + command.summary[1:] + ("" if command.summary.endswith("?") else ".")
         own = commands.add_parser(name, help=command.summary, description=sentence)
@@ -56,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _terminate)
     fall_back()
     try:
-        options = build_parser().parse_args(argv)
+        parser = build_parser()
+        options = parser.parse_args(argv)
+        if options.command is None:
+            parser.print_help()
+            return 0
         status = COMMANDS[options.command].run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough

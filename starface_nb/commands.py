@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @command(
     "verdict on a log: in the terminal, or as JSON",
-    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG, JSON),
+    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG, LANGUAGE, JSON),
     arg("--exit-zero", action="store_true", help="exit with status 0 even where something was found"),
 )
 def check(options: Namespace) -> int:
@@ -54,14 +54,14 @@ def check(options: Namespace) -> int:
     if options.json:
         write_utf8(json_text(case))
     else:
-        sys.stdout.write(summary(case))
+        sys.stdout.write(summary(case, options.language))
     return 0 if options.exit_zero else _needs_action(case)
 
 
 @command(
     "every event found in a log",
     *(LOG, TIME_ZONE),
-    arg("--format", choices=["jsonl", "csv", "parquet"], help="default: from FILE's ending, else jsonl"),
+    arg("--format", choices=["jsonl", "csv", "parquet", "xlsx"], help="default: from FILE's ending, else jsonl"),
     arg("-o", "--output", type=new_file, metavar="FILE", help="write to FILE instead of standard output"),
 )
 def events(options: Namespace) -> int:
@@ -69,11 +69,13 @@ def events(options: Namespace) -> int:
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
 
-    by_ending = {".csv": "csv", ".parquet": "parquet"}
-    chosen = options.format or by_ending.get(options.output and options.output.suffix.lower(), "jsonl")
+    chosen = options.format or _by_ending(
+        options.output,
+        {"": "jsonl", ".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet", ".xlsx": "xlsx"},
+    )
     on_terminal = not options.output and sys.stdout.isatty()
-    if chosen == "parquet" and on_terminal:
-        raise SettingError("parquet is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
+    if chosen in ("parquet", "xlsx") and on_terminal:
+        raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
     keep_apart(options.log, [options.output] if options.output else [])
     log = read_log(options.log, time_zone=options.time_zone)
     if options.output:
@@ -102,7 +104,8 @@ def report(options: Namespace) -> int:
     from starface_nb.report import render, to_pdf
 
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
-    page_at = [] if options.output.suffix.lower() == ".pdf" else [options.output]
+    kind = _by_ending(options.output, {"": "page", ".html": "page", ".htm": "page", ".pdf": "pdf"})
+    page_at = [options.output] if kind == "page" else []
     pdf_at = [options.output.with_suffix(".pdf")] if options.pdf or not page_at else []
     if pdf_at:
         need("pdf")
@@ -312,6 +315,18 @@ def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:
     log = read_log(logs, time_zone=options.time_zone)
     with stage("Analysing"):
         return diagnose(log, keepalive_s=options.keepalive)
+
+
+def _by_ending(file: Path | None, known: dict[str, str]) -> str:
+    """Return what a file's ending stands for; an error where that is nothing which could be written."""
+    ending = file.suffix.lower() if file else ""
+    if ending not in known:
+        raise SettingError(
+            f"{ending} is no kind of file that this command writes.",
+            place=str(file),
+            next_step=f"Let the name end in {', '.join(filter(None, known))}.",
+        )
+    return known[ending]
 
 
 def _logs(options: Namespace) -> list[str]:

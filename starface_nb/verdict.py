@@ -18,7 +18,7 @@ from starface_nb.analysis.findings import LIKELY
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.why import why
-from starface_nb.guide.words import incident_text, names
+from starface_nb.guide.words import incident_text, names, regular, site_name
 from starface_nb.model.schemas import CAUSE
 from starface_nb.text import visible
 
@@ -123,13 +123,15 @@ def _verdict(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def summary(diagnosis: Diagnosis) -> str:
+def summary(diagnosis: Diagnosis, language: str = "en") -> str:
     """Return the readable summary of a diagnosis."""
-    tr = translator(time_zone=diagnosis.log.time_zone)
+    tr = translator(language, diagnosis.log.time_zone)
     sites = [(tr("site"), tr("phones"), tr("verdict"), tr("NAT timeout"))]
-    for row in diagnosis.sites.iter_rows(named=True):
+    for row in diagnosis.sites.sort(pl.col("verdict").to_physical(), "site").iter_rows(named=True):
         bracket = bracket_text(row["low_s"], row["high_s"], tr)
-        sites.append((row["site"], tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket))
+        sites.append(
+            (site_name(row["site"], tr), tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket)
+        )
     likely = pl.when(pl.col("confidence") >= LIKELY).then("cause").otherwise(pl.lit("unknown", CAUSE)).alias("cause")
     counts = diagnosis.intervals.group_by(likely).len().sort("len", "cause", descending=[True, False])
     causes = [(tr("cause"), tr("intervals"))]
@@ -137,15 +139,21 @@ def summary(diagnosis: Diagnosis) -> str:
     worst = diagnosis.phones.filter(pl.col("losses") > 0).sort("unreachable_s", "peer", descending=[True, False])
     lost = [(tr("phone"), tr("site"), tr("losses"), tr("unreachable for"))]
     shown = worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows()
-    lost += [(peer, site, tr.number(losses), tr.duration(seconds)) for peer, site, losses, seconds in shown]
+    lost += [
+        (peer, site_name(site, tr), tr.number(losses), tr.duration(seconds)) for peer, site, losses, seconds in shown
+    ]
     tables = [_aligned(rows) for rows in (sites, causes, lost) if len(rows) > 1]
     if worst.height > MOST_PHONES:
         more = worst.height - MOST_PHONES
         tables[-1].append(tr.count("and {n} more phone", "and {n} more phones", more))
     findings = [f"{_MARKS[found.severity]} {finding_text(found, tr)}" for found in diagnosis.findings]
-    experiment = [f"- {line}" for line in next_experiment(diagnosis, tr)]
+    findings += [f"{_MARKS['warning']} {text}" for text in regular(diagnosis, tr)]
+    experiment = next_experiment(diagnosis, tr)[
+        :1
+    ]  # what each outcome would mean is for who tries it: report, notebook
     if experiment:
-        experiment.insert(0, tr("If the timeout is to be known more exactly") + ":")
+        wish = tr("If the timeout is to be known more exactly")
+        experiment.insert(0, tr("{name}: {text}", name=wish, text="").rstrip())
     parts = [_head(diagnosis, tr), findings, *tables, experiment]
     return "\n".join("".join(f"{visible(line)}\n" for line in part) for part in parts if part)
 

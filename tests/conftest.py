@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 os.environ["STARFACE_NB_PROGRESS"] = "0"  # a slow machine must not add a bar to a notebook's outputs
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+# A page that a test hands over has no address, so that newer Chromiums refuse it connections to this machine.
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
+]
 _left_out = pytest.StashKey[int]()
 
 
@@ -52,8 +57,6 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        # A page that a test hands over has no address, so that newer Chromiums refuse it connections to this machine.
-        allowed = "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets"
-        found = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", allowed])
+        found = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_ARGUMENTS)
         yield found
         found.close()

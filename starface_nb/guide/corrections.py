@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from starface_nb.analysis.incidents import find_incidents
+
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
@@ -68,10 +70,10 @@ def corrected(diagnosis: Diagnosis, answers: Mapping[str, Any]) -> Diagnosis:
     schema = {name: losses.schema[name] for name in ("peer", "start")} | {"said": losses.schema["cause"]}
     told = pl.DataFrame(mine, schema=schema, orient="row")
     joined = losses.join(told, on=["peer", "start"], how="left", maintain_order="left")
-    return replace(
-        diagnosis,
-        intervals=joined.with_columns(
-            cause=pl.coalesce("said", "cause"),
-            confidence=pl.when(pl.col("said").is_null()).then("confidence").otherwise(1.0),
-        ).drop("said"),
-    )
+    intervals = joined.with_columns(
+        cause=pl.coalesce("said", "cause"),
+        confidence=pl.when(pl.col("said").is_null()).then("confidence").otherwise(1.0),
+    ).drop("said")
+    incidents, ids = find_incidents(intervals, diagnosis.eras)
+    router = diagnosis.router and diagnosis.router.with_incidents(intervals, ids)
+    return replace(diagnosis, intervals=intervals, incidents=incidents, incident_of=ids, router=router)

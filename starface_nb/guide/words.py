@@ -12,10 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from starface_nb.analysis.incidents import OF_A_SITE
 from starface_nb.guide.i18n import Translator
 
 if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Finding
+    from starface_nb.analysis.diagnosis import Diagnosis, Finding
 
 HERE = Path(__file__).parent
 # Which values of a TOML file are shown to people and therefore translated; in texts.toml all are.
@@ -100,6 +103,18 @@ def incident_text(incident: Mapping[str, Any], tr: Translator) -> str:
     if incident["lasts_s"]:
         text += tr(", usually for {time}", time=tr.duration(incident["lasts_s"]))
     return text + "."
+
+
+def regular(diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    """Return what strikes whole sites, or the PBX, at regular times: a sentence each, with what to do about it."""
+    again = diagnosis.incidents.filter(
+        pl.col("every_s").is_not_null(), pl.col("cause").cast(pl.String).is_in(["pbx_restart", *OF_A_SITE])
+    )
+    return [
+        f"{tr('{name}: {text}', name=site_name(row['site'], tr), text=incident_text(row, tr))} "
+        + about_cause(row["cause"], tr)["advice"]
+        for row in again.to_dicts()
+    ]
 
 
 def router_event_text(event: Mapping[str, Any], tr: Translator) -> str:

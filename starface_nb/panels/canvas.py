@@ -13,7 +13,6 @@ import polars as pl
 from markupsafe import Markup
 
 from starface_nb import charts
-from starface_nb.analysis.incidents import find_incidents
 from starface_nb.cases import Case
 from starface_nb.charts.losses import measured
 from starface_nb.charts.scene import cause_names, scene
@@ -86,8 +85,7 @@ class Canvas(CasePanel):
         found = self._found = self.case.corrected
         self.tr = self.case.translator
         self._scene = scene(found, self.case.language)
-        self._incidents, ids = find_incidents(found.intervals, found.eras)
-        by_row = found.intervals.select("site").with_row_index("row").with_columns(id=ids).drop("site")
+        by_row = found.incident_of.to_frame("id").with_row_index("row")
         self._losses = measured(self._scene).join(by_row, on="row", maintain_order="left")
         said = corrections(found, self.case.answers.all())
         self._said: dict[tuple[str, datetime], Correction] = {(one.peer, one.start): one for one in said}
@@ -222,7 +220,7 @@ class Canvas(CasePanel):
         phones = pl.col("phones").map_elements(
             lambda n: self.tr.count("{n} phone", "{n} phones", n), return_dtype=pl.String
         )
-        known = self._incidents.select("id", "site", "cause")
+        known = self._found.incidents.select("id", "site", "cause")
         why = pl.col("cause").cast(pl.String).replace_strict(cause_names(self.tr), return_dtype=pl.String)
         return mine.join(known, on="id").with_columns(
             why=why, label=pl.when(pl.col("phones") == 1).then("first").otherwise(phones)
@@ -258,7 +256,7 @@ class Canvas(CasePanel):
 
     def _about_incident(self, mine: pl.DataFrame) -> str:
         tr, first = self.tr, mine.row(0, named=True)
-        whole = self._incidents.row(by_predicate=pl.col("id") == self.query.open, named=True)
+        whole = self._found.incidents.row(by_predicate=pl.col("id") == self.query.open, named=True)
         about = about_cause(first["cause"], tr)
         phones, counted = mine["peer"].n_unique(), tr.count("{n} loss", "{n} losses", mine.height)
         title = (

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import BinaryIO
 
 import polars as pl
 
+from starface_nb.errors import SettingError
+
 COLUMNS = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_ms", "file", "line")
+MOST_ROWS_OF_EXCEL = 1_048_575
 
 
 def local_iso(time: str, time_zone: str) -> pl.Expr:
@@ -19,12 +23,15 @@ def local_iso(time: str, time_zone: str) -> pl.Expr:
 
 
 def write(events: pl.DataFrame, file: BinaryIO, chosen: str, time_zone: str) -> None:
-    """Write the contract's columns of the events in the chosen format (`jsonl`, `csv` or `parquet`).
+    """Write the contract's columns of the events in the chosen format (`jsonl`, `csv`, `parquet` or `xlsx`).
 
     In csv, text that a spreadsheet would take for a formula gets an apostrophe in front: names come from the network.
     """
     if chosen == "parquet":
         events.select(COLUMNS).write_parquet(file)
+        return
+    if chosen == "xlsx":
+        _write_excel(events, file, time_zone)
         return
     rows = events.select(local_iso("time", time_zone).alias("time"), *COLUMNS[1:])
     if chosen == "csv":
@@ -37,3 +44,15 @@ def write(events: pl.DataFrame, file: BinaryIO, chosen: str, time_zone: str) -> 
             key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in row.items()
         }
         file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+
+def _write_excel(events: pl.DataFrame, file: BinaryIO, time_zone: str) -> None:
+    if events.height > MOST_ROWS_OF_EXCEL:
+        raise SettingError(
+            f"A sheet of Excel holds {MOST_ROWS_OF_EXCEL:,} rows, and there are {events.height:,} events.",
+            next_step="Choose csv or parquet.",
+        )
+    local = pl.col("time").dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
+    sheet = BytesIO()  # a pipe cannot be written in the order that Excel's archive needs
+    events.select(local, *COLUMNS[1:]).write_excel(sheet, dtype_formats={pl.Datetime: "yyyy-mm-dd hh:mm:ss.000"})
+    file.write(sheet.getvalue())

@@ -76,6 +76,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
         eras=_renamed(diagnosis.eras, found),
         sites=_renamed(diagnosis.sites, found),
         cycles=_renamed(diagnosis.cycles, found),
+        incidents=_renamed(diagnosis.incidents, found),
         calls_lost=_renamed(diagnosis.calls_lost, found),
         router=router and replace(router, logs=(), events=_renamed(router.events, found)),
         findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),

@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.incidents import find_incidents
 from starface_nb.errors import StarfaceError
 from starface_nb.frames import UTC_TIME
 from starface_nb.guide import Translator, bracket_text, cause_name
@@ -52,10 +51,10 @@ def how_sure(site: Row, keepalive_s: float, tr: Translator) -> str:
 
 def incident_rows(diagnosis: Diagnosis) -> list[Row]:
     """Return the incidents, most losses first; `seconds`: how long their phones were unreachable together."""
-    found, ids = find_incidents(diagnosis.intervals, diagnosis.eras)
     ended = pl.coalesce("end", pl.lit(diagnosis.log.last, dtype=UTC_TIME))
-    lasted = diagnosis.intervals.select(id=ids, seconds=(ended - pl.col("start")).dt.total_seconds())
-    return found.join(lasted.group_by("id").agg(pl.col("seconds").sum()), on="id", maintain_order="left").to_dicts()
+    lasted = diagnosis.intervals.select(id=diagnosis.incident_of, seconds=(ended - pl.col("start")).dt.total_seconds())
+    whole = lasted.group_by("id").agg(pl.col("seconds").sum())
+    return diagnosis.incidents.join(whole, on="id", maintain_order="left").to_dicts()
 
 
 def router_rows(diagnosis: Diagnosis) -> list[Row]:

@@ -1,6 +1,7 @@
 """`starface-nb check`: the contract's JSON, exit statuses, and nothing from a log that acts."""
 
 import json
+import re
 from datetime import datetime
 
 import pytest
@@ -62,6 +63,16 @@ def test_summary_names_verdict_and_what_to_set(capsys):
     assert "61 minutes" in text
     assert "203.0.113.11" in text
     assert "too short" in text
+
+
+@pytest.mark.parametrize(("language", "told"), [("de", "zu kurz"), ("fr", "trop court")])
+def test_summary_speaks_the_language_that_was_asked_for(capsys, language, told):
+    english = check(capsys, path("mixed"))[1].splitlines()
+    _, text = check(capsys, path("mixed"), "--language", language)
+    names = re.compile(r"\S*\d\S*")  # peers, addresses, numbers: the same in every language
+    left = [line for line in text.splitlines()[1:] if line in english and re.search(r"[a-z]{4}", names.sub("", line))]
+    assert left == []
+    assert told in text
 
 
 def test_nothing_to_do_is_status_0(capsys, tmp_path):

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from starface_nb.analysis.incidents import find_incidents, regular_step
 from starface_nb.cli import main
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
-from starface_nb.guide.words import finding_text, incident_text
+from starface_nb.guide.words import finding_text, incident_text, regular
 from starface_nb.observations.observed import OBSERVED
 from starface_nb.simulation import make, simulate
 
@@ -392,6 +393,9 @@ def test_an_outage_that_comes_every_hour_is_one_incident() -> None:
     assert found["every_s"][0] == pytest.approx(3607.0)
     assert set(numbers) == {1}
     assert "14 times" in incident_text(found.row(0, named=True), translator("en"))
+    (told,) = regular(replace(whole, incidents=found), translator("en"))
+    assert "every 1 h" in told
+    assert "Ask the provider" in told
 
 
 def test_irregular_times_have_no_step() -> None:

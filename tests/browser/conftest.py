@@ -45,25 +45,25 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`starface-nb lab customer.zip` for most browser tests; the case's first kernel may be gone."""
-    with _started(tmp_path_factory) as running:
+    with started(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cases")) as running:
         yield running
 
 
 @pytest.fixture
 def fresh_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`starface-nb lab customer.zip` for one test, as it was started."""
-    with _started(tmp_path_factory) as running:
+    with started(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cases")) as running:
         yield running
 
 
 @contextmanager
-def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Start `starface-nb lab customer.zip` with an empty home and settings of its own; end it as Ctrl-C does."""
-    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cases")
+def started(home: Path, folder: Path, *more: str) -> Iterator[Lab]:
+    """Start `starface-nb lab customer.zip` with a home and settings of its own; end it as Ctrl-C does."""
     log = home / f"{CUSTOMER}.zip"
-    shutil.copy(samples.path(), log)
+    if not log.exists():
+        shutil.copy(samples.path(), log)
     for name in ("config", "runtime"):
-        (home / name).mkdir()
+        (home / name).mkdir(exist_ok=True)
     environment = {
         **os.environ,
         "HOME": str(home),
@@ -73,7 +73,7 @@ def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
     command = [sys.executable, "-m", "starface_nb", "lab", str(log), "--cases", str(folder), "--no-browser"]
-    command += ["--port", str(_free_port())]
+    command += ["--port", str(_free_port()), *more]
     with (
         (home / "errors").open("wb") as errors,
         subprocess.Popen(
@@ -194,7 +194,7 @@ def open_notebook(lab: Lab, page: Page) -> Callable[[str], Notebook]:
             page.evaluate(_OPEN, path)
         else:
             page.goto(lab.address(path))
-        page.wait_for_function(_READY, arg=path)
+        page.wait_for_function(READY, arg=path)
         return Notebook(page)
 
     return opened
@@ -211,7 +211,7 @@ _CLOSE_ALL = """async () => {
     await Promise.race([app.serviceManager.sessions.shutdownAll(), patience]);
 }"""
 _OPEN = "path => { window.jupyterapp.commands.execute('docmanager:open', {path}); }"  # not its result: a whole widget
-_READY = """path => {
+READY = """path => {
     const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
     const session = panel && panel.context && panel.context.isReady && panel.sessionContext.session;
     return session && panel.context.path === path && session.kernel && session.kernel.status === 'idle';

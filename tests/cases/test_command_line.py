@@ -41,10 +41,15 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: starface-nb {command}" in capsys.readouterr().out
 
 
+def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    told = capsys.readouterr().out
+    assert [name for name in COMMANDS if name not in told] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "required: COMMAND"),
         ("check", "required: LOG"),
         ("nonsense LOG", "invalid choice: 'nonsense' (choose from"),
         ("check LOG --keepalive soon", "'soon' is no duration; write for example 60m"),

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
+from zipfile import ZipFile
 
 import polars as pl
 import pytest
@@ -75,6 +78,30 @@ def test_a_file_gets_what_its_ending_says(tmp_path, capsysbinary, form):
     assert frame.columns == KEYS
     assert frame.height == 105
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_excel_gets_local_times_and_no_formula(tmp_path, capsysbinary):
+    log, target = tmp_path / "full", tmp_path / "events.xlsx"
+    log.write_text("[2026-07-01 10:00:00,250] NOTICE[1] chan_sip.c: Peer '=1+1' is now UNREACHABLE!  Last qualify: 1\n")
+    assert run(capsysbinary, log, "-o", target)[:2] == (0, b"")
+    with ZipFile(target) as book:
+        sheet, texts = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "sharedStrings"))
+    assert all(f"<t>{text}</t>" in texts for text in (*KEYS, "=1+1"))
+    assert "<f>" not in sheet
+    days = float(re.search(r'<c r="A2"[^>]*><v>([\d.]+)', sheet)[1])
+    assert datetime(1899, 12, 30) + timedelta(days=days) == pytest.approx(
+        datetime(2026, 7, 1, 10, 0, 0, 250_000), abs=timedelta(milliseconds=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "names"),
+    [("events", "e.ods", ".csv, .parquet, .xlsx"), ("report", "r.txt", ".html, .htm, .pdf")],
+)
+def test_an_ending_that_nothing_is_written_for_is_refused_before_the_work(tmp_path, capsys, command, name, names):
+    assert main([command, str(SAMPLE), "-o", str(tmp_path / name)]) == 2
+    assert names in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_input_is_one_clear_message_and_status_2(tmp_path, capsysbinary):

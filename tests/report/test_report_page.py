@@ -283,7 +283,10 @@ def test_an_empty_diagnosis_renders() -> None:
     nothing = replace(
         found,
         log=replace(found.log, events=found.log.events.clear(), first=None, last=None),
-        **{name: getattr(found, name).clear() for name in ("intervals", "phones", "cycles", "eras", "sites")},
+        **{
+            name: getattr(found, name).clear()
+            for name in ("intervals", "phones", "cycles", "eras", "sites", "incidents", "incident_of")
+        },
         findings=(),
     )
     for language in guide.LANGUAGES:
