@@ -32,10 +32,11 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     log itself refutes is not taken: the findings say so.
     """
     found = dict(_pjsip_settings(log.bundle) if _is_pjsip(log) else _sip_settings(log.bundle))
-    told = list(_refuted(log, found))
-    if "probe_interval_s" not in found and (shown := _shown_interval(log, _DEFAULTS["probe_interval_s"])):
-        every, lines = shown
-        found["probe_interval_s"] = every, Fact(f"{every:g}", *lines.select("file", "line").row(0))
+    open_to = {n for n, usual in _DEFAULTS.items() if n not in settings.asked and getattr(settings, n) == usual}
+    told = [one for one in _refuted(log, found) if one.values["setting"] in open_to]
+    if "probe_interval_s" in open_to - set(found):
+        assumed = _DEFAULTS["probe_interval_s"], Fact("", "", None)
+        told += _interval_refuted(log, {"probe_interval_s": assumed}, "probe_interval_measured")
     for one in told:
         measured = float(str(one.values["measured_s"])), Fact("", "", None)
         also = {"probe_retry_s"} & set(found) if one.values["setting"] == "probe_interval_s" else set()
@@ -43,8 +44,7 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     cap = found.pop("expiry", None)
     if cap and 60 <= cap[0] <= settings.keepalive_s:
         found["keepalive_s"] = cap
-    free = [n for n in found if n not in settings.asked and getattr(settings, n) == _DEFAULTS[n]]
-    used = {n: found[n] for n in free if found[n][0] > 0}
+    used = {n: value for n, value in found.items() if n in open_to and value[0] > 0}
     taken = settings.with_asked(**{name: value for name, (value, _) in used.items()})
     return replace(taken, asked=settings.asked), {name: fact for name, (_, fact) in used.items() if fact.member}, told
 
@@ -54,25 +54,26 @@ def _refuted(log: Log, found: Mapping[str, tuple[float, Fact]]) -> Iterator[Find
     limit = of_kind(log.events, "reachable", "lagged").filter(pl.col("limit_ms").is_not_null())
     wait = 2 * float(limit["limit_ms"].mode().min() or 0.0) / 1000  # type: ignore[arg-type]
     if "probe_timeout_s" in found and wait and found["probe_timeout_s"][0] not in (2 * limit["limit_ms"] / 1000):
-        yield _refutation("probe_timeout_s", found, wait, limit)
+        yield _refutation("probe_timeout_s", found, wait, limit, "probe_timeout_refuted")
     if "probe_interval_s" in found:
-        shown = _shown_interval(log, found["probe_interval_s"][0])
-        if shown is not None:
-            yield _refutation("probe_interval_s", found, *shown)
+        yield from _interval_refuted(log, found, "probe_interval_refuted")
 
 
-def _shown_interval(log: Log, told_s: float) -> tuple[float, pl.DataFrame] | None:
-    """Return the probe interval that the log shows instead of the one that is told or assumed, and lines that do."""
+def _interval_refuted(log: Log, found: Mapping[str, tuple[float, Fact]], told_as: str) -> Iterator[Finding]:
+    """Yield that the log shows another probe interval than the one that is told or assumed."""
     apart = gaps(log.events)
-    every = probed_every(apart, told_s, _DEFAULTS["probe_interval_s"])
-    return None if every is None else (every, apart)
+    every = probed_every(apart, found["probe_interval_s"][0], _DEFAULTS["probe_interval_s"])
+    if every is not None:
+        yield _refutation("probe_interval_s", found, every, apart, told_as)
 
 
-def _refutation(setting: str, found: Mapping[str, tuple[float, Fact]], measured: float, lines: pl.DataFrame) -> Finding:
+def _refutation(
+    setting: str, found: Mapping[str, tuple[float, Fact]], measured: float, lines: pl.DataFrame, told_as: str
+) -> Finding:
     given, fact = found[setting]
     shown = lines.select("file", "line").head(MOST_LINES).to_dicts()
     values = {"setting": setting, "source": fact.source, "given_s": given, "measured_s": measured, "evidence": shown}
-    values |= {"log": Fact("", shown[0]["file"], shown[0]["line"]).source, "told_as": f"{setting[:-2]}_refuted"}
+    values |= {"log": Fact("", shown[0]["file"], shown[0]["line"]).source, "told_as": told_as}
     return Finding("setting_refuted", "warning", None, values)
 
 

@@ -202,9 +202,14 @@ def test_another_probe_interval_is_believed_where_the_log_shows_it(every: int, t
         assert settings.probe_interval_s == every
         assert bool(findings) == refuted == ("probe_interval_s" not in sources)
     (tmp_path / conf).unlink()
-    settings, sources, _ = settings_from(sf.read_log(path, progress=False), Settings())
-    assert settings.probe_interval_s == every
-    assert sources["probe_interval_s"].source.startswith("full:")
+    settings, sources, (told_so,) = settings_from(sf.read_log(path, progress=False), Settings())
+    assert (settings.probe_interval_s, sources) == (every, {})
+    for language in guide.LANGUAGES:
+        text = guide.finding_text(told_so, guide.translator(language))
+        assert "full:" in text
+        assert "{" not in text
+    given = Settings().with_asked(probe_interval_s=60.0)
+    assert settings_from(sf.read_log(path, progress=False), given) == (given, {}, [])
 
 
 def _probed(every: int, tech: str) -> list[str]:
