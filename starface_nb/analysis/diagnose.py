@@ -19,7 +19,7 @@ from starface_nb.analysis.restraint import Results, died_unrenewed, measured_kee
 from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
-from starface_nb.model.adoption import adopt, of_two_sites
+from starface_nb.model.adoption import adopt, of_one_timeout, of_two_sites
 from starface_nb.model.evidence import evidence_json
 from starface_nb.model.groups import group
 from starface_nb.model.infer import reason
@@ -133,9 +133,14 @@ def examine(seen: Seen, settings: Settings) -> Results:
 
     only = next(iter(addresses.members)) if len(addresses.members) == 1 else None
     homes, apart = (phone_homes(peers, addresses, stranger) for stranger in (only or UNKNOWN, UNKNOWN))
-    if apart != homes and of_two_sites(*understand(apart, eras_only=True)):
-        only, homes = None, apart
     context, views = understand(homes)
+    strangers = np.array(homes, object) != np.array(apart, object)
+    together = not strangers.any() or any(
+        of_one_timeout(context, view, strangers) for view in views if view.name == only
+    )
+    if not together and of_two_sites(*understand(apart, eras_only=True)):
+        only, homes = None, apart
+        context, views = understand(homes)
     adopted = adopt(context, views, homes)
     if adopted != homes:
         context, views = understand(adopted)

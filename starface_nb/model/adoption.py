@@ -7,6 +7,7 @@ import numpy as np
 from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.model.timeout import collect, era_bounds
 from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.observations.story import Bools
 
 ENOUGH_FITS = 4
 """Losses of a phone that must fall into a site's cell before the phone is judged with it."""
@@ -30,15 +31,8 @@ def adopt(context: Context, views: list[SiteView], homes: list[str]) -> list[str
     hosts = [view for view in views if view.name != UNKNOWN and any(era.expires for era in view.eras)]
     if strangers is None or not hosts:
         return homes
-    story, use = context.story, strangers.losses
-    best, start, phone, slop = pick(context, strangers), story.losses.start[use], story.losses.phone[use], story.slop
-    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
-    # Longer than a period: a renewal between went unseen, so that the age says nothing.
-    measured = best.locked & (best.upper > best.lower) & (best.upper <= 1.06 * period + 60.0)
-    fits = []
-    for host in hosts:
-        low, high, expires = era_bounds(host, best, start)
-        fits.append(measured & expires & (best.lower < high + slop) & (best.upper > low - slop))
+    phone, measured = context.story.losses.phone[strangers.losses], _measured(context, strangers)
+    fits = [measured & _fitting(context, strangers, host) for host in hosts]
     found = list(homes)
     for stranger in strangers.phones:
         mine = phone == stranger
@@ -49,6 +43,34 @@ def adopt(context: Context, views: list[SiteView], homes: list[str]) -> list[str
         if enough and second <= RIVAL * first:
             found[stranger] = hosts[order[0]].name
     return found
+
+
+def _measured(context: Context, view: SiteView) -> Bools:
+    """Say of which losses the idle time is known: longer than a period, a renewal between went unseen."""
+    story, best = context.story, pick(context, view)
+    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)
+    most = 1.06 * period[story.losses.phone[view.losses]] + 60.0
+    return best.locked & (best.upper > best.lower) & (best.upper <= most)
+
+
+def _fitting(context: Context, view: SiteView, host: SiteView) -> Bools:
+    """Say which losses of the view fall into the cell of the host's timeout."""
+    best, slop = pick(context, view), context.story.slop
+    low, high, expires = era_bounds(host, best, context.story.losses.start[view.losses])
+    return expires & (best.lower < high + slop) & (best.upper > low - slop)
+
+
+def of_one_timeout(context: Context, view: SiteView, strangers: Bools) -> bool:
+    """Say whether the phones of unknown address (mask over all phones) and the others of a site show the same timeout.
+
+    Then they need not be judged apart.
+    """
+    if len(view.eras) > 1 or view.eras[0].verdict != "too_short":
+        return False
+    measured = _measured(context, view)
+    fits, strange = measured & _fitting(context, view, view), strangers[context.story.losses.phone[view.losses]]
+    counts = [(int(fits[group].sum()), int(measured[group].sum())) for group in (strange, ~strange)]
+    return all(n >= max(ENOUGH_FITS, FITTING * of) for n, of in counts)
 
 
 def of_two_sites(context: Context, views: list[SiteView]) -> bool:
