@@ -99,6 +99,11 @@ class Evidence:
         return Evidence(self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]))
 
 
+def _column(age: Floats, columns: int) -> Ints:
+    """Return the first of the timeouts tried that is longer than each age."""
+    return np.clip(np.ceil(age / STEP_S - 0.5), 0, columns).astype(np.int64)
+
+
 def score_table(
     evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: float, used: Bools | None = None
 ) -> Floats:
@@ -108,11 +113,10 @@ def score_table(
     """
     columns = int(horizon / STEP_S)
     table = np.zeros((n, columns + 2))
-    first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
-    past = np.clip(np.ceil(evidence.lost.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
+    first, past = _column(evidence.lost.lower, columns), _column(evidence.lost.upper, columns)
     np.add.at(table, (rows, first), MATCH * evidence.lost.weight)
     np.add.at(table, (rows, np.maximum(past, first)), -MATCH * evidence.lost.weight)
-    outlived = np.clip(np.ceil(evidence.kept.idle / STEP_S - 0.5), 0, columns).astype(np.int64)
+    outlived = _column(evidence.kept.idle, columns)
     weight = CONTRADICTION * evidence.kept.count
     soft = IN_USE[0] * (np.minimum(evidence.kept.count, IN_USE[1]) if used is None else used)
     probed = np.minimum(np.int64(CELL_S / STEP_S), outlived)
@@ -128,8 +132,7 @@ def touched_phones(evidence: Evidence, phones: int, horizon: float) -> Bools:
     """Return which phones take part in the timeout that most losses agree on; the others may be immune."""
     columns = int(horizon / STEP_S)
     counts = np.zeros((phones, columns + 2))
-    first = np.clip(np.ceil(evidence.lost.lower / STEP_S - 0.5), 0, columns).astype(np.int64)
-    past = np.clip(np.ceil(evidence.lost.upper / STEP_S - 0.5), 0, columns).astype(np.int64)
+    first, past = _column(evidence.lost.lower, columns), _column(evidence.lost.upper, columns)
     np.add.at(counts, (evidence.lost.phone, first), evidence.lost.soft)
     np.add.at(counts, (evidence.lost.phone, past), -evidence.lost.soft)
     counts = np.cumsum(counts, axis=1)[:, :columns]

@@ -155,7 +155,7 @@ def estimate_timeout(
     left, right = edges[:-1], edges[1:]
     share = np.clip((threshold - left) / (right - left), 0.0, 1.0)
     below = float((mass * share).sum()) / total
-    if outside >= 0.5 * total or mass.sum() <= 0:
+    if 2 * outside >= total or mass.sum() <= 0:
         bound = longest_outlived(low[~np.isfinite(high)], slop, level)
         return TimeoutEstimate(bound, np.inf, level, below, threshold, 0, int(expired.sum()), int((~expired).sum()))
     first, last = _densest(where, right - left, level)

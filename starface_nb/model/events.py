@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from starface_nb.model.fates import (
+    AFTER_S,
     ALIVE,
     GONE,
     LATE,
@@ -25,13 +26,13 @@ from starface_nb.model.fates import (
     fates,
     silence_kills,
 )
-from starface_nb.model.likelihood import BLOCK, DAY_S, LATENCY, LOSS, NAT, RESTART, ROUTER, WAN, log_normal
+from starface_nb.model.likelihood import BLOCK, DAY_S, HALF, LATENCY, LOSS, NAT, RESTART, ROOT, ROUTER, WAN, log_normal
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Floats, Ints
 
-LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL = range(8)
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL = range(len(P.kinds))
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT, LATENCY])
-SHORT_S = (6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0)
+SHORT_S = tuple(range(6, 52, 4))
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
 """Log-likelihoods this near are the same."""
@@ -92,10 +93,10 @@ def candidates(
     others = np.maximum(site.at_risk - size, 0)
     gap, partly = np.maximum(window / (others + 1), 1.0), _partly(others + size, size)
     bound = total[past] - total[:-1] + np.maximum(others * np.log(P.missed), partly)
-    for shortest, longest in pairwise([3.0, *SHORT_S, window]):
+    for shortest, longest in pairwise([AFTER_S, *SHORT_S, window]):
         reached = np.minimum(np.searchsorted(site.start, site.start + longest + 2.0, side="right"), past)
         spared = np.maximum(others * np.log1p(-_share(shortest, window)), partly)
-        first = np.log(np.minimum(longest - 3.0, gap) / window)
+        first = np.log(np.minimum(longest - AFTER_S, gap) / window)
         bound = np.maximum(bound, total[reached] - total[:-1] + spared + first)
     worth = np.flatnonzero((bound + rate > 0) & (size >= 2))
     taken, seen, found = site.after_start.copy(), np.zeros(n, bool), []
@@ -117,7 +118,7 @@ def candidates(
 
 def _share(down: Floats | float, window: float) -> Floats:
     """Return the share of the phones, probed at any time, that a fault of this length catches."""
-    return np.asarray((1 - P.missed) * np.clip((down - 3.0) / (window - 5.0), P.stray, 1.0), float)
+    return np.asarray((1 - P.missed) * np.clip((down - AFTER_S) / (window - 5.0), P.stray, 1.0), float)
 
 
 def _partly(risk: Ints, size: Ints) -> Floats:
@@ -130,7 +131,7 @@ def _partly(risk: Ints, size: Ints) -> Floats:
 def _most(site: Struck) -> Floats:
     """Return a bound on the log-likelihood of each loss in any event."""
     with np.errstate(invalid="ignore", over="ignore"):
-        on_time = np.nan_to_num(np.exp(-0.5 * ((site.end - site.due) / site.spread) ** 2)) / (2.5 * site.spread)
+        on_time = np.nan_to_num(np.exp(-0.5 * ((site.end - site.due) / site.spread) ** 2)) / (ROOT * site.spread)
     register = np.maximum(site.register, site.boot) + np.log(np.maximum(on_time, 1 / P.retry_s))
     probe = site.probe + np.maximum(site.late, 0.0) - np.log(site.step)
     return np.where(np.isfinite(site.end), np.maximum(probe, register), 0.0)
@@ -224,19 +225,19 @@ def _lengths_before(site: Struck, down: Floats) -> dict[int, Floats]:
 
     def normal(middle: float, spread: float) -> Floats:
         off = (log_down - np.log(middle)) / spread
-        return np.asarray(share - 0.5 * off**2 - np.log(spread * np.sqrt(2 * np.pi)), float)
+        return np.asarray(share - 0.5 * off**2 - np.log(spread * ROOT), float)
 
     def even(low: float, high: float) -> Floats:
         inside = np.where((down >= low) & (down <= high), 0.0, np.log(P.stray))
         return np.asarray(share + inside - np.log(np.log(high / low)), float)
 
     day, wait = P.block_s
-    whole_day = 0.5 * down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (wait * np.sqrt(2 * np.pi))
+    whole_day = down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (2 * wait * ROOT)
     return {
         LINE: even(*P.outage_s),
         BOX: normal(*P.router_s),
         BURST: share + 2 * np.log(down / P.burst_s) - down / P.burst_s,
-        BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), np.log(0.5) + even(10 * wait, 2 * day)),
+        BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), HALF + even(10 * wait, 2 * day)),
         POWER: normal(*P.power_s),
         STEP: even(LENGTHS[0], max(float(site.period.max()), LENGTHS[1])),
         SPELL: even(P.outage_s[0], P.spell_s),
@@ -249,7 +250,7 @@ def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Fl
     And the log of the share of faults that strike just that probe first, shape (lengths,): phones that are probed in
     step go together however short the fault is.
     """
-    reach = np.maximum(down - 3.0, 1.0)
+    reach = np.maximum(down - AFTER_S, 1.0)
     caught = np.where(after[None, :] <= reach[:, None] + 2.0, 1 - P.missed, P.stray)
     gap = (window - float(after.max())) / (others + 1)
     return caught, np.asarray(np.log(np.minimum(reach, max(gap, 1.0)) / window), float)

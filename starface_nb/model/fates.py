@@ -6,12 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from starface_nb.model.likelihood import ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
 MIXED, ALIVE, SHORT, LATE, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(9)
 """What becomes of the bindings: some die by age, none, some in a burst, none while answers are late, all; blocked,
 unanswered; brought back by one REGISTER on the port that they share, or each by its own."""
+
+
+AFTER_S = 3.0
+"""How far a line in whole seconds stands behind the probe that it tells of."""
+STRANGE = 1e-4
+"""Likelihood of a return that fits no end of the fault, against one that does."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +86,14 @@ def fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float
 def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
     over = site.end[None, :] - (begin + down[:, None])
-    by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + 3.0), 1.0, 1e-4) / site.step) + site.probe
+    by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + AFTER_S), 1.0, STRANGE) / site.step) + site.probe
     # A phone whose REGISTER went into the dead line tries again soon, and may be sooner than the probe.
     soon = np.minimum(down[:, None] / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
-    unprobed = np.clip(1 - over / (site.step + 3.0), P.stray, 1.0)
+    unprobed = np.clip(1 - over / (site.step + AFTER_S), P.stray, 1.0)
     by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
     ended = np.logaddexp(by_probe, by_phone)
-    ongoing = (begin + down >= log_end - site.step.max() - 3.0)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, np.log(P.stray)))
+    ongoing = (begin + down >= log_end - site.step.max() - AFTER_S)[:, None]
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, np.log1p(-P.stray), np.log(P.stray)))
 
 
 def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
@@ -99,7 +106,7 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
     with np.errstate(over="ignore"):
         after = 1 / (1 + np.exp(np.clip(-1.7 * (at - length) / site.spread, -50, 50)))
-        on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (2.5 * site.spread)
+        on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (ROOT * site.spread)
     timed = P.on_time * (after * on_time + (1 - after) / P.retry_s * soon) + (1 - P.on_time) * density
     density = np.where(np.isfinite(site.due), timed, density)
     density = np.where(back >= length - 2.0, density, 0.0)
@@ -107,13 +114,13 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
     still = np.log(np.maximum(1 / (1 + np.exp(np.clip(-1.7 * left, -50, 50))), P.stray))
     ongoing = (begin + down >= log_end)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.02, still))
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, np.log1p(-P.stray), still))
 
 
 def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
     over = site.end[None, :] - (begin + down[:, None])
-    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, 1e-4) / (2 * P.retry_s)
+    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, STRANGE) / (2 * P.retry_s)
     ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
     ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
     return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))

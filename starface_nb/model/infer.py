@@ -17,15 +17,19 @@ from starface_nb.model.fates import Struck
 from starface_nb.model.found import Found, odds_of
 from starface_nb.model.likelihood import (
     BLOCK,
+    BLOCKING,
     DAY_S,
+    HALF,
     HOUR_S,
     LATENCY,
     LOSS,
     NAT,
+    NEVER,
     OFFLINE,
     PBX,
     RESTART,
     ROUTER,
+    TWO_TURNS,
     UNKNOWN,
     WAN,
     Mark,
@@ -146,7 +150,7 @@ class SiteData:
         """Return the densities of all endings but that of the NAT timeout, shape (n, causes)."""
         e, n = self.ends, len(self.loss)
         usual, back, phone = e.trip[1], e.trip[1], e.trip[2]
-        out = _table(n, -20.0)
+        out = _table(n, NEVER)
         self.at_due = at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
@@ -166,11 +170,11 @@ class SiteData:
         out[:, LATENCY] = spell + smeared + e.trip[0]
         seldom, often, heavy = P.again_lost
         self.soft_loss = either(heavy, repeats(e, often), repeats(e, seldom)) + e.probe + usual
-        self.hard_loss = np.where(np.isfinite(self.due) & self.known_period, dead, -20.0)
+        self.hard_loss = np.where(np.isfinite(self.due) & self.known_period, dead, NEVER)
         day, wait = P.block_s
         block = np.logaddexp(
-            np.log(0.5) - 0.5 * ((e.length - day) / (2 * wait)) ** 2 - np.log(5 * wait),
-            np.log(0.5) + log_uniform(e.length, e.open, 600.0, 7 * DAY_S),
+            HALF - 0.5 * ((e.length - day) / (2 * wait)) ** 2 - np.log(5 * wait),
+            HALF + log_uniform(e.length, e.open, 600.0, 7 * DAY_S),
         )
         out[:, BLOCK] = (
             np.where(e.open, np.log(np.where(e.length > 900, 0.9, 0.3)), block)
@@ -197,17 +201,17 @@ class SiteData:
     def _seldom(self) -> Floats:
         """Return how often each cause strikes at one probe, log, shape (n, causes), where no rate tells that."""
         n, probe = len(self.loss), self.story.settings.probe_interval_s
-        out = _table(n, -25.0)
+        out = _table(n, NEVER)
         out[:, UNKNOWN] = np.log(P.oddities_per_day * probe / DAY_S)
         near = self.loss.late_near > 0
         out[:, LATENCY] = np.log(np.where(near, P.late_share, P.late_per_hour * probe / HOUR_S))
         others = np.maximum(self.around.at_risk - 1, 0)
         caught = np.clip(self.ends.length / probe, 0.05, 1 - P.missed)
-        alone = np.log(probe / DAY_S) + np.maximum(others * np.log1p(-caught), -20.0)
+        alone = np.log(probe / DAY_S) + np.maximum(others * np.log1p(-caught), NEVER)
         out[:, WAN] = alone + np.log(P.kinds[0])
         out[:, ROUTER] = alone + np.log(P.kinds[1])
-        out[:, PBX] = np.where(self.after_start, np.log(P.after_start), -20.0)
-        out[:, BLOCK] = np.where(self.around.refused >= 3, np.log(P.blocks_per_refusals / 15), -20.0)
+        out[:, PBX] = np.where(self.after_start, np.log(P.after_start), NEVER)
+        out[:, BLOCK] = np.where(self.around.refused >= BLOCKING, np.log(P.blocks_per_refusals / 15), NEVER)
         until = np.minimum(self.loss.end, self.story.end) - 1.0
         heard = np.searchsorted(self.heard, until) > np.searchsorted(self.heard, self.loss.start + self.window)
         out[:, BLOCK] += np.where(heard, np.log(P.stray), 0.0)
@@ -266,19 +270,19 @@ class SiteData:
             others = np.maximum(len(self.site.phones) - 1, 1) / self.period
             rate = np.where(self.around.inherited, 1 / self.ends.step, others)
             other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
-            ended = np.logaddexp(np.log(0.5) + ended, other + np.log(0.5) + self.ends.trip[1])
+            ended = np.logaddexp(HALF + ended, other + HALF + self.ends.trip[1])
         seen = np.log(chance) + ended
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period
         hit = (end >= back - self.spread - slop) & (end <= back + width + slop)
-        later = P.stray * np.where(self.ends.length <= 2.1 * self.period, 1.0, P.stray) / self.period
+        later = P.stray * np.where(self.ends.length <= TWO_TURNS * self.period, 1.0, P.stray) / self.period
         density = np.where(self.ends.open, P.stray, np.where(hit, 1 / np.minimum(width, DAY_S), later))
         rate = np.where(np.isfinite(self.anchor), P.off_cell, 0.5) * probe / self.period
         unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
-        unseen = np.where(np.isfinite(high), unseen, -30.0)
-        begin = np.where(np.isfinite(high), np.log(np.maximum(chance, rate)), -40.0)
-        both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), -40.0)
+        unseen = np.where(np.isfinite(high), unseen, 2 * NEVER)
+        begin = np.where(np.isfinite(high), np.log(np.maximum(chance, rate)), 2 * NEVER)
+        both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), 2 * NEVER)
         return begin, both - begin
 
     def era_of(self, eras: list[Era]) -> Ints:
@@ -374,7 +378,8 @@ class SiteData:
             mine = e.event.members[world.elsewhere[e.event.members] >= 0.5]
             if e.probability >= 0.5 and len(mine):
                 event[mine], together[mine] = i, len(e.event.members)
-        shared = np.log(np.clip(world.elsewhere, 1e-4, None)) - np.log(np.clip(1 - world.elsewhere, 1e-4, None))
+        elsewhere = np.clip(world.elsewhere, SURE / C, 1 - SURE / C)
+        shared = np.log(elsewhere) - np.log1p(-elsewhere)
         known = np.isfinite(self.best.anchor)
         best = self.best
         odds = odds_of(world.terms, cause, next_best)

@@ -18,6 +18,16 @@ from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Story
 CODE = {name: code for code, name in enumerate(CAUSES)}
 NAT, WAN, ROUTER, PBX, RESTART, OFFLINE, LATENCY, LOSS, BLOCK, UNKNOWN = range(len(CAUSES))
 DAY_S, HOUR_S = 86_400.0, 3600.0
+ROOT = float(np.sqrt(2 * np.pi))
+"""What the height of a normal density is divided by."""
+HALF = -float(np.log(2.0))
+"""Logarithm of one half."""
+NEVER = -20.0
+"""Log-probability of what does not happen, but for what nobody thought of."""
+BLOCKING = 3
+"""Refused registrations from which on an address may have been blocked."""
+TWO_TURNS = 2.1
+"""A phone that misses one REGISTER is back with the one after it: periods."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +134,11 @@ def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log
         known = np.isfinite(at)
         again = np.exp(-0.5 * ((end - at - period) / spread) ** 2)
         # A REGISTER that is lost is sent again until it arrives.
-        late = np.where(off > 0, np.exp(-np.maximum(end - at, 0) / P.retry_s) / P.retry_s, 0.0) * 2.5 * spread
+        late = np.where(off > 0, np.exp(-np.maximum(end - at, 0) / P.retry_s) / P.retry_s, 0.0) * ROOT * spread
         one, two, third = P.renewed_at
         bell = one * np.exp(-0.5 * off**2) + two * again + third * np.nan_to_num(late)
-        flat = np.where(ends.length <= 2.1 * period, 1.0, P.stray) / period
-        density = np.where(known, P.on_time * np.nan_to_num(bell) / (2.5 * spread) + (1 - P.on_time) * flat, flat)
+        flat = np.where(ends.length <= TWO_TURNS * period, 1.0, P.stray) / period
+        density = np.where(known, P.on_time * np.nan_to_num(bell) / (ROOT * spread) + (1 - P.on_time) * flat, flat)
         still = 1 / (1 + np.exp(np.clip(1.7 * (log_end - np.where(known, at, 0.0)) / spread, -50, 50)))
         waits = np.where(known, still, np.clip(1 - ends.length / period, 0.0, 1.0))
     return np.asarray(np.log(np.where(ends.open, np.maximum(waits, P.stray), density + 1e-9)), float)
@@ -170,7 +180,7 @@ def marks(story: Story, refused: Ints) -> Marks:
     near, before = losses.late_near > 0, losses.last_rtt * 1000 > 1500
     late = _seen(near, P.late_near[0]) + _seen(before, P.late_before[0])
     otherwise = _seen(near, _late_by_chance(story)) + _seen(before, P.late_before[1])
-    blocked = refused >= 3
+    blocked = refused >= BLOCKING
     block = Mark(_seen(blocked, P.refused[1]), {BLOCK: _seen(blocked, P.refused[0])})
     inside, left = _registrations_inside(story) > 0, losses.unregistered_end
     went_on, seldom = _seen(inside, P.went_on), _seen(left, P.unregistered / 100)

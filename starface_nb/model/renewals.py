@@ -224,9 +224,7 @@ def _shows_ports(story: Story) -> Bools:
         here = sure & (home == site)[losses.phone]
         shows[home == site] = here.sum() >= 3 and (here & losses.registered).sum() >= 0.9 * here.sum()
     own = np.bincount(losses.phone[off], minlength=len(home))
-    return shows & ~(
-        (own >= 3) & (np.bincount(losses.phone[off & losses.registered], minlength=len(home)) <= 0.5 * own)
-    )
+    return shows & ~((own >= 3) & (np.bincount(losses.phone[off & losses.registered], minlength=len(home)) <= own / 2))
 
 
 def _on_own_grid(story: Story) -> None:
@@ -269,7 +267,7 @@ def _exact(story: Story) -> Bools:
         mine = np.arange(first, past - 1)
         sizes = np.sort(gaps[mine])
         alike = np.searchsorted(sizes, sizes + EXACT_S + story.resolution, "right") - np.arange(len(sizes))
-        if alike.max(initial=0) < max(ENOUGH_EXACT, 0.5 * len(sizes)):
+        if alike.max(initial=0) < max(ENOUGH_EXACT, len(sizes) / 2):
             continue
         low = sizes[int(np.argmax(alike))]
         if low > 2 * story.settings.probe_interval_s:

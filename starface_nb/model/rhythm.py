@@ -21,6 +21,9 @@ ROUGH = 0.1
 ON_TIME, ONE_LATER, STRAY = 0.8, 0.1, 0.1
 """Shares of a phone's returns: at its next renewal, at the one after it, and off its rhythm for other reasons."""
 
+BLINK_S = 300.0
+"""Half of all faults are over within this time."""
+
 CHANCE = 0.7
 """What a return near the rhythm is worth less because faults of about that length happen: log-odds each."""
 
@@ -107,7 +110,7 @@ def _on_time_odds(story: Story, anchor: Floats, period: Floats, jitter: float) -
     losses = story.losses
     with np.errstate(invalid="ignore", divide="ignore"):
         length = np.maximum(losses.end - losses.start, 10.0)
-        fault = 0.5 / 300.0 * (length <= 300.0) + 0.5 / (length * np.log(720.0))
+        fault = ((length <= BLINK_S) / BLINK_S + 1 / (length * np.log(720.0))) / 2
         spread = np.hypot(jitter * period, np.where(losses.pjsip, story.settings.probe_interval_s / 3, 1.0))
         gap = (losses.end - losses.rtt - anchor) / spread
         turns = (period / spread)[:, None] * [1.0, 2.0]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.observations.story import Bools, Floats, Losses
+from starface_nb.observations.story import Bools, Floats, Losses, off_the_grid
 from starface_nb.settings import Settings
 
 SIP_RESENT_S, PJSIP_RESENT_S = (1.0, 2.0, 3.0), (0.5, 1.5)
@@ -32,7 +32,7 @@ def grid(losses: Losses, settings: Settings, resolution: float) -> Grid:
     """Return the grid of each loss: chan_sip repeats after 14 s, res_pjsip probes on in its interval."""
     interval = settings.probe_interval_s
     step = np.where(losses.pjsip, interval, settings.probe_timeout_s + settings.probe_retry_s)
-    width = np.minimum(2 * (0.3 + 0.9 * resolution) + np.zeros(len(losses)), step)
+    width = np.minimum(2 * off_the_grid(resolution) + np.zeros(len(losses)), step)
     return Grid(step, width)
 
 

@@ -235,7 +235,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         if shares and np.ptp((part.lost.born + part.lost.upper)[inside]) < BURST * settings.keepalive_s:
             probability = min(probability, PRIOR_EXPIRING)
     else:
-        probability = PRIOR_EXPIRING * 0.5 ** min(outlived, 40)
+        probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
     low, high, expiring = estimate.low, estimate.high, probability
     below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
     short = probability * (1.0 if below else 0.0)

@@ -46,6 +46,9 @@ PJSIP_SLOW_MS = 900.0
 RESENT_MS = 250.0
 """So much over a resend's delay a round trip is one of the resent probe."""
 
+WAY_S = 0.3
+"""The usual way through the net and the PBX, at most."""
+
 PJSIP_TIMEOUT_S = 3.0
 """res_pjsip's qualify_timeout (Asterisk 20.20.1 res_pjsip/location.c:1419)."""
 
@@ -196,7 +199,12 @@ class Story:
     @property
     def slop(self) -> float:
         """How far a time may be off: the lines' resolution plus the way through the net."""
-        return self.resolution + 0.3
+        return self.resolution + WAY_S
+
+
+def off_the_grid(resolution: float) -> float:
+    """Return how far an answer to a repeated probe may stand from where the grid wants it, seconds."""
+    return WAY_S + 0.9 * resolution
 
 
 def seconds(times: pl.Series, origin_us: int) -> Floats:
@@ -250,7 +258,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         unregistered_end=(rows["ended_by"] == "unregistered").to_numpy(),
         registered=np.zeros(n, bool),
         restart_inside=inside,
-        on_grid=np.abs(off) <= 0.3 + 0.9 * resolution + 0.01 * np.minimum(count, 60),
+        on_grid=np.abs(off) <= off_the_grid(resolution) + 0.01 * np.minimum(count, 60),
         renewed=np.zeros(n, bool),
         row=rows["i"].to_numpy().astype(np.int64),
         pjsip=pjsip,
