@@ -100,14 +100,14 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
     back = np.minimum(site.end, log_end)[None, :] - begin
     length = down[:, None]
-    soon = (back >= length - 2.0) & (back <= length + P.retry_s)
+    soon = _retries(back - length, P.retry_s)
     pending = np.minimum(length / site.period, 1.0)
-    density = pending / P.retry_s * soon + (1 - pending) / site.period * (back <= length + site.period)
+    density = pending * soon + (1 - pending) / site.period * (back <= length + site.period)
     at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
     with np.errstate(over="ignore"):
         after = 1 / (1 + np.exp(np.clip(-1.7 * (at - length) / site.spread, -50, 50)))
         on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (ROOT * site.spread)
-    timed = P.on_time * (after * on_time + (1 - after) / P.retry_s * soon) + (1 - P.on_time) * density
+    timed = P.on_time * (after * on_time + (1 - after) * soon) + (1 - P.on_time) * density
     density = np.where(np.isfinite(site.due), timed, density)
     density = np.where(back >= length - 2.0, density, 0.0)
     ended = np.log(density + 1e-7) + site.register
@@ -120,10 +120,17 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
 def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
     over = site.end[None, :] - (begin + down[:, None])
-    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, STRANGE) / (2 * P.retry_s)
+    density = _retries(over, 2 * P.retry_s) + STRANGE / (2 * P.retry_s)
     ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
     ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
     return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
+
+
+def _retries(over: Floats, usual: float) -> Floats:
+    """Return the density of a phone's next try so long after it can succeed again: most soon, some much later."""
+    late, longest = P.retry_late
+    after = over >= -2.0
+    return np.asarray(after * ((1 - late) / usual * (over <= usual) + late / longest * (over <= longest)), float)
 
 
 def silence_kills(down: Floats) -> Floats:
