@@ -203,17 +203,23 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     inside = (evidence.lost.lower < high) & (evidence.lost.upper > low)
     matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
     outlived = evidence.kept.reach >= high
-    against = np.bincount(evidence.kept.phone[outlived], evidence.kept.count[outlived], minlength=phones)
+    kept = evidence.kept.take(outlived)
+    # Between a timeout just below its period and its REGISTER a phone may not be probed at all.
+    period = np.where(kept.reach > kept.idle, kept.reach - CELL_S, np.inf)
+    unseen = np.clip(1 - (period - (low + high) / 2) / CELL_S, 0.0, 1.0)
+    speaks = np.log(unseen + (1 - unseen) * np.exp(CONTRADICTION))
+    against = np.bincount(kept.phone, kept.count * speaks, minlength=phones)
     several = (np.bincount(evidence.lost.phone[inside], evidence.lost.soft[inside], minlength=phones) >= 1.5).sum() >= 2
     odds = evidence.lost.loose if several else evidence.lost.rhythm
     rhythm = np.bincount(evidence.lost.phone[inside], odds[inside], minlength=phones) * (not shares)
     # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.
     wider = max(0.0, float(np.log((high - low) / CELL_S)))
     cells = max(1.0, 3600.0 / max(high - low, CELL_S))
-    touched = np.minimum((MATCH - wider) * matches + CONTRADICTION * against, np.log(cells / LOCKSTEP))
+    touched = np.minimum((MATCH - wider) * matches + against, np.log(cells / LOCKSTEP))
     rhythm = np.where(matches > 0, np.clip(rhythm, *RHYTHM), 0.0)
     # One phone may fail by itself again and again; several do not at the same age of their registrations.
-    touched += np.where((rhythm < 0) & (rhythm > rhythm.min()), 0.0, rhythm)
+    worst = np.arange(phones) == (rhythm.argmin() if phones else 0)
+    touched += np.where((rhythm < 0) & ~worst, 0.0, rhythm)
     ratio = np.logaddexp(np.log1p(-IMMUNE) + touched, np.log(IMMUNE))
     total = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
     return float(1 / (1 + np.exp(-np.clip(total, -700, 700))))

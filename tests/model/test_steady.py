@@ -80,3 +80,20 @@ def test_a_relapse_is_seen() -> None:
     found = relapses("repaired", whole, steps=10)
     assert found
     assert found[0].losses >= 10
+
+
+@pytest.mark.parametrize("lines", [40, 60, 107])
+def test_more_of_the_same_evidence_withdraws_no_verdict(tmp_path: Path, lines: int) -> None:
+    """Two phones whose bindings die after 30 s: that both return at their own time counts once against the router."""
+    text = (Path(__file__).parent / "two_phones_30s.log").read_text("utf-8").splitlines()
+    (tmp_path / "full").write_text("\n".join(text[:lines]) + "\n", "utf-8")
+    case = sf.diagnose(sf.read_log(tmp_path / "full", progress=False))
+    assert case.sites["verdict"].cast(str).to_list() == ["too_short"]
+
+
+def test_a_timeout_just_below_the_keepalive_is_no_phone_that_restarts() -> None:
+    """Half of the bindings' deaths fall between two probes: cycles without a loss say little then."""
+    scenario = make("plain", 171000002, Wish(timeout_s=3570.0, renewal="register-only", phones=5))
+    case = sf.diagnose(simulate(scenario, 171000002).log)
+    assert case.sites["verdict"].cast(str).to_list() == ["too_short"]
+    assert case.sites["high_s"][0] >= 3570.0
