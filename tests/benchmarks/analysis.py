@@ -1,6 +1,6 @@
 """How long the analysis of large logs takes and how much memory, beside another state of the code in the same run.
 
-    python -m tests.benchmarks.analysis --other ../old
+    python -m tests.benchmarks.analysis --other ../rules ../before
 
 The logs are simulated: customers of one kind, their phones all month long (`--phones`, `--hours`, by seed). Each state
 reads and diagnoses each log in a process of its own, the states in turn; told are the medians. Peak memory is resident,
@@ -22,9 +22,16 @@ from statistics import median
 import polars as pl
 
 from starface_nb import samples
-from starface_nb.simulation import Wish, make, simulate
 
 HERE = Path(__file__).resolve().parents[2]
+# In a process of its own: a child's peak is at least what its parent had in memory when it was started.
+MAKE = """
+import pathlib, sys
+from starface_nb.simulation import Wish, make, simulate
+family, seed, phones, hours = sys.argv[2], *map(int, sys.argv[3:])
+lines = simulate(make(family, seed, Wish(phones, hours)), seed).lines
+pathlib.Path(sys.argv[1]).write_text("\\n".join(lines) + "\\n", "utf-8")
+"""
 MEASURE = """
 import json, resource, sys, time
 from starface_nb import read_log
@@ -67,20 +74,20 @@ def told(name: str, runs: list[list[float]]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--other", type=Path, help="folder of another state of the code")
+    parser.add_argument("--other", type=Path, nargs="+", default=[], help="folders of other states of the code")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--family", default="plain")
     parser.add_argument("--phones", type=int, default=500)
     parser.add_argument("--hours", type=int, default=720)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    trees = {"now": HERE} | ({"other": options.other.resolve()} if options.other else {})
+    trees = {"now": HERE} | {other.name: other.resolve() for other in options.other}
     print("| | intervals | s | processor s | peak MiB |\n|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for seed in options.seeds:
             log = Path(folder) / f"{seed}.log"
-            scenario = make(options.family, seed, Wish(options.phones, options.hours))
-            log.write_text("\n".join(simulate(scenario, seed).lines) + "\n", "utf-8")
+            made = (options.family, str(seed), str(options.phones), str(options.hours))
+            subprocess.run([sys.executable, "-c", MAKE, str(log), *made], cwd=HERE, check=True)
             runs = [(name, diagnosed(tree, log)) for _ in range(options.rounds) for name, tree in trees.items()]
             for name in trees:
                 print(told(f"{options.family} {seed}, {name}", [one for whose, one in runs if whose == name]))
