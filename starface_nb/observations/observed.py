@@ -218,7 +218,11 @@ def isolated_pauses(pauses: pl.DataFrame) -> pl.DataFrame:
         Frame of schema `PAUSES`.
     """
     silent = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
-    ordered = pauses.with_columns(silent.clip(lower_bound=0.0).alias("silent")).sort("silent", "start")
+    ordered = (
+        pauses.filter(pl.col("discarded") == 0)
+        .with_columns(silent.clip(lower_bound=0.0).alias("silent"))
+        .sort("silent", "start")
+    )
     before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
     far = (pl.col("silent") > ISOLATED * before).cum_max()
     return ordered.filter(far).select("start", "end")
@@ -266,14 +270,17 @@ def _ended(lost: pl.DataFrame, start: datetime, to: datetime, end: datetime) -> 
 
 
 def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """Return the pauses of the log in which lines seem to be missing, for each peer: peer, from, to."""
+    """Return the pauses of the log in which lines are missing, or seem to be, for each peer: peer, from, to."""
     peers = told.select("peer")
     empty = pl.DataFrame(schema={"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME})
-    rhythm = states["time"].dt.truncate("1m").n_unique() >= LEAST_MINUTES
-    if log.pauses is None or not rhythm or not (states["state"] == DOWN).any():
+    if log.pauses is None:
         return empty
-    last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
-    pauses = missing(log.pauses, states).filter(pl.col("start") < last).rename({"start": "from", "end": "to"})
+    pauses = log.pauses.filter(pl.col("discarded") > 0).select("start", "end")
+    rhythm = states["time"].dt.truncate("1m").n_unique() >= LEAST_MINUTES
+    if rhythm and (states["state"] == DOWN).any():
+        last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
+        pauses = pl.concat([pauses, missing(log.pauses, states).filter(pl.col("start") < last)])
+    pauses = pauses.rename({"start": "from", "end": "to"})
     return peers.join(pauses, how="cross") if pauses.height else empty
 
 

@@ -24,6 +24,7 @@ PAUSES = Schema(
         Column("start", UTC_TIME, "time of the line before", "UTC"),
         Column("end", UTC_TIME, "time of the line after, of the next one that the reader looked at", "UTC"),
         Column("usual_s", pl.Float64, "how long the file usually takes to write what stands in between", "s"),
+        Column("discarded", pl.Int64, "messages that the PBX says it threw away in between (logger.c)"),
     ),
 )
 
@@ -34,7 +35,7 @@ def without_strays(rows: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     rows : polars.DataFrame
-        `time` (UTC) and `offset` (bytes), in the file's order.
+        `time` (UTC), `offset` (bytes), `role`, `doubt` and `detail`, in the file's order.
     """
     known = rows.filter(pl.col("time").is_not_null())
     far = (pl.col("time") - pl.col("time").median()).abs() > pl.duration(days=STRAY_DAYS)
@@ -54,12 +55,15 @@ def find_pauses(rows: pl.DataFrame, file: str) -> pl.DataFrame:
     """
     took = pl.col("time").diff().dt.total_microseconds() / 1e6
     wrote = pl.col("offset").diff().abs().cast(pl.Float64)
-    steps = rows.select(pl.col("time").shift(1).alias("start"), pl.col("time").alias("end"), took=took, wrote=wrote)
+    told = (pl.col("role") == "gap") & pl.col("doubt").is_null()
+    thrown = pl.when(told).then(pl.col("detail").cast(pl.Int64, strict=False)).fill_null(0).alias("discarded")
+    begin, end = pl.col("time").shift(1).alias("start"), pl.col("time").alias("end")
+    steps = rows.select(begin, end, thrown, took=took, wrote=wrote)
     steps = steps.filter(pl.col("took") >= 0)
     in_all = steps.select(pl.col("took").clip(upper_bound=COUNTS_AT_MOST_S).sum(), pl.col("wrote").sum())
     seconds, size = in_all.row(0)
     usual = pl.col("wrote") * (seconds / size if size else 0.0)
-    long = steps.filter(pl.col("took") >= LEAST_S)
+    long = steps.filter((pl.col("took") >= LEAST_S) | (pl.col("discarded") > 0))
     return PAUSES.check(long.with_columns(pl.lit(file).alias("file"), usual.alias("usual_s")))
 
 
@@ -72,6 +76,6 @@ def pauses_between(parts: Sequence[tuple[str, datetime | None, datetime | None]]
         In time order; aware times of each file's first and last line that has one.
     """
     timed = [(file, first, last) for file, first, last in parts if first is not None and last is not None]
-    steps = [(after, end, start, 0.0) for (_, _, end), (after, start, _) in pairwise(timed)]
+    steps = [(after, end, start, 0.0, 0) for (_, _, end), (after, start, _) in pairwise(timed)]
     frame = pl.DataFrame(steps, schema={column.name: column.dtype for column in PAUSES.columns}, orient="row")
     return PAUSES.check(frame.filter((pl.col("end") - pl.col("start")).dt.total_seconds() >= LEAST_S))

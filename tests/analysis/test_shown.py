@@ -191,6 +191,15 @@ def test_filtered_hours_are_not_observed(tmp_path: Path) -> None:
     assert ((holes["end"] - holes["start"]) > timedelta(hours=4)).all()
 
 
+def test_what_the_pbx_threw_away_is_not_observed(tmp_path: Path) -> None:
+    text = lines("clean")
+    place = next(i for i, line in enumerate(text) if line[12:17] > "12:00")
+    told = f"[{text[place][1:20]}] WARNING[7] logger.c: Logging resumed.  4711 messages discarded."
+    for part, holes in ((text, 0), ([*text[:place], told, *text[place:]], 12)):
+        stretches = diagnosed(tmp_path, part).observation.stretches
+        assert stretches.filter(~pl.col("whole"))["peer"].n_unique() == holes
+
+
 def test_one_probed_phone_among_many_is_not_blamed(tmp_path: Path) -> None:
     text = lines("clean")
     peer = sf.diagnose(sf.read_log(RECORDED / "clean" / "pbx.log", progress=False)).intervals["peer"][0]
