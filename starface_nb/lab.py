@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from starface_nb.errors import SetupError
 from starface_nb.files import private_folder
+from starface_nb.progress import stage
 from starface_nb.text import visible
 
 _SETTINGS = Path(__file__).parent / "lab_settings"
@@ -122,7 +123,8 @@ def _run_first(ready: Ready, opened: Callable[[], None]) -> None:
 
     base, name = ready.address.partition("/lab/")[0], ready.notebook.name
     try:
-        _wait_until_up(base, ready.token)
+        with stage("Starting JupyterLab"):
+            _wait_until_up(base, ready.token)
         asked = {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
         kernel = _ask(f"{base}/api/sessions", ready.token, asked)["kernel"]["id"]
         done = run_notebooks([ready.notebook], Path(jupyter_runtime_dir()) / f"kernel-{kernel}.json")[0]

@@ -56,23 +56,25 @@ class Progress:
 
 @contextmanager
 def stage(label: str) -> Iterator[None]:
-    """Name on a terminal what is going on while the block lasts, once that is longer than a second."""
-    if os.environ.get("STARFACE_NB_PROGRESS") == "0" or not sys.stderr.isatty():
+    """Name on a terminal or in a notebook what is going on while the block lasts, once that is longer than a second."""
+    notebook = in_notebook()
+    if os.environ.get("STARFACE_NB_PROGRESS") == "0" or not (notebook or sys.stderr.isatty()):
         yield
         return
-    shown = Timer(DELAY, lambda: _tell(f"{label} …"))
+    place = _Cell() if notebook else sys.stderr
+
+    def tell(text: str) -> None:
+        place.write(text)
+        place.flush()
+
+    shown = Timer(DELAY, tell, [f"{label} …"])
     shown.daemon = True
     shown.start()
     try:
         yield
     finally:
         shown.cancel()
-        _tell(f"\r{' ' * (len(label) + 2)}\r")
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+        tell(f"\r{' ' * (len(label) + 2)}\r")
 
 
 class _Cell:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from starface_nb.errors import SettingError
 
+LONGEST_KEEPALIVE_S = 7 * 86400.0
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -42,6 +44,12 @@ class Settings:
         for name in ("keepalive_s", "probe_interval_s", "probe_retry_s", "probe_timeout_s"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name} must be more than 0 seconds, not {getattr(self, name)}.", place="settings")
+        if self.keepalive_s > LONGEST_KEEPALIVE_S:
+            raise SettingError(
+                f"A keepalive of {self.keepalive_s / 60:,.0f} minutes is none: no phone waits longer than 7 days.",
+                place="settings",
+                next_step="Give it in minutes: 60 in the guide.",
+            )
         if not 0.5 <= self.level < 1:
             raise SettingError(f"level must lie between 0.5 and 1, not {self.level}.", place="settings")
 

@@ -23,6 +23,7 @@ from starface_nb.guide.comparison import comparison_text, experiment_text
 from starface_nb.guide.corrections import corrected, names_given
 from starface_nb.progress import stage
 from starface_nb.reading import read_log
+from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 from starface_nb.text import moment
@@ -143,16 +144,19 @@ class Case:
         told = comparison_text if isinstance(result, Comparison) else experiment_text
         return lines(told(result, self.translator))  # type: ignore[arg-type]
 
-    def change(self, *, keepalive_s: float | None = None, language: str | None = None) -> Case:
-        """Return the case with other settings, which are saved; log and answers stay.
+    def change(
+        self, *, keepalive_s: float | None = None, time_zone: str | None = None, language: str | None = None
+    ) -> Case:
+        """Return the case with other settings, which are saved; answers stay, and so does the log in its own zone.
 
         Raises
         ------
         SettingError
             The value makes no sense.
         """
+        log = read_log(list(self.paths), time_zone=zone(time_zone).key) if time_zone else self.log
         settings = self.settings.with_asked(keepalive_s=keepalive_s)
-        changed = replace(self, settings=settings, language=translator(language or self.language).language)
+        changed = replace(self, log=log, settings=settings, language=translator(language or self.language).language)
         changed.save()
         return changed
 

@@ -165,8 +165,8 @@ def _eras(s: Scene, site: str | None, x: alt.X, top: float) -> list[Any]:
 def _keepalive(s: Scene, x: alt.X) -> list[Any]:
     name = s.tr("keepalive {time}", time=s.tr.duration(s.case.settings.keepalive_s))
     base = alt.Chart(table(pl.DataFrame({"low": [s.keepalive], "text": [name]}))).encode(x=x)
-    words = base.mark_text(align="right", baseline="bottom", dx=-4, dy=-5)
-    return [base.mark_rule(strokeWidth=1.5), words.encode(text="text:N", y=alt.value("height"))]
+    words = base.mark_text(align="right", baseline="top", dx=-4, dy=4)  # routers' names stand at the foot
+    return [base.mark_rule(strokeWidth=1.5), words.encode(text="text:N", y=alt.value(0))]
 
 
 def _defaults(s: Scene, top: float) -> list[Any]:

@@ -39,10 +39,12 @@ def draw_fold(s: Scene) -> Picture:
         unknown,
     )
     help_line = tr(
-        "point: the loss; thin line: until the phone answered again; grey band: the NAT timeout as estimated"
+        "point: the loss; thin line: until the phone answered again; grey band: the NAT timeout as estimated "
+        "(a loss shows at the next probe only, so points lie to its right); right edge: the keepalive"
     )
     chart = alt.layer(*bands(s, x), *marks).properties(height=320)
-    return dressed(chart, s.headline(), help_line, note if unknown else "", some)
+    title = tr("How long after its phone's last renewal each loss came")
+    return dressed(chart, title, s.headline(), help_line, note if unknown else "", some)
 
 
 fold = picture(draw_fold)
@@ -73,7 +75,9 @@ def durations(s: Scene) -> Picture:
         base.mark_rule(strokeDash=[4, 3]),
         base.mark_text(baseline="top", dx=4).encode(text="text:N", y=alt.Y("line:Q", scale=None, axis=None)),
     )
-    return dressed(chart.properties(height=240), s.headline(), note if still else "")
+    return dressed(
+        chart.properties(height=240), tr("How long the phones were unreachable"), s.headline(), note if still else ""
+    )
 
 
 def linked(

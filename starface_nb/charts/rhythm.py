@@ -43,7 +43,8 @@ def simultaneity(s: Scene) -> Picture:
     left = sizes.height - shown.height
     note = tr.count("{n} site with fewer losses is not shown", "{n} sites with fewer losses are not shown", left)
     help_line = tr("height: phones unreachable at the same time; dashed: all phones of the site")
-    return dressed(chart.properties(height=76 * len(rows)), s.headline(), help_line, note if left else "")
+    title = tr("How many phones were unreachable at once")
+    return dressed(chart.properties(height=76 * len(rows)), title, s.headline(), help_line, note if left else "")
 
 
 def at_once(s: Scene, site: str, phones: int, most: int) -> pl.DataFrame:
@@ -94,7 +95,9 @@ def heatmap(s: Scene) -> Picture:
         strong.mark_text(**look, color="white").encode(text=rate),
     )
     help_line = tr("number: losses per hour of log in that hour of the week; empty: the log does not cover it")
-    return dressed(chart.properties(height=alt.Step(28)), s.headline(), help_line)
+    return dressed(
+        chart.properties(height=alt.Step(28)), tr("At which hours phones were lost"), s.headline(), help_line
+    )
 
 
 def _covered(s: Scene) -> pl.DataFrame:

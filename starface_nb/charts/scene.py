@@ -52,7 +52,7 @@ class Scene:
     case : Diagnosis
     tr : Translator
     phones : polars.DataFrame
-        Columns of PHONES plus `label` (unique, harmless text); by site, then first loss, then name.
+        Columns of PHONES plus `label` (unique, harmless text); by site, the worst first, then first loss, then name.
     intervals : polars.DataFrame
         Columns of INTERVALS that overlap the window, plus `row` (row in `case.intervals`), `label`, `begin` and
         `until` (naive wall-clock time in the log's zone; an open interval ends with the log), `minutes` and
@@ -203,7 +203,7 @@ def scene(
     span = _window(case, window)
     empty = Scene(case, tr, phones, case.intervals, span, site)
     intervals = _intervals(empty)
-    phones = _labelled(phones, intervals, tr)
+    phones = _labelled(phones, intervals, case.sites, tr)
     intervals = intervals.join(phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
     return Scene(case, tr, phones, intervals, span, site)
 
@@ -227,8 +227,8 @@ def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
     return of_case
 
 
-def _labelled(phones: pl.DataFrame, intervals: pl.DataFrame, tr: Translator) -> pl.DataFrame:
-    """Sort phones by site, first loss and name, and give each a label of its own."""
+def _labelled(phones: pl.DataFrame, intervals: pl.DataFrame, sites: pl.DataFrame, tr: Translator) -> pl.DataFrame:
+    """Sort phones by site, the worst first, first loss and name, and give each a label of its own."""
     first = intervals.group_by("peer").agg(pl.col("start").min().alias("_first"))
     trunk = pl.when(pl.col("trunk")).then(pl.lit(f" ({tr('trunk')})")).otherwise(pl.lit(""))
     # addresses by their numbers: .9 before .10
@@ -236,10 +236,11 @@ def _labelled(phones: pl.DataFrame, intervals: pl.DataFrame, tr: Translator) -> 
     nth = pl.int_range(pl.len()).over("label")
     return (
         phones.join(first, on="peer", how="left")
+        .join(sites.select("site", _verdict=pl.col("verdict").to_physical()), on="site", how="left")
         .with_columns(label=plain("peer") + trunk)
-        .sort(by_number, "_first", "peer", nulls_last=True)
+        .sort("_verdict", by_number, "_first", "peer", nulls_last=True)
         .with_columns(label=pl.when(nth > 0).then(pl.format("{} ({})", "label", nth + 1)).otherwise("label"))
-        .drop("_first")
+        .drop("_first", "_verdict")
     )
 
 

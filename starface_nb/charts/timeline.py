@@ -15,6 +15,7 @@ from starface_nb.guide.words import site_name
 
 MOST_ROWS, MOST_INTERVALS = 80, 3000
 _MOST_TICKS = 2000
+_TITLE = "When each phone was unreachable"
 _MOST_CELLS, _MOST_STEPS, _STRENGTHS = 6000, 250, 3
 _STEPS_MIN = (5, 15, 30, 60, 180, 360, 720, 1440, 2880, 5760, 17280)
 
@@ -38,16 +39,20 @@ def draw_timeline(s: Scene) -> Picture:
         more = s.tr("(zoom in for the renewals due)")
     elif ticks.height:
         due = alt.Chart(table(ticks)).mark_tick(thickness=1, color=INK, clip=True, height=step - 4)
-        layers.append(due.encode(x=x, y=y, tooltip=s.tips(begin=s.tr("renewal due"))))
         keepalive = s.tr.duration(s.case.settings.keepalive_s)
-        more = s.tr("grey ticks: renewal due, every {keepalive} from the phone's last renewal", keepalive=keepalive)
+        more = s.tr("renewal due, every {keepalive} from the phone's last one", keepalive=keepalive)
+        named = s.tr("renewal due")
+        legend = alt.Legend(symbolType="M-.08,-.8L.08,-.8L.08,.8L-.08,.8Z", symbolFillColor=INK)
+        entry = alt.Opacity("due:N", scale=alt.Scale(domain=[named], range=[1]), legend=legend)
+        tips = s.tips(begin=s.tr("renewal due"))
+        layers.append(due.transform_calculate(due=json.dumps(named)).encode(x=x, y=y, opacity=entry, tooltip=tips))
     lost, _ = s.thinned(s.seen(s.case.calls_lost.select("peer", "time")).select("label", begin="at"), _MOST_TICKS)
     if lost.height:
         calls = alt.Chart(table(lost)).mark_point(shape="triangle-down", filled=True, color=INK, size=45, clip=True)
         layers.append(calls.encode(x=x, y=y, tooltip=s.tips(label=s.tr("phone"), begin=s.tr("call lost"))))
         more = f"{more}; {s.tr('triangle: a call that did not reach the phone')}".removeprefix("; ")
     note = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
-    return dressed(alt.layer(*layers).properties(height=alt.Step(step)), s.headline(), note)
+    return dressed(alt.layer(*layers).properties(height=alt.Step(step)), s.tr(_TITLE), s.headline(), note)
 
 
 timeline = picture(draw_timeline)
@@ -146,7 +151,7 @@ def overview(s: Scene) -> Picture:
         "steps of {bin}: colour is the main cause, strength the share unreachable; choose phones or a window for more",
         bin=tr.duration(minutes * 60),
     )
-    return dressed(chart.properties(height=alt.Step(step)), s.headline(), note)
+    return dressed(chart.properties(height=alt.Step(step)), s.tr(_TITLE), s.headline(), note)
 
 
 def _cells(s: Scene) -> tuple[int, pl.DataFrame]:

@@ -10,18 +10,21 @@ const keyOf = (node) => [node.tagName, node.dataset.arg, ...KEYS.map((name) => n
 
 function render({ model, el }) {
   el.classList.add("sfnb", "sfnb-live");
-  let timer, drag;
-  const send = (what, arg, value) => {
+  let timer, drag, last;
+  const send = (what, arg, value, from) => {
+    last = from && keyOf(from);
     el.setAttribute("aria-busy", "true");
     model.send({ do: what, arg, value });
   };
 
   function update() {
     const parts = model.get("parts");
+    const said = el.querySelector('[data-part="said"]');
+    if (said) el.append(said); // out of what is written anew
     const held = el.contains(document.activeElement) ? document.activeElement : null;
     const [key, at] = [held && keyOf(held), held?.selectionStart];
     for (const [name, html] of Object.entries(parts)) {
-      let part = el.querySelector(`:scope > [data-part="${name}"]`);
+      let part = el.querySelector(`[data-part="${name}"]`);
       if (!part) {
         part = document.createElement("div");
         part.dataset.part = name;
@@ -34,12 +37,23 @@ function render({ model, el }) {
       part.innerHTML = html;
       for (const one of part.querySelectorAll("details[data-arg]")) if (open.has(one.dataset.arg)) one.open = true;
     }
+    answer();
     if (held && !held.isConnected) {
-      const same = [...el.querySelectorAll(KEYS.map((name) => `[${name}]`).join())].find((one) => keyOf(one) === key);
+      const same = found(key);
       same?.focus({ preventScroll: true });
       if (same?.setSelectionRange && at != null) try { same.setSelectionRange(at, at); } catch { /* a date has none */ }
     }
     mark();
+  }
+
+  const found = (key) => [...el.querySelectorAll(KEYS.map((name) => `[${name}]`).join())].find((one) => keyOf(one) === key);
+
+  // What is said stands beside what was clicked or filled in, not at the panel's end.
+  function answer() {
+    const [said, asked] = [el.querySelector('[data-part="said"]'), last && found(last)];
+    if (!said || !asked) return;
+    asked.closest(".sfnb-bar, .sfnb-scroll, table, p")?.after(said);
+    if (asked.matches("input, select, textarea")) asked.toggleAttribute("aria-invalid", Boolean(said.querySelector(".sfnb-bad")));
   }
 
   function mark() {
@@ -98,12 +112,13 @@ function render({ model, el }) {
     if (!asked) return;
     if (asked.tagName === "A") event.preventDefault();
     event.stopPropagation();
-    send(asked.dataset.do, asked.dataset.arg, asked.dataset.value);
+    send(asked.dataset.do, asked.dataset.arg, asked.dataset.value, asked);
   });
   el.addEventListener("change", (event) => {
     const { set, arg } = event.target.dataset;
     if (event.target.type === "file") return upload(event.target.closest("[data-drop]").dataset.drop, event.target.files);
-    if (set) send(set, arg, event.target.type === "checkbox" ? event.target.checked : event.target.value);
+    const value = event.target.type === "checkbox" ? event.target.checked : event.target.value;
+    if (set) send(set, arg, value, event.target);
   });
   el.addEventListener("input", (event) => {
     const { find } = event.target.dataset;

@@ -21,7 +21,7 @@ from starface_nb.errors import SetupError
 from starface_nb.files import private_folder
 from starface_nb.guide import bracket_text, translator, word
 from starface_nb.guide.corrections import CUSTOMER, names_given
-from starface_nb.panels.base import Panel, bad, good
+from starface_nb.panels.base import Panel, bad, good, note
 
 _URGENT = {"too_short": 0, "undetermined": 1, "no_expiry_seen": 2}
 
@@ -47,19 +47,25 @@ class Start(Panel):
         self._tell()
 
     def _tell(self) -> None:
+        if self._home is None:
+            text = self.tr(
+                "All cases, and a place for new logs, stand on the start page: starface-nb lab without a log."
+            )
+            self.show(main=note(text))
+            return
         rows = [_about(folder, self.tr) for folder in self._folders()]
         rows.sort(key=lambda row: row["opened"], reverse=True)
         if self._urgent_first:
             rows.sort(key=lambda row: (_URGENT[row["verdict"]], -row["lost"]))
-        files = sorted(self._inbox.iterdir()) if self._inbox and self._inbox.is_dir() else []
+        files = sorted(self._inbox.iterdir()) if self._inbox.is_dir() else []
         waiting = [(p.name, self.tr.number(p.stat().st_size / 1e6, 1)) for p in files if not p.name.startswith(".")]
         self.show(
             main=self.fill("start", cases=rows, urgent_first=self._urgent_first, sure=self._sure, waiting=waiting)
         )
 
     @property
-    def _inbox(self) -> Path | None:
-        return self._home / "inbox" if self._home else None
+    def _inbox(self) -> Path:
+        return (self._home or Path()) / "inbox"
 
     def _folders(self) -> list[Path]:
         return [path.parent for path in sorted(self._home.glob("*/case.json"))] if self._home else []
@@ -76,7 +82,6 @@ class Start(Panel):
 
     def do_begin(self, name: str, _value: object) -> None:
         """Begin a case with a log from the inbox."""
-        assert self._inbox is not None  # noqa: S101
         self._start(str(self._inbox / Path(name).name))
 
     def do_uploaded(self, name: str, status: int) -> None:

@@ -8,15 +8,18 @@ import polars as pl
 
 from starface_nb import report
 from starface_nb.cases import Case
+from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, write
 from starface_nb.guide import LANGUAGES, bracket_text, finding_text, headline, word
 from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
 from starface_nb.guide.site_router import at_site
-from starface_nb.guide.words import site_name, timeout_text
+from starface_nb.guide.words import regular, site_name, timeout_text
 from starface_nb.panels.base import CasePanel, good
+from starface_nb.reading import DEFAULT_ZONE
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.tables import how_sure, site_rows
 from starface_nb.report.ticket import ticket
+from starface_nb.settings import LONGEST_KEEPALIVE_S
 
 _MOST_SITES = 12
 _IN_THE_TABLE = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "timeout_fixed", "not_cured", "other_causes",
@@ -36,6 +39,7 @@ class Verdict(CasePanel):
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
+        self._next = case  # as it will be when all is run again
         self._tell()
 
     def _tell(self) -> None:
@@ -50,13 +54,18 @@ class Verdict(CasePanel):
                 headline=headline(found, tr),
                 about=_about_log(self.case),
                 wrong=[finding_text(f, tr) for f in said if f.id in _WRONG_SETTING],
-                notes=[finding_text(f, tr) for f in said if f.id not in _WRONG_SETTING and f.severity != "info"],
+                notes=[
+                    *(finding_text(f, tr) for f in said if f.id not in _WRONG_SETTING and f.severity != "info"),
+                    *regular(found, tr),
+                ],
                 small=[tr(text) for text in self.case.notes],
                 sites=rows[:_MOST_SITES],
                 more=len(rows) - _MOST_SITES,
                 languages=LANGUAGES.items(),
                 ticket=ticket(self.case),
                 names=names_given(self.case.answers.all()),
+                zone=self.case.log.time_zone,
+                keepalive=self.case.settings.keepalive_s / 60,
             ),
         )
 
@@ -90,6 +99,24 @@ class Verdict(CasePanel):
         """Keep the name of the customer or of a site."""
         self.case.answers.reload().set(name_key(what or CUSTOMER), name.strip() or None)
         self._tell()
+
+    def do_time_zone(self, _arg: object, name: str) -> None:
+        """Keep the zone of the log's local times; everything is shown in it when it is run again."""
+        self._keep(time_zone=name.strip() or DEFAULT_ZONE)
+
+    def do_keepalive(self, _arg: object, text: str) -> None:
+        """Keep the phones' keepalive, minutes; everything is shown with it when it is run again."""
+        try:
+            minutes = float(text.replace(",", "."))
+        except ValueError:
+            raise SettingError(self.tr("{text} is no number of minutes.", text=text)) from None
+        if not 60 <= 60 * minutes <= LONGEST_KEEPALIVE_S:
+            raise SettingError(self.tr("A keepalive lies between 1 minute and 7 days, not at {text}.", text=text))
+        self._keep(keepalive_s=60 * minutes)
+
+    def _keep(self, **settings: Any) -> None:
+        self._next = self._next.change(**settings)
+        self.show(said=good(self.tr("Kept. Choose Run > Run All Cells, and everything is shown with it.")))
 
 
 def _urgency(verdict: str) -> int:

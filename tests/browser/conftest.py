@@ -157,6 +157,13 @@ class Notebook:
         self.page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         self.require_no_error()
 
+    def restart_and_run_all(self) -> None:
+        """Run all cells in a kernel that has just been started anew."""
+        self.page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.restartKernel(); }"
+        )
+        self.run_all()
+
     def require_no_error(self) -> None:
         """Require that nothing is written on stderr and no traceback stands anywhere."""
         bad = self.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
@@ -44,7 +45,7 @@ def curated(lab: Lab) -> Path:
 
 def run_and_look(notebook: Notebook, name: str) -> None:
     """Run a notebook, and require what the register says that it shows."""
-    notebook.run_all()
+    notebook.restart_and_run_all()
     notebook.drawn(REGISTER[name]["pictures"])
     widgets, prompts = notebook.page.locator(LIVE), notebook.page.locator(".jp-CodeCell .jp-InputPrompt")
     until(lambda: widgets.count() >= REGISTER[name]["widgets"], f"{name}: its panels are shown")
@@ -174,8 +175,32 @@ def test_next_day_everything_is_there_without_a_kernel(lab: Lab, alive: Page, op
     expect(page.locator(".sfnb-static").first).to_be_hidden()
 
 
-@pytest.mark.parametrize("name", [name for name in REGISTER if name not in ("00_case", "06_fleet")])
-def test_runs_all_and_draws(name: str, curated: Path, open_notebook: Open) -> None:
+def test_axe_finds_no_serious_fault_in_panels_and_report(lab: Lab, alive: Page) -> None:
+    page = alive
+    canvas = page.locator(LIVE).filter(has_text="What happened")
+    canvas.locator("tbody tr button").first.click()
+    canvas.locator("tr.sfnb-loss button").first.click()
+    expect(canvas.locator(".sfnb-lines b")).to_be_visible()
+    for summary in page.locator(f"{LIVE} details:not([open]) > summary").all():
+        summary.click()
+    assert serious(page, LIVE) == []
+    with page.expect_download():
+        page.locator(LIVE).first.get_by_role("button", name="Report: English").click()
+    report = page.context.new_page()
+    report.goto((lab.folder / "report-en.html").as_uri())
+    assert serious(report) == []
+    report.close()
+
+
+def serious(page: Page, part: str = "html") -> list[tuple[str, str]]:
+    """What axe-core finds that keeps people out: rule, and the first place."""
+    # a frame that runs no scripts cannot be looked into: the report is examined as the page that it is
+    found = Axe().run(page, context=part, options={"iframes": False}).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTER if name != "00_case"])
+def test_restarts_runs_all_and_draws(name: str, curated: Path, open_notebook: Open) -> None:
     notebook = open_notebook(f"{name}.ipynb")
     notebook.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     assert notebook.pictures() == []

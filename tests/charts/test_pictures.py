@@ -99,10 +99,17 @@ def test_every_picture_draws_in_every_language(case: Diagnosis, picture: Callabl
 
 
 def test_the_title_says_what_is_seen(case: Diagnosis) -> None:
-    title = " ".join(specification(charts.timeline(case, site="203.0.113.21"))["title"]["text"])
+    titles = [
+        " ".join(specification(draw(case))["title"]["text"])
+        for draw in (charts.timeline, charts.fold, charts.durations)
+    ]
+    assert len(set(titles)) == 3
+    told = " ".join(specification(charts.timeline(case, site="203.0.113.21"))["title"]["subtitle"])
     losses = case.intervals.filter(pl.col("peer").str.starts_with("21"))
     nat = losses.filter(pl.col("cause") == "nat_expiry").height
-    assert title == f"8 phones at 203.0.113.21: unreachable {losses.height} times; mostly: NAT entry expired ({nat})"
+    assert told.startswith(
+        f"8 phones at 203.0.113.21: unreachable {losses.height} times; mostly: NAT entry expired ({nat})"
+    )
 
 
 def test_pictures_are_the_same_twice_and_name_no_address_to_load(case: Diagnosis) -> None:

@@ -134,6 +134,26 @@ def test_the_verdict_hands_out_report_ticket_and_tables(
     assert ZipFile(BytesIO(xlsx)).testzip() is None
 
 
+def test_settings_are_kept_or_refused_where_they_were_typed(case: Case, tmp_path: Path) -> None:
+    kept = open_case(case.paths[0], root=tmp_path)
+    panel = panels.Verdict(kept)
+    for field, typed, told in (
+        ("time_zone", "Europe/Berln", "is no time zone"),
+        ("keepalive", "0", "between 1 minute and 7 days"),
+        ("keepalive", "99999", "between 1 minute and 7 days"),
+        ("keepalive", "soon", "is no number of minutes"),
+    ):
+        panel.receive(field, None, typed)
+        assert 'role="alert"' in panel.parts["said"]
+        assert told in panel.parts["said"]
+    panel.receive("time_zone", None, "Europe/Lisbon")
+    panel.receive("keepalive", None, "30")
+    assert "Run All Cells" in panel.parts["said"]
+    assert kept.folder is not None
+    now = open_case(folder=kept.folder)
+    assert (now.log.time_zone, now.settings.keepalive_s) == ("Europe/Lisbon", 1800.0)
+
+
 def test_no_text_in_a_table_is_a_formula(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     swap = pl.col("peer").replace("21104.snomd345", "=HYPERLINK(1)")
     panel = panels.Verdict(again(case, intervals=case.diagnosis.intervals.with_columns(swap)))
@@ -401,4 +421,6 @@ def test_the_start_page_lists_opens_archives_and_deletes_cases(tmp_path: Path) -
     assert "one-bad-phone/case.json" in ZipFile(archived).namelist()
     page.receive("delete", "../outside", "yes")
     assert 'role="alert"' in page.parts["said"]
-    assert "no case yet" in panels.Start().parts["main"]
+    assert "no case yet" in panels.Start(tmp_path / "empty").parts["main"]
+    assert "without a log" in panels.Start().parts["main"]
+    assert "data-drop" not in panels.Start().parts["main"]
