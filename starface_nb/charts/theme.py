@@ -107,6 +107,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 _TAG = re.compile(r"<[^>]*>")
+_ROLES = re.compile(r' (?:role="graphics-\w+"|aria-roledescription="[^"]*")')  # of marks: the picture is one image
 _DECIMALS = re.compile(r'(aria-label="[^"]*")|(\.\d\d)\d+')  # what is spoken stays: an address has points, too
 
 
@@ -163,7 +164,9 @@ def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:
         config={"background": "white", "aria": False, **config},
         allowed_base_urls=[],
     )
-    svg = _TAG.sub(lambda tag: _DECIMALS.sub(r"\1\2", tag[0]), svg)  # a quarter less to keep, and nothing to see of it
+    svg = _TAG.sub(
+        lambda tag: _ROLES.sub("", _DECIMALS.sub(r"\1\2", tag[0])), svg
+    )  # a quarter less to keep, and nothing to see of it
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spec.get("description", ""))}" ', 1)
 
 

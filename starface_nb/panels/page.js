@@ -77,7 +77,7 @@ function render({ model, el }) {
     const shown = document.createElement("div");
     shown.className = "sfnb-shade";
     Object.assign(shown.style, {
-      left: `${box.left - at.left + ends[0] * box.width}px`, width: `${(ends[1] - ends[0]) * box.width}px`,
+      left: `${box.left - at.left + host.scrollLeft + ends[0] * box.width}px`, width: `${(ends[1] - ends[0]) * box.width}px`,
       top: `${box.top - at.top}px`, height: `${box.height}px`,
     });
     host.append(shown);
