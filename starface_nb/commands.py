@@ -36,6 +36,21 @@ from starface_nb.progress import stage
 from starface_nb.text import moment, visible
 
 __all__ = ["COMMANDS"]
+_DOCUMENTS = {
+    ".csv",
+    ".doc",
+    ".docx",
+    ".html",
+    ".json",
+    ".ods",
+    ".odt",
+    ".pdf",
+    ".txt",
+    ".xls",
+    ".xlsx",
+    ".xml",
+    ".zip",
+}
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -71,7 +86,15 @@ def events(options: Namespace) -> int:
 
     chosen = options.format or _by_ending(
         options.output,
-        {"": "jsonl", ".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet", ".xlsx": "xlsx"},
+        {
+            "": "jsonl",
+            ".txt": "jsonl",
+            ".jsonl": "jsonl",
+            ".json": "jsonl",
+            ".csv": "csv",
+            ".parquet": "parquet",
+            ".xlsx": "xlsx",
+        },
     )
     on_terminal = not options.output and sys.stdout.isatty()
     if chosen in ("parquet", "xlsx") and on_terminal:
@@ -318,15 +341,15 @@ def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:
 
 
 def _by_ending(file: Path | None, known: dict[str, str]) -> str:
-    """Return what a file's ending stands for; an error where that is nothing which could be written."""
+    """Return what a file's ending stands for; an error where that is another kind of document."""
     ending = file.suffix.lower() if file else ""
-    if ending not in known:
+    if ending not in known and ending in _DOCUMENTS:
         raise SettingError(
             f"{ending} is no kind of file that this command writes.",
             place=str(file),
             next_step=f"Let the name end in {', '.join(filter(None, known))}.",
         )
-    return known[ending]
+    return known.get(ending, known[""])
 
 
 def _logs(options: Namespace) -> list[str]:

@@ -176,7 +176,8 @@ def _fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     fitted = {**spec, "width": width}
     if room < 1:
         text = _wrapped(" ".join(title["text"]), int(_TITLE * room))
-        notes = [part for line in title["subtitle"] for part in _wrapped(line, int(_NOTE * room))]
+        first, *more = title["subtitle"] or [""]  # the headline, and what explains the marks
+        notes = [part for note in (first, " ".join(more)) for part in _wrapped(note, int(_NOTE * room))]
         fitted["title"] = {**title, "text": text, "subtitle": notes}
         part = "layer" if "layer" in spec else "encoding"
         legend = json.dumps(spec[part])
