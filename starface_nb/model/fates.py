@@ -100,7 +100,7 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
     back = np.minimum(site.end, log_end)[None, :] - begin
     length = down[:, None]
-    soon = _retries(back - length, P.retry_s)
+    soon = _retries(back - length)
     pending = np.minimum(length / site.period, 1.0)
     density = pending * soon + (1 - pending) / site.period * (back <= length + site.period)
     at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
@@ -120,17 +120,17 @@ def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
 def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
     """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
     over = site.end[None, :] - (begin + down[:, None])
-    density = _retries(over, 2 * P.retry_s) + STRANGE / (2 * P.retry_s)
+    density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, STRANGE) / (2 * P.retry_s)
     ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
     ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
     return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
 
 
-def _retries(over: Floats, usual: float) -> Floats:
+def _retries(over: Floats) -> Floats:
     """Return the density of a phone's next try so long after it can succeed again: most soon, some much later."""
     late, longest = P.retry_late
-    after = over >= -2.0
-    return np.asarray(after * ((1 - late) / usual * (over <= usual) + late / longest * (over <= longest)), float)
+    density = (1 - late) / P.retry_s * (over <= P.retry_s) + late / longest * (over <= longest)
+    return np.asarray(np.where(over >= -2.0, density, 0.0), float)
 
 
 def silence_kills(down: Floats) -> Floats:
