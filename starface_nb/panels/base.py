@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "page.css").read_text("utf-8")
 _NEWLINE = Markup("\n")  # of ours: a text's own would be shown as its code
+_numbers = count(1)  # instead of random identifiers: a notebook that is run anew is the same file
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -48,7 +50,7 @@ class Panel:
 
     def __init__(self, tr: Translator) -> None:
         self.tr = tr
-        self.widget = _Page()
+        self.widget = _Page(model_id=f"{next(_numbers):032x}")
         self.widget.on_msg(lambda _widget, content, _buffers: self.receive(**content))
 
     @property

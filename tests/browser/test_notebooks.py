@@ -125,7 +125,9 @@ def test_pictures_and_table_are_linked_both_ways(alive: Page) -> None:
     bar.click()
     expect(canvas.locator(".sfnb-drawer h3")).to_contain_text("lost at")
     expect(canvas.locator(f"[data-brush=age] path[data-row='{row}']")).to_have_class(re.compile("sfnb-picked"))
-    canvas.get_by_role("button", name="Single losses").click()
+    single = canvas.get_by_role("button", name="Single losses")
+    single.click()
+    expect(single).to_have_attribute("aria-pressed", "true")  # the table that is clicked next is the new one
     canvas.locator("tbody tr button").nth(2).click()
     chosen = canvas.locator("tbody tr").nth(2).get_attribute("data-arg")
     expect(timeline.locator(f"path[data-row='{chosen}']")).to_have_class(re.compile("sfnb-picked"))
