@@ -30,6 +30,8 @@ FEW, MOST = 0.02, 0.3
 """Share of lines whose counterpart is missing from which on lines are filtered, and from which on nothing is told."""
 AGAIN_REGISTERED = (3, 0.2)
 """Returns that only a forgotten registration would explain: so many, and this share, are more than chance."""
+RUN, OF_A_RUN = 10, 5
+"""Of so many returns in a row, so many such ones show that losses were filtered from there on."""
 SAME_CHANGE_S = 3.0
 """res_pjsip writes one change of a peer in several lines within this time."""
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
@@ -95,7 +97,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     down, up = counts.get("unreachable", 0), counts.get("reachable", 0) + counts.get("lagged", 0)
     lost_again, back_again, silent_back = (int(lines[name].sum()) for name in ("lost_again", "back_again", "anew"))
     least, share = AGAIN_REGISTERED
-    forgotten = silent_back >= max(least, share * max(up, 1))
+    run = lines.filter("back").sort("row")["anew"].cast(pl.Int64).rolling_sum(RUN, min_samples=1).max()
+    forgotten = silent_back >= max(least, share * max(up, 1)) or int(run or 0) >= OF_A_RUN  # type: ignore[arg-type]
     returns = lost_again > FEW * down
     losses = back_again > FEW * up or forgotten
     found = {
@@ -162,25 +165,28 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
     )
     names = ("kind", "process", "forgotten", "added", "time")
     was = {name: pl.when(mine).then(pl.col(name).shift(1)) for name in names}
-    same = (was["process"] == pl.col("process")) & (was["forgotten"] == pl.col("forgotten"))
     sip = pl.col("tech") != "PJSIP"
+    # An endpoint is called Unreachable whenever its last contact goes, whatever the reason.
+    endpoint = ~sip & pl.col("contact").is_null()
+    same = (was["process"] == pl.col("process")) & (endpoint | (was["forgotten"] == pl.col("forgotten")))
     # A second line of the same change; res_pjsip's contacts come and go with a registration.
     apart = (pl.col("time") - was["time"]) > pl.duration(seconds=int(SAME_CHANGE_S))
-    same &= apart & (sip | (was["added"] == pl.col("added")))
+    same &= apart & (sip | endpoint | (was["added"] == pl.col("added")))
     limit = pl.col("limit_ms").max().over("of_peer").fill_null(LIMIT_MS)
     answered = (
         pl.when(sip & pl.col("last_rtt_ms").is_not_null())
         .then((pl.col("last_rtt_ms") > 0) & (pl.col("last_rtt_ms") <= limit))
         .otherwise(was["added"] == pl.col("added"))
     )
-    lost, back = pl.col("kind") == "unreachable", pl.col("kind") == "reachable"
+    lost, back = pl.col("kind") == "unreachable", (pl.col("kind") == "reachable").alias("back")
     again = back & (was["kind"] == "reachable") & same
-    beside = was["added"] != pl.col("added")
+    beside = ~endpoint & (was["added"] != pl.col("added"))
     return rows.select(
         "row",
         "peer",
         "time",
         was["time"].alias("before"),
+        back,
         lost_again=(lost & (was["kind"] == "unreachable") & same & answered).fill_null(value=False),
         back_again=(again & ~beside).fill_null(value=False),
         anew=(again & beside).fill_null(value=False),
