@@ -7,13 +7,15 @@ from datetime import timedelta
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.observations.presence import phones_in_calls
+from starface_nb.observations.presence import hours_of_notices, phones_in_calls
 from starface_nb.reading.log import Log
 
 CONTINUES = timedelta(minutes=15)
 """A log that begins this soon after the end of another, and shares phones with it, is its continuation."""
 CONTINUING_SHARE = 0.5
 """Share of the phones that both parts of one log must show."""
+LEAST_NOTICES = 3
+"""In so many hours the level NOTICE must have been used, and be due again, for its absence to tell anything."""
 
 
 def is_older(before: Log, after: Log) -> bool:
@@ -36,6 +38,8 @@ def seen_after(before: Diagnosis, after: Diagnosis) -> pl.DataFrame:
         return seen
     absent = [peer for peer in phones if peer not in set(after.phones["peer"])]
     called = phones_in_calls(after.log, absent).rename({"first": "start", "last": "end"})
+    if not called.is_empty() and after.phones.is_empty() and _level_off(before, after):
+        return seen
     seen = pl.concat([seen, called.select(usable.columns)])
     if not seen.is_empty() and _continues(before, after, seen["peer"].n_unique(), len(phones)):
         silent = [peer for peer in absent if peer not in set(called["peer"])]
@@ -45,6 +49,15 @@ def seen_after(before: Diagnosis, after: Diagnosis) -> pl.DataFrame:
         )
         seen = pl.concat([seen, span.drop_nulls()])
     return seen
+
+
+def _level_off(before: Diagnosis, after: Diagnosis) -> bool:
+    """Say whether the level NOTICE, at which chan_sip tells losses, was switched off: other such lines ended, too."""
+    spans = [(log.last - log.first).total_seconds() for log in (before.log, after.log) if log.first and log.last]
+    if len(spans) < 2 or not (before.phones["tech"] == "SIP").any() or hours_of_notices(after.log):
+        return False
+    hours = hours_of_notices(before.log)
+    return hours >= LEAST_NOTICES and hours * spans[1] >= LEAST_NOTICES * spans[0]
 
 
 def _continues(before: Diagnosis, after: Diagnosis, shared: int, phones: int) -> bool:

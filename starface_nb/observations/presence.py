@@ -14,6 +14,7 @@ from starface_nb.reading.parse import parse
 from starface_nb.reading.scan import scan_logs
 
 _CHANNEL = r"(?:SIP|IAX2)/([^\s\"',&]+?)-[0-9a-f]{8}\b"  # PJSIP's end so, too (chan_sip.c 20.20.1:8180)
+_NOTICE = r"^.{0,60} NOTICE\["
 
 
 def phones_in_calls(log: Log, peers: Sequence[str]) -> pl.DataFrame:
@@ -25,19 +26,28 @@ def phones_in_calls(log: Log, peers: Sequence[str]) -> pl.DataFrame:
     peers : sequence of str
         Accounts to look for.
     """
-    none = pl.DataFrame(schema={"peer": pl.String, "first": UTC_TIME, "last": UTC_TIME})
-    paths = list(dict.fromkeys(file.name.partition("!")[0] for file in log.files if file.name != "-"))
-    if not paths or not peers:
-        return none
-    try:
-        found, _ = scan_logs(paths, [f"SIP/{peer}-".encode() for peer in peers], progress=False, words=True)
-    except InputError:  # a log that was remembered may be gone by now
-        return none
-    zone = ZoneInfo(log.time_zone)
-    rows = [parse(one, zone).rows.select("time", "text") for one in found]
-    lines = pl.concat(rows).drop_nulls() if rows else none
-    if lines.is_empty():
-        return none
+    lines = _lines(log, [f"SIP/{peer}-" for peer in peers])
     named = lines.select("time", pl.col("text").str.extract_all(_CHANNEL).alias("peer")).explode("peer")
     named = named.with_columns(pl.col("peer").str.extract(_CHANNEL)).filter(pl.col("peer").is_in(list(peers)))
     return named.group_by("peer").agg(pl.min("time").alias("first"), pl.max("time").alias("last")).sort("peer")
+
+
+def hours_of_notices(log: Log) -> int:
+    """Return in how many hours the log holds lines of level NOTICE that say nothing of a peer; its files are read."""
+    lines = _lines(log, [" NOTICE["]).filter(pl.col("kind").is_null() & pl.col("text").str.contains(_NOTICE))
+    return lines["time"].dt.truncate("1h").n_unique()
+
+
+def _lines(log: Log, needles: Sequence[str]) -> pl.DataFrame:
+    """Return the lines that hold one of the needles, and some others: time, text, kind."""
+    none = pl.DataFrame(schema={"time": UTC_TIME, "text": pl.String, "kind": pl.String})
+    paths = list(dict.fromkeys(file.name.partition("!")[0] for file in log.files if file.name != "-"))
+    if not paths or not needles:
+        return none
+    try:
+        found, _ = scan_logs(paths, [needle.encode() for needle in needles], progress=False, words=True)
+    except InputError:  # a log that was remembered may be gone by now
+        return none
+    zone = ZoneInfo(log.time_zone)
+    rows = [parse(one, zone).rows.select("time", "text", pl.col("kind").cast(pl.String)) for one in found]
+    return pl.concat([none, *rows]).drop_nulls(["time", "text"])

@@ -355,6 +355,36 @@ def test_phones_that_only_telephone_afterwards_are_cured(clean: Diagnosis, tmp_p
     assert reason(clean, diagnosed(tmp_path, [call.replace("/1", "/9") for call in calls]))[0] == "cannot_tell"
 
 
+def test_calls_without_the_level_of_losses_are_no_cure(tmp_path: Path) -> None:
+    text = lines("clean")
+    begin, later_on = datetime.fromisoformat(text[0][1:20]), datetime(2026, 3, 20)
+    told = "NOTICE[77] res_odbc.c: Connection pool renewed"
+    before = [*text, *(f"[{begin + timedelta(hours=n)}] {told}" for n in range(9))]
+    found = diagnosed(tmp_path, sorted(before, key=lambda line: line[1:20]))
+    peers = found.phones["peer"].to_list()
+    calls = [
+        f"[{later_on + timedelta(minutes=4 * n)}] VERBOSE[2][C-{n:08x}] pbx.c: Executing [200@a:1] "
+        f'NoOp("SIP/{peers[n % len(peers)]}-{n:08x}", "") in new stack'
+        for n in range(600)
+    ]
+    assert compare(found, diagnosed(tmp_path, calls)).verdict == "cannot_tell"
+    notices = [f"[{later_on + timedelta(hours=n)}] {told}" for n in range(40)]
+    both = sorted([*calls, *notices], key=lambda line: line[1:20])
+    assert compare(found, diagnosed(tmp_path, both)).verdict == "fixed"
+
+
+def losses_gone(text: list[str], since: float) -> list[str]:
+    at = int(since * len(text))
+    return [*text[:at], *drop("(?i)is now unreachable")(text[at:])]
+
+
+@pytest.mark.parametrize(("name", "since"), [("pjsip-clean", 0.0), ("pjsip-clean", 0.6), ("clean", 0.85)])
+def test_losses_filtered_from_some_point_on_are_missing(tmp_path: Path, name: str, since: float) -> None:
+    found = diagnosed(tmp_path, losses_gone(lines(name), since))
+    assert "unreachable" in found.observation.lacking.missing
+    assert "no_expiry_seen" not in verdicts(found).values()
+
+
 def test_a_filtered_second_log_is_no_cure(clean: Diagnosis, tmp_path: Path) -> None:
     week = moved(lines("clean"), 7)
     for form in ("grep UNREACHABLE", "grep Reachable", "no UNREACHABLE", "no state lines", "no NOTICE"):
