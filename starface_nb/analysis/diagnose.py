@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,13 @@ from starface_nb.analysis.diagnosis import Diagnosis, Finding
 from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
-from starface_nb.analysis.restraint import Results, died_unrenewed, measured_keepalive, restrained
+from starface_nb.analysis.restraint import (
+    NOT_WHILE_REGISTERING,
+    Results,
+    died_unrenewed,
+    measured_keepalive,
+    restrained,
+)
 from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.frames import UTC_TIME
@@ -32,10 +38,15 @@ from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresse
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
 from starface_nb.observations.observed import Observation, observe
 from starface_nb.observations.phones import find_peers
-from starface_nb.observations.signs import late, never_answering, refused, registered_inside, site_of_refused
+from starface_nb.observations.presence import calls_of
+from starface_nb.observations.signs import inside, late, never_answering, refused, registered, site_of_refused
 from starface_nb.reading.log import Log
 from starface_nb.reading.schemas import TECH
 from starface_nb.settings import Settings
+
+LONG_LOSS = timedelta(minutes=10)
+MOST_ASKED = 50
+"""A log's calls are looked through for losses of that length, and for so many phones."""
 
 
 def diagnose(
@@ -154,16 +165,26 @@ def examine(seen: Seen, settings: Settings) -> Results:
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
-    inside = registered_inside(intervals, states)
+    registrations = inside(intervals, registered(states))
     never = (
         never_answering(states)
         if "reachable" not in seen.observation.lacking.missing
         else pl.Series([], dtype=pl.String)
     )
     results = Results(
-        log, settings, intervals, phones, cycles, eras, sites, only, joined, seen.observation, refusals, never, inside
-    )
+        log, settings, intervals, phones, cycles, eras, sites, only, joined, seen.observation, refusals, never,
+        registrations, _calls_inside(log, intervals, registrations),
+    )  # fmt: skip
     return restrained(results)
+
+
+def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -> pl.Series:
+    """Return how many calls of its phone began in each interval, of the longest for which it would decide something."""
+    cause, begun = pl.col("cause").cast(pl.String), (pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start"))
+    asked = cause.is_in(NOT_WHILE_REGISTERING) & (begun >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0)
+    longest = intervals.with_columns(begun.alias("took")).filter(asked).sort("took", "peer", descending=[True, False])
+    peers = longest["peer"].unique(maintain_order=True).head(MOST_ASKED).to_list()
+    return inside(intervals, calls_of(log, peers) if peers else pl.DataFrame())
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:

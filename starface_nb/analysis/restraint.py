@@ -31,7 +31,8 @@ class Results:
     """What the findings are drawn from.
 
     `attached_to` is the only site, with which phones without an address are judged; `adopted` counts those judged with
-    one of several. `refusals`, `never` and `inside` are from `observations.signs`. `given_keepalive_s` is set where the
+    one of several. `refusals`, `never`, `inside` (registrations) and `called` (calls)
+    are from `observations.signs`. `given_keepalive_s` is set where the
     phones contradicted the keepalive that was given.
     """
 
@@ -48,6 +49,7 @@ class Results:
     refusals: pl.DataFrame
     never: pl.Series
     inside: pl.Series
+    called: pl.Series
     given_keepalive_s: float | None = field(default=None)
 
 
@@ -55,8 +57,9 @@ def restrained(results: Results) -> Results:
     """Take back causes and verdicts that the log cannot bear."""
     lacking = results.observation.lacking
     untold = pl.lit(lacking.one_sided)
-    inside = pl.Series("inside", results.inside)
-    goes_on = (inside > 0) & results.intervals["cause"].cast(pl.String).is_in(NOT_WHILE_REGISTERING)
+    goes_on = (results.inside + results.called > 0) & results.intervals["cause"].cast(pl.String).is_in(
+        NOT_WHILE_REGISTERING
+    )
     never = results.intervals["peer"].is_in(results.never.implode())
     local = (pl.col("site") == PRIVATE) & (pl.col("cause") == "nat_expiry")
     doubtful = untold | pl.lit(goes_on) | pl.lit(never) | local

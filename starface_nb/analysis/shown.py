@@ -104,8 +104,12 @@ def _late(phones: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _while_lost(results: Results) -> Iterator[Finding]:
-    rows = results.intervals.with_columns(pl.Series("inside", results.inside)).filter(~pl.col("trunk"))
-    rows = rows.filter((pl.col("inside") > 0) & ~pl.col("peer").is_in(results.never.implode()))
-    if rows.height:
-        peers = rows["peer"].unique(maintain_order=True).to_list()
-        yield Finding("registers_while_lost", "warning", None, {"losses": rows.height, "peers": peers})
+    others = results.intervals.with_columns(inside=results.inside, called=results.called).filter(
+        ~pl.col("trunk") & ~pl.col("peer").is_in(results.never.implode())
+    )
+    kinds = (("registers_while_lost", "inside", "warning"), ("telephones_while_lost", "called", "action"))
+    for name, column, severity in kinds:
+        rows = others.filter(pl.col(column) > 0)
+        if rows.height:
+            peers = rows["peer"].unique(maintain_order=True).to_list()
+            yield Finding(name, severity, None, {"losses": rows.height, "peers": peers})

@@ -14,6 +14,7 @@ from starface_nb.reading.parse import parse
 from starface_nb.reading.scan import scan_logs
 
 _CHANNEL = r"(?:SIP|IAX2)/([^\s\"',&]+?)-[0-9a-f]{8}\b"  # PJSIP's end so, too (chan_sip.c 20.20.1:8180)
+_SENT = r'(?:Executing \[[^\]]*\] \w+\("|app_dial\.c: )((?:PJ)?SIP)/([^\s"\',&]+)-([0-9a-f]{8})(?:"| answered)'
 _NOTICE = r"^.{0,60} NOTICE\["
 
 
@@ -30,6 +31,19 @@ def phones_in_calls(log: Log, peers: Sequence[str]) -> pl.DataFrame:
     named = lines.select("time", pl.col("text").str.extract_all(_CHANNEL).alias("peer")).explode("peer")
     named = named.with_columns(pl.col("peer").str.extract(_CHANNEL)).filter(pl.col("peer").is_in(list(peers)))
     return named.group_by("peer").agg(pl.min("time").alias("first"), pl.max("time").alias("last")).sort("peer")
+
+
+def calls_of(log: Log, peers: Sequence[str]) -> pl.DataFrame:
+    """Return when these peers began or answered calls: peer, time (UTC), by time; the log's files are read once more.
+
+    A channel that runs an extension belongs to the phone that called, one that answers to the phone that was called
+    (pbx.c, app_dial.c); what a channel does later is not counted, as it would outlive a loss of its phone.
+    """
+    lines = _lines(log, [f"SIP/{peer}-" for peer in peers])
+    parts = pl.col("text").str.extract_groups(_SENT)
+    found = lines.select("time", parts.struct.field("2").alias("peer"), parts.struct.field("3").alias("channel"))
+    found = found.filter(pl.col("peer").is_in(list(peers)))
+    return found.group_by("peer", "channel").agg(pl.min("time")).select("peer", "time").sort("time", "peer")
 
 
 def hours_of_notices(log: Log) -> int:

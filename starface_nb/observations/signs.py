@@ -76,18 +76,24 @@ def never_answering(states: pl.DataFrame) -> pl.Series:
     return told.filter(never.fill_null(value=False))["peer"].sort()
 
 
-def registered_inside(intervals: pl.DataFrame, states: pl.DataFrame) -> pl.Series:
-    """Return for each interval how many registrations of its peer stand well inside it.
+def registered(states: pl.DataFrame) -> pl.DataFrame:
+    """Return the registrations: peer, time (UTC)."""
+    return of_kind(states, "registered").select("peer", "time")
+
+
+def inside(intervals: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
+    """Return for each interval how many of its peer's signs of life stand well inside it.
 
     Parameters
     ----------
     intervals : polars.DataFrame
         peer, start, end (UTC, null while open).
-    states : polars.DataFrame
+    lines : polars.DataFrame
+        peer, time (UTC).
     """
-    lines = of_kind(states, "registered").select("peer", "time").sort("peer", "time")
-    if intervals.is_empty():
-        return pl.Series("registered_inside", [], dtype=pl.Int64)
+    if intervals.is_empty() or lines.is_empty():
+        return pl.Series("inside", [0] * intervals.height, dtype=pl.Int64)
+    lines = lines.sort("peer", "time")
     names = pl.concat([intervals["peer"], lines["peer"]]).unique().sort()
     code = {name: float(i) * 1e12 for i, name in enumerate(names)}
 
@@ -95,11 +101,11 @@ def registered_inside(intervals: pl.DataFrame, states: pl.DataFrame) -> pl.Serie
         own = peers.replace_strict(code, return_dtype=pl.Float64) if len(peers) else pl.Series([], dtype=pl.Float64)
         return (own + times.dt.epoch("s").cast(pl.Float64)).to_numpy()
 
-    far = intervals.select(pl.coalesce("end", pl.lit(states["time"].max()) + pl.duration(days=1))).to_series()
+    far = intervals.select(pl.coalesce("end", pl.lit(lines["time"].max()) + pl.duration(days=1))).to_series()
     at = key(lines["peer"], lines["time"])
     first = np.searchsorted(at, key(intervals["peer"], intervals["start"]) + ALONE_S, side="left")
     past = np.searchsorted(at, key(intervals["peer"], far) - ALONE_S, side="left")
-    return pl.Series("registered_inside", np.maximum(past - first, 0), dtype=pl.Int64)
+    return pl.Series("inside", np.maximum(past - first, 0), dtype=pl.Int64)
 
 
 def site_of_refused(rows: pl.DataFrame, addresses: Addresses) -> pl.Series:

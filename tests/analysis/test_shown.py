@@ -293,6 +293,29 @@ def test_losses_with_registrations_inside_are_not_the_phones_absence(tmp_path: P
     assert found.intervals["cause"].to_list() == ["unknown"]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('VERBOSE[2][C-{n:08x}] pbx.c: Executing [30@a:1] NoOp("SIP/21-{n:08x}", "") in new stack', True),
+        ("VERBOSE[2][C-{n:08x}] app_dial.c: SIP/21-{n:08x} answered SIP/22-0000ffff", True),
+        ("VERBOSE[2][C-{n:08x}] app_dial.c: Called SIP/21", False),
+        (
+            'VERBOSE[2][C-{n:08x}] pbx.c: Executing [30@a:1] NoOp("SIP/22-{n:08x}", "SIP/21-0000ffff") in new stack',
+            False,
+        ),
+    ],
+)
+def test_a_phone_that_telephones_while_lost_is_not_off(tmp_path: Path, line: str, told: bool) -> None:
+    state = "NOTICE[1] chan_sip.c: Peer '{}' is now {}"
+    text = [f"[2026-03-04 09:0{n}:00] " + state.format(20 + n, "Reachable. (30ms / 2000ms)") for n in range(1, 7)]
+    text.append("[2026-03-04 09:10:00] " + state.format("21", "UNREACHABLE!  Last qualify: 30"))
+    text += [f"[2026-03-04 {hour}:30:00] " + line.format(n=hour) for hour in range(10, 16)]
+    text.append("[2026-03-04 16:00:00] " + state.format("21", "Reachable. (30ms / 2000ms)"))
+    found = diagnosed(tmp_path, text)
+    assert ("telephones_while_lost" in ids(found)) is told
+    assert (found.intervals["cause"].to_list() == ["unknown"]) is told
+
+
 def test_two_customers_in_one_folder_are_told_apart(tmp_path: Path) -> None:
     for name, other in (("full", "clean"), ("full.1", "pjsip-clean")):
         (tmp_path / name).write_text("\n".join(lines(other)))
