@@ -183,6 +183,8 @@ def _message(message: str, time: str, depth: int) -> Iterator[tuple[str, str]]:
 def _text(value: Any) -> str | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
+    if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
+        value = bytes(value).decode("utf-8", "replace")  # journald's way with control characters
     return value.rstrip("\r\n") if isinstance(value, str) else None
 
 

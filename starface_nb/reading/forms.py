@@ -169,28 +169,30 @@ def form_of(head: bytes) -> Form:
     mail = exports.is_mail(whole[:_WINDOW].decode("latin-1"))
     if mail:
         whole = exports.unmailed(whole)
-    start = _window(whole)
-    if start is None:
+    window = _window(whole, "sign")
+    if window is None:
         return PLAIN
-    window = whole[start : start + _WINDOW]
-    window = window if len(whole) <= start + _WINDOW else window[: window.rfind(b"\n") + 1] or window
     returns = b"\n" not in window and b"\r" in window
     base = Form(returns=returns, mail=mail)
     if not (returns or mail) and _is_plain(window):
         lines = list(_physical(base, [window]))
         return replace(base, newest_first=_is_reversed(base, lines)) if _may_be_reversed(lines) else PLAIN
-    best = _best(base, window, whole[:_WINDOW] if start else window)
+    if not own("event").search(text_of(window)):
+        window = _window(whole, "event") or window
+    best = _best(base, window, whole[:_WINDOW])
     return replace(best, newest_first=_is_reversed(best, list(_physical(base, [window]))))
 
 
-def _window(head: bytes) -> int | None:
-    """Return where to look: at the beginning, or somewhat before the first line that can be Asterisk's."""
+def _window(head: bytes, sign: str) -> bytes | None:
+    """Return what to look at: whole lines from the beginning on, or from somewhat before the first with a sign on."""
     text = head.decode("utf-8", "replace")
-    found = own("sign").search(text)
+    found = own(sign).search(text)
     if not found:
         return None
     at = len(text[: found.start()].encode()) - _WINDOW // 2
-    return head.rfind(b"\n", 0, at) + 1 if at > 0 else 0
+    start = head.rfind(b"\n", 0, at) + 1 if at > 0 else 0
+    window = head[start : start + _WINDOW]
+    return window if len(head) <= start + _WINDOW else window[: window.rfind(b"\n") + 1] or window
 
 
 def _is_plain(window: bytes) -> bool:
@@ -320,6 +322,8 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
     """Yield lines as Asterisk writes them, each with the number of the physical line it begins on."""
     if form.page:
         physical = _untagged(physical)
+    if form.dressed:
+        physical = _whole(physical)
     if form.export:
         records = exports.records(form.export, physical)
         for number, time, message in reversed(list(_held(records))) if form.newest_first else records:
@@ -329,6 +333,22 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
         return
     for number, text in _joined(form, physical) if form.width else _each(form, physical):
         yield from ((number, part) for part in _parts(form, text))
+
+
+def _whole(physical: Iterator[Physical]) -> Iterator[Physical]:
+    """Yield lines that a container's engine wrote in parts in one piece, exactly as they were."""
+    begun, pattern = dict[str, Physical](), re.compile(table("forms")["parts"]["pattern"])
+    for number, text in physical:
+        found = pattern.match(text)
+        if not found:
+            yield number, text
+            continue
+        number, before = begun.pop(found["stream"], (number, found[0]))
+        if found["tag"] == "P":
+            begun[found["stream"]] = number, before + text[found.end() :]
+        else:
+            yield number, before + text[found.end() :]
+    yield from begun.values()
 
 
 def _parts(form: Form, text: str) -> list[str]:

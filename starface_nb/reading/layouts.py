@@ -16,7 +16,7 @@ from starface_nb.reading.tables import table
 _PARTS = ("stamp", "level", "module", "message")
 # Colours, also written out or cut (as in forms.toml), and the console's prompt.
 _COLOUR = (
-    r"(?:\x1b|#033|\^\[|␛|\\(?:x1[bB]|u001[bB]|033|e))\[[0-9;]*[A-Za-z]|\[(?:[0-9]{1,2};)*[0-9]{0,2}m"
+    r"(?:\x1b|#033|\^\[|␛|\\(?:x1[bB]|u001[bB]|033|e))\[[0-9;]*[A-Za-z]|\[(?:(?:[0-9]{1,2};)*[0-9]{1,2}m|m\b)"
     r"|^\r?[\w.-]*\*CLI> ?"
 )
 _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
@@ -24,7 +24,7 @@ _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
 CUT_AT = 8000
 _LONGEST_PREFIX = 300
 _EDGE_LINES = 200
-HEADER = r"\[[^\[\]]{6,48}\] ?[A-Za-z]\w*\[-?\d+\](?:\[C-[0-9A-Fa-f]+\])?:? [^\s:\"'\[\]]+\.[a-z]+:"
+HEADER = r"\[[^\[\]=\"]{6,48}\] ?[A-Za-z]\w*\[-?\d+\](?:\[C-[0-9A-Fa-f]+\])?:? [^\s:\"'\[\]]+\.[a-z]+:"
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,13 @@ collector = {
     "CRI": lambda t, x: f"{t.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.123456789Z stdout F {x}",
     "RFC 3164": lambda t, x: f"<134>{t:%b} {t.day:>2} {t:%H:%M:%S} pbx asterisk[812]: {x}",
     "RFC 5424": lambda t, x: f"<134>1 {t.isoformat(timespec='milliseconds')} pbx asterisk 812 - - {x}",
+    "RFC 5424, data": lambda t, x: (
+        f'<134>1 {t.isoformat()} pbx asterisk 812 - [meta sequenceId="7"][origin ip="10.0.0.1" note="a\\]b"] {x}'
+    ),
+    "CRI, in parts": lambda t, x: "".join(
+        f"{t.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{n}Z stdout {tag} {part}"
+        for n, (tag, part) in enumerate((("P", x[:37] + "\n"), ("P", x[37:49] + "\n"), ("F", x[49:])))
+    ),
     "BSD": lambda t, x: f"{t:%b} {t.day:>2} {t:%H:%M:%S} <local0.notice> pbx asterisk[812]: {x}",
     "OpenWrt": lambda t, x: f"{t:%a %b} {t.day:>2} {t:%H:%M:%S %Y} daemon.notice asterisk[812]: {x}",
     "rsyslog": lambda t, x: f"{t.isoformat(timespec='microseconds')} pbx asterisk[812]: {x}",
@@ -244,6 +251,13 @@ objects("docker json, console", lambda x: {"log": x.console + "\n", "stream": "s
 objects(
     "journal json",
     lambda x: {"__REALTIME_TIMESTAMP": str(int(x.aware.timestamp() * 1e6)), "_PID": "812", "MESSAGE": x.console},
+)
+objects(
+    "journal json, bytes",
+    lambda x: {
+        "__REALTIME_TIMESTAMP": str(int(x.aware.timestamp() * 1e6)),
+        "MESSAGE": [*x.console.encode(), 27, 91, 109],
+    },
 )
 FORMS["JSON, one array"] = lambda lines: json.dumps(
     [{"timestamp": int(x.aware.timestamp() * 1000), "message": x.whole} for x in lines]
