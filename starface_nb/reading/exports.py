@@ -65,6 +65,22 @@ def records(kind: str, lines: Iterator[Physical]) -> Iterator[Record]:
     return {"json": _json, "journal": _journal, "csv": _csv}[kind](lines)
 
 
+def in_one_piece(lines: Iterator[Physical]) -> Iterator[Physical]:
+    """Yield lines that a container's engine wrote in parts in one piece, exactly as they were."""
+    begun, pattern = dict[str, Physical](), re.compile(table("forms")["parts"]["pattern"])
+    for number, text in lines:
+        found = pattern.match(text)
+        if not found:
+            yield number, text
+            continue
+        number, before = begun.pop(found["stream"], (number, found[0]))
+        if found["tag"] == "P":
+            begun[found["stream"]] = number, before + text[found.end() :]
+        else:
+            yield number, before + text[found.end() :]
+    yield from begun.values()
+
+
 # ---- JSON ----
 
 

@@ -323,7 +323,7 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
     if form.page:
         physical = _untagged(physical)
     if form.dressed:
-        physical = _whole(physical)
+        physical = exports.in_one_piece(physical)
     if form.export:
         records = exports.records(form.export, physical)
         for number, time, message in reversed(list(_held(records))) if form.newest_first else records:
@@ -333,22 +333,6 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
         return
     for number, text in _joined(form, physical) if form.width else _each(form, physical):
         yield from ((number, part) for part in _parts(form, text))
-
-
-def _whole(physical: Iterator[Physical]) -> Iterator[Physical]:
-    """Yield lines that a container's engine wrote in parts in one piece, exactly as they were."""
-    begun, pattern = dict[str, Physical](), re.compile(table("forms")["parts"]["pattern"])
-    for number, text in physical:
-        found = pattern.match(text)
-        if not found:
-            yield number, text
-            continue
-        number, before = begun.pop(found["stream"], (number, found[0]))
-        if found["tag"] == "P":
-            begun[found["stream"]] = number, before + text[found.end() :]
-        else:
-            yield number, before + text[found.end() :]
-    yield from begun.values()
 
 
 def _parts(form: Form, text: str) -> list[str]:
