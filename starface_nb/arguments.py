@@ -88,6 +88,8 @@ def new_place(text: str) -> Path:
 def new_folder(text: str) -> Path:
     """Return the path of a folder to be written to, which may be missing."""
     path = Path(text)
+    if not text:  # a variable of the shell that is empty
+        raise ArgumentTypeError("an empty name is no folder; write . for this one")
     if any(level.exists() and not level.is_dir() for level in (path, *path.parents)):
         raise ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
     return path

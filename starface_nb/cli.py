@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     if argv is None:
         signal.signal(signal.SIGTERM, _terminate)
+        _open_streams()
     fall_back()
     try:
         parser = build_parser()
@@ -90,6 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _say(message: str, status: int = _WRONG_INPUT) -> int:
     note(message)
     return status
+
+
+def _open_streams() -> None:
+    """Let standard input, output and error that are closed (`>&-`) be empty: what is opened next must not be theirs."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  until the end
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

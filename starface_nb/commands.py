@@ -160,6 +160,7 @@ def pack(options: Namespace) -> int:
     keep_apart(logs, [options.output])
     case = _diagnosis(logs, options)
     made = packed(case, router)
+    keep_apart(logs, [options.output / name for name in made])
     if options.output.suffix.lower() == ".zip":
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in made.items():

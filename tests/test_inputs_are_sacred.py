@@ -78,6 +78,8 @@ def status(arguments: list[str]) -> int:
         "run case/05_before_after.ipynb -o case --notebooks 05",
         "simulate -o d --hours 1",
         "fleet d -o d/full",
+        "pack packed/203.0.113.51-en.txt -o packed",
+        "pack a.log -o a.log",
     ],
 )
 def test_an_input_is_refused_as_output_before_any_work(
@@ -85,6 +87,9 @@ def test_an_input_is_refused_as_output_before_any_work(
 ) -> None:
     if command.startswith("simulate"):
         shutil.copy(LOG, "d/pbx.log")
+    if command.startswith("pack packed"):
+        Path("packed").mkdir()
+        shutil.copy(LOG, "packed/203.0.113.51-en.txt")
     before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
     assert status(command.split()) == 2
     out, err = capsys.readouterr()
@@ -280,3 +285,28 @@ def test_events_on_a_terminal_cannot_steer_it(chosen: str, tmp_path: Path, monke
 def test_a_time_zone_that_is_none_is_said(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(LOG), "--time-zone", name]) == 2
     assert "is no time zone" in capsys.readouterr().err
+
+
+@POSIX
+def test_a_pipe_among_customers_is_passed_over(tmp_path: Path) -> None:
+    shutil.copy(LOG, tmp_path / "customer.log")
+    os.mkfifo(tmp_path / "other.log")
+    assert [path.name for _, path in find_customers([tmp_path]).values()] == ["customer.log"]
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        find_customers([tmp_path / "other.log"])
+
+
+@pytest.mark.parametrize("command", ["fleet d -o", "run a.log -o", "simulate -o"])
+def test_an_empty_name_is_no_folder(command: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(desk.rglob("*"))
+    assert status([*command.split(), ""]) == 2
+    assert "empty name" in capsys.readouterr().err
+    assert sorted(desk.rglob("*")) == before
+
+
+@POSIX
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_empty_ones(closed: str, desk: Path) -> None:
+    command = f'exec "{sys.executable}" -m starface_nb check --exit-zero a.log {closed}'
+    assert subprocess.run(["bash", "-c", command], cwd=desk, check=False).returncode == 0
+    assert Path("a.log").read_bytes() == LOG.read_bytes()

@@ -130,6 +130,8 @@ def find_customers(
     for path in paths:
         if not path.exists():
             raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
+        if _is_special(path):
+            raise InputError("This is neither a file nor a folder.", place=str(path), next_step="Name a log's file.")
     results = {leave_out.resolve(), leave_out.resolve() / _CUSTOMERS} if leave_out else set()
     if len(paths) == 1 and paths[0].is_dir():
         if (paths[0] / _SUMMARY).exists():
@@ -155,11 +157,16 @@ def find_customers(
 
 def _may_be_customer(path: Path) -> bool:
     """Say whether something in a folder of customers may be one: not hidden, no page, no table, no earlier result."""
-    if path.name.startswith("."):
+    if path.name.startswith(".") or _is_special(path):
         return False
     if path.is_dir():
         return not (path / _SUMMARY).exists()
     return rank_of(path.name) != NOT_A_LOG and path.suffix != ".jsonl"
+
+
+def _is_special(path: Path) -> bool:
+    """Say whether this is a pipe, a socket or a device: there is nothing in it to come back to."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def ranked(rows: Iterable[Row]) -> pl.DataFrame:

@@ -138,8 +138,14 @@ function render({ model, el }) {
   async function upload(folder, files) {
     const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
     const xsrf = document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? "";
+    const headers = { "X-XSRFToken": xsrf, Authorization: `token ${token}` };
     el.setAttribute("aria-busy", "true");
+    const there = await fetch(`${baseUrl}api/contents/${folder}`, { headers });
+    const taken = new Set((there.ok ? (await there.json()).content : []).map((one) => one.name));
     for (const file of files) {
+      let name = file.name; // another customer's log of that name stays
+      for (let n = 2; taken.has(name); n++) name = file.name.replace(/(?=\.|$)/, `-${n}`);
+      taken.add(name);
       for (let at = 0, chunk = 1; at < file.size; at += PIECE, chunk++) {
         const bytes = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
         let text = "";
@@ -147,12 +153,12 @@ function render({ model, el }) {
         const last = at + PIECE >= file.size;
         const body = { type: "file", format: "base64", content: btoa(text), chunk: last && chunk > 1 ? -1 : chunk };
         if (last && chunk === 1) delete body.chunk;
-        const answer = await fetch(`${baseUrl}api/contents/${folder}/${encodeURIComponent(file.name)}`, {
-          method: "PUT", body: JSON.stringify(body), headers: { "X-XSRFToken": xsrf, Authorization: `token ${token}` },
+        const answer = await fetch(`${baseUrl}api/contents/${folder}/${encodeURIComponent(name)}`, {
+          method: "PUT", body: JSON.stringify(body), headers,
         });
         if (!answer.ok) return send("uploaded", file.name, answer.status);
       }
-      send("uploaded", file.name, 0);
+      send("uploaded", name, 0);
     }
   }
   el.addEventListener("dragover", (event) => { if (event.target.closest("[data-drop]")) event.preventDefault(); });

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from starface_nb.cases import AnswerStore
 from starface_nb.errors import SetupError
-from starface_nb.files import private_folder
+from starface_nb.files import private_folder, replacing
 from starface_nb.guide import bracket_text, translator, word
 from starface_nb.guide.corrections import CUSTOMER, names_given
 from starface_nb.panels.base import Panel, bad, good, note
@@ -107,10 +107,9 @@ class Start(Panel):
         """Put a case into a zip in the folder `archive`, and take it out of the list."""
         folder = self._folder(name)
         target = private_folder(folder.parent / "archive") / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
-        with ZipFile(target, "x") as archive:
+        with replacing(target) as file, ZipFile(file, "w") as archive:
             for path in sorted(folder.rglob("*")):
                 archive.write(path, path.relative_to(folder.parent))
-        target.chmod(0o600)
         shutil.rmtree(folder)
         self._tell()
         self.show(said=good(self.tr("Archived: {name}", name=f"archive/{target.name}")))

@@ -241,7 +241,7 @@ def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member
     """
     seen = dict[str, int]()
     try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, bufsize=_BLOCK) as archive:
+        with tarfile.open(fileobj=_ending(stream), mode="r|", tarinfo=_Header, bufsize=_BLOCK) as archive:
             for info in archive:
                 account.spend("max_members", 1, place)
                 if not info.isdir():
@@ -251,6 +251,21 @@ def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member
         raise DamagedError(f"the tar archive is cut off or corrupt ({error}).", place=place) from None
     except (DamagedError, RefusedError) as error:
         raise type(error)(error.cause, place=error.place or place, next_step=error.next_step) from None
+
+
+def _ending(stream: Stream) -> Stream:
+    """Return the stream as one that says where it ends: `tarfile` would pass over 8 TB that are not there."""
+    at_end = False
+
+    def fill(room: memoryview) -> int:
+        nonlocal at_end
+        count = stream.readinto(room)
+        if at_end and not count:  # asked again; a whole archive's last header needs no more than one look at its end
+            raise DamagedError("the tar archive is cut off.")
+        at_end = not count
+        return count
+
+    return Stream(fill)
 
 
 def _tar_refusal(info: tarfile.TarInfo) -> str:

@@ -192,6 +192,15 @@ def test_cut_off_tar_gz_is_an_error_even_if_some_members_are_whole(tmp_path: Pat
     assert texts(hits[0]) == LINES
 
 
+def test_a_tar_that_claims_more_than_there_is_ends_at_once(tmp_path: Path) -> None:
+    data = bytearray(tarred({"full": TEXT}))
+    info = tarfile.TarInfo("full.1")
+    info.size = 8 << 40
+    data[data.rfind(TEXT[-20:]) // 512 * 512 + 512 :] = info.tobuf(tarfile.GNU_FORMAT)
+    with pytest.raises(InputError, match=r"cut off|limit"):
+        scan_logs([written(tmp_path / "x.tar", bytes(data))], NEEDLES)
+
+
 def test_one_damaged_member_does_not_stop_the_others(tmp_path: Path) -> None:
     data = bytearray(zipped({"full": TEXT, "full.1": TEXT}))
     data[data.rfind(b"PK\x01\x02") + 16] ^= 0xFF
