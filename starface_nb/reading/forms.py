@@ -216,7 +216,9 @@ def _may_be_reversed(lines: list[Physical]) -> bool:
 
 
 def _is_reversed(form: Form, lines: list[Physical]) -> bool:
-    found = (own("stamped").match(text) for _, text in _lines(form, iter(lines)))
+    texts = [text for _, text in _lines(form, iter(lines))]
+    prefix = usual_prefix([text.encode() for text in texts]) or ""
+    found = (own("stamped").match(re.sub(prefix, "", text, count=1)) for text in texts)
     stamps = read_stamps(pl.Series([one["stamp"] for one in found if one], dtype=pl.String))
     return any(clock.is_reversed(clock.micros(column)) for column in stamps)
 
@@ -261,10 +263,10 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
         is_most = is_page or now.events > 2 * plainly.events
         if (now.events > gain.events and is_most) or (prefix and now.says_more_than(gain)):
             best, gain = form, now
-    if (kind := exports.kind_of(text)) and (kind != "csv" or not behind):
+    if kind := exports.kind_of(text):
         form = replace(base, dressed=True, export=kind)
         now = _gain(form, lines)
-        if now.events > gain.events or now.says_more_than(gain):
+        if now.events > gain.events or (now.says_more_than(gain) and (kind != "csv" or not behind)):
             best = form
     return best
 

@@ -18,14 +18,16 @@ def undressed(
     text: str, time: str = "", *, is_record: bool = False, chains: Chains = frozenset()
 ) -> tuple[bool, str, tuple[str, ...]]:
     """Return whether a line begins an entry, the line without what stands before and behind it, and what that was."""
-    rest, stamp, chain, last = text, time, tuple[str, ...](), "date" if time else ""
+    rest, stamp, chain, last, quoted = text, time, tuple[str, ...](), "date" if time else "", False
     for _ in range(_MOST_TAKEN_OFF):
         taken = None if own("begin").match(rest) else _taken(rest, last)
         if taken is None or (chains and not any(one[: len(chain) + 1] == (*chain, taken[0]) for one in chains)):
             break
         last, found = taken
+        quoted |= last == "enclosed" and "'" in found[0]
         stamp, rest, chain = _better(stamp, found.groupdict().get("stamp") or ""), rest[found.end() :], (*chain, last)
     bare = without_end(rest)
+    bare = bare.removesuffix("'") if quoted else bare  # else it is the line's own
     if header := own("header").match(bare):
         return True, f"[{_better(stamp, header['stamp'])}]{bare[header.end('stamp') + 1 :]}", chain
     if own("begin").match(bare) and (last or is_record):

@@ -112,6 +112,11 @@ FORMS["a table of a page"] = lambda lines: (
     + "\n".join(f"<tr><td>{n}</td><td>{html.escape(x.whole)}</td></tr>" for n, x in enumerate(lines, 1))
     + "</table>"
 )
+QUOTED = re.compile(r"'([^' ]*)'")
+each("guillemets for quotes", lambda line: QUOTED.sub("\u2039\\1\u203a", line.whole))
+each("low and high quotes", lambda line: QUOTED.sub("\u201e\\1\u201c", line.whole))
+each("backticks for quotes", lambda line: line.whole.replace("'", "`"))
+each("single quotes, comma", lambda line: f"'{line.whole}',")
 TYPESET = str.maketrans({"'": "\u2019", "-": "\u2011", '"': "\u201d"})
 each("saved by Word", lambda line: re.sub(r"'([^' ]*)'", "\u2018\\1\u2019", line.whole).translate(TYPESET))
 FORMS["saved by Word as cp1252"] = lambda lines: "\r\n".join(
@@ -238,8 +243,17 @@ table(
     lambda x: [f"{x.local:%b} {x.local.day}, {x.local:%Y @ %H:%M:%S}.000", x.whole],
 )
 table("CSV, newest first, ;", ["zeit", "text"], lambda x: [iso(x), x.whole], delimiter=";")
-FORMS["CSV, newest first, ;"] = lambda lines, f=FORMS["CSV, newest first, ;"]: f(lines[::-1])
+table("CSV, the line first", ["_raw", "host"], lambda x: [x.whole, "pbx"])
+table("CSV, no stamp inside, ;", ["Zeit", "Host", "Text"], lambda x: [f"{x.local}", "pbx", x.rest], delimiter=";")
+table(
+    "CSV, newest first, the line last",
+    ["_serial", "_time", "host", "_raw"],
+    lambda x: [str(x.number), f"{x.aware.isoformat()}", "pbx", x.whole],
+    quoting=csv.QUOTE_ALL,
+)
 table("TSV", ["timestamp", "message"], lambda x: [str(int(x.aware.timestamp() * 1000)), x.whole], delimiter="\t")
+for name in ("CSV, newest first, ;", "CSV, newest first, the line last"):
+    FORMS[name] = lambda lines, f=FORMS[name]: f(lines[::-1])
 objects(
     "JSON lines, _source",
     lambda x: {"_index": "a", "_source": {"@timestamp": iso(x), "message": x.whole, "host": {"name": "pbx"}}},
