@@ -356,6 +356,8 @@ def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
     for at, raw in physical:
         whole = tidied(raw)
         begins, text = _begun(form, at, whole)
+        if raw.startswith(">") and not (begins or form.cut):
+            text = text.lstrip("> ")  # a quotation's mark, also without a blank
         word = len(text.lstrip().partition(" ")[0])
         full = length >= form.width if form.cut else length + 1 + word > form.width
         begins = begins and own("entry").match(text) is not None

@@ -132,6 +132,7 @@ each("quoted twice", lambda line: ">> " + line.whole)
 each("with a bar", lambda line: "| " + line.whole)
 each("wrapped at 76", lambda line: wrapped(line.whole, 76))
 each("wrapped at 72 and quoted", lambda line: wrapped(line.whole, 72, "> ", "> "))
+each("wrapped at 72 and quoted without a blank", lambda line: wrapped(line.whole, 72, ">>", ">>"))
 each("quoted and wrapped at 76", lambda line: wrapped("> " + line.whole, 76))
 each("wrapped at 72, flowed", lambda line: wrapped(line.whole, 71).replace("\n", " \n"))
 each("cut into rows of 80", lambda line: "\n".join(line.whole[i : i + 80] for i in range(0, len(line.whole), 80)))
@@ -311,7 +312,7 @@ for name, pattern in {
     "ISO with T and zone": "%Y-%m-%dT%H:%M:%S%z", "comma": "%Y-%m-%d %H:%M:%S,250", "point": "%Y-%m-%d %H:%M:%S.250000",
     "German": "%d.%m.%Y %H:%M:%S", "German, comma between": "%d.%m.%Y, %H:%M:%S", "American": "%m/%d/%Y %H:%M:%S",
     "American, half a day": "%m/%d/%Y %I:%M:%S %p", "French": "%d/%m/%Y %H:%M:%S", "epoch": "%s",
-    "short, half a day": "%b %d %Y %I:%M:%S %p", "year of two digits": "%d.%m.%y %H:%M:%S", "UTC": "UTC",
+    "web server": "%d/%b/%Y:%H:%M:%S %z", "short, half a day": "%b %d %Y %I:%M:%S %p", "year of two digits": "%d.%m.%y %H:%M:%S", "UTC": "UTC",
 }.items():  # fmt: skip
     each(
         f"dates, {name}",
