@@ -34,7 +34,7 @@ def undressed(
         return True, f"[{stamp}] {bare}" if stamp else bare, chain
     if last == "stamp" and text.startswith("[") and rest.strip():
         return True, f"[{stamp}] {rest}", chain
-    return False, bare if last else text, chain
+    return bool(last and own("dated").match(bare)), bare if last else text, chain
 
 
 def _taken(text: str, last: str) -> tuple[str, re.Match[str]] | None:

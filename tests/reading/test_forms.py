@@ -111,6 +111,13 @@ def test_what_stands_before_a_line_is_taken_off_as_its_samples_say(form):
         assert text == (f"[{stamp}] {inner}" if stamp else rest)
 
 
+def test_a_stamp_begins_an_entry_behind_what_most_lines_have_before_them():
+    usual = frozenset({("quotation", "quotation")})
+    line = "[2026-03-04 08:20:03] Asterisk 20.20.1 built by builder"
+    assert undress.undressed("> > " + line, chains=usual)[:2] == (True, line)
+    assert undress.undressed("> > [of text] that goes on", chains=usual)[:2] == (False, "[of text] that goes on")
+
+
 def test_the_stamp_that_says_more_is_believed(tmp_path):
     outer = "2026-03-04T07:20:03.250Z pbx asterisk[812]: "
     log = read(
