@@ -29,9 +29,8 @@ LIMIT_MS = 2000.0
 FEW, MOST = 0.02, 0.3
 """Share of lines whose counterpart is missing from which on lines are filtered, and from which on nothing is told."""
 AGAIN_REGISTERED = (3, 0.2)
-"""Returns that only a forgotten registration would explain: so many, and this share, are more than chance."""
-RUN, OF_A_RUN = 10, 5
-"""Of so many returns in a row, so many such ones show that losses were filtered from there on."""
+"""Returns that only a forgotten registration would explain: so many, and this share, are more than chance; twice as
+many in a row show that losses were filtered from there on."""
 SAME_CHANGE_S = 3.0
 """res_pjsip writes one change of a peer in several lines within this time."""
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
@@ -97,8 +96,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     down, up = counts.get("unreachable", 0), counts.get("reachable", 0) + counts.get("lagged", 0)
     lost_again, back_again, silent_back = (int(lines[name].sum()) for name in ("lost_again", "back_again", "anew"))
     least, share = AGAIN_REGISTERED
-    run = lines.filter("back").sort("row")["anew"].cast(pl.Int64).rolling_sum(RUN, min_samples=1).max()
-    forgotten = silent_back >= max(least, share * max(up, 1)) or int(run or 0) >= OF_A_RUN  # type: ignore[arg-type]
+    run = lines.filter("back").sort("row")["anew"].cast(pl.Int64).rolling_sum(2 * least).max()
+    forgotten = silent_back >= max(least, share * max(up, 1)) or run == 2 * least
     returns = lost_again > FEW * down
     losses = back_again > FEW * up or forgotten
     found = {
