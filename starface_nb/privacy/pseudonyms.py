@@ -49,6 +49,8 @@ def load_key(path: Path) -> bytes:
     try:
         if not path.exists():
             write(path, secrets.token_hex(_NEW).encode() + b"\n")
+        if not path.is_file():
+            raise OSError(0, "it is no file")
         with path.open("rb") as file:
             key = file.read(_MOST + 1).strip()
     except OSError as error:

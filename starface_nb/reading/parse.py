@@ -170,12 +170,13 @@ def _split(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     events = one_per_start_and_stop(found.filter(pl.col("reason").is_null()))
     rest = rows.filter(pl.col("entry").is_null() & (candidate | (pl.col("offset") == unfinished)))
     rest = rest.filter(belief.looks_like_event(unfinished)).with_columns(belief.why_not(unfinished).alias("reason"))
-    columns = ["line", "offset", "reason", "text"]
+    columns = ["line", "offset", "reason", "text", "stamp"]
     unparsed = pl.concat([found.filter(pl.col("reason").is_not_null()).select(columns), rest.select(columns)])
     unparsed = unparsed.sort("offset")
     unparsed = unparsed.with_columns(
         pl.lit(hits.name).alias("file"),
-        pl.col("text").str.slice(0, TEXT_LIMIT),
+        # of a line whose usual stamp is no time, such as 25:61:61, the text was not kept
+        pl.col("text").fill_null(pl.format("[{}] …", "stamp")).str.slice(0, TEXT_LIMIT),
         pl.col("line").fill_null(hits.lines),
     )
     return EVENTS.check(events), UNPARSED.check(unparsed)

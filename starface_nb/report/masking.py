@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.reading.log import Log
 
 _STAMP = re.compile(r"^\s*\[[^\]]*\]")
+_SAYS_NOTHING = {"full", "messages", "pbx", "log"}  # names that Asterisk or STARFACE gave a file, not the customer
 _REFUSED = re.compile(r"Registration from '.*' failed")
 
 
@@ -62,7 +64,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
 
     Phones are numbered by site and name, the same in every table, picture and line of one log.
     """
-    found = Mask(_addresses(diagnosis, tr) | _labels(diagnosis, tr))
+    found = Mask(_files(diagnosis.log, tr) | _addresses(diagnosis, tr) | _labels(diagnosis, tr))
     events = _renamed(diagnosis.log.events, found).with_columns(
         contact=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
     )
@@ -86,7 +88,20 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
 def _masked_log(log: Log, events: pl.DataFrame, found: Mask) -> Log:
     listed = listed_peers(log).with_columns(cut=pl.lit(value=False)).drop("in_log")
     bundle = replace(log.bundle, peers=_renamed(listed, found), facts=_renamed(log.bundle.facts, found))
-    return replace(log, events=events, unparsed=log.unparsed.clear(), calls=log.calls.clear(), bundle=bundle)
+    notes = tuple(map(found.text, log.notes))
+    return replace(
+        log, notes=notes, events=events, unparsed=log.unparsed.clear(), calls=log.calls.clear(), bundle=bundle
+    )
+
+
+def _files(log: Log, tr: Translator) -> dict[str, str]:
+    """Return a label for every name that somebody gave a log or its archive, such as the customer's own."""
+    names = {
+        PurePath(part).name: tr("Log {n}", n=n)
+        for n, file in enumerate(log.files, 1)
+        for part in (file.name, file.name.split("!")[0])
+    }
+    return {name: label for name, label in names.items() if name.split(".")[0].lower() not in _SAYS_NOTHING}
 
 
 def _labels(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:

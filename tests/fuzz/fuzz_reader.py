@@ -28,10 +28,10 @@ with atheris.instrument_imports(include=["starface_nb.reading", "starface_nb.sou
     import starface_nb.reading
     from starface_nb.reading import catalogue, layouts
 
-from backports import zstd
 
 from starface_nb.errors import StarfaceError
 from starface_nb.reading.schemas import EVENTS, UNPARSED
+from starface_nb.sources.streams import zstd
 
 HOME = Path(tempfile.mkdtemp(prefix="fuzz-"))
 LONGEST = 4096

@@ -1,6 +1,7 @@
 """The anonymised log tells the same story about nobody."""
 
 import json
+import os
 import re
 import zipfile
 from datetime import timedelta
@@ -255,6 +256,10 @@ def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
     (tmp_path / "short").write_text("123")
     assert main(["anonymise", str(log), "-o", str(tmp_path / "x"), "--key", str(tmp_path / "short")]) == 2
     assert "3 bytes" in capsys.readouterr().err
+    if hasattr(os, "mkfifo"):  # nobody writes to it: who opened it would wait for ever
+        os.mkfifo(tmp_path / "pipe")
+        assert main(["anonymise", str(log), "-o", str(tmp_path / "x"), "--key", str(tmp_path / "pipe")]) == 2
+        assert "it is no file" in capsys.readouterr().err
     with pytest.raises(InputError, match="the log itself"):
         anonymise([log], log)
     assert log.read_bytes() == (ROOT / "data/recorded/clean/pbx.log").read_bytes()

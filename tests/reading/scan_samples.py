@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
-from backports import zstd
 
 from starface_nb.reading import scan
 from starface_nb.reading.hits import Hits
+from starface_nb.sources.streams import zstd
 
 NEEDLES = (b" is now ", b"Registered SIP '")
 

@@ -393,3 +393,12 @@ def test_a_header_without_a_date_is_a_header(tmp_path):
     log = read(tmp_path, head + DOWN, DOWN)
     assert found(log) == [(1, "unreachable")]
     assert log.events["time"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2026-03-04 25:61:61", "2026-02-30 05:55:37", "2026-13-04 05:55:37", "Feb 31 05:55:37"]
+)
+def test_a_time_that_cannot_be_is_shown_as_not_understood(stamp, tmp_path):
+    log = read(tmp_path, f"[{stamp}] NOTICE[1] chan_sip.c: Peer '1' is now UNREACHABLE!  Last qualify: 72")
+    assert log.events.is_empty()
+    assert [stamp in text for text in log.unparsed["text"]] == [True]

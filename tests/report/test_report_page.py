@@ -168,7 +168,7 @@ def test_hostile_names_stay_text(masked: bool) -> None:
     assert not elements.names & {"script", "img", "iframe"}
     assert not elements.active
     shown = "".join(elements.text)
-    assert (HOSTILE[0] in shown) is True  # the log's note, as text
+    assert (HOSTILE[0] in shown) is not masked  # the log's note, as text
     assert ("{{ 7*7 }}" in shown) is not masked
     assert "49" not in re.findall(r"\{\{.*?\}\}", shown)
     assert "\x1b" not in page
@@ -192,8 +192,12 @@ HIDDEN = ("peer", "site", "evidence")
 
 def test_a_masked_report_shows_neither_addresses_nor_the_files_name(tmp_path: Path) -> None:
     log = tmp_path / "Practice Dr Mueller.log"
-    log.write_bytes(samples.recorded("mixed").read_bytes())
+    lines = samples.recorded("mixed").read_bytes().splitlines(keepends=True)
+    log.write_bytes(
+        b"".join(lines[:600] + lines[700:800] + lines[600:700] + lines[800:])
+    )  # a clock that goes back is noted with the file's name
     page = report.render(sf.diagnose(sf.read_log(log)), mask=True)
+    assert "the clock goes back" in page
     assert "Mueller" not in page
     assert re.findall(r"\b203\.0\.113\.\d+", page) == []
     assert "Site 1" in page
