@@ -56,7 +56,9 @@ class Record:
             return self._memory
         place = str(self.path)
         try:
-            content = json.loads(self.path.read_bytes())
+            if self.path.exists() and not self.path.is_file():
+                raise ValueError("a folder, a pipe, a device: who opened it might wait for ever")
+            content = json.loads(self.path.read_bytes(), parse_constant=_no_number)
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError):
@@ -94,6 +96,10 @@ class Record:
                 place=str(self.path),
                 next_step="Make its folder writable, or make room there.",
             ) from None
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _fits(value: object, shape: Shape) -> bool:

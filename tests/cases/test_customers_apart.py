@@ -100,7 +100,15 @@ def test_a_bad_case_file_is_named_and_blocks_no_other_customer(what: str, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"[]", {"answers": []}, {"answers": {"status": "yes"}}, {"answers": {"status": {"answer": 1}}}]
+    "content",
+    [
+        b"{",
+        b"[]",
+        b'{"kind": "answers", "format": 1, "answers": {}, "x": NaN}',
+        {"answers": []},
+        {"answers": {"status": "yes"}},
+        {"answers": {"status": {"answer": 1}}},
+    ],
 )
 def test_damaged_answers_are_named_and_kept(content: Any, tmp_path: Path) -> None:
     log = customer(tmp_path / "a")
@@ -138,6 +146,17 @@ if sys.platform != "win32":
         assert any("cannot be written to" in note for note in again.notes)
         assert again.diagnosis.intervals.equals(case.diagnosis.intervals)
         assert {path: path.read_bytes() for path in before} == before
+
+    def test_a_pipe_among_the_cases_keeps_nobody_waiting(tmp_path: Path) -> None:
+        log = customer(tmp_path / "a")
+        for name in ("case.json", "answers.json"):
+            place = tmp_path / name / "customer"
+            place.mkdir(parents=True)
+            os.mkfifo(place / name)
+            case = open_case(log, root=tmp_path / name)
+            assert case.folder == tmp_path / name / "customer-2"
+            with pytest.raises(CaseError, match="damaged"):
+                open_case(log, folder=place)
 
     def test_answers_that_cannot_be_saved_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         case = open_case(customer(tmp_path / "a"), folder=tmp_path / "case")
