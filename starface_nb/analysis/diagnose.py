@@ -24,6 +24,7 @@ from starface_nb.analysis.restraint import (
 )
 from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
+from starface_nb.errors import InputError
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_one_timeout, of_two_sites
 from starface_nb.model.evidence import evidence_json
@@ -36,7 +37,7 @@ from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
-from starface_nb.observations.observed import Observation, observe
+from starface_nb.observations.observed import Observation, observe, of_two_customers
 from starface_nb.observations.phones import find_peers
 from starface_nb.observations.presence import calls_of
 from starface_nb.observations.signs import inside, late, never_answering, refused, registered, site_of_refused
@@ -73,6 +74,8 @@ def diagnose(
     ------
     SettingError
         A setting makes no sense.
+    InputError
+        The files are of two customers whose phones have the same names.
     """
     asked = (settings or Settings()).with_asked(**overrides)
     settings, sources, told = settings_from(log, asked)
@@ -80,6 +83,12 @@ def diagnose(
     watched = log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)) if aside else log.events
     states = with_states(watched)
     peers = find_peers(states)
+    if clash := of_two_customers(states):
+        raise InputError(
+            "These are logs of two customers: at the same time, phones of the same names are at other addresses.",
+            place=" and ".join(clash),
+            next_step="Name one customer's log alone; `starface-nb fleet` takes a folder of many.",
+        )
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
     seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
     results = examine(seen, settings)

@@ -43,6 +43,8 @@ LEAST_MINUTES = 20
 """In fewer different minutes than this a log's lines keep no rhythm."""
 BY_CHANCE = 0.05
 """So improbable that all phones are up by chance that their losses must have ended."""
+TOGETHER = timedelta(hours=1)
+"""Two files that tell of the same time for longer than this, and half of it, are no parts of one log."""
 GONE_S = 3 * 3600.0
 """A phone down for longer than this when the last state line was written may be gone for good."""
 
@@ -164,6 +166,32 @@ def _belonging(states: pl.DataFrame) -> dict[str, int]:
         number = {name: mine if n in known else n for name, n in number.items()} | {file: mine}
         seen = {peer: mine if n in known else n for peer, n in seen.items()} | dict.fromkeys(peers, mine)
     return number
+
+
+def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
+    """Return two files in which phones of the same names are at other addresses at the same time, if there are such.
+
+    Parts of one log follow each other, and copies of one log name the same addresses.
+
+    Parameters
+    ----------
+    states : polars.DataFrame
+        Events with `state`: file, time, peer, address.
+    """
+    told = states.filter(pl.col("peer").is_not_null())
+    placed = pl.col("peer", "address").filter(pl.col("address").is_not_null()).unique()
+    files = told.group_by("file", maintain_order=True).agg(pl.min("time"), pl.max("time").alias("end"), placed)
+    open_ones: list[tuple[str, datetime, datetime, set[str], set[str]]] = []
+    for name, start, end, peers, addresses in files.sort("time").iter_rows():
+        here, known = set(addresses), set(peers)
+        open_ones = [other for other in open_ones if other[2] > start]
+        for other, begin, until, there, others in open_ones:
+            shorter = min(end - start, until - begin)
+            together = min(end, until) - start
+            if known & others and not here & there and together > max(shorter / 2, TOGETHER):
+                return other, name
+        open_ones.append((name, start, end, here, known))
+    return None
 
 
 def _last_sure(log: Log, part: pl.DataFrame, *, alone: bool) -> datetime | None:

@@ -18,6 +18,7 @@ from starface_nb.analysis import compare, compare_at, what_next
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.incidents import find_incidents, regular_step
 from starface_nb.cli import main
+from starface_nb.errors import InputError
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.guide.words import finding_text, incident_text, regular
@@ -421,6 +422,29 @@ def test_one_log_continuing_the_other_is_compared(tmp_path: Path) -> None:
     assert compare(before, after).verdict == "fixed"
     whole = sf.diagnose(sf.read_log(RECORDED / "fixed-router" / "pbx.log", progress=False))
     assert compare_at(whole).verdict == "fixed"
+
+
+@pytest.mark.parametrize("hours", [0, 2, 60])
+def test_customers_whose_phones_have_the_same_names_are_not_mixed(tmp_path: Path, hours: int) -> None:
+    other = [line.replace("203.0.113.", "198.51.100.") for line in moved(lines("clean"), 0)]
+    later_on = [
+        STAMP.sub(lambda at: f"[{datetime.fromisoformat(at[1]) + timedelta(hours=hours)}", one) for one in other
+    ]
+    (tmp_path / "one.log").write_text("\n".join(lines("clean")) + "\n")
+    (tmp_path / "two.log").write_text("\n".join(later_on) + "\n")
+    log = sf.read_log(tmp_path, progress=False)
+    if hours < 60:
+        with pytest.raises(InputError, match="two customers"):
+            sf.diagnose(log)
+    else:  # the address may have changed in between
+        assert sf.diagnose(log).intervals.height
+
+
+def test_copies_of_one_log_are_of_one_customer(tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("\n".join(lines("clean")) + "\n")
+    (tmp_path / "messages.log").write_text("\n".join(keep("NOTICE|WARNING")(lines("clean"))) + "\n")
+    (tmp_path / "half.log").write_text("\n".join(lines("clean")[::2]) + "\n")
+    assert sf.diagnose(sf.read_log(tmp_path, progress=False)).observation.strangers == 0
 
 
 # -- data and words ----------------------------------------------------------------------------------------------------
