@@ -230,11 +230,11 @@ def test_a_place_that_cannot_be_is_said(
 def test_a_current_folder_that_has_gone_is_said(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     code = f"import os, sys; os.rmdir({str(gone)!r}); from starface_nb.cli import main; sys.exit(main(sys.argv[1:]))"
-    home = str(Path(__file__).parents[1])
+    home = str(Path(__file__).parents[1])  # -P below: as in the installed command, where modules never come from there
     for command in (["events", str(LOG), "-o", "e.jsonl"], ["report", str(LOG), "-o", "r.html"]):
         gone.mkdir()
         done = subprocess.run(
-            [sys.executable, "-c", code, *command],
+            [sys.executable, "-P", "-c", code, *command],
             cwd=gone,
             env={**os.environ, "PYTHONPATH": home},
             capture_output=True,
