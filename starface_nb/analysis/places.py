@@ -40,7 +40,7 @@ def stale_state(seen: Seen) -> Iterator[Finding]:
             soon = pl.col("time").is_between(changed, changed + seen.period) & (pl.col("address") == new)
             back = set(seen.registered.filter(soon & (pl.col("home") == site))["peer"])
             away = _stays_away(seen, [p for p in peers if p not in back], old, changed)
-            if len(away) >= 2 and back:
+            if len(away) >= 2 and back and 2 * len(back & _gone_again(seen, changed)) < len(back):
                 shown = seen.lines({*back, *away}, "unreachable", "registered", since=changed - seen.period)
                 yield Finding(
                     "stale_state",
@@ -87,6 +87,13 @@ def _stays_away(seen: Seen, peers: list[str], old: str, changed: datetime) -> di
     end = pl.lit(seen.results.log.last or changed, UTC_TIME)
     gone = lost.group_by("peer").agg((pl.col("end").fill_null(end) - changed).max())
     return dict(gone.filter(pl.col("end") >= AWAY_PERIODS * seen.period).iter_rows())
+
+
+def _gone_again(seen: Seen, changed: datetime) -> set[str]:
+    """Return the phones lost soon after a change for longer than a binding that died explains: the line is down."""
+    soon = pl.col("start").is_between(changed, changed + AWAY_PERIODS * seen.period)
+    end = pl.col("end").fill_null(pl.lit(seen.results.log.last or changed, UTC_TIME))
+    return set(seen.losses.filter(soon & (end - pl.col("start") > seen.period))["peer"])
 
 
 def line_switches(seen: Seen) -> Iterator[Finding]:

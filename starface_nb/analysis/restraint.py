@@ -31,9 +31,8 @@ class Results:
     """What the findings are drawn from.
 
     `attached_to` is the only site, with which phones without an address are judged; `adopted` counts those judged with
-    one of several. `refusals`, `never`, `inside` (registrations) and `called` (calls)
-    are from `observations.signs`. `given_keepalive_s` is set where the
-    phones contradicted the keepalive that was given.
+    one of several. `refusals`, `never`, `inside` (registrations) and `called` (calls) are from
+    `observations.signs`. `given_keepalive_s` is set where the phones contradicted the keepalive that was given.
     """
 
     log: Log
@@ -57,9 +56,8 @@ def restrained(results: Results) -> Results:
     """Take back causes and verdicts that the log cannot bear."""
     lacking = results.observation.lacking
     untold = pl.lit(lacking.one_sided)
-    goes_on = (results.inside + results.called > 0) & results.intervals["cause"].cast(pl.String).is_in(
-        NOT_WHILE_REGISTERING
-    )
+    alive = results.inside + results.called > 0
+    goes_on = alive & results.intervals["cause"].cast(pl.String).is_in(NOT_WHILE_REGISTERING)
     never = results.intervals["peer"].is_in(results.never.implode())
     local = (pl.col("site") == PRIVATE) & (pl.col("cause") == "nat_expiry")
     doubtful = untold | pl.lit(goes_on) | pl.lit(never) | local

@@ -45,6 +45,13 @@ def test_nothing_is_invented_in_ordinary_customers(family: str) -> None:
         assert told == []
 
 
+@pytest.mark.parametrize("family", ["messy", "mixed"])
+def test_a_line_that_goes_down_soon_after_a_new_address_leaves_no_stale_state(family: str) -> None:
+    case = sf.diagnose(simulate(make(family, 71_006), 71_006).log)  # new addresses at 01:40 and, after an outage, 04:37
+    assert case.intervals.filter(pl.col("cause") == "wan_outage").height > 5
+    assert customers.found(case, "stale_state") == []
+
+
 def test_overload_is_told_and_strengthens_a_stall(tmp_path: Path) -> None:
     quiet = customers.lines_of([customers.site(1, 10, 4)], 6, [], 1)
     case = customers.diagnosed(tmp_path, customers.overloaded(quiet, 9_000))
