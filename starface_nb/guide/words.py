@@ -5,6 +5,7 @@ Every text in them is English and the key of its translations.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,6 +25,8 @@ HERE = Path(__file__).parent
 # Which values of a TOML file are shown to people and therefore translated; in texts.toml all are.
 TEXTS = frozenset({"title", "question", "why", "how", "evidence", "covered", "not_covered",
                    "label", "meaning", "name", "advice", "text"})  # fmt: skip
+_SENTENCES = {"why", "how", "span"}  # of notes: values that are such sentences themselves, and numbers
+_COUNTS = {"n", "before"}
 
 
 @cache
@@ -140,6 +143,37 @@ def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
     return tr("By the router's own log: {cause}, {begin} to {end}. By this log alone: {other}.", other=other, **values)
 
 
+@cache
+def _notes() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple(
+        (text, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(text))))
+        for text in toml("texts.toml")["note"]
+    )
+
+
+def without_folders(note: str) -> str:
+    """Return a note with files' names alone: whom it is shown to, the folders on this machine tell nothing."""
+    return re.sub(r"(?<![\w<])(?:[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])+([^\s/\\]+)", r"\1", note)
+
+
+def note_text(note: str, tr: Translator) -> str | None:
+    """Return a note on a log in the translator's language; None where it is said in English alone."""
+    if tr.language == "en":
+        return note
+    for text, pattern in _notes():
+        if found := pattern.fullmatch(note):
+            values = {name: _of_note(name, value, tr) for name, value in found.groupdict().items()}
+            if None not in values.values():
+                return tr(text, **values)
+    return None
+
+
+def _of_note(name: str, value: str, tr: Translator) -> str | None:
+    if name in _COUNTS and re.fullmatch(r"[\d,]+", value):
+        return tr.number(int(value.replace(",", "")))
+    return note_text(value, tr) if name in _SENTENCES and not value.isdecimal() else value
+
+
 def finding_text(finding: Finding, tr: Translator) -> str:
     """Return what a finding says.
 
@@ -171,6 +205,8 @@ def _said(name: str, value: Any, tr: Translator) -> str:
     match value:
         case None:
             return ""
+        case str() if name == "note":
+            return note_text(value, tr) or value
         case datetime():
             return tr.time(value, "short")
         case {"low_s": low, "high_s": high}:

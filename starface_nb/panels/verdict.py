@@ -13,7 +13,7 @@ from starface_nb.files import private_folder, write
 from starface_nb.guide import LANGUAGES, bracket_text, finding_text, headline, word
 from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
 from starface_nb.guide.site_router import at_site
-from starface_nb.guide.words import regular, site_name, timeout_text
+from starface_nb.guide.words import note_text, regular, site_name, timeout_text, without_folders
 from starface_nb.panels.base import CasePanel, good
 from starface_nb.reading import DEFAULT_ZONE
 from starface_nb.report.export import losses, to_bytes
@@ -21,7 +21,7 @@ from starface_nb.report.tables import how_sure, site_rows
 from starface_nb.report.ticket import ticket
 from starface_nb.settings import LONGEST_KEEPALIVE_S
 
-_MOST_SITES = 12
+_MOST_SITES, _MOST_NOTES = 12, 5
 _IN_THE_TABLE = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "timeout_fixed", "not_cured", "other_causes",
                  "note", "unparsed", "still_unreachable", "undecided"}  # fmt: skip
 _WRONG_SETTING = {"keepalive_contradicted", "incomplete_log", "no_times", "reversed_log", "stale_state"}
@@ -58,7 +58,10 @@ class Verdict(CasePanel):
                     *(finding_text(f, tr) for f in said if f.id not in _WRONG_SETTING and f.severity != "info"),
                     *regular(found, tr),
                 ],
-                small=[tr(text) for text in self.case.notes],
+                small=[
+                    note_text(text, tr) or text
+                    for text in (*self.case.notes, *map(without_folders, self.case.log.notes[:_MOST_NOTES]))
+                ],
                 sites=rows[:_MOST_SITES],
                 more=len(rows) - _MOST_SITES,
                 languages=LANGUAGES.items(),

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from starface_nb.cases import Case
 
 _MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS, _HALF = 8, 6, 8, 500
-_PATH = r"(?<![\w<])(?:[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])+([^\s/\\]+)"
 # Findings that stand in the table of sites, among the other causes, or among what the log cannot show.
 _SHOWN_ELSEWHERE = {"nat_too_short", "nat_below_probe", "timeout_fixed", "not_cured", "other_causes",
                     "unparsed", "note"}  # fmt: skip
@@ -207,16 +206,18 @@ def _routers(short: pl.DataFrame, answers: Mapping[str, Any], router: str | None
 
 
 def _notes(shown: Diagnosis, tr: Translator) -> list[str]:
-    """Return the notes of reading, which are English, without folders; in other languages only how many there are."""
-    notes = [re.sub(_PATH, r"\1", note) for note in shown.log.notes]
-    if tr.language == "en" or not notes:
+    """Return the notes of reading, without folders; of those that are said in English alone only how many there are."""
+    said = [words.note_text(words.without_folders(note), tr) for note in shown.log.notes]
+    notes, rest = [note for note in said if note], said.count(None)
+    if not rest:
         return notes
     return [
+        *notes,
         tr.count(
             "{n} note of the program on reading the log stands in the case.",
             "{n} notes of the program on reading the log stand in the case.",
-            len(notes),
-        )
+            rest,
+        ),
     ]
 
 

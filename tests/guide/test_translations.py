@@ -6,8 +6,9 @@ import string
 
 import pytest
 from babel.messages.catalog import Catalog
-from translation_keys import Key, used_keys
+from translation_keys import Key, notes_of_reading, used_keys
 
+from starface_nb.guide import words
 from starface_nb.guide.i18n import LANGUAGES, catalogues, translator
 
 TRANSLATED = sorted(LANGUAGES.keys() - {"en"})
@@ -99,6 +100,22 @@ def test_nothing_is_translated_that_nobody_says(keys: list[Key], language: str) 
     used = {key.text for key in keys}
     stale = [f"{name}: {key}" for name, found in entries(language).items() for key in found if key not in used]
     assert not stale, "\n".join(stale)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_note_on_reading_is_said_in_every_language(language: str) -> None:
+    notes = notes_of_reading()
+    assert len(notes) >= 12
+    unsaid = [note for note in notes if words.note_text(note, translator(language)) in (None, note)]
+    assert not unsaid, unsaid
+
+
+def test_a_note_in_another_language_has_its_numbers_in_that_language() -> None:
+    said = words.note_text("a: b.log: line 1234: the clock goes back by 3,600 s.", translator("de"))
+    assert said == "a: b.log: Zeile 1234: Die Uhr springt um 3.600 s zurück."
+    skipped = "skipped: x.log: the file is empty. Download or export the log again."
+    assert "vide" in (words.note_text(skipped, translator("fr")) or "")
+    assert words.note_text("skipped: x.log: something that nobody translated.", translator("fr")) is None
 
 
 def test_keys_are_used_in_one_way(keys: list[Key]) -> None:

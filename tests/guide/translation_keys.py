@@ -142,3 +142,38 @@ def _leaves(node: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(value, key)
     elif isinstance(node, str):
         yield key, node
+
+
+_PASSED_ON = {"skipped: {}", "skipped: {}: {}.", "{}: {}.", "{}: {}: the clock goes back by {} s."}
+"""What these hold is a note, a place or an error itself."""
+
+
+def notes_of_reading() -> list[str]:
+    """Return every note that the rooms up to reading write about a log, with 1 for each value in it."""
+    found = []
+    for room in ("bundle", "sources", "reading"):
+        for path in sorted((PACKAGE / room).glob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found += [note for node in ast.walk(tree) for note in _notes(node)]
+    return [note.replace("{}", "1") for note in found if note not in _PASSED_ON]
+
+
+def _notes(node: ast.AST) -> Iterator[str]:
+    """Yield the texts that a statement adds to notes, or that a function whose name says note returns."""
+    told: list[ast.expr] = []
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("append", "insert"):
+        told = node.args[-1:] if ast.unparse(node.func.value).endswith("notes") or _is_own(node) else []
+    elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("note", "NOTHING_RELEVANT"):
+        told = [node.value]
+    elif isinstance(node, ast.FunctionDef) and (node.name.endswith("_note") or node.name == "zone_of"):
+        returns = [value.value for value in ast.walk(node) if isinstance(value, ast.Return) and value.value]
+        told = [text for value in returns for text in ast.walk(value) if isinstance(text, ast.JoinedStr)]
+    for value in told:
+        if isinstance(value, ast.JoinedStr):
+            yield "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in value.values)
+        elif isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield value.value
+
+
+def _is_own(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "own"
