@@ -119,6 +119,7 @@ def events(options: Namespace) -> int:
     arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
     arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
+    arg("--customer", default="", metavar="NAME", help="the customer's name, shown under the title"),
     arg("--mask", action="store_true", help="call phones Phone 1 ..., sites Site 1 ... everywhere"),
 )
 def report(options: Namespace) -> int:
@@ -136,7 +137,8 @@ def report(options: Namespace) -> int:
     keep_apart(logs, [*page_at, *pdf_at])
     case = _diagnosis(logs, options)
     with stage("Writing the report"):
-        page = render(case, language=options.language, router=router, mask=options.mask, created=datetime.now(UTC))
+        shown = {"language": options.language, "router": router, "mask": options.mask, "customer": options.customer}
+        page = render(case, **shown, created=datetime.now(UTC))
         made = {path: page.encode() for path in page_at} | {path: to_pdf(page) for path in pdf_at}
     for path, content in made.items():
         write(path, content)
@@ -184,11 +186,11 @@ def run(options: Namespace) -> int:
     from starface_nb.cases import copy_notebooks, open_case
     from starface_nb.cases.copies import curated
     from starface_nb.cases.runner import run_notebooks
-    from starface_nb.report import render, to_pdf
+    from starface_nb.report import loss_list, of_case, to_pdf
 
     chosen = options.notebooks.split(",") if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
-    results = ("report.html", "report.pdf") if not missing("pdf") else ("report.html",)
+    results = ("losses.csv", "report.html", *(["report.pdf"] if not missing("pdf") else []))
     logs = _logs(options)
     keep_apart(logs, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
     case = open_case(
@@ -204,15 +206,14 @@ def run(options: Namespace) -> int:
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
-    answers = case.answers.all()
-    page = render(
-        case.diagnosis, language=case.language, customer=case.name, answers=answers, created=datetime.now(UTC)
-    )
-    for name in results:
-        write(options.output / name, to_pdf(page) if name.endswith(".pdf") else page.encode())
-    if len(results) == 1:
+    page = of_case(case, case.language, created=datetime.now(UTC))
+    write(options.output / "losses.csv", loss_list(case.corrected, case.language))
+    write(options.output / "report.html", page.encode())
+    if "report.pdf" in results:
+        write(options.output / "report.pdf", to_pdf(page))
+    else:
         note(missing("pdf"))
-    say(f"report: {options.output / results[0]}")
+    say(f"report: {options.output / 'report.html'}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 
 

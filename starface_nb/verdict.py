@@ -133,10 +133,17 @@ def summary(diagnosis: Diagnosis, language: str = "en") -> str:
             (site_name(row["site"], tr), tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket)
         )
     likely = pl.when(pl.col("confidence") >= LIKELY).then("cause").otherwise(pl.lit("unknown", CAUSE)).alias("cause")
-    counts = diagnosis.intervals.group_by(likely).len().sort("len", "cause", descending=[True, False])
-    causes = [(tr("cause"), tr("intervals"))]
+    counts = (
+        diagnosis.intervals.filter(~pl.col("trunk"))
+        .group_by(likely)
+        .len()
+        .sort("len", "cause", descending=[True, False])
+    )
+    causes = [(tr("cause"), tr("losses"))]
     causes += [(cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows()]
-    worst = diagnosis.phones.filter(pl.col("losses") > 0).sort("unreachable_s", "peer", descending=[True, False])
+    worst = diagnosis.phones.filter(~pl.col("trunk") & (pl.col("losses") > 0)).sort(
+        "unreachable_s", "peer", descending=[True, False]
+    )
     lost = [(tr("phone"), tr("site"), tr("losses"), tr("unreachable for"))]
     shown = worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows()
     lost += [
@@ -169,7 +176,7 @@ def _head(diagnosis: Diagnosis, tr: Translator) -> list[str]:
         tr.count("{n} line", "{n} lines", log.lines),
         tr.count("{n} event", "{n} events", log.events.height),
         tr.count("{n} phone", "{n} phones", diagnosis.phones.filter(~pl.col("trunk")).height),
-        tr.count("{n} unreachable interval", "{n} unreachable intervals", diagnosis.intervals.height),
+        tr.count("{n} loss", "{n} losses", diagnosis.intervals.filter(~pl.col("trunk")).height),
     )
     return [names([file.name for file in log.files], tr, 3), f"{span}: {', '.join(counts)}"]
 

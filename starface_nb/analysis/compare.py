@@ -104,7 +104,8 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
             cut = changed or window.start + (window.end - window.start) / 2
             left, right = replace(window, end=cut), replace(window, start=cut)
             found.append(_judge(left, right, changed, changed is not None, keepalive_after_s))
-    return _overall(found, case.log.time_zone)
+    unasked = bool(found) and all(site.changed_at is None for site in found)
+    return replace(_overall(found, case.log.time_zone), halves=unasked)
 
 
 def _moment(case: Diagnosis, at: datetime) -> datetime:

@@ -101,10 +101,14 @@ class SiteComparison(Judged):
 
 @dataclass(frozen=True)
 class Comparison(Judged):
-    """Did the change fix it, over all sites; `before` and `after` count the sites that had NAT losses."""
+    """Did the change fix it, over all sites; `before` and `after` count the sites that had NAT losses.
+
+    `halves`: no change was named and none was found, so that the first half of the log stands against its second.
+    """
 
     sites: tuple[SiteComparison, ...]
     time_zone: str
+    halves: bool = False
 
     @property
     def settled(self) -> bool:

@@ -109,13 +109,14 @@ class Scene:
     def headline(self) -> str:
         """Say what is seen: phones, place, losses and their commonest cause."""
         tr = self.tr
-        places = self.phones["site"].n_unique()
-        place = site_name(self.phones["site"][0], tr) if places == 1 else tr.count("{n} site", "{n} sites", places)
-        phones = tr.count("{n} phone", "{n} phones", self.phones.height)
-        if self.intervals.is_empty():
+        mine, lost = (frame.filter(~pl.col("trunk")) for frame in (self.phones, self.intervals))
+        places = mine["site"].n_unique()
+        place = site_name(mine["site"][0], tr) if places == 1 else tr.count("{n} site", "{n} sites", places)
+        phones = tr.count("{n} phone", "{n} phones", mine.height)
+        if lost.is_empty():
             return tr("{phones} at {place}: never unreachable", phones=phones, place=place)
-        losses = tr.count("unreachable {n} time", "unreachable {n} times", self.intervals.height)
-        cause, n = self.intervals["why"].value_counts().sort("count", "why", descending=[True, False]).row(0)
+        losses = tr.count("unreachable {n} time", "unreachable {n} times", lost.height)
+        cause, n = lost["why"].value_counts().sort("count", "why", descending=[True, False]).row(0)
         most = tr("mostly: {cause} ({n})", n=tr.number(n), cause=cause)
         return tr("{phones} at {place}: {losses}; {most}", phones=phones, place=place, losses=losses, most=most)
 

@@ -196,6 +196,11 @@ def _log(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswe
     n = int(losses["repeats"].sum()) + losses.height
     if n:
         text = tr.count("{n} message UNREACHABLE about phones.", "{n} messages UNREACHABLE about phones.", n)
+        if n > losses.height:
+            again, lost = tr.number(n - losses.height), tr.count("{n} loss", "{n} losses", losses.height)
+            text += " " + tr(
+                "{again} of them only repeat that a phone is still lost: {losses}.", again=again, losses=lost
+            )
         return LogAnswer("found", text, _refs(losses))
     if diagnosis.log.events.is_empty():
         text = tr("No reachability messages at all: was qualify on, and is VERBOSE logged?")

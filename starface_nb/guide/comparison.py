@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:
     """Return the comparison as lines of plain text, untrusted names unescaped."""
     lines = [_verdict(comparison, tr)]
+    if comparison.halves:
+        lines.append(tr("No change was named, and none was found: the first half of the log against its second."))
     for site in comparison.sites:
-        lines += ["", tr("Site {site}: {verdict}", site=site.site, verdict=_verdict(site, tr))]
-        lines += [f"  {line}" for line in _site(site, tr)]
+        lines += ["", tr("Site {site}: {verdict}", site=site_name(site.site, tr), verdict=_verdict(site, tr))]
+        lines += [f"  {line}" for line in _site(site, tr, changed=not comparison.halves)]
     return lines
 
 
@@ -36,9 +38,9 @@ def _verdict(found: Comparison | SiteComparison, tr: Translator) -> str:
     )
 
 
-def _site(site: SiteComparison, tr: Translator) -> list[str]:
+def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
     lines = [word("compared_because", site.reason, tr)]
-    for finding in site.findings:
+    for finding in site.findings if changed else ():
         lines += [finding_text(finding, tr), word("advice", "without_effect", tr)]
     if site.changed_at is not None and site.verdict != "unchanged":
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))

@@ -86,7 +86,8 @@ class Canvas(CasePanel):
         self.tr = self.case.translator
         self._scene = scene(found, self.case.language)
         by_row = found.incident_of.to_frame("id").with_row_index("row")
-        self._losses = measured(self._scene).join(by_row, on="row", maintain_order="left")
+        measures = measured(self._scene).with_columns(seconds=60 * pl.col("minutes"))  # an open loss lasts to the end
+        self._losses = measures.join(by_row, on="row", maintain_order="left")
         said = corrections(found, self.case.answers.all())
         self._said: dict[tuple[str, datetime], Correction] = {(one.peer, one.start): one for one in said}
 
@@ -214,7 +215,7 @@ class Canvas(CasePanel):
             pl.col("label").first().alias("first"),
             losses=pl.len(),
             start=pl.col("start").min(),
-            seconds=60 * pl.col("minutes").sum(),
+            seconds=pl.col("seconds").sum(),
             confidence=pl.col("confidence").mean(),
         )
         phones = pl.col("phones").map_elements(
@@ -238,6 +239,7 @@ class Canvas(CasePanel):
             "place": site_name(visible(row["site"]), self.tr),
             "colour": COLOURS[row["cause"]],
             "picked": row["row"] == q.row if single else row["id"] == q.open,
+            "open": single and row["end"] is None,
             "said": single and (row["peer"], row["start"]) in self._said,
             "inside": False,
         }

@@ -138,6 +138,8 @@ def _about_log(case: Case) -> str:
     )
     losses = int(phones["losses"].sum())
     said += " " + tr.count("{n} time in all.", "{n} times in all.", losses)
+    if trunks := case.diagnosis.intervals.height - losses:
+        said += " " + tr.count("Trunks: {n} time.", "Trunks: {n} times.", trunks)
     if log.first is None or log.last is None:
         return said
     span = tr("{first} to {last}", first=tr.time(log.first, "short"), last=tr.time(log.last, "short"))

@@ -16,7 +16,10 @@ _FORMULA = r"^[=+\-@\t\r]"
 
 
 def losses(diagnosis: Diagnosis, tr: Translator) -> pl.DataFrame:
-    """Return one row per loss with translated heads; times are the log's local time, durations seconds."""
+    """Return one row per loss with translated heads; times are the log's local time, durations seconds.
+
+    A loss that is still open has no end, and lasts until the log's.
+    """
 
     def said(name: str, speak: Callable[[str], str]) -> pl.Expr:
         return pl.col(name).cast(pl.String).map_elements(speak, return_dtype=pl.String)
@@ -29,7 +32,9 @@ def losses(diagnosis: Diagnosis, tr: Translator) -> pl.DataFrame:
         tr("Site (public address)"): said("site", lambda site: site_name(visible(site), tr)),
         tr("From"): local("start"),
         tr("Until"): local("end"),
-        tr("Duration (s)"): pl.col("seconds"),
+        tr("Duration (s)"): pl.col("seconds").fill_null(
+            (pl.lit(diagnosis.log.last) - pl.col("start")).dt.total_seconds()
+        ),
         tr("Cause"): said("cause", lambda cause: cause_name(cause, tr)),
         tr("How sure"): pl.col("confidence").round(3),
         tr("File"): said("file", lambda file: visible(file.replace("\\", "/").rsplit("/", 1)[-1])),
@@ -46,5 +51,5 @@ def to_bytes(frame: pl.DataFrame, kind: str) -> bytes:
     else:
         texts = pl.col(pl.String)
         safe = pl.when(texts.str.contains(_FORMULA)).then("'" + texts).otherwise(texts).name.keep()
-        frame.with_columns(safe).write_csv(buffer, include_bom=True)
+        frame.with_columns(safe).write_csv(buffer, include_bom=True, datetime_format="%Y-%m-%d %H:%M:%S")
     return buffer.getvalue()

@@ -46,6 +46,7 @@ def render(
     router: str | None = None,
     mask: bool = False,
     created: datetime | None = None,
+    listed: bool = False,
 ) -> str:
     """Return the report as one HTML page that needs no network, no script and no other file.
 
@@ -64,6 +65,8 @@ def render(
         Call phones "Phone 1", "Phone 2" everywhere, evidence lines and pictures included.
     created : aware datetime, optional
         Shown as the report's date; without it the page depends on the log alone.
+    listed : bool
+        Whether the list of every loss lies beside it.
 
     Raises
     ------
@@ -89,6 +92,7 @@ def render(
         language=language,
         customer=customer,
         created=created,
+        listed=listed,
         guide=guide,
         words=words,
         tables=tables,
@@ -132,6 +136,7 @@ def of_case(case: Case, language: str, *, mask: bool = False, created: datetime 
         answers=answers,
         mask=mask,
         created=created,
+        listed=True,
     )
 
 
@@ -143,10 +148,9 @@ def folder_of(case: Case) -> Path:
 def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]:
     """Write a case's report into its folder and return the files: the list of losses, the page, the PDF."""
     stem = folder_of(case) / f"report-{language}"
-    page, tr = of_case(case, language, mask=mask, created=datetime.now(UTC)), translator(language, case.log.time_zone)
-    every = masked(case.corrected, tr)[0] if mask else case.corrected
+    page = of_case(case, language, mask=mask, created=datetime.now(UTC))
     made = {
-        stem.with_name(f"losses-{language}.csv"): to_bytes(losses(every, tr), "csv"),
+        stem.with_name(f"losses-{language}.csv"): loss_list(case.corrected, language, mask=mask),
         stem.with_suffix(".html"): page.encode(),
     }
     if not missing("pdf"):
@@ -154,6 +158,12 @@ def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]
     for path, content in made.items():
         write(path, content)
     return list(made)
+
+
+def loss_list(diagnosis: Diagnosis, language: str, *, mask: bool = False) -> bytes:
+    """Return every loss as CSV: the list beside a report."""
+    tr = translator(language, diagnosis.log.time_zone)
+    return to_bytes(losses(masked(diagnosis, tr)[0] if mask else diagnosis, tr), "csv")
 
 
 def to_pdf(html: str) -> bytes:
