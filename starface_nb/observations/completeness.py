@@ -29,8 +29,8 @@ LIMIT_MS = 2000.0
 FEW, MOST = 0.02, 0.3
 """Share of lines whose counterpart is missing from which on lines are filtered, and from which on nothing is told."""
 AGAIN_REGISTERED = (3, 0.2)
-"""Returns that only a forgotten registration would explain: so many, and this share, are more than chance; twice as
-many in a row show that losses were filtered from there on."""
+"""Returns that only a forgotten registration would explain: so many, and this share of all or of those after the last
+loss, are more than chance; twice as many in a row show that losses were filtered from there on."""
 SAME_CHANGE_S = 3.0
 """res_pjsip writes one change of a peer in several lines within this time."""
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
@@ -97,7 +97,9 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     lost_again, back_again, silent_back = (int(lines[name].sum()) for name in ("lost_again", "back_again", "anew"))
     least, share = AGAIN_REGISTERED
     run = lines.filter("back").sort("row")["anew"].cast(pl.Int64).rolling_sum(2 * least).max()
-    forgotten = silent_back >= max(least, share * max(up, 1)) or run == 2 * least
+    end = lines.filter("back", pl.col("row") >= (lines.filter("lost")["row"].max() or 0))
+    stretches = (silent_back, up), (int(end["anew"].sum()), end.height)
+    forgotten = run == 2 * least or any(anew >= max(least, share * back) for anew, back in stretches)
     returns = lost_again > FEW * down
     losses = back_again > FEW * up or forgotten
     found = {
@@ -177,7 +179,8 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
         .then((pl.col("last_rtt_ms") > 0) & (pl.col("last_rtt_ms") <= limit))
         .otherwise(was["added"] == pl.col("added"))
     )
-    lost, back = pl.col("kind") == "unreachable", (pl.col("kind") == "reachable").alias("back")
+    lost = (pl.col("kind") == "unreachable").alias("lost")
+    back = (pl.col("kind") == "reachable").alias("back")
     again = back & (was["kind"] == "reachable") & same
     beside = ~endpoint & (was["added"] != pl.col("added"))
     return rows.select(
@@ -185,6 +188,7 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
         "peer",
         "time",
         was["time"].alias("before"),
+        lost,
         back,
         lost_again=(lost & (was["kind"] == "unreachable") & same & answered).fill_null(value=False),
         back_again=(again & ~beside).fill_null(value=False),

@@ -409,6 +409,25 @@ def test_losses_filtered_from_some_point_on_are_missing(tmp_path: Path, name: st
     assert "no_expiry_seen" not in verdicts(found).values()
 
 
+def test_the_last_few_losses_filtered_are_missing(tmp_path: Path) -> None:
+    text = list[tuple[datetime, str]]()
+    for phone in range(4):
+        name, begin = f"500{phone}.snom720", datetime(2026, 3, 14, 12, 10 * phone)
+        for hour in range(8):
+            at = begin + timedelta(hours=hour)
+            text.append((at, f"VERBOSE[1400] chan_sip.c: Registered SIP '{name}' at 203.0.113.241:2000{phone}"))
+            text.append((at, f"NOTICE[1400] chan_sip.c: Peer '{name}' is now Reachable. (27ms / 2000ms)"))
+            gone = f"NOTICE[1400] chan_sip.c: Peer '{name}' is now UNREACHABLE!  Last qualify: 33"
+            text.append((at + timedelta(minutes=15, seconds=4), gone))
+    whole = [f"[{at}] {told}" for at, told in sorted(text)]
+    found = diagnosed(tmp_path, whole)
+    assert found.observation.lacking.complete
+    assert set(verdicts(found).values()) == {"too_short"}
+    found = diagnosed(tmp_path, losses_gone(whole, 0.8))
+    assert "unreachable" in found.observation.lacking.missing
+    assert "no_expiry_seen" not in verdicts(found).values()
+
+
 def test_a_filtered_second_log_is_no_cure(clean: Diagnosis, tmp_path: Path) -> None:
     week = moved(lines("clean"), 7)
     for form in ("grep UNREACHABLE", "grep Reachable", "no UNREACHABLE", "no state lines", "no NOTICE"):
