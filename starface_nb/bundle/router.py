@@ -95,7 +95,7 @@ def is_router_log(text: str) -> bool:
     """Say whether a text is a router's log: by a line that only a router writes, and none of Asterisk's."""
     if text.startswith("##") and "FRITZ!Box" in text and re.search(catalogue()["support"], text):
         return True
-    if not _may_tell(text) or re.search(catalogue()["asterisk"], text):
+    if re.search(catalogue()["asterisk"], text) or not _may_tell(text):  # the first is quick for a log of Asterisk's
         return False
     return any((found := message_of(rest, form.name)) and found[0].tells for _, rest, _, _, form in _begun(text))
 

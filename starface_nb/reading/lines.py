@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import pairwise
+from operator import itemgetter
 from threading import Lock
 
 import numpy as np
@@ -54,8 +55,8 @@ class Needles:
     def search(self, buffer: bytearray, begin: int, end: int) -> tuple[list[tuple[int, int]], Offsets, Offsets]:
         """Return begins and ends of the lines in `buffer[begin:end]` with a needle, and where the two marks stand."""
         found = self._find(memoryview(buffer)[begin:end])
-        flat = np.fromiter(chain.from_iterable(found), np.int64, 3 * len(found)).reshape(-1, 3)
-        pattern, at = flat[:, 0], flat[:, 1] + begin
+        pattern, at = (np.fromiter(map(itemgetter(i), found), np.int64, len(found)) for i in (0, 1))
+        at += begin
         is_mark, is_end = pattern == self._marks[0], pattern == self._marks[1]
         mine = ~(is_mark | is_end)
         spans = self._lines(buffer, begin, end, zip(pattern[mine].tolist(), at[mine].tolist(), strict=True))
