@@ -138,7 +138,7 @@ class Dumps:
         self._blocks.insert(0, Block(bytearray(head[:at]), 0, 0, 0, 0, at))
         begins, ends, sent_ends = (np.concatenate(some) for some in zip(*self._dumps, strict=True))
         order = np.argsort(begins, kind="stable")
-        return self._inside(np.array(offsets, np.int64), begins[order], ends[order], np.unique(sent_ends))
+        return self._inside(np.array(offsets, np.int64), begins[order], ends[order], np.sort(sent_ends))
 
     def _inside(self, offsets: Offsets, begins: Offsets, ends: Offsets, sent_ends: Offsets) -> NDArray[np.bool_]:
         """Say which lines stand in one of these dumps, or in that of a sent message, looked for before its end."""
