@@ -7,16 +7,13 @@ of a member gets any further.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Any
 
 from starface_nb.bundle import router
 from starface_nb.bundle.firewall import SIP_PORTS, blocked
+from starface_nb.tables import table
 
 MEMBER_BYTES = 4 << 20  # of a member are read: a PBX with 10,000 peers lists them in a third of it
 ROUTER = "router"
@@ -76,13 +73,6 @@ class Taken:
         return bool(self.facts or self.peers or self.router or (self.configuration and self.configuration.entries))
 
 
-@cache
-def catalogue() -> dict[str, Any]:
-    """Return `bundle.toml`; its fields are explained at its head."""
-    with Path(__file__).with_name("bundle.toml").open("rb") as file:
-        return tomllib.load(file)
-
-
 def member_of(name: str, *, beside: bool = False) -> str | None:
     """Return the id of the member that a file of this name is, or None.
 
@@ -94,7 +84,7 @@ def member_of(name: str, *, beside: bool = False) -> str | None:
         Only those that are looked for beside a log.
     """
     base = name.replace("\\", "/").rpartition("/")[2]
-    for entry in catalogue()["member"]:
+    for entry in table("bundle/bundle")["member"]:
         if (not beside or entry.get("beside")) and any(re.fullmatch(pattern, base) for pattern in entry["names"]):
             return str(entry["id"])
     return None
@@ -103,7 +93,7 @@ def member_of(name: str, *, beside: bool = False) -> str | None:
 def sniffed(text: str) -> str | None:
     """Return the id of the member whose text this is, by its content: for what was pasted or has any name."""
     head = text.splitlines()[:_SNIFFED_LINES]
-    for entry in catalogue()["member"]:
+    for entry in table("bundle/bundle")["member"]:
         pattern = entry.get("sniff")
         if pattern and any(re.search(pattern, line[:_LINE]) for line in head):
             return str(entry["id"])
@@ -119,7 +109,7 @@ def taken(member: str, name: str, text: str) -> Taken:
         Its id in `bundle.toml`; its name, kept as the source of every value.
     text : str  (at most `BYTES` of it are looked at)
     """
-    form = {entry["id"]: entry["form"] for entry in catalogue()["member"]}[member]
+    form = {entry["id"]: entry["form"] for entry in table("bundle/bundle")["member"]}[member]
     return _FORMS[form](member, name, text[: BYTES.get(member, MEMBER_BYTES)])
 
 
@@ -246,7 +236,7 @@ _LEVELS = r"(?i)(?:(?:\[[a-z]+\])?(?:\*|notice|warning|error|verbose(?:\(\d{1,2}
 def _configuration(member: str, name: str, text: str) -> Taken:
     wanted = {
         key: (entry["key"], re.compile(entry["form"]))
-        for entry in catalogue()["setting"]
+        for entry in table("bundle/bundle")["setting"]
         if entry["member"] == member
         for key in (entry["key"], *entry.get("also", ()))
     }
@@ -302,7 +292,8 @@ def _logger(member: str, name: str, text: str) -> Taken:
 
 
 def _single_lines(member: str, name: str, text: str) -> Taken:
-    wanted = [(e["fact"], e["name"], re.compile(e["pattern"])) for e in catalogue()["fact"] if e["member"] == member]
+    known = (e for e in table("bundle/bundle")["fact"] if e["member"] == member)
+    wanted = [(e["fact"], e["name"], re.compile(e["pattern"])) for e in known]
     rows = []
     for number, line in _lines(text):
         for fact, what, pattern in wanted:

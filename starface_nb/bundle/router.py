@@ -6,15 +6,14 @@ Pure functions. Of a line only its time, what happened, and the router's own pub
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+
+from starface_nb.tables import table
 
 KINDS = ("line_down", "line_up", "reconnect", "restart", "update", "states_reset", "state_expired", "state_renewed",
          "begin", "end")  # fmt: skip
@@ -65,15 +64,9 @@ class Message:
 
 
 @cache
-def catalogue() -> dict[str, Any]:
-    """Return `router.toml`."""
-    with Path(__file__).with_name("router.toml").open("rb") as file:
-        return tomllib.load(file)
-
-
-@cache
 def _forms() -> tuple[Form, ...]:
-    return tuple(Form(one["name"], re.compile(one["pattern"]), tuple(one["date"])) for one in catalogue()["form"])
+    known = table("bundle/router")["form"]
+    return tuple(Form(one["name"], re.compile(one["pattern"]), tuple(one["date"])) for one in known)
 
 
 @cache
@@ -87,22 +80,23 @@ def _messages() -> tuple[Message, ...]:
             one.get("form", ""),
             tuple(one.get("needles", ("",))),
         )
-        for one in catalogue()["event"]
+        for one in table("bundle/router")["event"]
     )
 
 
 def is_router_log(text: str) -> bool:
     """Say whether a text is a router's log: by a line that only a router writes, and none of Asterisk's."""
-    if text.startswith("##") and "FRITZ!Box" in text and re.search(catalogue()["support"], text):
+    known = table("bundle/router")
+    if text.startswith("##") and "FRITZ!Box" in text and re.search(known["support"], text):
         return True
-    if re.search(catalogue()["asterisk"], text) or not _may_tell(text):  # the first is quick for a log of Asterisk's
+    if re.search(known["asterisk"], text) or not _may_tell(text):  # the first is quick for a log of Asterisk's
         return False
     return any((found := message_of(rest, form.name)) and found[0].tells for _, rest, _, _, form in _begun(text))
 
 
 def _may_tell(text: str) -> bool:
     """Say whether a text holds a word without which it tells nothing of ours: most lines of a log do not."""
-    return any(needle in text for needle in catalogue()["needles"])
+    return any(needle in text for needle in table("bundle/router")["needles"])
 
 
 def message_of(rest: str, form: str) -> tuple[Message, re.Match[str]] | None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from starface_nb.guide import Translator, cause_name, translator
-from starface_nb.guide.words import toml
+from starface_nb.tables import table
 from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
@@ -50,7 +50,7 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
     if shown.is_empty():
         return lines([tr("There is none.")])
-    labels = toml("texts.toml")["columns"]
+    labels = table("guide/texts")["columns"]
     heads = [
         tr(labels[name]) if name in labels else name.removesuffix("_s").replace("_", " ") for name in shown.columns
     ]
@@ -103,6 +103,6 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
     if name == "cause":
         return cause_name(value, tr)
     if isinstance(dtype, pl.Enum) or name == "verdict":
-        words = toml("texts.toml").get(name, {})
+        words = table("guide/texts").get(name, {})
         return tr(words[value]) if value in words else value.replace("_", " ")
     return re.split(r"[/\\]", value)[-1] if name in ("file", "end_file") else str(value)

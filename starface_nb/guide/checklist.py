@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import HERE, toml, worded
+from starface_nb.guide.words import HERE, worded
+from starface_nb.tables import table
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def checklist(tr: Translator) -> tuple[Step, ...]:
                 "editions": tuple(raw["editions"]),
             }
         )
-        for raw in toml("checklist.toml")["steps"]
+        for raw in table("guide/checklist")["steps"]
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
-from starface_nb.guide.words import names, site_name, toml, word, worded
+from starface_nb.guide.words import names, site_name, word, worded
+from starface_nb.tables import table
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -40,7 +41,7 @@ def keepalive_readings(diagnosis: Diagnosis, tr: Translator) -> tuple[tuple[Read
     sites = diagnosis.sites.to_dicts()
     readings = []
     groups: dict[str, list[dict[str, Any]]] = {}
-    for raw in toml("limits.toml")["readings"]:
+    for raw in table("guide/limits")["readings"]:
         seconds = float(raw["keepalive_s"])
         judged = tuple((site_name(s["site"], tr), judge(s["low_s"], s["high_s"], seconds)) for s in sites)
         readings.append(Reading(seconds, seconds + MARGIN_S, tr(raw["title"]), judged))
@@ -56,4 +57,4 @@ def _explained(verdicts: str, group: list[dict[str, Any]], tr: Translator) -> st
 
 def limits(tr: Translator) -> tuple[dict[str, Any], ...]:
     """Return what RFC 4787, 5382 and 5626 demand: `id`, `protocol`, `seconds` where it is one, `text`, `source`."""
-    return tuple(worded(raw, tr) for raw in toml("limits.toml")["limits"])
+    return tuple(worded(raw, tr) for raw in table("guide/limits")["limits"])

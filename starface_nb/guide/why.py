@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import toml, word
+from starface_nb.guide.words import word
+from starface_nb.tables import table
 
 MOST_TERMS = 2
 """Terms told in one sentence."""
@@ -28,7 +29,7 @@ def why(cause: str, evidence: Mapping[str, Any], tr: Translator) -> str:
         "together": evidence.get("lost_together", 1),
         "at_risk": evidence.get("at_risk", 1),
     }
-    known = toml("texts.toml")["why"]
+    known = table("guide/texts")["why"]
     names = [term["term"] for term in evidence.get("terms") or []]
     keys = [next((key for key in (f"{name}_{cause}", name) if key in known), None) for name in names]
     said = [word("why", key, tr, **values) for key in keys[:MOST_TERMS] if key is not None]

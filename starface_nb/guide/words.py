@@ -6,7 +6,6 @@ Every text in them is English and the key of its translations.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -17,6 +16,7 @@ import polars as pl
 
 from starface_nb.analysis.incidents import OF_A_SITE
 from starface_nb.guide.i18n import Translator
+from starface_nb.tables import table
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis, Finding
@@ -29,12 +29,6 @@ _SENTENCES = {"why", "how", "span"}  # of notes: values that are such sentences 
 _COUNTS = {"n", "before"}
 
 
-@cache
-def toml(name: str) -> dict[str, Any]:
-    """Return the content of a TOML file of the guide."""
-    return tomllib.loads((HERE / name).read_text("utf-8"))
-
-
 def worded(entry: Mapping[str, Any], tr: Translator) -> dict[str, Any]:
     """Return an entry of a TOML file with its texts in the translator's language."""
     return {key: tr(value) if key in TEXTS else value for key, value in entry.items()}
@@ -42,17 +36,17 @@ def worded(entry: Mapping[str, Any], tr: Translator) -> dict[str, Any]:
 
 def word(vocabulary: str, value: str, tr: Translator, **values: object) -> str:
     """Return a word or sentence of a vocabulary in `texts.toml`, such as `verdict` or `severity`, its values put in."""
-    return tr(toml("texts.toml")[vocabulary][value], **values)
+    return tr(table("guide/texts")[vocabulary][value], **values)
 
 
 def sentences(name: str, tr: Translator, **values: object) -> list[str]:
     """Return a list of sentences in `texts.toml`: `verify` or `blind_spots`."""
-    return [tr(text, **values) for text in toml("texts.toml")[name]]
+    return [tr(text, **values) for text in table("guide/texts")[name]]
 
 
 def about_cause(cause: str, tr: Translator) -> dict[str, str]:
     """Return `name`, `meaning` (a sentence) and `advice` (what to do) of a cause."""
-    return worded(toml("causes.toml")["cause"][cause], tr)
+    return worded(table("guide/causes")["cause"][cause], tr)
 
 
 def cause_name(cause: str, tr: Translator) -> str:
@@ -147,7 +141,7 @@ def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
 def _notes() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
         (text, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(text))))
-        for text in toml("texts.toml")["note"]
+        for text in table("guide/texts")["note"]
     )
 
 
@@ -182,7 +176,7 @@ def finding_text(finding: Finding, tr: Translator) -> str:
     `{bracket}`, and `set_s` is the timeout to enter. Names from the log are not escaped here: whoever shows the text
     does that.
     """
-    entry = toml("findings.toml")["finding"].get(finding.values.get("told_as", finding.id))
+    entry = table("guide/findings")["finding"].get(finding.values.get("told_as", finding.id))
     if entry is None:
         return finding.id
     given: Mapping[str, Any] = finding.values

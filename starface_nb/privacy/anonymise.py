@@ -18,11 +18,12 @@ import polars as pl
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
 from starface_nb.files import keep_apart, new_folder, replacing, write
-from starface_nb.privacy.pseudonyms import Pseudonyms, kept
+from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.scan import scan_logs
+from starface_nb.tables import table
 
 LEFT_OUT = "(left out)"
 _ELSEWHERE = "Name a new file or folder somewhere else."
@@ -102,7 +103,7 @@ def anonymise(
     given = clock.zone(time_zone or DEFAULT_ZONE)
     path = Path(output)
     _check_place(path, logs)
-    needles = [*catalogue.NEEDLES, kept()["useragent"]["needle"].encode()]
+    needles = [*catalogue.NEEDLES, table("privacy/kept")["useragent"]["needle"].encode()]
     hits, _ = scan_logs(logs, needles, words=True)
     found = put_together(member for hit in hits for member in hit.members)
     zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
@@ -164,7 +165,7 @@ def _understood(parsed: Parsed) -> pl.DataFrame:
     known = rows.join(events, on=key, how="left", nulls_equal=True, maintain_order="left")
     known = known.with_columns(pl.when("event").then("peer").alias("peer"))
     event = pl.col("event").is_not_null() | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)
-    agent = pl.col("bare").str.contains(kept()["useragent"]["pattern"])
+    agent = pl.col("bare").str.contains(table("privacy/kept")["useragent"]["pattern"])
     known = known.with_columns(pl.when(event).then("entry").alias("entry")).filter(event | agent)
     known = known.with_columns(layouts.read_headers(known["body"])["module"])
     return known.select("offset", "body", "time", "peer", "entry", "layout", "verbose", "module", "message", "bare")
@@ -175,7 +176,7 @@ def _identities(parsed: list[Parsed], rows: list[pl.DataFrame]) -> tuple[list[st
     events, texts = pl.concat(one.events for one in parsed), pl.concat(one.select("body", "bare") for one in rows)
     refused = pl.col("kind") == "registration_failed"
     peers, own = (events.sort(refused, column)[column].drop_nulls().to_list() for column in ("peer", "address"))
-    agents = texts["bare"].str.extract(kept()["useragent"]["pattern"], 1).drop_nulls().sort().to_list()
+    agents = texts["bare"].str.extract(table("privacy/kept")["useragent"]["pattern"], 1).drop_nulls().sort().to_list()
     users = [user for uri in events["contact"].drop_nulls().sort() for user in re.findall(r"sips?:([^@]*)@", uri)]
     others = sorted({address for line in texts["body"] for address in re.findall(_ADDRESS, line)})
     return list(dict.fromkeys([*peers, *users, *agents])), list(dict.fromkeys([*own, *others]))
@@ -191,7 +192,7 @@ class _Writer:
 
     def file(self, parsed: Parsed, rows: pl.DataFrame) -> str:
         """Return the text of a file; where it begins and ends is part of what it says."""
-        entries, agent = catalogue.entries(), kept()["useragent"]["pattern"]
+        entries, agent = catalogue.entries(), table("privacy/kept")["useragent"]["pattern"]
         done: list[tuple[datetime | None, str, int | None]] = []
         for row in rows.iter_rows(named=True):
             pattern = agent if row["entry"] is None else entries[row["entry"]].pattern

@@ -10,14 +10,13 @@ import os
 import re
 import secrets
 import string
-import tomllib
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from starface_nb.errors import SettingError
 from starface_nb.files import write
+from starface_nb.tables import table
 
 Draw = Callable[[str, int], str]
 
@@ -28,14 +27,8 @@ _LETTERS = 10  # different characters in a key that was drawn by chance
 
 
 @cache
-def kept() -> dict[str, Any]:
-    """Return the content of `kept.toml`."""
-    return tomllib.loads(Path(__file__).with_name("kept.toml").read_text("utf-8"))
-
-
-@cache
 def _networks(which: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    return [ipaddress.ip_network(text) for text in kept()["networks"][which]]
+    return [ipaddress.ip_network(text) for text in table("privacy/kept")["networks"][which]]
 
 
 def load_key(path: Path) -> bytes:
@@ -103,7 +96,7 @@ class Pseudonyms:
 
         What is neither becomes `-`. A short name gets longer where no name of its own length is free.
         """
-        match = re.fullmatch(kept()["phone"]["pattern"], text, re.ASCII)
+        match = re.fullmatch(table("privacy/kept")["phone"]["pattern"], text, re.ASCII)
         if match:
             return f"{self._assign('name', match['number'], self._shaped)}.{match['model']}"
         return self._assign("name", text, self._shaped)
@@ -117,7 +110,8 @@ class Pseudonyms:
             address = str(ipaddress.ip_address(text))
         except ValueError:
             return self.host(text)
-        return address if address in kept()["networks"]["nobody"] else self._assign("address", address, self._moved)
+        nobody = address in table("privacy/kept")["networks"]["nobody"]
+        return address if nobody else self._assign("address", address, self._moved)
 
     def host(self, text: str) -> str:
         """Return another host name, in the domain that never exists (RFC 2606)."""

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Container
 from functools import cache, partial
 
-from starface_nb.privacy.pseudonyms import Pseudonyms, kept
+from starface_nb.privacy.pseudonyms import Pseudonyms
+from starface_nb.tables import table
 
 Replace = Callable[[str], str]
 
@@ -28,7 +29,8 @@ _URI = re.compile(
 
 @cache
 def _kept_words(what: str) -> frozenset[str]:
-    return frozenset(word for text in kept()[what] for word in re.findall(r"[^\W_](?:[\w.+-]*\w)?", text))
+    texts = table("privacy/kept")[what]
+    return frozenset(word for text in texts for word in re.findall(r"[^\W_](?:[\w.+-]*\w)?", text))
 
 
 class Rewriter:

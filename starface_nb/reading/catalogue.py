@@ -11,7 +11,7 @@ from functools import cache, cached_property
 import polars as pl
 
 from starface_nb.reading.schemas import KIND, TECH
-from starface_nb.reading.tables import table
+from starface_nb.tables import table
 
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
 GROUPS = (
@@ -111,7 +111,7 @@ class Entry:
 
 
 def _load(dialect: str) -> Iterator[Entry]:
-    data = table(dialect)
+    data = table(f"reading/{dialect}")
     for message in data["message"]:
         m = dict(message)
         modules = tuple(m.pop("modules", data["modules"]))

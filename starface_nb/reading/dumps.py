@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starface_nb.reading.layouts import CUT_AT, HEADER
 from starface_nb.reading.lines import NONE, REACH, Block, Blocks, Found
 from starface_nb.reading.marks import COUNTED, DUMP_BYTES, NO_MARKS, Marks, Offsets
-from starface_nb.reading.tables import table
+from starface_nb.tables import table
 
 _BEHIND_HEADER = r"(?:^|: |\] )"
 _LINE_END = r"[\r\0 \t]*$"
@@ -46,7 +46,7 @@ class Dump:
 @cache
 def dumps() -> tuple[Dump, ...]:
     """Return the kinds of dumps: one that says its length, one with marks, one that is sent."""
-    found = table("layouts")["dump"]
+    found = table("reading/layouts")["dump"]
     return tuple(Dump(**{**d, "begin": _BEHIND_HEADER + d["begin"], "samples": tuple(d["samples"])}) for d in found)
 
 

@@ -14,9 +14,9 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any
 
-from starface_nb.reading.tables import table
 from starface_nb.reading.undress import own
 from starface_nb.sources.limits import Limits, RefusedError
+from starface_nb.tables import table
 
 Physical = tuple[int, str]  # number of a line and its text
 Record = tuple[int, str, str]  # number of the line it begins on, its time or "", its text
@@ -67,7 +67,7 @@ def records(kind: str, lines: Iterator[Physical]) -> Iterator[Record]:
 
 def in_one_piece(lines: Iterator[Physical]) -> Iterator[Physical]:
     """Yield lines that a container's engine wrote in parts in one piece, exactly as they were."""
-    begun, pattern = dict[str, Physical](), re.compile(table("forms")["parts"]["pattern"])
+    begun, pattern = dict[str, Physical](), re.compile(table("reading/forms")["parts"]["pattern"])
     for number, text in lines:
         found = pattern.match(text)
         if not found:
@@ -153,7 +153,7 @@ class _Places:
 
 @cache
 def _names(what: str) -> tuple[str, ...]:
-    return tuple(table("forms")["export"][what])
+    return tuple(table("reading/forms")["export"][what])
 
 
 def _walk(value: Any, time: str, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -272,7 +272,7 @@ def _shape(rows: list[str]) -> tuple[str, int, int] | None:
 
 @cache
 def _own() -> re.Pattern[str]:
-    forms = table("forms")
+    forms = table("reading/forms")
     return re.compile(forms["text"]["line"].replace("{date}", forms["date"]["pattern"]))
 
 

@@ -23,11 +23,11 @@ from starface_nb.reading.exports import Physical, Record
 from starface_nb.reading.layouts import usual_prefix
 from starface_nb.reading.messages import read_lines, text_of
 from starface_nb.reading.stamps import read_stamps
-from starface_nb.reading.tables import table
 from starface_nb.reading.tidy import tidied, without_end
 from starface_nb.reading.undress import knowledge, own, undressed
 from starface_nb.sources.limits import DamagedError, Limits, RefusedError
 from starface_nb.sources.streams import Stream
+from starface_nb.tables import table
 
 Line = TypeVar("Line", Physical, Record)
 SNIFF = 1 << 20  # bytes of a file's head that are looked at
@@ -248,8 +248,8 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
     prefix = usual_prefix([line.encode() for _, line in lines])
     headed, behind = _headed(lines, ""), _headed(lines, prefix or "")
     base = replace(base, glued=_is_glued(lines) and headed)
-    page = re.search(table("forms")["text"]["page"], text_of(window)) is not None
-    is_page = re.match(table("forms")["text"]["begin_page"], text) is not None
+    page = re.search(table("reading/forms")["text"]["page"], text_of(window)) is not None
+    is_page = re.match(table("reading/forms")["text"]["begin_page"], text) is not None
     best, gain = replace(base, glued=False), _gain(replace(base, glued=False), lines)
     dressed = replace(base, dressed=True, page=page, chains=_chains(lines), glued=_is_glued(lines) and not page)
     for width, cut in _widths(lines):
@@ -383,7 +383,7 @@ def _begun(form: Form, number: int, text: str) -> tuple[bool, str]:
 
 def _untagged(physical: Iterator[Physical]) -> Iterator[Physical]:
     """Yield the lines of a page, without its tags."""
-    words = table("forms")["text"]
+    words = table("reading/forms")["text"]
     for number, text in physical:
         text = re.sub(words["line_tag"], "\n", re.sub(words["hidden_tag"], "", text))
         text = re.sub(words["plain_tag"], "", re.sub(r"(?i)</?t[dh](?: [^<>]*)?>", " ", text))

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 import polars as pl
 
-from starface_nb.reading.tables import table
+from starface_nb.tables import table
 
 _PARTS = ("stamp", "level", "module", "message")
 # Colours, also written out or cut (as in forms.toml), and the console's prompt.
@@ -51,7 +51,7 @@ def layouts() -> tuple[Layout, ...]:
             source=e["source"],
             samples=tuple(map(tuple, e["samples"])),
         )
-        for e in table("layouts")["layout"]
+        for e in table("reading/layouts")["layout"]
     )
 
 

@@ -11,7 +11,7 @@ from functools import cache
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.reading.tables import table
+from starface_nb.tables import table
 
 LOCAL = pl.Datetime("us")
 Reader = Callable[[pl.DataFrame], pl.DataFrame]  # rows with `row` and `s` to `row`, `local` and `utc`
@@ -60,7 +60,7 @@ def strftime_pattern(text: str) -> str:
 @cache
 def _other_formats() -> tuple[tuple[str, ...], ...]:
     """Return the known formats, those together of which only the stamps at hand can tell which one is meant."""
-    formats = [s["strftime"] for s in table("layouts")["stamp"] if "strftime" in s]
+    formats = [s["strftime"] for s in table("reading/layouts")["stamp"] if "strftime" in s]
     return tuple((f,) if isinstance(f, str) else tuple(f) for f in formats)
 
 

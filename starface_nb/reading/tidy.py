@@ -8,17 +8,17 @@ from functools import cache
 
 import polars as pl
 
-from starface_nb.reading.tables import table
+from starface_nb.tables import table
 
 
 @cache
 def _characters() -> dict[int, str]:
-    return {ord(one): plain for plain, odd in table("forms")["characters"].items() for one in odd}
+    return {ord(one): plain for plain, odd in table("reading/forms")["characters"].items() for one in odd}
 
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(table("forms")["text"][name])
+    return re.compile(table("reading/forms")["text"][name])
 
 
 def tidied(text: str) -> str:
@@ -32,7 +32,7 @@ def tidied(text: str) -> str:
 
 @cache
 def _behind() -> re.Pattern[str]:
-    return re.compile(table("forms")["behind"]["pattern"])
+    return re.compile(table("reading/forms")["behind"]["pattern"])
 
 
 def without_end(text: str) -> str:

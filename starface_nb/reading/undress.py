@@ -6,8 +6,8 @@ import re
 from datetime import datetime, timedelta
 from functools import cache
 
-from starface_nb.reading.tables import table
 from starface_nb.reading.tidy import without_end
+from starface_nb.tables import table
 
 _MOST_TAKEN_OFF = 10
 _ZONE_STEP = timedelta(minutes=15)
@@ -46,24 +46,22 @@ def _taken(text: str, last: str) -> tuple[str, re.Match[str]] | None:
 
 @cache
 def _before() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
-    return tuple((one["name"], one.get("after", ""), _filled(one["pattern"])) for one in table("forms")["before"])
+    known = table("reading/forms")["before"]
+    return tuple((one["name"], one.get("after", ""), _filled(one["pattern"])) for one in known)
 
 
 def _filled(pattern: str) -> re.Pattern[str]:
-    inside = table("forms")["own"]
+    inside = table("reading/forms")["own"]
     for _ in range(3):  # one may hold another
-        for name, inner in (
-            ("{date}", table("forms")["date"]["pattern"]),
-            *((f"{{{k}}}", v) for k, v in inside.items()),
-        ):
-            pattern = pattern.replace(name, f"(?:{inner})")
+        for name, inner in (("date", table("reading/forms")["date"]["pattern"]), *inside.items()):
+            pattern = pattern.replace(f"{{{name}}}", f"(?:{inner})")
     return re.compile(pattern)
 
 
 @cache
 def own(name: str) -> re.Pattern[str]:
     """Return a pattern of the table `own`: how a line of Asterisk's own begins."""
-    return _filled("{date}" if name == "date" else table("forms")["own"][name])
+    return _filled("{date}" if name == "date" else table("reading/forms")["own"][name])
 
 
 # ---- two stamps on a line ----

@@ -5,17 +5,16 @@ The order of draws is part of a seed.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from starface_nb.errors import SettingError
 from starface_nb.simulation.spec import Fault, Phone, Router, Scenario, Site, Style
+from starface_nb.tables import table
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 OTHER_LINES = 30.0
@@ -24,7 +23,7 @@ Rng = np.random.Generator
 
 # The rhythm of a phone's re-REGISTER and the expiry it asks for: most renew just before an hour's registration ends.
 _RHYTHMS = ((3600.0, 3900.0), (3240.0, 3600.0), (1800.0, 3600.0))
-_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_DATA = table("simulation/drawing")
 _USER_AGENTS, _WEIGHTS = _DATA["user_agents"], _DATA["weights"]
 _LASTING: dict[str, tuple[float, float]] = _DATA["lasting"]
 

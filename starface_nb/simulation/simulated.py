@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from starface_nb.simulation.engine import Engine
 from starface_nb.simulation.journal import Row
 from starface_nb.simulation.spec import Router, Scenario
 from starface_nb.simulation.world import SiteState
+from starface_nb.tables import table
 
 Local = Callable[[float | None], str | None]
 _ISO = "%Y-%m-%d %H:%M:%S"
@@ -242,7 +242,7 @@ def _era_truth(engine: Engine, site: SiteState, i: int, local: Local) -> dict[st
 
 @cache
 def _messages(tech: str) -> dict[str, list[str]]:
-    found = tomllib.loads((Path(__file__).parent / "messages.toml").read_text("utf-8"))
+    found = table("simulation/messages")
     texts: dict[str, list[str]] = found["any"] | found[tech]
     built = texts["built"][0].format(version=texts.pop("version"))
     return texts | {"start": [built, *texts["start"]], "rotate": [built, *texts["rotate"]]}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from starface_nb.errors import InputError
+from starface_nb.tables import table
 
 _LOOKED_AT = 64 << 10
 
@@ -27,15 +26,9 @@ class Kind:
 
 
 @cache
-def _data() -> tuple[str, tuple[Kind, ...]]:
-    with Path(__file__).with_name("foreign.toml").open("rb") as file:
-        data = tomllib.load(file)
-    return data["right"], tuple(Kind(**one) for one in data["kind"])
-
-
 def kinds() -> tuple[Kind, ...]:
     """Return what is known, in the order in which it is tried."""
-    return _data()[1]
+    return tuple(Kind(**one) for one in table("sources/foreign")["kind"])
 
 
 def binary_kind(head: bytes) -> Kind | None:
@@ -63,4 +56,4 @@ def refusal(kind: Kind, place: str) -> InputError:
 
 def next_step(kind: Kind | None) -> str:
     """Return what to do instead, and where the right log is."""
-    return f"{kind.step if kind else ''} {_data()[0]}".strip()
+    return f"{kind.step if kind else ''} {table('sources/foreign')['right']}".strip()

@@ -8,6 +8,7 @@ import pytest
 from starface_nb.bundle import members
 from starface_nb.bundle.facts import FACTS, PEERS, Bundle, put_together, with_full_names
 from starface_nb.bundle.members import member_of, sniffed, taken
+from starface_nb.tables import table
 
 # In the wording of Asterisk 16 and 20 (PEERS_FORMAT2), 1.8, and as pasted with blanks collapsed.
 PEERS_16 = """\
@@ -62,7 +63,7 @@ def _facts(member: str, text: str, name: str | None = None) -> list[str]:
 
 
 def test_every_line_pattern_reads_its_samples() -> None:
-    entries = members.catalogue()["fact"]
+    entries = table("bundle/bundle")["fact"]
     assert entries
     for entry in entries:
         for line, value in entry["samples"]:
@@ -89,7 +90,7 @@ def test_members_are_known_by_their_names() -> None:
     assert {name: member_of(name) for name in names} == names
     assert not any(map(member_of, ["full", "full.1", "support.log", "pbx.log", "notes.txt", "registry.txt", "key.pem"]))
     assert member_of("rpm_qa.txt", beside=True) is None
-    for entry in members.catalogue()["member"]:
+    for entry in table("bundle/bundle")["member"]:
         assert entry["source"]
 
 
@@ -255,7 +256,7 @@ def test_task_processors_over_their_high_water_mark(times: str) -> None:
 
 def test_a_proxy_in_front_and_nothing_of_empty_members() -> None:
     assert _facts("kamailio", "Nov 12 03:12:44 pbx kamailio[1]: started") == ["yes"]
-    for entry in members.catalogue()["member"]:
+    for entry in table("bundle/bundle")["member"]:
         empty = taken(entry["id"], "m", "")
         assert (empty.facts, empty.peers) == ((), ())
     assert not put_together([])
@@ -280,7 +281,7 @@ def test_no_planted_secret_is_kept() -> None:
         line.format(s=secret) for line, secret in zip(SECRET_LINES, planted, strict=True)
     )
     text += f"\n[1001]\nsecret={planted[0]}\nqualify=yes\n"
-    parts = [taken(entry["id"], f"{entry['id']}.txt", text) for entry in members.catalogue()["member"]]
+    parts = [taken(entry["id"], f"{entry['id']}.txt", text) for entry in table("bundle/bundle")["member"]]
     found = put_together(parts)
     assert found.facts.height > 5
     assert found.peers.height > 1
@@ -299,7 +300,7 @@ def test_hostile_and_huge_members_are_bounded() -> None:
     ]
     lines += ["-A " + "-s 1.2.3.4 " * 500, "Contact: " + "/" * 2000, "D " * 4000, "Time zone: " + "A/" * 3000 + " ("]
     text = "\n".join(lines) * 20
-    for entry in members.catalogue()["member"]:
+    for entry in table("bundle/bundle")["member"]:
         taken(entry["id"], "m", text)
     many = "[a]\nqualify=yes\n" * (members.MEMBER_BYTES // 8)
     assert len(many) > members.MEMBER_BYTES

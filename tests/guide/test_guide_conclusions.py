@@ -12,8 +12,8 @@ import pytest
 import starface_nb as sf
 from starface_nb import guide, samples
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide import words
 from starface_nb.guide.readings import judge
+from starface_nb.tables import table
 
 TR = guide.translator("en")
 
@@ -92,7 +92,7 @@ def test_the_readings_agree_where_it_is_too_short_for_both() -> None:
 def test_every_pair_of_readings_is_explained() -> None:
     brackets = [(low, high) for low in (None, 30, 60, 600, 3600) for high in (45, 60, 900, 3600, 7200, None)]
     pairs = {"_".join(judge(low, high, keepalive) for keepalive in (3600, 60)) for low, high in brackets}
-    assert pairs == words.toml("texts.toml")["readings"].keys()
+    assert pairs == table("guide/texts")["readings"].keys()
 
 
 def test_the_conclusion_names_cause_and_value() -> None:

@@ -6,18 +6,18 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from translation_keys import table, texts
+from translation_keys import csv_rows, texts
 
 from starface_nb import guide
-from starface_nb.guide import words
 from starface_nb.guide.routers import _SCOPES as SCOPES
 from starface_nb.guide.routers import INSPECTION
+from starface_nb.tables import table
 
 UNSOURCED = {"unsourced", "not found"}
 
 
 def test_every_number_of_a_router_has_a_source_or_is_marked() -> None:
-    for row in table("routers.csv"):
+    for row in csv_rows("routers.csv"):
         name = f"{row['product']} {row['protocol']} {row['state']}"
         if row["seconds"] or row["max_seconds"] or row["setting_path"] or row["command"]:
             assert row["source"], f"{name}: a fact without a source"
@@ -29,15 +29,15 @@ def test_every_number_of_a_router_has_a_source_or_is_marked() -> None:
 
 
 def test_every_port_has_a_source_and_a_direction_only_where_it_is_stated() -> None:
-    stated = {row["id"]: row["direction"] for row in table("ports.csv") if row["direction"] != "not stated"}
+    stated = {row["id"]: row["direction"] for row in csv_rows("ports.csv") if row["direction"] != "not stated"}
     assert stated == {"rtp_in": "incoming", "rtp_out": "outgoing"}
-    for row in table("ports.csv"):
+    for row in csv_rows("ports.csv"):
         assert row["source"].startswith("https://"), row["id"]
         assert re.fullmatch(r"\d+(-\d+)?", row["port"]), row["id"]
 
 
 def test_every_limit_and_reading_has_a_source() -> None:
-    facts = words.toml("limits.toml")
+    facts = table("guide/limits")
     for entry in [*facts["limits"], *facts["readings"], facts["experiment"]]:
         assert entry["source"], entry
         assert urlsplit(entry["url"]).scheme == "https", entry
@@ -46,22 +46,22 @@ def test_every_limit_and_reading_has_a_source() -> None:
 def test_nothing_is_told_from_memory() -> None:
     everything = [
         *texts(),
-        *((n, v) for n in ("routers.csv", "ports.csv") for r in table(n) for v in r.values()),
+        *((n, v) for n in ("routers.csv", "ports.csv") for r in csv_rows(n) for v in r.values()),
     ]
     assert not [text for _, text in everything if re.search(r"memory says|from memory|\(memory\)|unverified", text)]
 
 
 def test_ids_are_unique_and_products_are_found_by_their_own_name() -> None:
-    ids = [row["id"] for row in table("ports.csv")]
+    ids = [row["id"] for row in csv_rows("ports.csv")]
     assert len(ids) == len(set(ids))
     for product in guide.products():
         assert guide.find_product(product.upper()) == product
-    keys = [(row["product"], row["protocol"], row["state"]) for row in table("routers.csv")]
+    keys = [(row["product"], row["protocol"], row["state"]) for row in csv_rows("routers.csv")]
     assert len(keys) == len(set(keys))
 
 
 def test_commands_take_the_timeout_in_seconds_or_minutes() -> None:
-    for row in table("routers.csv"):
+    for row in csv_rows("routers.csv"):
         if row["command"]:
             assert row["direction"] != "one", f"{row['product']}: a command for the wrong timeout"
             units = sum(unit in row["command"] for unit in ("{seconds}", "{minutes}", "{clock}"))
@@ -75,7 +75,7 @@ def test_commands_take_the_timeout_in_seconds_or_minutes() -> None:
 
 def test_sip_inspection_is_told_in_rows_of_its_own() -> None:
     found = 0
-    for row in table("routers.csv"):
+    for row in csv_rows("routers.csv"):
         inspection = row["state"] == INSPECTION
         found += inspection
         assert bool(row["sip_alg"]) == inspection, row["product"]
@@ -102,5 +102,5 @@ def test_limits_of_the_standards() -> None:
     assert found["rfc4787_req5_minimum"] == 120
     assert found["rfc4787_req5_recommended"] == 300
     assert found["rfc5382_req5_established"] == 7440
-    tried = words.toml("limits.toml")["experiment"]
+    tried = table("guide/limits")["experiment"]
     assert tried["high_s"] < found["rfc5626_keepalive"] < tried["guide_s"]  # 30 s sits on the edge, 20 to 25 does not

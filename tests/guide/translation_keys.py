@@ -13,12 +13,13 @@ from jinja2 import nodes
 
 import starface_nb
 from starface_nb.guide import words
+from starface_nb.tables import table
 
 PACKAGE = Path(starface_nb.__file__).parent
 _CSV_TEXTS = {"routers.csv": ("remark",), "ports.csv": ("purpose", "scope", "direction")}
 
 
-def table(name: str) -> list[dict[str, str]]:
+def csv_rows(name: str) -> list[dict[str, str]]:
     """Return the rows of a CSV file of the guide as they stand there."""
     with (words.HERE / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -126,11 +127,11 @@ def _is_tr(node: nodes.Node) -> bool:
 def texts() -> Iterator[tuple[str, str]]:
     """Yield (file name, English text) for every text of the data files that is shown to people."""
     for path in sorted(words.HERE.glob("*.toml")):
-        for key, text in _leaves(words.toml(path.name)):
+        for key, text in _leaves(table(f"guide/{path.stem}")):
             if path.name == "texts.toml" or key in words.TEXTS:
                 yield path.name, text
     for name, columns in _CSV_TEXTS.items():
-        yield from ((name, row[column]) for row in table(name) for column in columns if row[column])
+        yield from ((name, row[column]) for row in csv_rows(name) for column in columns if row[column])
 
 
 def _leaves(node: object, key: str = "") -> Iterator[tuple[str, str]]:

@@ -13,9 +13,9 @@ from handed_over import FORMS, lines_of
 import starface_nb as sf
 from starface_nb.errors import InputError
 from starface_nb.reading import exports, forms, undress
-from starface_nb.reading.tables import table
 from starface_nb.sources import foreign
 from starface_nb.sources.streams import Stream
+from starface_nb.tables import table
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 LOGS = ("undilated", "pjsip-clean")
@@ -101,7 +101,7 @@ def test_two_lines_glued_together_in_a_plain_log_are_two(tmp_path):
     assert pair.select("kind", "peer").rows() == [("unreachable", "21"), ("reachable", "21")]
 
 
-@pytest.mark.parametrize("form", table("forms")["before"], ids=lambda form: form["name"])
+@pytest.mark.parametrize("form", table("reading/forms")["before"], ids=lambda form: form["name"])
 def test_what_stands_before_a_line_is_taken_off_as_its_samples_say(form):
     assert form["source"]
     for line, stamp, rest in form["samples"]:

@@ -16,6 +16,7 @@ import starface_nb as sf
 from starface_nb.bundle import router
 from starface_nb.bundle.members import sniffed
 from starface_nb.sources.named import as_router_log
+from starface_nb.tables import table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
 import router_logs
@@ -32,13 +33,13 @@ def told(text: str) -> list[dict[str, object]]:
 
 
 def test_every_sample_is_read_and_makes_a_router_log_where_it_says_so() -> None:
-    for event in router.catalogue()["event"]:
+    for event in table("bundle/router")["event"]:
         assert event["source"]
         assert event["kind"] in router.KINDS
         for line, kind, address in event["samples"]:
             assert [(row["kind"], row["address"] or "") for row in told(f"{line}\r\n")] == [(kind, address)]
             assert router.is_router_log(line) == event.get("tells", False)
-            assert any(needle in line for needle in router.catalogue()["needles"])
+            assert any(needle in line for needle in table("bundle/router")["needles"])
 
 
 @pytest.mark.parametrize("form", router_logs.FORMS)
