@@ -6,6 +6,7 @@ been lost by itself. The event is taken with the odds that it has, and each loss
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,9 +27,22 @@ from starface_nb.model.fates import (
     fates,
     silence_kills,
 )
-from starface_nb.model.likelihood import BLOCK, DAY_S, HALF, LATENCY, LOSS, NAT, RESTART, ROOT, ROUTER, WAN, log_normal
+from starface_nb.model.likelihood import (
+    BLOCK,
+    DAY_S,
+    HALF,
+    LATENCY,
+    LOSS,
+    NAT,
+    RESTART,
+    ROOT,
+    ROUTER,
+    WAN,
+    expit,
+    log_normal,
+)
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.observations.story import Floats, Ints
+from starface_nb.observations.story import Bools, Floats, Ints
 
 LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL = range(len(P.kinds))
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT, LATENCY])
@@ -36,6 +50,8 @@ SHORT_S = tuple(range(6, 52, 4))
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
 """Log-likelihoods this near are the same."""
+AT_ONCE = 128
+"""Losses that are weighed in one go, about."""
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
 
 
@@ -81,8 +97,8 @@ def candidates(
     """
     n = len(site.start)
     if before is not None:
-        return [e if e.like(site.alone) else weigh(site.take(e.members), e.members, window, heard, log_end, kills)
-                for e in before]  # fmt: skip
+        again = iter(weigh(site, [e.members for e in before if not e.like(site.alone)], window, heard, log_end, kills))
+        return [e if e.like(site.alone) else next(again) for e in before]
     if n < 2:
         return []
     best = np.maximum(_most(site) - site.alone, 0.0)
@@ -99,20 +115,32 @@ def candidates(
         first = np.log(np.minimum(longest - AFTER_S, gap) / window)
         bound = np.maximum(bound, total[reached] - total[:-1] + spared + first)
     worth = np.flatnonzero((bound + rate > 0) & (size >= 2))
-    taken, seen, found = site.after_start.copy(), np.zeros(n, bool), []
-    for first in worth[np.argsort(-bound[worth], kind="stable")]:
-        inside = np.arange(first, past[first])
-        inside = inside[~taken[inside]]
-        if len(inside) < 2 or seen[inside].all():
-            continue
-        seen[inside] = True
-        members = inside[_down_together(site.start[inside], site.end[inside])]
-        if len(np.unique(site.phone[members])) < 2:
-            continue
-        event = weigh(site.take(members), members, window, heard, log_end, kills)
-        if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
-            taken[members] = True
-            found.append(event)
+    taken, seen, found = site.after_start.copy(), np.zeros(n, bool), list[Event]()
+    waiting = worth[np.argsort(-bound[worth], kind="stable")]
+    while len(waiting):
+        # What overlaps none that is worth more is weighed at once, the rest afterwards.
+        now, later, busy = list[Ints](), list[int](), np.zeros(n, bool)
+        for first in waiting:
+            span = slice(first, past[first])
+            if seen[span].all():
+                continue
+            inside = first + np.flatnonzero(~taken[span])
+            if busy[span].any():
+                later.append(first)
+            elif len(inside) >= 2 and not seen[inside].all():
+                seen[inside] = True
+                members = inside[_down_together(site.start[inside], site.end[inside])]
+                if len(np.unique(site.phone[members])) < 2:
+                    continue
+                now.append(members)
+            else:
+                continue
+            busy[span] = True
+        for event in weigh(site, now, window, heard, log_end, kills):
+            if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
+                taken[event.members] = True
+                found.append(event)
+        waiting = np.array(later, np.int64)
     return sorted(found, key=lambda event: event.begin)
 
 
@@ -144,90 +172,120 @@ def _down_together(start: Floats, end: Floats) -> Ints:
     return np.flatnonzero(open_at[len(most) - 1 - int(np.argmax(most[::-1]))])
 
 
-def weigh(site: Struck, members: Ints, window: float, heard: Floats, log_end: float, kills: float) -> Event:
-    """Weigh one candidate under every kind and length."""
-    begin, back = float(site.failed.min()), float(site.end.min())
-    down = lengths(begin, back)
-    size = len(np.unique(site.phone))
-    risk = max(int(site.at_risk.max()), size)
-    caught, first = _caught(site.failed - begin, down, window, risk - size)
-    every = np.broadcast_to(np.full(len(members), 1 - P.missed), caught.shape)
+def weigh(site: Struck, groups: list[Ints], window: float, heard: Floats, log_end: float, kills: float) -> list[Event]:
+    """Weigh candidates, each a group of losses, under every kind and length."""
+    order = sorted(range(len(groups)), key=lambda i: len(groups[i]))
+    found: dict[int, Event] = {}
+    while order:
+        # Groups of like size at once: each is filled up to the largest of them.
+        most = AT_ONCE // len(groups[order[0]]) + 1
+        part = [i for i in order[:most] if len(groups[i]) <= 1.5 * len(groups[order[0]])]
+        order = order[len(part) :]
+        found |= zip(part, _weigh(site, [groups[i] for i in part], window, heard, log_end, kills), strict=True)
+    return [found[i] for i in range(len(groups))]
+
+
+def _weigh(
+    all_losses: Struck, groups: list[Ints], window: float, heard: Floats, log_end: float, kills: float
+) -> Iterator[Event]:
+    """Yield the events of these groups; arrays have the shape (..., events, lengths, members)."""
+    longest = max(map(len, groups))
+    members = np.array([np.pad(group, (0, longest - len(group)), mode="edge") for group in groups])
+    here = (np.arange(longest) < np.array([[len(group)] for group in groups]))[:, None, :]
+    site = all_losses.take(members[:, None, :])
+    begin, back = site.failed.min(axis=2), site.end.min(axis=2)
+    down, share_of = lengths(begin, back)
+    size = 1 + np.count_nonzero(np.diff(np.sort(site.phone)), axis=2)
+    risk = np.maximum(site.at_risk.max(axis=2), size)
+    caught, first = _caught(site.failed - begin[:, None], down, window, risk - size)
+    every = np.broadcast_to(1 - P.missed, caught.shape)
     taken = np.stack([caught] * GONE + [every] * (OWN + 1 - GONE))
     # Whose binding expires just then is as likely to have gone before the fault began.
     first_gone = taken.copy()
     first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
-    odds = np.exp(np.clip(fates(site, begin, down, log_end, kills) - site.alone, -60, 60))
-    spared = np.stack([_share(down, window), np.full(len(down), 1 - P.missed)])
-    partly = float(_partly(np.array([risk]), np.array([size]))[0])
-    few = np.logaddexp((risk - size) * np.log1p(-spared), partly) + _possible(site, begin, down, heard, log_end)
-    weight = np.log(first_gone * odds + 1 - first_gone).sum(axis=2)
+    odds = np.exp(np.clip(fates(site, begin[..., None], down[..., None], log_end, kills) - site.alone, -60, 60))
+    spared = np.stack([_share(down, window), np.broadcast_to(1 - P.missed, down.shape)])
+    few = np.logaddexp((risk - size) * np.log1p(-spared), _partly(risk, size))
+    few += _possible(site, begin, down, heard, log_end)
+    weight = np.where(here, np.log(first_gone * odds + 1 - first_gone), 0.0).sum(axis=3)
     weight[:GONE] += few[0] + first
     weight[GONE:] += few[1]
-    moved, new = _moved(site)
-    prior = _lengths_before(site, down)
+    moved, new = _moved(site, here)
+    prior = _lengths_before(site, down, share_of)
     a = np.logaddexp(np.log1p(-P.missed) + weight[MIXED], np.log(P.missed) + weight[ALIVE]) + new["alive"]
     d = weight[GONE] + new["dead"]
-    silence = np.ones((len(P.silences) + 1, 1)) * 0.9999 if moved else silence_kills(down)
+    silence = np.where(moved[..., None], 0.9999, silence_kills(down))
     line = np.stack([
-        _log_sums(prior[LINE] + np.log1p(-silence) + a), _log_sums(prior[LINE] + np.log(silence) + d)
+        _log_sums((prior[LINE] + a)[..., None] + np.log1p(-silence)),
+        _log_sums((prior[LINE] + d)[..., None] + np.log(silence)),
     ])  # fmt: skip
-    step = np.logaddexp(weight[REVIVED], weight[OWN]) - np.log(2.0)
-    booted, boots = _boots(site, log_end, risk, size)
+    step = np.logaddexp(weight[REVIVED], weight[OWN]) + HALF
+    booted, boots = _boots(site, here, log_end, risk - size)
     over = np.stack([
         prior[LINE] + np.logaddexp(a, d),
         prior[BOX] + weight[GONE] + new["box"],
         prior[BURST] + weight[SHORT] + new["alive"],
-        np.where(down == down.min(), booted + new["alive"], -np.inf),
+        np.where(np.arange(down.shape[1]) == 0, booted + new["alive"], -np.inf),
         prior[BLOCKED] + weight[REFUSED] + new["alive"],
         prior[POWER] + weight[UNANSWERED] + new["box"],
         prior[STEP] + step + new["alive"],
         prior[SPELL] + weight[LATE] + new["alive"],
     ])  # fmt: skip
-    total = _log_sums(over)
-    post = np.exp(over - total[:, None])
-    dead = 1 / (1 + np.exp(np.clip(a - d, -50, 50)))[:, None]
-    revived = 1 / (1 + np.exp(np.clip(weight[OWN] - weight[REVIVED], -50, 50)))[:, None]
+    total = _log_sums(over, axis=2)
+    post = np.exp(over - total[..., None])
+    dead = expit(d - a)[..., None]
+    revived = expit(weight[REVIVED] - weight[OWN])[..., None]
 
     def share(taken: Floats) -> Floats:
         part = taken * odds / (taken * odds + 1 - taken)
-        kinds = np.stack([
+        kinds = [
             (1 - dead) * part[MIXED] + dead * part[GONE], part[GONE], part[SHORT],
             np.broadcast_to(boots, every.shape), part[REFUSED], part[UNANSWERED],
             revived * part[REVIVED] + (1 - revived) * part[OWN], part[LATE],
-        ])  # fmt: skip
-        return np.asarray(np.einsum("kl,klm->km", post, kinds), float)
+        ]  # fmt: skip
+        return np.stack([(one[:, None, :] @ kind)[:, 0] for one, kind in zip(post, kinds, strict=True)], axis=1)
 
-    return Event(members, begin, risk, line, total[1:], share(first_gone), share(taken), site.alone)
+    belongs, explains = share(first_gone), share(taken)
+    for i, group in enumerate(groups):
+        n = len(group)
+        yield Event(
+            group, float(begin[i, 0]), int(risk[i, 0]), line[:, i], total[1:, i],
+            belongs[i, :, :n], explains[i, :, :n], site.alone[i, 0, :n],
+        )  # fmt: skip
 
 
-def _possible(site: Struck, begin: float, down: Floats, heard: Floats, log_end: float) -> Floats:
+def _possible(site: Struck, begin: Floats, down: Floats, heard: Floats, log_end: float) -> Floats:
     """Return how little speaks against each length: nobody is back before it, and nobody of the site is heard in it."""
-    latest = float(site.start.max())
+    latest = site.start.max(axis=2)
     inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
     over = np.minimum(begin + down - 1.0, log_end)
     until = np.searchsorted(heard, over) - np.searchsorted(heard, latest + 1.0, "right")
     spoken = np.maximum(inside, 0) + np.maximum(until, 0)
-    sooner = begin + down > float(site.end.min()) + 2.0
+    sooner = begin + down > site.end.min(axis=2) + 2.0
     return np.asarray(np.where(sooner, -1e4, np.log(P.heard) * np.minimum(spoken, 4)), float)
 
 
-def _moved(site: Struck) -> tuple[bool, dict[str, float]]:
+def _moved(site: Struck, here: Bools) -> tuple[Bools, dict[str, Floats]]:
     """Say whether most have a new address afterwards, and return how likely that is under each fate, log."""
-    known = site.knows
-    moved = bool(known.any()) and site.moved[known].mean() >= 0.5
+    known = site.knows & here
+    count = known.sum(axis=2)
+    moved = 2 * (site.moved & known).sum(axis=2) >= np.maximum(count, 1)
     shares = zip(("dead", "box", "alive"), P.moved, strict=True)
-    return moved, {name: float(np.log(share if moved else 1 - share)) * bool(known.any()) for name, share in shares}
+    return moved, {name: np.where(moved, np.log(share), np.log1p(-share)) * (count > 0) for name, share in shares}
 
 
-def _lengths_before(site: Struck, down: Floats) -> dict[int, Floats]:
-    """Return the log-prior of each length under each kind."""
-    share, log_down = np.log(np.gradient(np.log(down))), np.log(down)
+def _lengths_before(site: Struck, down: Floats, share: Floats) -> dict[int, Floats]:
+    """Return the log-prior of each length under each kind; `share`: the log of the part of its axis that it stands for.
+
+    Shape (events, lengths).
+    """
+    log_down = np.log(down)
 
     def normal(middle: float, spread: float) -> Floats:
         off = (log_down - np.log(middle)) / spread
         return np.asarray(share - 0.5 * off**2 - np.log(spread * ROOT), float)
 
-    def even(low: float, high: float) -> Floats:
+    def even(low: float, high: Floats | float) -> Floats:
         inside = np.where((down >= low) & (down <= high), 0.0, np.log(P.stray))
         return np.asarray(share + inside - np.log(np.log(high / low)), float)
 
@@ -239,48 +297,62 @@ def _lengths_before(site: Struck, down: Floats) -> dict[int, Floats]:
         BURST: share + 2 * np.log(down / P.burst_s) - down / P.burst_s,
         BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), HALF + even(10 * wait, 2 * day)),
         POWER: normal(*P.power_s),
-        STEP: even(LENGTHS[0], max(float(site.period.max()), LENGTHS[1])),
+        STEP: even(LENGTHS[0], np.maximum(site.period.max(axis=2), LENGTHS[1])),
         SPELL: even(P.outage_s[0], P.spell_s),
     }
 
 
-def _caught(after: Floats, down: Floats, window: float, others: int) -> tuple[Floats, Floats]:
-    """Return how surely each loss's probe, sent `after` the first one, falls into the fault, shape (lengths, members).
+def _caught(after: Floats, down: Floats, window: float, others: Ints) -> tuple[Floats, Floats]:
+    """Return how surely each loss's probe, sent `after` the first one, falls into the fault.
 
-    And the log of the share of faults that strike just that probe first, shape (lengths,): phones that are probed in
-    step go together however short the fault is.
+    And the log of the share of faults that strike just that probe first, shape (events, lengths): phones that are
+    probed in step go together however short the fault is.
     """
     reach = np.maximum(down - AFTER_S, 1.0)
-    caught = np.where(after[None, :] <= reach[:, None] + 2.0, 1 - P.missed, P.stray)
-    gap = (window - float(after.max())) / (others + 1)
-    return caught, np.asarray(np.log(np.minimum(reach, max(gap, 1.0)) / window), float)
+    caught = np.where(after <= reach[..., None] + 2.0, 1 - P.missed, P.stray)
+    gap = (window - after.max(axis=2)) / (others + 1)
+    return caught, np.asarray(np.log(np.minimum(reach, np.maximum(gap, 1.0)) / window), float)
 
 
-def _boots(site: Struck, log_end: float, risk: int, size: int) -> tuple[float, Floats]:
+def _boots(site: Struck, here: Bools, log_end: float, spared: Ints) -> tuple[Floats, Floats]:
     """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time.
 
-    Returns the weight and how far each loss belongs to it.
+    Returns the weight, shape (events, 1), and how far each loss belongs to it.
     """
     caught = (1 - P.partly) * (1 - P.missed)
     ends = log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s) + site.boot
     gain = caught * np.exp(np.clip(ends - site.alone, -60, 60))
-    weight = np.log(gain + 1 - caught).sum() + (risk - size) * np.log1p(-caught)
-    return float(weight), np.asarray(gain / (gain + 1 - caught), float)
+    weight = np.where(here, np.log(gain + 1 - caught), 0.0).sum(axis=2) + spared * np.log1p(-caught)
+    return weight, np.asarray(gain / (gain + 1 - caught), float)
 
 
-def lengths(begin: float, back: float) -> Floats:
-    """Return the lengths to try: evenly in the logarithm, closer next to the first return."""
+def lengths(begin: Floats, back: Floats) -> tuple[Floats, Floats]:
+    """Return the lengths to try for each event: evenly in the logarithm, closer next to the first return.
+
+    And the logarithm of the part of the logarithmic axis that each stands for: none where an event has fewer lengths
+    than others. `begin` and `back` have the shape (events, 1), both results (events, lengths).
+    """
     near = back - begin + 2.0 - np.arange(0.0, P.retry_s + 20.0, 4.0)
-    near = near[np.isfinite(near)]
-    down = np.unique(np.round(np.concatenate([LENGTHS, near[near > LENGTHS[0]]]), 1))
-    return down[down <= max(back - begin + 60.0, 30.0)]
+    near = np.where(np.isfinite(near) & (near > LENGTHS[0]), near, np.inf)
+    every = np.concatenate([np.broadcast_to(LENGTHS, (len(near), len(LENGTHS))), near], axis=1)
+    down = np.sort(np.round(every, 1), axis=1)
+    down[:, 1:][down[:, 1:] == down[:, :-1]] = np.inf
+    down = np.sort(np.where(down <= np.maximum(back - begin + 60.0, 30.0), down, np.inf), axis=1)
+    down = down[:, : int(np.isfinite(down).sum(axis=1).max())]
+    known, log_down = np.isfinite(down), np.log(down)
+    before = np.column_stack([2 * log_down[:, 0] - log_down[:, 1], log_down[:, :-1]])
+    after = np.pad(log_down[:, 1:], ((0, 0), (0, 1)), constant_values=np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.log(np.where(known, (np.where(np.isinf(after), 2 * log_down - before, after) - before) / 2, 0.0))
+    return np.where(known, down, LENGTHS[0]), part
 
 
-def _log_sums(weights: Floats) -> Floats:
-    """Return the logarithm of the sum of each row's exponentials."""
-    peak = weights.max(axis=1, keepdims=True)
+def _log_sums(weights: Floats, axis: int = 1) -> Floats:
+    """Return the logarithm of the sum of the exponentials along an axis."""
+    peak = weights.max(axis=axis, keepdims=True)
     peak = np.where(np.isfinite(peak), peak, 0.0)
-    return np.asarray(np.maximum(np.log(np.exp(weights - peak).sum(axis=1) + 1e-300) + peak[:, 0], -1e9))
+    sums = np.log(np.exp(weights - peak).sum(axis=axis) + 1e-300) + peak.squeeze(axis)
+    return np.asarray(np.maximum(sums, -1e9), float)
 
 
 def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float, shares: bool) -> list[Explained]:
@@ -290,9 +362,9 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
     line = np.array([event.line for event in events])
     other = np.array([event.other for event in events])
     score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - P.kills, P.kills / len(P.silences)))
-    score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[:, 0]
+    score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[0]
     if np.isfinite(pbx[1]):
-        score = score + np.log(silence_kills(np.array([pbx[1]])))[:, 0]
+        score = score + np.log(silence_kills(np.array([pbx[1]])))[0]
     base = np.array([P.kinds[LINE], *P.kinds])
     base[1 + STEP] = P.shared_deaths_per_day if shares else base[1 + STEP]
     most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.model.likelihood import ROOT
+from starface_nb.model.likelihood import HALF, ROOT, reached
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
@@ -60,20 +60,23 @@ class Struck:
     at_risk: Ints
 
     def take(self, which: Ints) -> Struck:
-        """Return the losses at these indices."""
+        """Return the losses at these indices, in the indices' shape."""
         return Struck(*[column[which] for column in self.__dict__.values()])
 
 
-def fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float) -> Floats:
-    """Return the log-density of each end under each fate of the bindings, shape (fates, lengths, members)."""
-    by_age = np.where(begin + down[:, None] < site.outlives[None, :], 1 - P.missed, P.missed)
+def fates(site: Struck, begin: Floats, down: Floats, log_end: float, kills: float) -> Floats:
+    """Return the log-density of each end under each fate of the bindings, shape (fates, events, lengths, members).
+
+    Losses have the shape (events, 1, members), `begin` (events, 1, 1) and `down`, the lengths, (events, lengths, 1).
+    """
+    by_age = np.where(begin + down < site.outlives, 1 - P.missed, P.missed)
     alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
     blocked = _blocked(site, begin, down, log_end)
     return np.stack([
         np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
         alive,
         np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead),
-        np.logaddexp(alive + site.late, site.spell) - np.log(2.0),  # with the others, or as each is answered in time
+        np.logaddexp(alive + site.late, site.spell) + HALF,  # with the others, or as each is answered in time
         np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead),
         blocked + site.refused,
         blocked,
@@ -83,47 +86,47 @@ def fates(site: Struck, begin: float, down: Floats, log_end: float, kills: float
     ])  # fmt: skip
 
 
-def _alive(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
-    """Return the log-density of each end, shape (lengths, members), where bindings outlive the outage."""
-    over = site.end[None, :] - (begin + down[:, None])
+def _alive(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
+    """Return the log-density of each end, shape (events, lengths, members), where bindings outlive the outage."""
+    over = site.end - (begin + down)
     by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + AFTER_S), 1.0, STRANGE) / site.step) + site.probe
     # A phone whose REGISTER went into the dead line tries again soon, and may be sooner than the probe.
-    soon = np.minimum(down[:, None] / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
+    soon = np.minimum(down / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
     unprobed = np.clip(1 - over / (site.step + AFTER_S), P.stray, 1.0)
     by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
-    ended = np.logaddexp(by_probe, by_phone)
-    ongoing = (begin + down >= log_end - site.step.max() - AFTER_S)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, np.log1p(-P.stray), np.log(P.stray)))
+    ongoing = begin + down >= log_end - site.step.max(axis=2, keepdims=True) - AFTER_S
+    return _ended(site, np.logaddexp(by_probe, by_phone), ongoing, np.log(P.stray))
 
 
-def _dead(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+def _dead(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
     """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
-    back = np.minimum(site.end, log_end)[None, :] - begin
-    length = down[:, None]
-    soon = _retries(back - length)
-    pending = np.minimum(length / site.period, 1.0)
-    density = pending * soon + (1 - pending) / site.period * (back <= length + site.period)
-    at = np.nan_to_num(site.due - begin, nan=0.0)[None, :]
-    with np.errstate(over="ignore"):
-        after = 1 / (1 + np.exp(np.clip(-1.7 * (at - length) / site.spread, -50, 50)))
-        on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (ROOT * site.spread)
+    back = np.minimum(site.end, log_end) - begin
+    soon = _retries(back - down)
+    pending = np.minimum(down / site.period, 1.0)
+    density = pending * soon + (1 - pending) / site.period * (back <= down + site.period)
+    at = np.nan_to_num(site.due - begin, nan=0.0)
+    after = reached((at - down) / site.spread)
+    on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (ROOT * site.spread)
     timed = P.on_time * (after * on_time + (1 - after) * soon) + (1 - P.on_time) * density
     density = np.where(np.isfinite(site.due), timed, density)
-    density = np.where(back >= length - 2.0, density, 0.0)
-    ended = np.log(density + 1e-7) + site.register
+    density = np.where(back >= down - 2.0, density, 0.0)
     left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
-    still = np.log(np.maximum(1 / (1 + np.exp(np.clip(-1.7 * left, -50, 50))), P.stray))
-    ongoing = (begin + down >= log_end)[:, None]
-    return np.where(np.isfinite(site.end), ended, np.where(ongoing, np.log1p(-P.stray), still))
+    still = np.log(np.maximum(reached(left), P.stray))
+    return _ended(site, np.log(density + 1e-7) + site.register, begin + down >= log_end, still)
 
 
-def _blocked(site: Struck, begin: float, down: Floats, log_end: float) -> Floats:
+def _blocked(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
     """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
-    over = site.end[None, :] - (begin + down[:, None])
+    over = site.end - (begin + down)
     density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, STRANGE) / (2 * P.retry_s)
-    ended = np.log(density) + np.logaddexp(site.register, site.probe) - np.log(2.0)
-    ongoing = (begin + down >= log_end - 2 * P.retry_s)[:, None]
+    ended = np.log(density) + np.logaddexp(site.register, site.probe) + HALF
+    ongoing = begin + down >= log_end - 2 * P.retry_s
     return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
+
+
+def _ended(site: Struck, ended: Floats, ongoing: Bools, still: Floats) -> Floats:
+    """Return the density of the ends; of those still open the probability, `still` where the fault is over."""
+    return np.where(np.isfinite(site.end), ended, np.where(ongoing, np.log1p(-P.stray), still))
 
 
 def _retries(over: Floats) -> Floats:
@@ -134,10 +137,10 @@ def _retries(over: Floats) -> Floats:
 
 
 def silence_kills(down: Floats) -> Floats:
-    """Return the probability that bindings are dead after a line was down, shape (silences + 1, lengths).
+    """Return the probability that bindings are dead after a line was down, shape (..., silences + 1).
 
     The binding is idle since the last answered probe, on average half an interval before.
     """
     silences = np.array([*P.silences, np.inf], float)
-    share = (down[None, :] + 30.0 - silences[:, None]) / 60.0 + 0.5
+    share = (down[..., None] + 30.0 - silences) / 60.0 + 0.5
     return np.asarray(np.clip(share, 0.003, 0.997), float)

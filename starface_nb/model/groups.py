@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from starface_nb.model.eras import score_table
+from starface_nb.model.likelihood import expit
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.site import Context, SiteView
 from starface_nb.model.timeout import collect
@@ -18,7 +19,7 @@ def split(context: Context, view: SiteView) -> list[int]:
     """
     phones = len(view.phones)
     # Phones that are lost together by the clock are no proof of a timeout each.
-    alone = np.ones(0) if view.facts is None else 1 / (1 + np.exp(view.facts.shared))
+    alone = np.ones(0) if view.facts is None else expit(-view.facts.shared)
     evidence = collect(context, view, alone, np.ones(len(view.losses), bool))
     table = score_table(evidence, evidence.lost.phone, evidence.kept.phone, phones, context.horizon)
     best = table.max(axis=1)

@@ -35,6 +35,7 @@ from starface_nb.model.likelihood import (
     Mark,
     due,
     either,
+    expit,
     log_normal,
     log_uniform,
     repeats,
@@ -235,7 +236,7 @@ class SiteData:
     def kills(self, lost: Floats, kills: float) -> float:
         """Return in what share of the site's lost probes the silence cost the binding."""
         odds = np.log(kills) + self.hard_loss - np.log1p(-kills) - self.soft_loss
-        killed = lost / (1 + np.exp(np.clip(-odds, -50, 50)))
+        killed = lost * expit(odds)
         share, enough = P.burst_kills
         return float((share * enough + killed.sum()) / (enough + lost.sum()))
 

@@ -101,6 +101,16 @@ def _shown(story: Story) -> Bools:
     return (count < 3) | ((shown > 0.15 * count) & (shown < 0.97 * count))
 
 
+def expit(odds: Floats) -> Floats:
+    """Return the probability of these log-odds."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))), float)
+
+
+def reached(spreads: Floats) -> Floats:
+    """Return the probability of what is spread normally to lie below its middle and so many spreads."""
+    return expit(1.7 * spreads)
+
+
 def log_uniform(length: Floats, open_: Bools, low: float, high: float) -> Floats:
     """Return the log-density of a length even in its logarithm, or the log-probability of at least it while open."""
     span = np.log(high / low)
@@ -115,7 +125,7 @@ def log_normal(length: Floats, open_: Bools, middle: float, spread: float) -> Fl
     """Return the same for a length whose logarithm is spread normally."""
     off = (np.log(length) - np.log(middle)) / spread
     density = np.exp(-0.5 * off**2) / (length * spread * np.sqrt(2 * np.pi))
-    longer = 1 / (1 + np.exp(np.clip(1.7 * off, -50, 50)))
+    longer = reached(-off)
     found = np.log(np.where(open_, np.maximum(longer, 1e-6), (1 - P.stray) * density + P.stray / (length * 9.0)))
     return np.asarray(found, float)
 
@@ -139,7 +149,7 @@ def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log
         bell = one * np.exp(-0.5 * off**2) + two * again + third * np.nan_to_num(late)
         flat = np.where(ends.length <= TWO_TURNS * period, 1.0, P.stray) / period
         density = np.where(known, P.on_time * np.nan_to_num(bell) / (ROOT * spread) + (1 - P.on_time) * flat, flat)
-        still = 1 / (1 + np.exp(np.clip(1.7 * (log_end - np.where(known, at, 0.0)) / spread, -50, 50)))
+        still = reached((np.where(known, at, 0.0) - log_end) / spread)
         waits = np.where(known, still, np.clip(1 - ends.length / period, 0.0, 1.0))
     return np.asarray(np.log(np.where(ends.open, np.maximum(waits, P.stray), density + 1e-9)), float)
 
