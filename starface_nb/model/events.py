@@ -80,6 +80,24 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What all events of a site share.
+
+    Attributes
+    ----------
+    window : seconds in which a fault strikes all that it strikes
+    heard : when phones of the site were heard
+    log_end : seconds
+    kills : in what share of lost probes the silence cost the binding
+    """
+
+    window: float
+    heard: Floats
+    log_end: float
+    kills: float
+
+
+@dataclass(frozen=True)
 class Explained:
     """An event as it is believed: probability that there was one, of each kind, and each loss's share in it."""
 
@@ -88,35 +106,17 @@ class Explained:
     kinds: Floats
 
 
-def candidates(
-    site: Struck, window: float, heard: Floats, log_end: float, kills: float, before: list[Event] | None = None
-) -> list[Event]:
+def candidates(site: Struck, scene: Scene, before: list[Event] | None = None) -> list[Event]:
     """Return the events worth weighing, each loss in at most one of them, sorted by beginning.
 
     `before` are those found with other likelihoods of the single losses: only they are weighed again.
     """
-    n = len(site.start)
     if before is not None:
-        again = iter(weigh(site, [e.members for e in before if not e.like(site.alone)], window, heard, log_end, kills))
+        again = iter(weigh(site, scene, [e.members for e in before if not e.like(site.alone)]))
         return [e if e.like(site.alone) else next(again) for e in before]
-    if n < 2:
-        return []
-    best = np.maximum(_most(site) - site.alone, 0.0)
-    total = np.concatenate([[0.0], np.cumsum(best)])
-    rate = np.log(max(P.kinds) * window / DAY_S)
-    past = np.searchsorted(site.start, site.start + window, side="right")
-    size = past - np.arange(n)
-    others = np.maximum(site.at_risk - size, 0)
-    gap, partly = np.maximum(window / (others + 1), 1.0), _partly(others + size, size)
-    bound = total[past] - total[:-1] + np.maximum(others * np.log(P.missed), partly)
-    for shortest, longest in pairwise([AFTER_S, *SHORT_S, window]):
-        reached = np.minimum(np.searchsorted(site.start, site.start + longest + 2.0, side="right"), past)
-        spared = np.maximum(others * np.log1p(-_share(shortest, window)), partly)
-        first = np.log(np.minimum(longest - AFTER_S, gap) / window)
-        bound = np.maximum(bound, total[reached] - total[:-1] + spared + first)
-    worth = np.flatnonzero((bound + rate > 0) & (size >= 2))
+    n, rate = len(site.start), float(np.log(max(P.kinds) * scene.window / DAY_S))
+    waiting, past = _worth(site, scene.window, rate)
     taken, seen, found = site.after_start.copy(), np.zeros(n, bool), list[Event]()
-    waiting = worth[np.argsort(-bound[worth], kind="stable")]
     while len(waiting):
         # What overlaps none that is worth more is weighed at once, the rest afterwards.
         now, later, busy = list[Ints](), list[int](), np.zeros(n, bool)
@@ -124,24 +124,43 @@ def candidates(
             span = slice(first, past[first])
             if seen[span].all():
                 continue
-            inside = first + np.flatnonzero(~taken[span])
             if busy[span].any():
                 later.append(first)
-            elif len(inside) >= 2 and not seen[inside].all():
-                seen[inside] = True
-                members = inside[_down_together(site.start[inside], site.end[inside])]
-                if len(np.unique(site.phone[members])) < 2:
-                    continue
-                now.append(members)
-            else:
+                busy[span] = True
                 continue
-            busy[span] = True
-        for event in weigh(site, now, window, heard, log_end, kills):
+            free = first + np.flatnonzero(~taken[span])
+            if len(free) and not seen[free].all():
+                seen[free] = True
+                members = free[_down_together(site.start[free], site.end[free])]
+                if len(np.unique(site.phone[members])) >= 2:
+                    now.append(members)
+                    busy[span] = True
+        for event in weigh(site, scene, now):
             if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
                 taken[event.members] = True
                 found.append(event)
         waiting = np.array(later, np.int64)
     return sorted(found, key=lambda event: event.begin)
+
+
+def _worth(site: Struck, window: float, rate: float) -> tuple[Ints, Ints]:
+    """Return which losses may begin an event by a bound on its weight, the best first, and where each window ends."""
+    n = len(site.start)
+    past = np.searchsorted(site.start, site.start + window, side="right")
+    total = np.concatenate([[0.0], np.cumsum(np.maximum(_most(site) - site.alone, 0.0))])
+    first = np.flatnonzero((past - np.arange(n) >= 2) & (total[past] - total[:-1] + rate > 0))
+    start, until, before = site.start[first], past[first], total[first]
+    size = until - first
+    others = np.maximum(site.at_risk[first] - size, 0)
+    gap, partly = np.maximum(window / (others + 1), 1.0), _partly(others + size, size)
+    bound = total[until] - before + np.maximum(others * np.log(P.missed), partly)
+    for shortest, longest in pairwise([AFTER_S, *SHORT_S, window]):
+        reached = np.minimum(np.searchsorted(site.start, start + longest + 2.0, side="right"), until)
+        spared = np.maximum(others * np.log1p(-_share(shortest, window)), partly)
+        begun = np.log(np.minimum(longest - AFTER_S, gap) / window)
+        bound = np.maximum(bound, total[reached] - before + spared + begun)
+    worth = np.flatnonzero(bound + rate > 0)
+    return first[worth[np.argsort(-bound[worth], kind="stable")]], past
 
 
 def _share(down: Floats | float, window: float) -> Floats:
@@ -172,41 +191,41 @@ def _down_together(start: Floats, end: Floats) -> Ints:
     return np.flatnonzero(open_at[len(most) - 1 - int(np.argmax(most[::-1]))])
 
 
-def weigh(site: Struck, groups: list[Ints], window: float, heard: Floats, log_end: float, kills: float) -> list[Event]:
+def weigh(site: Struck, scene: Scene, groups: list[Ints]) -> list[Event]:
     """Weigh candidates, each a group of losses, under every kind and length."""
     order = sorted(range(len(groups)), key=lambda i: len(groups[i]))
     found: dict[int, Event] = {}
     while order:
         # Groups of like size at once: each is filled up to the largest of them.
-        most = AT_ONCE // len(groups[order[0]]) + 1
-        part = [i for i in order[:most] if len(groups[i]) <= 1.5 * len(groups[order[0]])]
+        size = len(groups[order[0]])
+        part = [i for i in order[: AT_ONCE // size + 1] if len(groups[i]) <= 1.5 * size]
         order = order[len(part) :]
-        found |= zip(part, _weigh(site, [groups[i] for i in part], window, heard, log_end, kills), strict=True)
+        found |= zip(part, _weigh(site, scene, [groups[i] for i in part]), strict=True)
     return [found[i] for i in range(len(groups))]
 
 
-def _weigh(
-    all_losses: Struck, groups: list[Ints], window: float, heard: Floats, log_end: float, kills: float
-) -> Iterator[Event]:
+def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     """Yield the events of these groups; arrays have the shape (..., events, lengths, members)."""
     longest = max(map(len, groups))
     members = np.array([np.pad(group, (0, longest - len(group)), mode="edge") for group in groups])
     here = (np.arange(longest) < np.array([[len(group)] for group in groups]))[:, None, :]
-    site = all_losses.take(members[:, None, :])
+    site = losses.take(members[:, None, :])
     begin, back = site.failed.min(axis=2), site.end.min(axis=2)
     down, share_of = lengths(begin, back)
     size = 1 + np.count_nonzero(np.diff(np.sort(site.phone)), axis=2)
     risk = np.maximum(site.at_risk.max(axis=2), size)
-    caught, first = _caught(site.failed - begin[:, None], down, window, risk - size)
+    caught, first = _caught(site.failed - begin[:, None], down, scene.window, risk - size)
     every = np.broadcast_to(1 - P.missed, caught.shape)
     taken = np.stack([caught] * GONE + [every] * (OWN + 1 - GONE))
     # Whose binding expires just then is as likely to have gone before the fault began.
     first_gone = taken.copy()
     first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
-    odds = np.exp(np.clip(fates(site, begin[..., None], down[..., None], log_end, kills) - site.alone, -60, 60))
-    spared = np.stack([_share(down, window), np.broadcast_to(1 - P.missed, down.shape)])
+    odds = np.exp(
+        np.clip(fates(site, begin[..., None], down[..., None], scene.log_end, scene.kills) - site.alone, -60, 60)
+    )
+    spared = np.stack([_share(down, scene.window), np.broadcast_to(1 - P.missed, down.shape)])
     few = np.logaddexp((risk - size) * np.log1p(-spared), _partly(risk, size))
-    few += _possible(site, begin, down, heard, log_end)
+    few += _possible(site, scene, begin, down)
     weight = np.where(here, np.log(first_gone * odds + 1 - first_gone), 0.0).sum(axis=3)
     weight[:GONE] += few[0] + first
     weight[GONE:] += few[1]
@@ -220,7 +239,7 @@ def _weigh(
         _log_sums((prior[LINE] + d)[..., None] + np.log(silence)),
     ])  # fmt: skip
     step = np.logaddexp(weight[REVIVED], weight[OWN]) + HALF
-    booted, boots = _boots(site, here, log_end, risk - size)
+    booted, boots = _boots(site, here, scene.log_end, risk - size)
     over = np.stack([
         prior[LINE] + np.logaddexp(a, d),
         prior[BOX] + weight[GONE] + new["box"],
@@ -254,11 +273,11 @@ def _weigh(
         )  # fmt: skip
 
 
-def _possible(site: Struck, begin: Floats, down: Floats, heard: Floats, log_end: float) -> Floats:
+def _possible(site: Struck, scene: Scene, begin: Floats, down: Floats) -> Floats:
     """Return how little speaks against each length: nobody is back before it, and nobody of the site is heard in it."""
-    latest = site.start.max(axis=2)
+    latest, heard = site.start.max(axis=2), scene.heard
     inside = np.searchsorted(heard, latest - 4.5) - np.searchsorted(heard, begin + 4.5)
-    over = np.minimum(begin + down - 1.0, log_end)
+    over = np.minimum(begin + down - 1.0, scene.log_end)
     until = np.searchsorted(heard, over) - np.searchsorted(heard, latest + 1.0, "right")
     spoken = np.maximum(inside, 0) + np.maximum(until, 0)
     sooner = begin + down > site.end.min(axis=2) + 2.0
@@ -355,7 +374,9 @@ def _log_sums(weights: Floats, axis: int = 1) -> Floats:
     return np.asarray(np.maximum(sums, -1e9), float)
 
 
-def settle(events: list[Event], window: float, pbx: tuple[float, float], days: float, shares: bool) -> list[Explained]:
+def settle(
+    events: list[Event], scene: Scene, pbx: tuple[float, float], days: float, *, shares: bool
+) -> list[Explained]:
     """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared."""
     if not events:
         return []
@@ -376,7 +397,7 @@ def settle(events: list[Event], window: float, pbx: tuple[float, float], days: f
         if turn == 1:
             others[1] += others[2]
         each = np.log(
-            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * window / DAY_S
+            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * scene.window / DAY_S
         )
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from starface_nb.model.eras import MATCH
-from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, candidates, settle
+from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates, settle
 from starface_nb.model.fates import Struck
 from starface_nb.model.found import Found, odds_of
 from starface_nb.model.likelihood import (
@@ -67,23 +67,20 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     data = SiteData(context, site)
     n = len(site.losses)
     weight, died = np.ones(n), np.ones(n, bool)
-    known: list[Explained] | None = None
-    eras: list[Era] = []
+    expires: World | None = None
     for turn in range(2):
-        before, eras = eras, fit(context, site, weight, died)
+        eras = fit(context, site, weight, died)
         if eras_only and turn:
             break
-        if [era.expires for era in before] != [era.expires for era in eras]:
-            known = None  # what a timeout explained alone may belong to an event now
-        expires = data.explain(eras, known)
+        expires = data.explain(eras, expires)
         # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
         now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
         dead = expires.posterior[:, NAT] > 0.5
         if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
             break
-        weight, died, known = now, dead, expires.events
+        weight, died = now, dead
     site.eras = eras
-    if eras_only:
+    if eras_only or expires is None:
         return
     post, best = expires.posterior, expires
     p = np.array([era.expiring for era in eras])
@@ -104,12 +101,16 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
 
 @dataclass
 class World:
-    """The losses explained under one assumption; `terms`: the log-likelihood of each of `TERMS` under a cause."""
+    """The losses explained under one assumption; `terms`: the log-likelihood of each of `TERMS` under a cause.
+
+    `expiring`: in which eras bindings expire.
+    """
 
     posterior: Floats
     terms: tuple[Callable[[int], Floats], ...]
     elsewhere: Floats
     events: list[Explained]
+    expiring: list[bool]
 
 
 class SiteData:
@@ -306,16 +307,18 @@ class SiteData:
 
     # -- with the events ----------------------------------------------------------------------------------------------
 
-    def explain(self, eras: list[Era], known: list[Explained] | None = None) -> World:
-        """Weigh all losses in one world."""
+    def explain(self, eras: list[Era], before: World | None = None) -> World:
+        """Weigh all losses in one world; `before`: the same with other eras, whose rates are a good beginning."""
         n = len(self.loss)
         begin, nat_end = self.nat(eras)
         starts, ended = {NAT: begin}, {NAT: nat_end}
         terms = (_under(starts, self.seldom), _under(ended, self.fixed), *(mark.under for mark in self.beside))
-        posterior = _table(n, 0.0)
-        events = known
+        posterior = _table(n, 0.0) if before is None else before.posterior
+        expiring = [era.expires for era in eras]
+        # What a timeout explained alone may belong to an event where bindings expire no more.
+        events = before.events if before is not None and before.expiring == expiring else None
         elsewhere, kills = np.zeros(n), P.burst_kills[0]
-        for _ in range(3 if n else 0):
+        for _ in range((3 if before is None else 1) if n else 0):
             starts |= self.starts(posterior)
             kills = self.kills(posterior[:, LOSS], kills)
             ended[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
@@ -329,7 +332,7 @@ class SiteData:
             alone = peak + np.log(total)
             events = self.events(alone, begin, eras, kills, None if events is None else [e.event for e in events])
             elsewhere = self.join(posterior, events)
-        return World(posterior, terms, elsewhere, events or [])
+        return World(posterior, terms, elsewhere, events or [], expiring)
 
     def events(
         self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None
@@ -354,8 +357,9 @@ class SiteData:
             refused.under(BLOCK) - refused.under(WAN), np.maximum(expiry, floor),
             self.after_start, a.at_risk,
         )  # fmt: skip
-        found = candidates(struck, self.window, self.heard, self.story.end, kills, before)
-        return settle(found, self.window, self.pbx_silence, self.span / DAY_S, self.shares)
+        scene = Scene(self.window, self.heard, self.story.end, kills)
+        found = candidates(struck, scene, before)
+        return settle(found, scene, self.pbx_silence, self.span / DAY_S, shares=self.shares)
 
     def join(self, posterior: Floats, events: list[Explained]) -> Floats:
         """Mix each loss's own explanation with that of the event it may belong to; return the latter's probability."""
