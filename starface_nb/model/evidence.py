@@ -24,30 +24,38 @@ WEIGHTY = 0.5
 
 def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> pl.Series:
     """Return JSON texts in the order of the raw intervals."""
-    story, around = context.story, context.around
-    said = [(view, view.facts) for view in views if view.facts is not None and len(view.losses)]
-    of_views = [story.losses.row[view.losses] for view, _ in said]
-    rest = np.setdiff1d(np.arange(raw.height), np.concatenate([*of_views, np.empty(0, np.int64)]))
-    texts = [_json(raw.select("line", "end_line")[rest])]
-    for (view, found), rows in zip(said, of_views, strict=True):
-        use, known = view.losses, found.anchored
-        frame = pl.DataFrame({
-            "idle_low_s": pl.Series(np.where(known, np.round(found.lower, 1), np.nan)).fill_nan(None),
-            "idle_high_s": pl.Series(np.where(known, np.round(found.upper, 1), np.nan)).fill_nan(None),
-            "lost_together": found.together,
-            "at_risk": np.maximum(around.at_risk[use], found.together),
-            "ended_by_renewal": story.losses.renewed[use],
-            "new_port": story.losses.registered[use],
-            "late_answers": story.losses.late_near[use],
-            "refused": around.refused[use],
-            "line": raw["line"].to_numpy()[rows],
-            "end_line": raw["end_line"][rows],
-        })  # fmt: skip
-        terms = largest(found)
-        for part, told in zip(frame.iter_slices(PART), terms.iter_slices(PART), strict=True):
-            texts.append(_json(part).str.strip_suffix("}") + ',"terms":' + _terms_json(told) + "}")
-    order = np.argsort(np.concatenate([rest, *of_views]))
-    return pl.concat(texts)[order]
+    told = [_numbers(context, view, view.facts) for view in views if view.facts is not None and len(view.losses)]
+    lines = raw.select("line", "end_line").with_row_index("row")
+    if not told:
+        return _json(lines.drop("row"))
+    # Put in order before they are put into words, which are much longer.
+    frame = lines.join(pl.concat(told), on="row", how="left", maintain_order="left")
+    return pl.concat([_texts(part) for part in frame.iter_slices(PART)])
+
+
+def _numbers(context: Context, view: SiteView, found: Found) -> pl.DataFrame:
+    """Return what is told of a site's losses as numbers: their rows, columns of the objects, terms."""
+    losses, around, use, known = context.story.losses, context.around, view.losses, found.anchored
+    numbers = {
+        "row": losses.row[use].astype(np.uint32),
+        "idle_low_s": pl.Series(np.where(known, np.round(found.lower, 1), np.nan)).fill_nan(None),
+        "idle_high_s": pl.Series(np.where(known, np.round(found.upper, 1), np.nan)).fill_nan(None),
+        "lost_together": found.together,
+        "at_risk": np.maximum(around.at_risk[use], found.together),
+        "ended_by_renewal": losses.renewed[use],
+        "new_port": losses.registered[use],
+        "late_answers": losses.late_near[use],
+        "refused": around.refused[use],
+    }
+    return pl.DataFrame(numbers).hstack(largest(found))
+
+
+def _texts(part: pl.DataFrame) -> pl.Series:
+    """Return the objects of some intervals; those of which nothing is told (trunks) have their lines alone."""
+    words = part.select(pl.exclude("row", "line", "end_line", "^(term|odds)_.$"), "line", "end_line")
+    texts = _json(words).str.strip_suffix("}") + ',"terms":' + _terms_json(part) + "}"
+    silent = part["lost_together"].is_null()
+    return _json(part.select("line", "end_line")).zip_with(silent, texts) if silent.any() else texts
 
 
 def largest(found: Found) -> pl.DataFrame:
