@@ -189,7 +189,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
 
 def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -> pl.Series:
     """Return how many calls of its phone began in each interval, of the longest for which it would decide something."""
-    cause, begun = pl.col("cause").cast(pl.String), (pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start"))
+    cause, begun = pl.col("cause"), (pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start"))
     asked = cause.is_in(NOT_WHILE_REGISTERING) & (begun >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0)
     longest = intervals.with_columns(begun.alias("took")).filter(asked).sort("took", "peer", descending=[True, False])
     peers = longest["peer"].unique(maintain_order=True).head(MOST_ASKED).to_list()

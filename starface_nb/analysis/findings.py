@@ -170,7 +170,7 @@ def _blocked(site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]
 
 def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | None:
     """Return the phone that has most of the site's losses by its own fault, if there is one."""
-    own = losses.filter(pl.col("cause").cast(pl.String).is_in(["phone_restart", "phone_offline"]))
+    own = losses.filter(pl.col("cause").is_in(["phone_restart", "phone_offline"]))
     if own.height < OFTEN:
         return None
     worst = own.group_by("peer").len().sort("len", "peer", descending=[True, False]).row(0)

@@ -88,7 +88,7 @@ def _struck(intervals: pl.DataFrame, eras: pl.DataFrame) -> pl.DataFrame:
         .sort("start")
         .join_asof(begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False)
     )
-    cause = pl.col("cause").cast(pl.String)
+    cause = pl.col("cause")
     part = (
         pl.when(cause == "nat_expiry")
         .then(pl.format("era {}", pl.col("era").fill_null(0)))

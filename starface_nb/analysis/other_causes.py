@@ -68,7 +68,7 @@ def shared_power(seen: Seen) -> Iterator[Finding]:
     Phones that are back at once without a REGISTER, or one by one much later, had no line: they may be one of several
     customers behind a carrier's NAT.
     """
-    own = seen.losses.filter(~pl.col("cause").cast(pl.String).is_in(_NOT_POWER))
+    own = seen.losses.filter(~pl.col("cause").is_in(_NOT_POWER))
     for site, peers in seen.homes.items():
         rows = own.filter(pl.col("home") == site).select("start", "peer", "end").rows() if site != UNKNOWN else []
         parts = [cluster for cluster in _clusters(rows) if _part_of(seen, peers, cluster) and _booted(seen, cluster)]
@@ -166,7 +166,7 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
 
 def _expired(seen: Seen) -> pl.DataFrame:
     """Return the losses (peer, time) by the NAT timeout: phones that restarted together are lost together by it."""
-    own = seen.losses.filter((pl.col("cause").cast(pl.String) == "nat_expiry") & (pl.col("confidence") > _SURE))
+    own = seen.losses.filter((pl.col("cause") == "nat_expiry") & (pl.col("confidence") > _SURE))
     return own.select("peer", pl.col("start").alias("time"))
 
 

@@ -57,7 +57,7 @@ def restrained(results: Results) -> Results:
     lacking = results.observation.lacking
     untold = pl.lit(lacking.one_sided)
     alive = results.inside + results.called > 0
-    goes_on = alive & results.intervals["cause"].cast(pl.String).is_in(NOT_WHILE_REGISTERING)
+    goes_on = alive & results.intervals["cause"].is_in(NOT_WHILE_REGISTERING)
     never = results.intervals["peer"].is_in(results.never.implode())
     local = (pl.col("site") == PRIVATE) & (pl.col("cause") == "nat_expiry")
     doubtful = untold | pl.lit(goes_on) | pl.lit(never) | local
@@ -84,7 +84,7 @@ def restrained(results: Results) -> Results:
 def _no_renewal_due(results: Results) -> bool:
     """Say whether the log is shorter than the time after which phones renew, and tells no timeout nevertheless."""
     log, periods = results.log, results.phones["period_s"].drop_nulls()
-    told = (results.sites["verdict"].cast(pl.String) != "undetermined").any()
+    told = (results.sites["verdict"] != "undetermined").any()
     if told or results.sites.is_empty() or log.first is None or log.last is None:
         return False
     return bool((log.last - log.first).total_seconds() < min([results.settings.keepalive_s, *periods.to_list()]))
@@ -114,7 +114,7 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
         for site in frame["site"].unique()
     }
     silent = results.observation.lacking.silence_tells
-    cleared = frame["verdict"].cast(pl.String) == "no_expiry_seen"
+    cleared = frame["verdict"] == "no_expiry_seen"
     return cleared & pl.Series([few[site] or not silent or site == PRIVATE for site in frame["site"]], dtype=pl.Boolean)
 
 
@@ -147,4 +147,4 @@ def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None
 
 def died_unrenewed(results: Results) -> bool:
     """Say whether bindings died although something would have renewed them, had the given keepalive been sent."""
-    return bool((results.sites["verdict"].cast(pl.String) == "too_short").any())
+    return bool((results.sites["verdict"] == "too_short").any())

@@ -214,7 +214,7 @@ def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iter
 
 def _silent(story: RouterStory, told: dict[int, dict[str, object]], losses: pl.DataFrame) -> Iterator[Finding]:
     """Yield the losses like an outage of which a router's log that covers their time knows nothing."""
-    like = pl.col("cause").cast(pl.String).is_in(["wan_outage", "router_restart"]) & ~pl.col("row").is_in(list(told))
+    like = pl.col("cause").is_in(["wan_outage", "router_restart"]) & ~pl.col("row").is_in(list(told))
     for one in story.logs:
         if one.site is not None and one.clock.agree:
             here = losses.filter(like, pl.col("home") == one.site, pl.col("start").is_between(one.first, one.last))

@@ -126,7 +126,7 @@ def _in_year(stamp: datetime, year: int) -> datetime:
 def site_of(results: Results, losses: pl.DataFrame, name: str, home: dict[str, str]) -> Site:
     """Return when a good part of a site's phones was lost at once, and when the first of them was back."""
     phones = results.phones.filter(~pl.col("trunk") & (pl.col("site").replace(home) == name)).height
-    mine = losses.filter((pl.col("home") == name) & ~pl.col("cause").cast(pl.String).is_in(NOT_ITS)).sort("start")
+    mine = losses.filter((pl.col("home") == name) & ~pl.col("cause").is_in(NOT_ITS)).sort("start")
     end = (results.log.last or datetime.now(UTC)).timestamp()
     rows = [(start.timestamp(), stop.timestamp() if stop else end, peer)
             for start, stop, peer in mine.select("start", "end", "peer").iter_rows()]  # fmt: skip

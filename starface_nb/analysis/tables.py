@@ -197,7 +197,7 @@ def _one_row_each(sites: pl.DataFrame) -> pl.DataFrame:
     """
     if sites["site"].is_unique().all():
         return sites
-    short = pl.col("verdict").cast(pl.String) == "too_short"
+    short = pl.col("verdict") == "too_short"
     telling = short | ~short.any()
     low, high, chance = (pl.col(name).filter(telling) for name in ("low_s", "high_s", "probability_too_short"))
     same = pl.col("verdict").filter(telling)

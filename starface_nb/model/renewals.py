@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.model.rhythm import find_periods
-from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.intervals import of_kind, phone_index
 from starface_nb.observations.story import (
     BIG,
     BLIP_S,
@@ -125,8 +125,7 @@ def tell(
 
 def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple[Renewals, pl.DataFrame]:
     """Return the renewals that Registered lines show, and those lines with the phones' indices."""
-    index = pl.DataFrame({"peer": names, "phone": range(len(names))}, schema={"peer": pl.String, "phone": pl.Int64})
-    lines = of_kind(states, "registered").join(index, on="peer", how="inner", maintain_order="left")
+    lines = of_kind(states, "registered").with_columns(phone_index(names)).drop_nulls("phone")
     phone, time = lines["phone"].to_numpy(), seconds(lines["time"], origin)
     order = np.lexsort((time, phone))
     shown = np.ones(len(order), bool)

@@ -13,7 +13,7 @@ from starface_nb.model.likelihood import ends, marks
 from starface_nb.model.rhythm import rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
-from starface_nb.observations.intervals import UP, of_kind
+from starface_nb.observations.intervals import UP, of_kind, phone_index
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 
 REFUSED_S = 900.0
@@ -91,8 +91,7 @@ def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tupl
     steps = _by_home(home[phone[moved]], times[moved])
     sign = step[moved][steps.order]
     registered = of_kind(states, "registered")
-    index = {peer: i for i, peer in enumerate(story.peers)}
-    extra = registered["peer"].replace_strict(index, default=-1, return_dtype=pl.Int64).to_numpy()
+    extra = registered.select(phone_index(story.peers).fill_null(-1)).to_series().to_numpy()
     heard = _by_home(
         np.concatenate([home[phone[up & ~trunk[phone]]], home[extra]]),
         np.concatenate([times[up & ~trunk[phone]], seconds(registered["time"], story.origin_us)]),

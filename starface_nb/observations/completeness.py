@@ -154,7 +154,8 @@ def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
     """
     starts = pl.col("kind").is_in(["restart", "reload", "shutdown"]).cum_sum()
     code = pl.col("peer", "contact").cast(pl.Categorical).to_physical().name.prefix("of_")
-    rows = states.with_columns(starts.alias("process"), code).filter(pl.col("peer").is_not_null())
+    needed = ("row", "kind", "peer", "contact", "time", "tech", "limit_ms", "last_rtt_ms")
+    rows = states.select(*needed, code, starts.alias("process")).filter(pl.col("peer").is_not_null())
     rows = rows.sort("of_peer", maintain_order=True)
     said = pl.col("kind").is_in(["unreachable", "reachable", "lagged"])
     fresh = pl.col("kind").is_in(["unregistered", "expired"]).cum_sum()

@@ -7,7 +7,7 @@ A PJSIP peer is unreachable while none of its contacts is reachable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -57,7 +57,7 @@ def with_states(events: pl.DataFrame) -> pl.DataFrame:
     frame = events.with_row_index("row")
     if events["time"].null_count():
         frame = frame.filter(pl.col("time").is_not_null())
-    kind = pl.col("kind").cast(pl.String)
+    kind = pl.col("kind")
     frame = frame.with_columns(
         pl.when(pl.col("peer").is_null())
         .then(None)
@@ -149,9 +149,13 @@ def by_peer(states: pl.DataFrame, peers: pl.Series) -> pl.DataFrame:
     peers : polars.Series of str
         The peers, sorted; the index counts in it.
     """
-    index = pl.DataFrame({"peer": peers, "phone": pl.int_range(len(peers), eager=True)})
-    rows = states.filter(pl.col("state").is_not_null() & pl.col("peer").is_not_null()).select(OF_A_STATE)
-    return rows.join(index, on="peer", how="inner", maintain_order="left").sort("phone", maintain_order=True)
+    rows = states.filter(pl.col("state").is_not_null()).select(*OF_A_STATE, phone_index(peers))
+    return rows.filter(pl.col("phone").is_not_null()).sort("phone", maintain_order=True)
+
+
+def phone_index(peers: Sequence[str] | pl.Series) -> pl.Expr:
+    """Return the column `phone`: the place of `peer` among the peers; null for others."""
+    return pl.col("peer").cast(pl.Enum(peers), strict=False).to_physical().cast(pl.Int64).alias("phone")
 
 
 def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:

@@ -18,12 +18,12 @@ _ACCOUNT = re.compile(r"[^.]+\..+")
 def find_peers(states: pl.DataFrame) -> pl.DataFrame:
     """Return one row per peer: peer, tech, trunk, status, ever_registered, first, last; sorted by peer."""
     rows = of_kind(states.select("peer", "tech", "kind", "time"), *PHONE_KINDS).filter(pl.col("peer").is_not_null())
-    kind = pl.col("kind").cast(pl.String)
+    kind = pl.col("kind")
     peers = rows.group_by("peer").agg(
         pl.col("tech").drop_nulls().last(),
         (kind == "registered").sum().alias("registered"),
         kind.is_in(["reachable", "lagged", "registered", "unregistered"]).any().alias("seen"),
-        kind.filter(kind != "registered").last().alias("last_kind"),
+        kind.filter(kind != "registered").last().cast(pl.String).alias("last_kind"),
         pl.min("time").alias("first"),
         pl.max("time").alias("last"),
     )

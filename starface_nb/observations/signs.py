@@ -53,7 +53,7 @@ def late(states: pl.DataFrame) -> pl.DataFrame:
 
     A late answer while a peer is down leaves no line; the next UNREACHABLE tells its round trip.
     """
-    kind = pl.col("kind").cast(pl.String)
+    kind = pl.col("kind")
     limit = pl.col("limit_ms").max().over("peer").fill_null(LIMIT_MS)
     slow = (pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= SLOW_MS)
     missed = (kind == "unreachable") & (pl.col("last_rtt_ms") > limit)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.intervals import of_kind, phone_index
 from starface_nb.settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -148,8 +148,7 @@ class Watched(Columns):
 
 def watched(stretches: pl.DataFrame, peers: list[str], origin_us: int) -> Watched:
     """Return the stretches (peer, start, end in UTC) with phones and times as in a story."""
-    index = pl.DataFrame({"peer": peers, "phone": range(len(peers))}, schema={"peer": pl.String, "phone": pl.Int64})
-    rows = stretches.join(index, on="peer").sort("phone", "start")
+    rows = stretches.with_columns(phone_index(peers)).drop_nulls("phone").sort("phone", "start")
     return Watched(rows["phone"].to_numpy(), seconds(rows["start"], origin_us), seconds(rows["end"], origin_us))
 
 
