@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
@@ -58,3 +61,22 @@ class Schema:
         if bad:
             raise ValueError(f"frame {self.name!r} has nulls where none may be: {bad}")
         return frame
+
+
+def declared(module: str, **words: pl.Enum) -> dict[str, Schema]:
+    """Return the schemas declared in `frames.csv` beside a module, by name.
+
+    Parameters
+    ----------
+    module : str
+        The module's `__file__`.
+    **words : polars.Enum
+        The closed vocabularies that the column `type` names.
+    """
+    types = {"time": UTC_TIME, "texts": pl.List(pl.String), **words}
+    found = defaultdict[str, list[Column]](list)
+    with Path(module).with_name("frames.csv").open(encoding="utf-8", newline="") as rows:
+        for row in csv.DictReader(rows):
+            dtype = types.get(row["type"]) or getattr(pl, row["type"])
+            found[row["frame"]].append(Column(row["column"], dtype, row["meaning"], row["unit"], bool(row["nullable"])))
+    return {name: Schema(name, tuple(columns)) for name, columns in found.items()}

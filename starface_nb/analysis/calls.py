@@ -10,8 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb.frames import UTC_TIME, Column, Schema
-from starface_nb.model.schemas import CAUSE
+from starface_nb.analysis.frames import FRAMES
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
@@ -22,18 +21,7 @@ INVITE_S = 32.0  # an INVITE is given up after 64 times T1 of 500 ms (RFC 3261 s
 _BESIDE = timedelta(seconds=3)  # between the retransmission timeout and what the dialling thread says of it
 _SECOND = timedelta(seconds=1)
 
-CALLS_LOST = Schema(
-    "calls_lost",
-    (
-        Column("call", pl.Int64, "number of the call in this log; one that rings several phones has one row for each"),
-        Column("time", UTC_TIME, "when it could first not be delivered to this phone", "UTC"),
-        Column("peer", pl.String, "the phone; null where the log does not show who was called", nullable=True),
-        Column("site", pl.String, "its site at that time", nullable=True),
-        Column("cause", CAUSE, "why the phone was lost", nullable=True),
-        Column("start", UTC_TIME, "start of the loss, as in `intervals`", "UTC", nullable=True),
-        Column("nobody", pl.Boolean, "whether no phone at all could be rung for this call"),
-    ),
-)
+CALLS_LOST = FRAMES["calls_lost"]
 
 
 @dataclass

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from starface_nb.frames import UTC_TIME, Column, Schema
-from starface_nb.model.schemas import CAUSE
+from starface_nb.analysis.frames import FRAMES
 from starface_nb.observations.story import Floats
 
 TOGETHER_S = 68.0
@@ -17,23 +16,7 @@ REGULAR, NEAR_S, NEAR_SHARE, MOST_SKIPPED = 0.75, 90.0, 0.02, 3
 OF_A_SITE = ("wan_outage", "router_restart", "blacklisted")
 OF_A_PHONE = ("phone_restart", "phone_offline")
 
-INCIDENTS = Schema(
-    "incidents",
-    (
-        Column("id", pl.Int64, "number of the incident in this log", "from 1"),
-        Column("site", pl.String, "the site it struck; `all` for the PBX itself"),
-        Column("cause", CAUSE, "what struck"),
-        Column("start", UTC_TIME, "begin of its first loss", "UTC"),
-        Column("end", UTC_TIME, "end of its last loss; null while one is open", "UTC", nullable=True),
-        Column("peer", pl.String, "the phone, where it is one", nullable=True),
-        Column("phones", pl.Int64, "phones lost in it"),
-        Column("losses", pl.Int64, "losses in it"),
-        Column("repeats", pl.Int64, "how often it struck"),
-        Column("every_s", pl.Float64, "time from one to the next where that is regular", "s", nullable=True),
-        Column("lasts_s", pl.Float64, "usual length of a loss in it", "s", nullable=True),
-        Column("confidence", pl.Float64, "mean confidence of its losses' cause", "0..1"),
-    ),
-)
+INCIDENTS = FRAMES["incidents"]
 
 
 def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.frames import FRAMES
 from starface_nb.analysis.nat_states import kept_for, state_verdicts
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.router_clock import (
@@ -29,25 +30,12 @@ from starface_nb.analysis.router_clock import (
     within_s,
 )
 from starface_nb.bundle.facts import Fact
-from starface_nb.bundle.router import KINDS
-from starface_nb.frames import UTC_TIME, Column, Schema
 from starface_nb.model.schemas import CAUSE
 from starface_nb.observations.addresses import UNKNOWN
 
 _NOT_PUBLIC = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _PROVEN, _CONTRADICTED = 0.99, 0.9  # confidence where both logs say the same, and where the router's says another cause
-ROUTER_EVENTS = Schema(
-    "router_events",
-    (
-        Column("time", UTC_TIME, "when, by the clock of the PBX", "UTC"),
-        Column("kind", pl.Enum(KINDS), "what happened"),
-        Column("address", pl.String, "the router's own public address, where told", nullable=True),
-        Column("site", pl.String, "the site whose router it is; null: not known", nullable=True),
-        Column("incident", pl.Int64, "the incident it belongs to", nullable=True),
-        Column("product", pl.String, "whose wording it is"),
-        Column("source", pl.String, "member and line"),
-    ),
-)
+ROUTER_EVENTS = FRAMES["router_events"]
 
 
 @dataclass(frozen=True)

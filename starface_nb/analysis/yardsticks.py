@@ -10,29 +10,9 @@ import numpy as np
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.frames import Column, Schema
+from starface_nb.analysis.frames import FRAMES
 
-READINGS = Schema(
-    "readings",
-    (
-        Column("site", pl.String, "public IP, or `unknown`"),
-        Column("reading", pl.String, "how the timeout was read"),
-        Column("low_s", pl.Float64, "the timeout is said to be longer than this", "s", nullable=True),
-        Column("high_s", pl.Float64, "and at most this; null where it says no upper bound", "s", nullable=True),
-    ),
-)
-AGAINST_TRUTH = Schema(
-    "against_truth",
-    (
-        Column("site", pl.String, "public IP"),
-        Column("era", pl.Int32, "counts the timeouts the site really had, in time", "from 0"),
-        Column("true_s", pl.Float64, "the router's timeout", "s"),
-        Column("low_s", pl.Float64, "the estimate's lower bound", "s", nullable=True),
-        Column("high_s", pl.Float64, "its upper bound; null where it has none", "s", nullable=True),
-        Column("verdict", pl.String, "the verdict on the site", nullable=True),
-        Column("holds", pl.Boolean, "whether the bracket holds the truth; null where there is none", nullable=True),
-    ),
-)
+READINGS, AGAINST_TRUTH = FRAMES["readings"], FRAMES["against_truth"]
 NAIVE = "keepalive minus the gap"
 NPMLE = "maximum likelihood (NPMLE)"
 _MOST_AGES = 150

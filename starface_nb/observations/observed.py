@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.frames import UTC_TIME, declared
 from starface_nb.observations.completeness import Lacking, find_lacking
 from starface_nb.observations.intervals import DOWN, UP, of_kind
 from starface_nb.reading.log import Log
@@ -20,18 +20,7 @@ from starface_nb.reading.log import Log
 KNOWN_BY = pl.Enum(("state lines", "no state line after registering", "no state line at all", "the PBX's own list"))
 """Why a phone is thought to be probed or not."""
 
-OBSERVED = Schema(
-    "observed",
-    (
-        Column("peer", pl.String, "the peer as written"),
-        Column("start", UTC_TIME, "begin of the stretch", "UTC"),
-        Column("end", UTC_TIME, "end of the stretch", "UTC"),
-        Column("probed", pl.Boolean, "the PBX probes it; null where the log cannot tell", nullable=True),
-        Column("both", pl.Boolean, "a loss and a return would both have been logged"),
-        Column("whole", pl.Boolean, "no lines are missing from the stretch"),
-        Column("by", KNOWN_BY, "why it is thought to be probed or not"),
-    ),
-)
+OBSERVED = declared(__file__, known_by=KNOWN_BY)["observed"]
 
 ISOLATED = 2.5
 """A pause this many times as long as the next longest one is no rhythm of the log's own."""

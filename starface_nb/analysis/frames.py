@@ -1,0 +1,9 @@
+"""Schemas of the frames that this room yields, as `frames.csv` declares them."""
+
+import polars as pl
+
+from starface_nb.bundle.router import KINDS
+from starface_nb.frames import declared
+from starface_nb.model.schemas import CAUSE
+
+FRAMES = declared(__file__, cause=CAUSE, router_kind=pl.Enum(KINDS))
