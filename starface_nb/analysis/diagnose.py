@@ -27,10 +27,10 @@ from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
 from starface_nb.errors import InputError
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_one_timeout, of_two_sites
+from starface_nb.model.causes import CODE
 from starface_nb.model.evidence import evidence_json
 from starface_nb.model.groups import group
 from starface_nb.model.infer import reason
-from starface_nb.model.likelihood import CODE
 from starface_nb.model.renewals import tell
 from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
 from starface_nb.model.site import Context, SiteView

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
+from starface_nb.model.causes import NAT
 from starface_nb.model.groups import told
-from starface_nb.model.likelihood import NAT
 from starface_nb.model.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
 from starface_nb.model.site import Context, SiteView
 from starface_nb.model.timeout import Era

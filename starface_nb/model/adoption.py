@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from starface_nb.model.site import Context, SiteView, pick
-from starface_nb.model.timeout import collect, era_bounds
+from starface_nb.model.timeout import collect, era_of
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.story import Bools
 
@@ -56,8 +56,10 @@ def _measured(context: Context, view: SiteView) -> Bools:
 def _fitting(context: Context, view: SiteView, host: SiteView) -> Bools:
     """Say which losses of the view fall into the cell of the host's timeout."""
     best, slop = pick(context, view), context.story.slop
-    low, high, expires = era_bounds(host, best, context.story.losses.start[view.losses])
-    return expires & (best.lower < high + slop) & (best.upper > low - slop)
+    era = era_of(host.eras, best, context.story.losses.start[view.losses], context.story.settings.keepalive_s)
+    low, high = np.array([(one.estimate.low, one.estimate.high) for one in host.eras])[era].T
+    expires = np.array([one.expires for one in host.eras])[era]
+    return np.asarray(expires & (best.lower < high + slop) & (best.upper > low - slop), bool)
 
 
 def of_one_timeout(context: Context, view: SiteView, strangers: Bools) -> bool:

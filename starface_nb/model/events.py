@@ -12,35 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.model.fates import (
-    AFTER_S,
-    ALIVE,
-    GONE,
-    LATE,
-    MIXED,
-    OWN,
-    REFUSED,
-    REVIVED,
-    SHORT,
-    UNANSWERED,
-    Struck,
-    fates,
-    silence_kills,
-)
-from starface_nb.model.likelihood import (
-    BLOCK,
-    DAY_S,
-    HALF,
-    LATENCY,
-    LOSS,
-    NAT,
-    RESTART,
-    ROOT,
-    ROUTER,
-    WAN,
-    expit,
-    log_normal,
-)
+from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, RESTART, ROUTER, WAN
+from starface_nb.model.fates import AFTER_S, Fate, Struck, fates, silence_kills
+from starface_nb.model.likelihood import expit, log_normal
+from starface_nb.model.priors import DAY_S, HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
@@ -50,7 +25,7 @@ SHORT_S = tuple(range(6, 52, 4))
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
 """Log-likelihoods this near are the same."""
-AT_ONCE = 128
+AT_ONCE = 1000
 """Losses that are weighed in one go, about."""
 LENGTHS = np.exp(np.linspace(np.log(4.0), np.log(48 * 3600.0), 90))
 
@@ -198,7 +173,7 @@ def weigh(site: Struck, scene: Scene, groups: list[Ints]) -> list[Event]:
     while order:
         # Groups of like size at once: each is filled up to the largest of them.
         size = len(groups[order[0]])
-        part = [i for i in order[: AT_ONCE // size + 1] if len(groups[i]) <= 1.5 * size]
+        part = [i for i in order[: AT_ONCE // size + 1] if len(groups[i]) <= 2 * size]
         order = order[len(part) :]
         found |= zip(part, _weigh(site, scene, [groups[i] for i in part]), strict=True)
     return [found[i] for i in range(len(groups))]
@@ -216,51 +191,51 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     risk = np.maximum(site.at_risk.max(axis=2), size)
     caught, first = _caught(site.failed - begin[:, None], down, scene.window, risk - size)
     every = np.broadcast_to(1 - P.missed, caught.shape)
-    taken = np.stack([caught] * GONE + [every] * (OWN + 1 - GONE))
+    taken = np.stack([caught] * Fate.GONE + [every] * (Fate.OWN + 1 - Fate.GONE))
     # Whose binding expires just then is as likely to have gone before the fault began.
     first_gone = taken.copy()
-    first_gone[:REVIVED] = np.minimum(taken[:REVIVED], 1 - np.exp(site.expiry) / 2)
+    first_gone[: Fate.REVIVED] = np.minimum(taken[: Fate.REVIVED], 1 - np.exp(site.expiry) / 2)
     odds = np.exp(
         np.clip(fates(site, begin[..., None], down[..., None], scene.log_end, scene.kills) - site.alone, -60, 60)
     )
     spared = np.stack([_share(down, scene.window), np.broadcast_to(1 - P.missed, down.shape)])
     few = np.logaddexp((risk - size) * np.log1p(-spared), _partly(risk, size))
     few += _possible(site, scene, begin, down)
-    weight = np.where(here, np.log(first_gone * odds + 1 - first_gone), 0.0).sum(axis=3)
-    weight[:GONE] += few[0] + first
-    weight[GONE:] += few[1]
+    weight = np.where(here, np.log(first_gone * odds + 1 - first_gone), 0.0).sum(axis=-1)
+    weight[: Fate.GONE] += few[0] + first
+    weight[Fate.GONE :] += few[1]
     moved, new = _moved(site, here)
     prior = _lengths_before(site, down, share_of)
-    a = np.logaddexp(np.log1p(-P.missed) + weight[MIXED], np.log(P.missed) + weight[ALIVE]) + new["alive"]
-    d = weight[GONE] + new["dead"]
+    a = np.logaddexp(np.log1p(-P.missed) + weight[Fate.MIXED], np.log(P.missed) + weight[Fate.ALIVE]) + new["alive"]
+    d = weight[Fate.GONE] + new["dead"]
     silence = np.where(moved[..., None], 0.9999, silence_kills(down))
     line = np.stack([
         _log_sums((prior[LINE] + a)[..., None] + np.log1p(-silence)),
         _log_sums((prior[LINE] + d)[..., None] + np.log(silence)),
     ])  # fmt: skip
-    step = np.logaddexp(weight[REVIVED], weight[OWN]) + HALF
+    step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF
     booted, boots = _boots(site, here, scene.log_end, risk - size)
     over = np.stack([
         prior[LINE] + np.logaddexp(a, d),
-        prior[BOX] + weight[GONE] + new["box"],
-        prior[BURST] + weight[SHORT] + new["alive"],
+        prior[BOX] + weight[Fate.GONE] + new["box"],
+        prior[BURST] + weight[Fate.SHORT] + new["alive"],
         np.where(np.arange(down.shape[1]) == 0, booted + new["alive"], -np.inf),
-        prior[BLOCKED] + weight[REFUSED] + new["alive"],
-        prior[POWER] + weight[UNANSWERED] + new["box"],
+        prior[BLOCKED] + weight[Fate.REFUSED] + new["alive"],
+        prior[POWER] + weight[Fate.UNANSWERED] + new["box"],
         prior[STEP] + step + new["alive"],
-        prior[SPELL] + weight[LATE] + new["alive"],
+        prior[SPELL] + weight[Fate.LATE] + new["alive"],
     ])  # fmt: skip
     total = _log_sums(over, axis=2)
     post = np.exp(over - total[..., None])
     dead = expit(d - a)[..., None]
-    revived = expit(weight[REVIVED] - weight[OWN])[..., None]
+    revived = expit(weight[Fate.REVIVED] - weight[Fate.OWN])[..., None]
 
     def share(taken: Floats) -> Floats:
         part = taken * odds / (taken * odds + 1 - taken)
         kinds = [
-            (1 - dead) * part[MIXED] + dead * part[GONE], part[GONE], part[SHORT],
-            np.broadcast_to(boots, every.shape), part[REFUSED], part[UNANSWERED],
-            revived * part[REVIVED] + (1 - revived) * part[OWN], part[LATE],
+            (1 - dead) * part[Fate.MIXED] + dead * part[Fate.GONE], part[Fate.GONE], part[Fate.SHORT],
+            np.broadcast_to(boots, every.shape), part[Fate.REFUSED], part[Fate.UNANSWERED],
+            revived * part[Fate.REVIVED] + (1 - revived) * part[Fate.OWN], part[Fate.LATE],
         ]  # fmt: skip
         return np.stack([(one[:, None, :] @ kind)[:, 0] for one, kind in zip(post, kinds, strict=True)], axis=1)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
-from starface_nb.model.likelihood import HALF, ROOT, reached
+from starface_nb.model.likelihood import reached
+from starface_nb.model.priors import HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
-MIXED, ALIVE, SHORT, LATE, GONE, REFUSED, UNANSWERED, REVIVED, OWN = range(9)
+Fate = IntEnum("Fate", "MIXED ALIVE SHORT LATE GONE REFUSED UNANSWERED REVIVED OWN", start=0)
 """What becomes of the bindings: some die by age, none, some in a burst, none while answers are late, all; blocked,
 unanswered; brought back by one REGISTER on the port that they share, or each by its own."""
 

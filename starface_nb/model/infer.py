@@ -11,40 +11,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, RESTART, ROUTER, UNKNOWN, WAN
 from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates, settle
 from starface_nb.model.fates import Struck
 from starface_nb.model.found import Found, odds_of
-from starface_nb.model.likelihood import (
-    BLOCK,
-    BLOCKING,
-    DAY_S,
-    HALF,
-    HOUR_S,
-    LATENCY,
-    LOSS,
-    NAT,
-    NEVER,
-    OFFLINE,
-    PBX,
-    RESTART,
-    ROUTER,
-    TWO_TURNS,
-    UNKNOWN,
-    WAN,
-    Mark,
-    due,
-    either,
-    expit,
-    log_normal,
-    log_uniform,
-    repeats,
-)
+from starface_nb.model.likelihood import BLOCKING, TWO_TURNS, Mark, due, either, expit, log_normal, log_uniform, repeats
+from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
-from starface_nb.model.timeout import Era, fit
-from starface_nb.observations.story import Floats, Ints, first_after_start
+from starface_nb.model.timeout import Era, era_of, fit
+from starface_nb.observations.story import Floats, first_after_start
 
 C = len(CAUSES)
 SURE = 0.001
@@ -87,7 +65,7 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     if n and ((p > SURE) & (p < 1 - SURE)).any():
         sure = [replace(era, expiring=float(era.expiring > 1 - SURE)) for era in eras]
         never = data.explain(sure)
-        mix = p[data.era_of(eras)]
+        mix = p[era_of(eras, data.best, data.loss.start, context.story.settings.keepalive_s)]
         post *= mix[:, None]
         post += (1 - mix)[:, None] * never.posterior
         best = expires if mix.mean() >= 0.5 else never
@@ -287,22 +265,10 @@ class SiteData:
         both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), 2 * NEVER)
         return begin, both - begin
 
-    def era_of(self, eras: list[Era]) -> Ints:
-        """Return the era of each loss; when exactly a setting was changed is known to a keepalive or so."""
-        best = self.best
-        born = np.where(np.isfinite(best.anchor), best.anchor, self.loss.start - 1.0)
-        found = np.zeros(len(self.loss), np.int64)
-        slack = 1.1 * self.story.settings.keepalive_s
-        for i, era in enumerate(eras[1:], 1):
-            old = eras[i - 1]
-            fits = np.isfinite(old.high) & (best.lower < old.high) & (best.upper > old.low)
-            found[(born >= era.start + slack) | ((born >= era.start) & ~fits)] = i
-        return found
-
     def bounds(self, eras: list[Era]) -> tuple[Floats, Floats]:
         """Return the bracket that holds for each loss, up to infinity where bindings do not expire."""
         high = [era.high if era.expiring > SURE else np.inf for era in eras]
-        here = self.era_of(eras)
+        here = era_of(eras, self.best, self.loss.start, self.story.settings.keepalive_s)
         return np.array([era.low for era in eras])[here], np.array(high)[here]
 
     # -- with the events ----------------------------------------------------------------------------------------------

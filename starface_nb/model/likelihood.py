@@ -10,20 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from starface_nb.model.causes import BLOCK, LATENCY, OFFLINE, RESTART, UNKNOWN
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.priors import ROOT
 from starface_nb.model.schedule import early_return, grid, round_trips, spoke_first
-from starface_nb.model.schemas import CAUSES
 from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Story
 
-CODE = {name: code for code, name in enumerate(CAUSES)}
-NAT, WAN, ROUTER, PBX, RESTART, OFFLINE, LATENCY, LOSS, BLOCK, UNKNOWN = range(len(CAUSES))
-DAY_S, HOUR_S = 86_400.0, 3600.0
-ROOT = float(np.sqrt(2 * np.pi))
-"""What the height of a normal density is divided by."""
-HALF = -float(np.log(2.0))
-"""Logarithm of one half."""
-NEVER = -20.0
-"""Log-probability of what does not happen, but for what nobody thought of."""
 BLOCKING = 3
 """Refused registrations from which on an address may have been blocked."""
 TWO_TURNS = 2.1

@@ -256,16 +256,12 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring)
 
 
-def era_bounds(site: SiteView, best: Exposure, start: Floats) -> tuple[Floats, Floats, Bools]:
-    """Return the bracket that holds for each loss, and whether bindings expire at all."""
-    n = len(start)
-    low, high, expires = np.zeros(n), np.full(n, np.inf), np.zeros(n, bool)
+def era_of(eras: list[Era], best: Exposure, start: Floats, keepalive: float) -> Ints:
+    """Return the era of each loss; when exactly a setting was changed is known to a keepalive or so."""
     born = np.where(np.isfinite(best.anchor), best.anchor, start - 1.0)
-    for i, era in enumerate(site.eras):
-        inside = (born >= era.start) | (i == 0)
-        if i and site.eras[i - 1].expires:
-            # When exactly a setting was changed is known to a keepalive or so.
-            old = site.eras[i - 1].estimate
-            inside &= (born >= era.start + 3960.0) | (best.lower >= old.high) | (best.upper <= old.low)
-        low[inside], high[inside], expires[inside] = era.estimate.low, era.estimate.high, era.expires
-    return low, high, expires
+    found = np.zeros(len(start), np.int64)
+    for i, era in enumerate(eras[1:], 1):
+        old = eras[i - 1]
+        fits = np.isfinite(old.high) & (best.lower < old.high) & (best.upper > old.low)
+        found[(born >= era.start + 1.1 * keepalive) | ((born >= era.start) & ~fits)] = i
+    return found
