@@ -118,7 +118,7 @@ def test_the_check_itself_notices_an_attack(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "live.html"
     path.write_text("<meta charset=utf-8><body>" + "".join(PAYLOADS), "utf-8")
     page.goto(path.as_uri())
-    page.wait_for_timeout(300)
+    page.wait_for_function(f"() => ({BAD})().runs > 0")
     found = page.evaluate(BAD)
     assert found["runs"] > 0
     assert found["foreign"] > 3

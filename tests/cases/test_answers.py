@@ -127,7 +127,6 @@ if hasattr(os, "fork"):  # the killed process is a fork
             [sys.executable, "-c", textwrap.dedent(_KILLER), str(tmp_path / "answers.json"), "200"],
             capture_output=True,
             text=True,
-            timeout=120,
             check=True,
         )
         lost, strays = map(int, run.stdout.split())

@@ -174,7 +174,7 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
                 assert run.poll() is None
                 time.sleep(0.05)
             os.killpg(run.pid, signal.SIGINT)
-            out, err = run.communicate(timeout=60)
+            out, err = run.communicate()
         assert (run.returncode, out) == (130, "")
         assert err.splitlines()[-1] == "starface-nb: interrupted; nothing half-written was left."
         assert "Traceback" not in err

@@ -113,7 +113,8 @@ if sys.platform != "win32":  # ends JupyterLab with signals
                 assert _get(f"{found[1]}/api/terminals?token={found[2]}")[0] == 404
             finally:
                 os.kill(lab.pid, sent)
-            assert lab.wait(60) == status
+            lab.communicate()  # until nobody is left that could write there
+            assert lab.wait() == status
         again = socket.socket()
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with again:

@@ -52,7 +52,7 @@ def fleet(folder, tmp_path_factory):
         with suppress(OSError):  # taken already: just as well
             other.bind(("127.0.0.1", 8787))
             other.listen()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True)
     return out, done
 
 
@@ -144,7 +144,7 @@ class Cluster:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _address(self) -> str:
-        for _ in range(300):
+        for _ in range(3000):
             if self.file.exists() and self.file.stat().st_size:
                 return json.loads(self.file.read_text())["address"]
             time.sleep(0.1)
@@ -177,7 +177,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_counts_nothing_twice(cl
             os.kill(cluster.workers[0].pid, signal.SIGKILL)
 
     summary = run_fleet([folder], tmp_path / "out", scheduler=cluster.address, on_done=on_done)
-    assert cluster.workers[0].wait(5) == -signal.SIGKILL
+    assert cluster.workers[0].wait() == -signal.SIGKILL
     assert done == Counter({f"customer {n:02}": 1 for n in range(12)})
     assert summary["customer"].n_unique() == summary.height == 12
     assert summary["state"].unique().to_list() == ["read"]

@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,11 +116,9 @@ def test_thousands_of_members(tmp_path: Path) -> None:
     many = {f"junk/{i}.json": b"" for i in range(3000)} | {"full": TEXT}
     limits = Limits(max_members=2000)
     for path in (written(tmp_path / "x.zip", zipped(many)), written(tmp_path / "x.tar", tarred(many))):
-        began = time.monotonic()
         assert [texts(h) for h in scan_logs([path], NEEDLES)[0]] == [LINES]
         with pytest.raises(InputError, match=r"has (more than )?[\d,]+ members.*unpack it yourself"):
             scan_logs([path], NEEDLES, limits=limits)
-        assert time.monotonic() - began < 20
 
 
 def test_a_table_of_contents_that_lies_about_its_size(tmp_path: Path) -> None:
