@@ -16,7 +16,7 @@ from starface_nb.charts.timeline import draw_timeline
 
 _MOST_POINTS = 2000
 _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
-_WIDE, _NARROW = 760, 520
+_WIDE, _NARROW = 640, 430
 
 
 def draw_fold(s: Scene) -> Picture:

@@ -163,7 +163,7 @@ class Scene:
         names, present = cause_names(self.tr), set(self.intervals["cause"].unique())
         causes = [cause for cause in CAUSES if cause in present]
         scale = alt.Scale(domain=[names[c] for c in causes], range=[looks[c] for c in causes])
-        shown = alt.Legend(columns=4 if self.tr.language == "en" else 3, symbolStrokeWidth=0, symbolOpacity=1)
+        shown = alt.Legend(columns=3 if self.tr.language == "en" else 2, symbolStrokeWidth=0, symbolOpacity=1)
         return channel("why:N", scale=scale, legend=shown if legend else None)
 
 

@@ -43,7 +43,7 @@ def draw_timeline(s: Scene) -> Picture:
         more = s.tr("renewal due, every {keepalive} from the phone's last one", keepalive=keepalive)
         named = s.tr("renewal due")
         legend = alt.Legend(symbolType="M-.08,-.8L.08,-.8L.08,.8L-.08,.8Z", symbolFillColor=INK)
-        entry = alt.Opacity("due:N", scale=alt.Scale(domain=[named], range=[1]), legend=legend)
+        entry = alt.Opacity("due:N", scale=alt.Scale(type="ordinal", domain=[named], range=[1]), legend=legend)
         tips = s.tips(begin=s.tr("renewal due"))
         layers.append(due.transform_calculate(due=json.dumps(named)).encode(x=x, y=y, opacity=entry, tooltip=tips))
     lost, _ = s.thinned(s.seen(s.case.calls_lost.select("peer", "time")).select("label", begin="at"), _MOST_TICKS)

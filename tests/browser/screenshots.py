@@ -70,8 +70,9 @@ def _take(page: Page, lab: conftest.Lab, name: str, stem: str, theme: str, folde
     page.wait_for_function(_IDLE)
     for width, zoom in itertools.product(_WIDTHS, _ZOOMS):
         wide = width * 100 // zoom
-        page.set_viewport_size({"width": wide, "height": 900})
-        page.wait_for_timeout(700)
+        for height in (9000, 900):  # first all cells are drawn: those out of sight are guessed too low
+            page.set_viewport_size({"width": wide, "height": height})
+            page.wait_for_timeout(700)
         page.set_viewport_size({"width": wide, "height": min(12_000, 200 + page.evaluate(_HEIGHT))})
         page.evaluate(_TOP)
         page.wait_for_timeout(1500)
