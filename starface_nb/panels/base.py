@@ -105,8 +105,7 @@ class Panel:
 
         bundle = self._repr_mimebundle_()
         saved = bundle["text/html"]
-        hint = note(self.tr("Shown as it was saved: run the notebook to use it."))
-        display({**bundle, "text/html": hint}, raw=True)  # type: ignore[no-untyped-call]
+        display({**bundle, "text/html": "<!-- its saved state follows -->"}, raw=True)  # type: ignore[no-untyped-call]
         display({"text/html": saved, "text/plain": f"{self.name}, as it was saved"}, raw=True)  # type: ignore[no-untyped-call]
 
 
