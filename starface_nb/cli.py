@@ -18,7 +18,7 @@ from starface_nb import (
 )
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, note
-from starface_nb.errors import StarfaceError
+from starface_nb.errors import StarfaceError, memory_error, need_memory
 from starface_nb.text import visible
 
 _WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
@@ -62,30 +62,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
+        if argv is None:
+            need_memory()
         status = COMMANDS[options.command].run(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
+    except SystemExit:
+        raise
+    except BaseException as error:  # panics of polars are no Exceptions
+        if sys.flags.dev_mode and not isinstance(error, StarfaceError | OSError | KeyboardInterrupt):
+            raise
+        return _told(memory_error(error) or error)
+    return status
+
+
+def _told(error: BaseException) -> int:
+    """Say what happened in one line; return the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough
         _close_output()
         return 0
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         return _say("interrupted; nothing half-written was left.", _INTERRUPTED)
-    except StarfaceError as error:
+    if isinstance(error, StarfaceError):
         return _say(str(error))
-    except OSError as error:
+    if isinstance(error, OSError):
         if error.filename is None and sys.stdout is sys.__stdout__:
             _close_output()
         place = error.filename2 or error.filename or "output"
         return _say(f"{place}: {error.strerror or error}. Choose another file or folder, or make room there.")
-    except Exception as error:
-        if sys.flags.dev_mode:
-            raise
-        last = extract_tb(error.__traceback__)[-1]
-        return _say(
-            f"a fault of the program, not of the log: {type(error).__name__}: {error} "
-            f"({Path(last.filename).name}, line {last.lineno}). Please report it with the command that led to it.",
-            _FAULT,
-        )
-    return status
+    last = extract_tb(error.__traceback__)[-1]
+    return _say(
+        f"a fault of the program, not of the log: {type(error).__name__}: {error} "
+        f"({Path(last.filename).name}, line {last.lineno}). Please report it with the command that led to it.",
+        _FAULT,
+    )
 
 
 def _say(message: str, status: int = _WRONG_INPUT) -> int:

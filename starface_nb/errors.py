@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from errno import ENOMEM
 from importlib.util import find_spec
 
 
@@ -53,3 +55,27 @@ def need(extra: str) -> None:
     """Raise `SetupError` where an extra of the package is not installed."""
     if said := missing(extra):
         raise SetupError(said)
+
+
+_MORE = "Close other programs, lift the limit (`ulimit -v unlimited`), or give a part of the log."
+
+
+def memory_error(error: BaseException) -> SetupError | None:
+    """Return what is to be said where an error means that there was no memory for data or for another thread."""
+    ways = ("can't start new thread", "could not spawn threads")
+    if isinstance(error, MemoryError) or getattr(error, "errno", 0) == ENOMEM or any(way in str(error) for way in ways):
+        return SetupError("There is not enough memory.", next_step=_MORE)
+    return None
+
+
+def need_memory(least: int = 1 << 30) -> None:
+    """Raise `SetupError` where this process may not have the bytes without which libraries end it unasked."""
+    if sys.platform != "win32":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if 0 <= limit < least:
+            cause = (
+                f"A program may have {limit >> 20:,} MiB of memory here; this needs {least >> 20:,} MiB of addresses."
+            )
+            raise SetupError(cause, next_step="Lift the limit: `ulimit -v unlimited`.")

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _STREAMS = ("/dev/", "/proc/")  # where a name stands for something that is open, whatever it is
+_ABANDONED_S = 86_400.0  # nobody has written there for a day
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -82,6 +83,15 @@ def _members(inputs: Iterable[str | os.PathLike[str]], *, look_inside: bool) -> 
                 yield from (Path(root, name) for root, _, names in os.walk(path) for name in names)
 
 
+def unfinished(folder: Path) -> Path:
+    """Return a new hidden name in a folder; what a process that was killed left under such names is removed."""
+    for left in folder.glob(".starface-nb-*"):
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime > _ABANDONED_S:
+                left.unlink() if not left.is_dir() else shutil.rmtree(left)
+    return folder / f".starface-nb-{token_hex(8)}"
+
+
 @contextmanager
 def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
     """Open a file beside `path` that takes its place once it is written; only its owner may read it (mode 0600).
@@ -101,7 +111,7 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
     OSError
         It cannot be written; the error names `path`, not the file beside it.
     """
-    temporary = path.with_name(f".{path.name}.saving" if alone else f".starface-nb-{token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.saving") if alone else unfinished(path.parent)
     try:
         if str(path.absolute()).startswith(_STREAMS) or (path.exists() and not path.is_file()):
             with path.open("wb") as file:
@@ -159,11 +169,23 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
+def is_frozen(folder: Path) -> bool:
+    """Say whether a folder is there and cannot be written to: an archive."""
+    return folder.is_dir() and not os.access(folder, os.W_OK)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path, absolute; `~` is the home, except where something of that very name is meant."""
+    text = os.fspath(path)
+    return Path(text if os.path.lexists(text) else os.path.expanduser(text)).absolute()  # noqa: PTH111  no home: as it is
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that becomes `path`, which is missing or empty, once all is in it; only its owner may look in."""
     path = Path(os.path.realpath(path))
-    beside = Path(tempfile.mkdtemp(prefix=".starface-nb-", dir=path.parent))
+    beside = unfinished(path.parent)
+    beside.mkdir(mode=0o700)
     try:
         yield beside
         if path.is_dir():

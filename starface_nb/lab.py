@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from starface_nb.errors import SetupError
-from starface_nb.files import private_folder
+from starface_nb.files import is_frozen, private_folder
 from starface_nb.progress import stage
 from starface_nb.text import visible
 
@@ -76,7 +76,9 @@ def prepare(options: Namespace) -> Ready:
     else:
         folder = private_folder(Path(options.cases).absolute())
         notebook = start_page(folder, options.language)
-    private_folder((folder if notebook.name == "start.ipynb" else folder.parent) / "inbox")
+    home = folder if notebook.name == "start.ipynb" else folder.parent
+    if not is_frozen(home):
+        private_folder(home / "inbox")
     port, token, page = _port(options.port), secrets.token_urlsafe(24), f"/lab/tree/{quote(notebook.name)}"
     arguments = (
         *_SERVER,
@@ -94,13 +96,14 @@ def start(ready: Ready, opened: Callable[[], None]) -> int:
     Only what is given here counts: the user's and the machine's configuration of Jupyter, which could take the token
     away or let other pages in, is left out. Settings of the user interface stay the user's own.
     """
-    from jupyter_core.paths import jupyter_config_dir
+    from jupyter_core.paths import jupyter_config_dir, jupyter_runtime_dir
 
     own = Path(jupyter_config_dir()) / "lab"
     os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", str(own / "user-settings"))
     # a layout of its own, and a fresh one: no other customer's tabs, no kernels of yesterday
-    shutil.rmtree(ready.folder / _WORKSPACES, ignore_errors=True)
-    os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(ready.folder / _WORKSPACES))
+    workspaces = (Path(jupyter_runtime_dir()) if is_frozen(ready.folder) else ready.folder) / _WORKSPACES
+    shutil.rmtree(workspaces, ignore_errors=True)
+    os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(workspaces))
     os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token}
     if hasattr(signal, "SIGHUP"):  # a closed terminal
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))

@@ -10,12 +10,15 @@ import stat
 import subprocess
 import sys
 import threading
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from starface_nb import samples
 from starface_nb.cli import main
+from starface_nb.commands import COMMANDS
 from starface_nb.errors import InputError
 from starface_nb.files import keep_apart, new_folder, replacing, write
 from starface_nb.fleet.run import find_customers
@@ -32,9 +35,15 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(name).parent.mkdir(exist_ok=True)
         shutil.copy(LOG, name)
     shutil.copy(LOG, "case/05_before_after.ipynb")
+    shutil.copy(LOG, "d/pbx.log")
+    shutil.copytree("case", "cases/x")
+    with zipfile.ZipFile("d/x.zip", "w") as archive:
+        archive.write(LOG, "var/log/full")
+    shutil.copy("d/x.zip", "x.zip")
     if sys.platform != "win32":
         Path("hard.html").hardlink_to("a.log")
         Path("soft.html").symlink_to("a.log")
+        Path("hard.zip").hardlink_to("x.zip")
         Path("elsewhere").symlink_to("d")
     return tmp_path
 
@@ -47,46 +56,65 @@ def status(arguments: list[str]) -> int:
         return int(stop.code or 0)
 
 
+REFUSED = """
+report a.log -o a.log
+report a.log -o ./d/../a.log
+report a.log -o hard.html
+report soft.html -o a.log
+report page.pdf -o page.html --pdf
+report page.pdf -o page.pdf
+report d -o d/full.1
+report a.log d -o elsewhere/full
+report b.log --router-log page.html -o page.html
+report b.log --router-log page.pdf -o page.html --pdf
+events b.log -o b.log
+events b*.log -o b.log
+events d/** -o d/full
+events d -o elsewhere/full
+events *.[lL][oO][gG] -o ./b.log
+events x.zip -o x.zip --format csv
+events d/x.zip -o elsewhere/x.zip --format csv
+anonymise a.log -o a.log
+anonymise d/full -o d
+anonymise d -o d/full
+anonymise d -o d/anonymous.log
+anonymise d/f* -o d/full.1
+anonymise d -o elsewhere
+anonymise x.zip -o hard.zip
+anonymise d/*.zip -o elsewhere/x.zip
+anonymise a.log -o k.key --key k.key
+anonymise a.log -o new.log --key a.log
+anonymise d -o new --key d/full
+run case/report.html -o case
+run case -o case
+run case/case.json -o case
+run case/05_before_after.ipynb -o case --notebooks 05
+run cases/*/report.html -o cases/x
+run a.log --router-log case/report.html -o case
+simulate -o d --hours 1
+simulate -o elsewhere --hours 1
+fleet d -o d/full
+fleet a.log -o a.log
+lab cases/x/case.json --case x --dry-run
+lab a.log --cases d/full --dry-run
+pack packed/203.0.113.51-en.txt -o packed
+pack a.log -o a.log
+pack x.zip -o x.zip
+pack x.zip -o hard.zip
+pack d -o elsewhere/x.zip
+pack a.log --router-log x.zip -o x.zip
+""".strip().splitlines()
+
+
+def test_no_command_that_writes_is_left_out() -> None:
+    assert {command.split()[0] for command in REFUSED} == COMMANDS.keys() - {"check", "compare"}
+
+
 @POSIX
-@pytest.mark.parametrize(
-    "command",
-    [
-        "report a.log -o a.log",
-        "report a.log -o ./d/../a.log",
-        "report a.log -o hard.html",
-        "report soft.html -o a.log",
-        "report page.pdf -o page.html --pdf",
-        "report page.pdf -o page.pdf",
-        "report d -o d/full.1",
-        "report a.log d -o elsewhere/full",
-        "events b.log -o b.log",
-        "events b*.log -o b.log",
-        "events d/** -o d/full",
-        "events d -o elsewhere/full",
-        "anonymise a.log -o a.log",
-        "anonymise d/full -o d",
-        "anonymise d -o d/full",
-        "anonymise d -o d/anonymous.log",
-        "anonymise d/f* -o d/full.1",
-        "anonymise d -o elsewhere",
-        "anonymise a.log -o k.key --key k.key",
-        "anonymise a.log -o new.log --key a.log",
-        "anonymise d -o new --key d/full",
-        "run case/report.html -o case",
-        "run case -o case",
-        "run case/case.json -o case",
-        "run case/05_before_after.ipynb -o case --notebooks 05",
-        "simulate -o d --hours 1",
-        "fleet d -o d/full",
-        "pack packed/203.0.113.51-en.txt -o packed",
-        "pack a.log -o a.log",
-    ],
-)
+@pytest.mark.parametrize("command", REFUSED)
 def test_an_input_is_refused_as_output_before_any_work(
     command: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if command.startswith("simulate"):
-        shutil.copy(LOG, "d/pbx.log")
     if command.startswith("pack packed"):
         Path("packed").mkdir()
         shutil.copy(LOG, "packed/203.0.113.51-en.txt")
@@ -186,6 +214,17 @@ def test_neither_a_link_nor_what_it_points_to_is_followed_or_lost(tmp_path: Path
     write(tmp_path / "kept", b"new", alone=True)
     assert victim.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "link", "victim"]
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    for name, age in ((".starface-nb-old", 90_000), (".starface-nb-of-now", 0), ("result", 90_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "full").write_text("half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / ".starface-nb-older").write_text("half")
+    os.utime(tmp_path / ".starface-nb-older", (0, 0))
+    write(tmp_path / "new", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".starface-nb-of-now", "new", "result"]
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from starface_nb.analysis.experiment import Experiment
 from starface_nb.cases.answers import CASE, AnswerStore, Record
 from starface_nb.cases.identity import identity
 from starface_nb.cases.tables import Shown, lines, readable
-from starface_nb.files import parquet, private_folder, write
+from starface_nb.files import at_home, parquet, private_folder, write
 from starface_nb.guide import Conclusion, Translator, conclusion, defaults_in_bracket, translator
 from starface_nb.guide.comparison import comparison_text, experiment_text
 from starface_nb.guide.corrections import corrected, names_given
@@ -189,4 +189,4 @@ def absolute(log: Source) -> tuple[str, ...]:
     if log is None:
         return ()
     entries = [log] if isinstance(log, str | Path) else list(log)
-    return tuple(str(entry) if str(entry) == "-" else str(Path(entry).expanduser().absolute()) for entry in entries)
+    return tuple(str(entry) if str(entry) == "-" else str(at_home(entry)) for entry in entries)

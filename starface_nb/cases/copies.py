@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starface_nb import samples
 from starface_nb.errors import SettingError
-from starface_nb.files import private_folder, write
+from starface_nb.files import is_frozen, private_folder, write
 from starface_nb.guide.i18n import LANGUAGES, translator
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def copy_notebooks(
         mine = case is not None and named and original.stem == CASE
         copies.append(folder / (f"{CASE}_{case.name}.ipynb" if case and mine else original.name))
         new = replace or not copies[-1].exists()
-        if not (new or case):
+        if not new and (case is None or case.read_only):
             continue
         notebook = _emptied(json.loads(original.read_bytes())) if new else json.loads(copies[-1].read_bytes())
         if case:
@@ -120,10 +120,12 @@ def _emptied(notebook: dict[str, Any], parameters: Mapping[str, Any] = _PARAMETE
 
 def start_page(root: Path, language: str | None = None) -> Path:
     """Put the start page into the folder of all cases, set to list them, and return it."""
+    copy = root / "start.ipynb"
+    if is_frozen(root) and copy.exists():
+        return copy
     original = curated([START])[0]
     notebook = _emptied(json.loads(original.read_bytes()), {"cases": ".", "language": language or "en"})
     notebook["cells"] = notebook["cells"][:3]  # title, parameters, the cases
     notebook["cells"][0]["source"] = [translator(language or "en")(PROSE[-1])]
-    copy = root / "start.ipynb"
     write(copy, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n")
     return copy

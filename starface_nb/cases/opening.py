@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
 from starface_nb.cases.case import Case, Source, absolute
 from starface_nb.cases.identity import fingerprint, foreign, identity
 from starface_nb.errors import SettingError
-from starface_nb.files import private_folder
+from starface_nb.files import at_home, is_frozen, private_folder
 from starface_nb.guide import translator
 from starface_nb.reading import read_log
 from starface_nb.reading.clock import zone
@@ -84,11 +83,11 @@ def open_case(
     given, notes = absolute(log), list[str]()
     named = name is not None or folder is not None
     if folder is not None:
-        place: Path | None = Path(folder).expanduser().absolute()
+        place: Path | None = at_home(folder)
     elif root is None or not (named or given):
         place = None
     else:
-        home = Path(root).expanduser().absolute()
+        home = at_home(root)
         place = home / clean_name(name) if name is not None else _begun(home, given, notes)
     kept = _kept(place) if place else {}
     paths = given or tuple(kept.get("log", {}).get("paths", ())) or (str(samples.path(sample)),)
@@ -99,7 +98,7 @@ def open_case(
         found, known = _read(place, given, paths, time_zone or kept.get("settings", {}).get("time_zone"))
     notes += [_GONE] if known else []
     notes += _compared(place, kept, found, paths, trusted=same_customer or not named) if place else []
-    read_only = place is not None and _is_read_only(place)
+    read_only = place is not None and is_frozen(place)
     settings = _settings(kept)
     if keepalive_minutes is not None:
         keepalive_s = 60.0 * keepalive_minutes
@@ -142,10 +141,6 @@ def _read(place: Path | None, given: tuple[str, ...], paths: tuple[str, ...], as
     gone = "-" not in given and not any(glob.has_magic(path) or Path(path).exists() for path in paths)
     known = memory.recall(paths, asked, place / "cache") if gone and place else None
     return known or read_log(paths, time_zone=asked), known is not None
-
-
-def _is_read_only(place: Path) -> bool:
-    return place.is_dir() and not os.access(place, os.W_OK)
 
 
 # ---- whose case it is ----

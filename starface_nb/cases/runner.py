@@ -18,11 +18,10 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat.sign import NotebookNotary
 from traitlets.config import Config
 
-from starface_nb.files import write
+from starface_nb.files import is_frozen, unfinished, write
 from starface_nb.progress import Progress
 
 _CELL_SECONDS = 1800
-_ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})  # other users of the machine can see TCP
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,14 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
 
     The state of widgets is not kept with it: panels have their static HTML, which every page and mail can show.
     """
+    keys = unfinished(path.parent)
     client = NotebookClient(
         notebook,
         timeout=_CELL_SECONDS,
         kernel_name="python3",
-        config=_ENCRYPTED,
+        config=Config(  # other users of the machine can see TCP
+            {"KernelManager": {"transport_encryption": "auto", "connection_file": str(keys)}}
+        ),
         resources={"metadata": {"path": str(path.parent)}},
     )
     began, number, error = monotonic(), 0, ""
@@ -97,6 +99,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
         client.reset_execution_trackers()
         # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
         with _connected(client, kernel) if kernel else client.setup_kernel(stderr=DEVNULL):
+            keys.unlink(missing_ok=True)  # of no more use: who is killed from now on leaves nothing
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
                     number += 1
@@ -111,7 +114,8 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
         raise
     finally:
         text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
-        write(path, text.rstrip("\n").encode("utf-8") + b"\n")
+        if not is_frozen(path.parent):
+            write(path, text.rstrip("\n").encode("utf-8") + b"\n")
     return Executed(path, monotonic() - began, number if error else None, error)
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from starface_nb.errors import need_memory
+
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 WIDTH, WIDE = 580, 760
 """A picture's width in JupyterLab at least, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
@@ -29,6 +31,7 @@ ACCENT = "#0072b2"
 LOSSES = "loss"
 """Name of the marks that stand for one loss each."""
 _MARKER = "#010203"
+_ADDRESSES = 72 << 30  # bytes that the drawing engine (V8) reserves without using them, or it ends the process
 _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
 HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
 """Keeps words readable that stand on lines."""
@@ -158,6 +161,7 @@ def with_rows(svg: str, rows: Sequence[int]) -> str:
 
 def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:
     """Draw; one description for the whole picture instead of one for each of its marks."""
+    need_memory(_ADDRESSES)
     svg: str = vl_convert.vegalite_to_svg(
         _fitted(spec, width) if "autosize" in spec else spec,
         vl_version=_OLDEST_VEGA_LITE,

@@ -7,8 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from starface_nb.errors import SettingError, SetupError, need
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from distributed import Client
 
     from starface_nb.fleet.examine import Examined
@@ -106,19 +107,19 @@ def _in_processes(
     def led(path: str) -> Examined:
         for _ in range(_TRIES):
             try:
-                if not hasattr(mine, "process"):
-                    context = multiprocessing.get_context("spawn")
-                    mine.process = ProcessPoolExecutor(1, context, initializer=_begin)
-                return mine.process.submit(work, path).result()  # type: ignore[no-any-return]
-            except BrokenProcessPool:
-                del mine.process
+                if not hasattr(mine, "worker"):
+                    mine.worker = _worker(work)
+                mine.worker.send(path)
+                return mine.worker.recv()  # type: ignore[no-any-return]
+            except (EOFError, ConnectionError):  # it died
+                del mine.worker
                 if ending.is_set():
                     break
         return _lost(f"{_TRIES} workers died on it")
 
     with _few_threads(workers), ThreadPoolExecutor(workers) as leaders:
-        futures = {leaders.submit(led, path): key for key, path in paths.items()}
         try:
+            futures = {leaders.submit(led, path): key for key, path in paths.items()}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BaseException:
@@ -130,8 +131,17 @@ def _in_processes(
                 process.kill()
 
 
-def _begin() -> None:
-    """Make this process a worker: Ctrl-C is its parent's, and it ends when its parent has."""
+def _worker(work: Callable[[str], Examined]) -> Connection:
+    """Start a worker process; return the way to it, which ends when it dies."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    context.Process(target=_serve, args=(there, work), daemon=True).start()
+    there.close()
+    return here
+
+
+def _serve(pipe: Connection, work: Callable[[str], Examined]) -> None:
+    """Work off what comes; Ctrl-C is the parent's, and the process ends when its parent has."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101
@@ -141,6 +151,8 @@ def _begin() -> None:
         os._exit(1)
 
     Thread(target=follow, daemon=True).start()
+    while True:
+        pipe.send(work(pipe.recv()))
 
 
 @contextmanager

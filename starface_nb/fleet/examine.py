@@ -11,7 +11,7 @@ import polars as pl
 
 from starface_nb.analysis import diagnose
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.errors import StarfaceError
+from starface_nb.errors import StarfaceError, memory_error
 from starface_nb.fleet.schemas import BINS, URGENCY
 from starface_nb.guide.conclusion import cured_sites
 from starface_nb.reading import NOTHING_RELEVANT, read_log
@@ -49,7 +49,8 @@ def examine(source: str, settings: Settings, time_zone: str | None) -> Examined:
     except StarfaceError as error:
         return failed(str(error).removeprefix(f"{source}: "))
     except Exception as error:  # a log that breaks the program must not stop the other customers
-        return failed(f"The program failed on this log: {type(error).__name__}: {error}", lasting=False)
+        told = memory_error(error) or f"The program failed on this log: {type(error).__name__}: {error}"
+        return failed(str(told), lasting=False)
     return Examined(summarise(case), case.intervals)
 
 

@@ -89,13 +89,14 @@ def with_years(local: Micros, newest: datetime, first_year: int | None = None) -
     """
     start = int(_year_start(np.array([NO_YEAR]))[0])
     known = local != NOT_A_TIME
-    where = np.flatnonzero(known & (local < start + 366 * _DAY))
+    nameless = (local >= start) & (local < start + 366 * _DAY)
+    where = np.flatnonzero(known & nameless)
     if not where.size:
         return local, False
     key = local[where] - start
     jumps = np.diff(key, prepend=key[0])
     relative = np.cumsum((jumps < -180 * _DAY).astype(np.int64) - (jumps > 330 * _DAY).astype(np.int64))
-    full = np.flatnonzero(known & (local >= start + 366 * _DAY))
+    full = np.flatnonzero(known & ~nameless)
     if full.size:
         base = _year_by_neighbour(local, where, full, key, relative)
     elif first_year is not None:

@@ -73,6 +73,9 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     events, unparsed = _split(rows.with_row_index("row"), hits)
     known = without_strays(rows)
     first, last = (known["time"][0], known["time"][-1]) if known.height else (None, None)
+    if first and last and first > last:  # a clock that was put back, or lines in no order: still no span below zero
+        times = known["time"].sort()
+        first, last = times[0], times[-1]
     pauses = find_pauses(known, hits.name)
     return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), pauses, first, last, tuple(notes))
 

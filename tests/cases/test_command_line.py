@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -131,6 +132,32 @@ def test_a_fault_of_the_program_is_told_from_one_of_the_log(
     assert "Please report it" in told
 
 
+class PanicException(BaseException):
+    """As polars raises them."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        PanicException("could not spawn threads: ThreadPoolBuildError"),
+    ],
+)
+def test_memory_that_runs_out_is_said_however_it_shows(
+    error: BaseException, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("starface_nb.reading.read_log", out_of_memory)
+    assert "not enough memory" in said(["events", str(LOG)], capsys)
+    error.args = ("another panic",)
+    if isinstance(error, PanicException):
+        assert "a fault of the program" in said(["events", str(LOG)], capsys, 3)
+
+
 def test_a_typed_time_is_in_the_logs_zone_unless_it_says_so() -> None:
     assert moment("2026-07-01T12:00", "Europe/Berlin").isoformat() == "2026-07-01T12:00:00+02:00"
     assert moment(" 2026-07-01 12:00+00:00 ", "Europe/Berlin").isoformat() == "2026-07-01T12:00:00+00:00"
@@ -160,6 +187,25 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
         assert done.stderr.splitlines() == [
             "starface-nb: output: No space left on device. Choose another file or folder, or make room there."
         ]
+
+    @pytest.mark.parametrize("command", ["check", "fleet -o out --workers 2", "report -o page.html"])
+    def test_too_little_memory_is_said(command: str, tmp_path: Path) -> None:
+        shutil.copy(LOG, tmp_path / "a.log")
+        name, *options = command.split()
+        limited = ["bash", "-c", 'ulimit -v 900000; exec "$@"', "bash", *STARFACE_NB, name, "a.log", *options]
+        done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr == (
+            "starface-nb: A program may have 878 MiB of memory here; this needs 1,024 MiB of addresses. "
+            "Lift the limit: `ulimit -v unlimited`.\n"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
+
+    def test_pictures_need_more_than_the_rest() -> None:
+        limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *STARFACE_NB, "report", LOG, "-o", "/dev/null"]
+        done = subprocess.run(limited, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "needs 73,728 MiB" in done.stderr
 
     def test_ctrl_c_ends_a_run_of_notebooks_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
         folder = tmp_path / "case"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from starface_nb import samples
-from starface_nb.cases import CaseError, open_case
+from starface_nb.cases import CaseError, copy_notebooks, open_case, start_page
 from starface_nb.cli import main
 
 LOG = samples.recorded("one-bad-phone")
@@ -137,6 +137,8 @@ if sys.platform != "win32":
     def test_an_archived_case_opens_and_nothing_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         log = customer(tmp_path / "a")
         case = open_case(log, folder=tmp_path / "case")
+        copy_notebooks(tmp_path / "case", case=case, named=True)
+        start_page(tmp_path)
         before = {path: path.read_bytes() for path in (tmp_path / "case").rglob("*") if path.is_file()}
         allowed = os.access
         frozen = str(tmp_path / "case")
@@ -145,6 +147,10 @@ if sys.platform != "win32":
         assert again.read_only
         assert any("cannot be written to" in note for note in again.notes)
         assert again.diagnosis.intervals.equals(case.diagnosis.intervals)
+        frozen = str(tmp_path)
+        for command in (["--case", "case"], []):
+            assert main(["lab", "--dry-run", "--cases", str(tmp_path), *command]) == 0
+        assert not (tmp_path / "inbox").exists()
         assert {path: path.read_bytes() for path in before} == before
 
     def test_a_pipe_among_the_cases_keeps_nobody_waiting(tmp_path: Path) -> None:

@@ -44,6 +44,22 @@ def test_an_outage_over_the_night_of_march_has_its_true_length(tmp_path):
     assert up - down == timedelta(hours=1)
 
 
+def test_a_year_long_ago_is_the_one_that_is_written(tmp_path):
+    for year in ("0001", "1000", "1599", "1601", "9998"):
+        log = sf.read_log(
+            write(tmp_path / "full", [f"[{year}-05-06 07:00:00] {DOWN}", f"[{year}-05-06 08:00:00] {UP}"])
+        )
+        assert {time.year for time in times(log)} == {int(year)}
+        assert not any("name no year" in note for note in log.notes)
+
+
+def test_no_span_is_below_zero(tmp_path):
+    lines = [f"[2026-03-0{day} 07:00:00] {text}" for day, text in ((7, DOWN), (8, UP), (2, DOWN), (3, UP))]
+    log = sf.read_log(write(tmp_path / "full", lines))
+    assert log.first < log.last
+    assert log.last - log.first >= max(times(log)) - min(times(log))
+
+
 def test_the_logs_order_says_which_half_past_two_a_line_is(tmp_path):
     lines = [
         f"[2026-10-25 {t}] {m}"
