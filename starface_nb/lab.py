@@ -29,7 +29,7 @@ from starface_nb.text import visible
 
 _SETTINGS = Path(__file__).parent / "lab_settings"
 _WORKSPACES = ".workspaces"
-_PATIENCE_S = 60
+_PATIENCE_S = 180  # of a busy machine
 _SERVER = (
     "--no-browser",  # it is opened once the case has run
     "--LabApp.log_level=ERROR",
@@ -84,6 +84,8 @@ def prepare(options: Namespace) -> Ready:
         *_SERVER,
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={folder}",
+        # anew at each start, or a tab of yesterday would save into whatever case has its port today
+        f"--ServerApp.cookie_secret_file={folder / _WORKSPACES / 'cookies'}",
         f"--ServerApp.terminals_enabled={options.terminals}",
         f"--LabApp.default_url={page}",
     )

@@ -21,7 +21,7 @@ from traitlets.config import Config
 from starface_nb.files import is_frozen, unfinished, write
 from starface_nb.progress import Progress
 
-_CELL_SECONDS = 1800
+_CELL_SECONDS, _START_SECONDS = 1800, 180
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,21 @@ def _connected(client: NotebookClient, kernel: Path) -> Iterator[None]:
     client.kc.load_connection_file()
     client.kc.start_channels()
     try:
-        run_sync(client.kc.wait_for_ready)(timeout=60)
+        _wait_for(client.kc)
         yield
     finally:
         client.kc.stop_channels()
+
+
+def _wait_for(kernel: AsyncKernelClient) -> None:
+    """Wait until a kernel answers; one that on a busy machine misses a heartbeat while it starts is not dead."""
+    end = monotonic() + _START_SECONDS
+    while True:
+        try:
+            return run_sync(kernel.wait_for_ready)(timeout=_START_SECONDS)
+        except RuntimeError:
+            if monotonic() > end:
+                raise
 
 
 def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Path | None = None) -> Executed:

@@ -19,10 +19,10 @@ _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
 _WIDE, _NARROW = 640, 430
 
 
-def draw_fold(s: Scene) -> Picture:
+def draw_fold(s: Scene, known: pl.DataFrame | None = None) -> Picture:
     """Draw every loss by how long after the phone's last renewal it came: a NAT timeout is an upright line."""
     tr = s.tr
-    data = measured(s).drop_nulls("age")
+    data = known if known is not None else measured(s).drop_nulls("age")
     shown, some = s.thinned(data, _MOST_POINTS)
     since = said((pl.col("since") * 60).round(0), tr.duration)
     told = shown.select("label", "begin", "until", "age", "back", "why", since=since, lasted=s.lasted())
@@ -89,9 +89,10 @@ def linked(
 ) -> tuple[Scene, str, str]:
     """Return the scene, and its timeline and fold as SVG whose marks carry their losses' rows; see `scene`."""
     s = scene(case, language, site, peers, window)
-    points, _ = s.thinned(measured(s).drop_nulls("age"), _MOST_POINTS)
+    known = measured(s).drop_nulls("age")
+    points, _ = s.thinned(known, _MOST_POINTS)
     above = with_rows(to_inline_svg(draw_timeline(s), _WIDE), s.intervals["row"].to_list())
-    return s, above, with_rows(to_inline_svg(draw_fold(s), _NARROW), points["row"].to_list())
+    return s, above, with_rows(to_inline_svg(draw_fold(s, known), _NARROW), points["row"].to_list())
 
 
 def measured(s: Scene) -> pl.DataFrame:
@@ -113,7 +114,6 @@ def measured(s: Scene) -> pl.DataFrame:
             low=pl.lit(10.0) ** pl.col("edge"),
             high=pl.lit(10.0) ** (pl.col("edge") + 1 / 6),
         )
-        .sort("start", "label")
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from itertools import count
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -23,6 +24,7 @@ _HERE = Path(__file__).parent
 _STYLE = (_HERE / "page.css").read_text("utf-8")
 _NEWLINE = Markup("\n")  # of ours: a text's own would be shown as its code
 _numbers = count(1)  # instead of random identifiers: a notebook that is run anew is the same file
+_one_at_a_time = RLock()  # JupyterLab lets each panel's messages run in a thread of its own, and a case is shared
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -68,6 +70,10 @@ class Panel:
 
     def receive(self, do: str, arg: str | None = None, value: Any = None) -> None:
         """Do what was asked for in the browser; an error stands in the part `said`."""
+        with _one_at_a_time:
+            self._receive(do, arg, value)
+
+    def _receive(self, do: str, arg: str | None, value: Any) -> None:
         try:
             self.show(said="")
             getattr(self, f"do_{do}")(arg, value)

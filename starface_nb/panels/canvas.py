@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -23,34 +24,13 @@ from starface_nb.guide.corrections import Correction, corrections, loss_key, nam
 from starface_nb.guide.words import about_cause, incident_text, site_name
 from starface_nb.panels.base import CasePanel
 from starface_nb.panels.loss import by_router, cycle, lines_of, why
+from starface_nb.panels.query import Query
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.text import visible
 
 _PAGE, _MOST_MARKS, _MOST_PHONES = 15, 3000, 40
 _STAMPS = {"en": "d MMM HH:mm:ss", "de": "d.M. HH:mm:ss", "fr": "dd/MM HH:mm:ss"}
 _INPUT = "%Y-%m-%dT%H:%M"
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is chosen: site, part of a phone's name, causes, a time (local, naive), an age (minutes), how it is shown.
-
-    `kind` is `incidents` or `losses`; `open` is the incident that is unfolded, `row` the loss in the drawer.
-    """
-
-    site: str | None = None
-    find: str = ""
-    causes: frozenset[str] = frozenset()
-    time: tuple[datetime, datetime] | None = None
-    ages: tuple[float, float] | None = None
-    zoomed: bool = False
-    kind: str = "incidents"
-    sort: str = "losses"
-    down: bool = True
-    page: int = 0
-    open: int | None = None
-    row: int | None = None
-    lines: str = "phone"
 
 
 class Canvas(CasePanel):
@@ -86,24 +66,12 @@ class Canvas(CasePanel):
         self.tr = self.case.translator
         self._scene = scene(found, self.case.language)
         by_row = found.incident_of.to_frame("id").with_row_index("row")
-        measures = measured(self._scene).with_columns(seconds=60 * pl.col("minutes"))  # an open loss lasts to the end
-        self._losses = measures.join(by_row, on="row", maintain_order="left")
+        number = pl.col("label").rank("dense").cast(pl.Int64)
+        seconds = 60 * pl.col("minutes")  # an open loss lasts to the end
+        losses = measured(self._scene).with_columns(seconds=seconds, phone=number)
+        self._losses = losses.join(by_row, on="row", maintain_order="left")
         said = corrections(found, self.case.answers.all())
         self._said: dict[tuple[str, datetime], Correction] = {(one.peer, one.start): one for one in said}
-
-    def _mask(self, q: Query) -> pl.Expr:
-        fits = [pl.lit(value=True)]
-        if q.site is not None:
-            fits.append(pl.col("site") == q.site)
-        if q.find:
-            fits.append(pl.col("label").str.to_lowercase().str.contains(q.find.lower(), literal=True))
-        if q.causes:
-            fits.append(pl.col("cause").is_in(sorted(q.causes)))
-        if q.time:
-            fits += [pl.col("begin") <= q.time[1], pl.col("until") >= q.time[0]]
-        if q.ages:
-            fits.append(pl.col("age").is_between(*q.ages))
-        return pl.all_horizontal(fits)
 
     @property
     def selection(self) -> pl.DataFrame:
@@ -112,7 +80,7 @@ class Canvas(CasePanel):
 
     @cached_property
     def _chosen(self) -> pl.DataFrame:
-        return self._losses.filter(self._mask(self.query))
+        return self._losses.filter(self.query.fits())
 
     def _change(self, *, draw: bool = False, **values: Any) -> None:
         self.query = replace(self.query, **values)
@@ -146,9 +114,7 @@ class Canvas(CasePanel):
     def _head(self) -> str:
         q, tr = self.query, self.tr
         rows = self._found.sites["site"].to_list()
-        counts = dict(
-            self._losses.filter(self._mask(replace(q, causes=frozenset())))["cause"].value_counts().iter_rows()
-        )
+        counts = dict(self._losses.filter(replace(q, causes=frozenset()).fits())["cause"].value_counts().iter_rows())
         ends = [end.strftime(_INPUT) for end in q.time or (self._drawn.begin, self._drawn.until)]
         sites = [("", tr("all sites")), *((site, site_name(visible(site), tr)) for site in rows)]
         causes = [(c, name, COLOURS[c], counts[c]) for c, name in cause_names(tr).items() if c in counts]
@@ -159,9 +125,7 @@ class Canvas(CasePanel):
         self.show(head=self._head(), table=self._table())
         q, frame = self.query, self._chosen
         narrowed = frame.height < self._losses.height and frame.height <= _MOST_MARKS
-        chosen = (
-            [q.row] if q.row is not None else self._of_incident(q.open)["row"].to_list() if q.open is not None else []
-        )
+        chosen = [q.row] if q.row is not None else self._unfolded()["row"].to_list() if q.open is not None else []
         self.widget.marks = {
             "rows": frame["row"].to_list() if narrowed else None,
             "chosen": chosen[:_MOST_MARKS],
@@ -177,26 +141,30 @@ class Canvas(CasePanel):
     def _loss(self) -> dict[str, Any]:
         return self._losses.row(by_predicate=pl.col("row") == self.query.row, named=True)
 
-    def _of_incident(self, number: int | None) -> pl.DataFrame:
-        return self._chosen.filter(pl.col("id") == number).sort("start", "label")
+    @property
+    def _group(self) -> str:
+        return "phone" if self.query.kind == "phones" else "id"
+
+    def _unfolded(self) -> pl.DataFrame:
+        """Return the chosen losses of the incident or phone that is unfolded, by time."""
+        return self._chosen.filter(pl.col(self._group) == pl.lit(self.query.open))
 
     def _table(self) -> str:
         q, tr = self.query, self.tr
         frame = self._chosen if q.kind == "losses" else self._grouped()
         key = "start" if q.sort not in frame.columns else q.sort
         frame = frame.sort(key, "start", descending=[q.down, False], nulls_last=True)
-        pages = math.ceil(frame.height / _PAGE)
+        inside = self._unfolded() if q.kind != "losses" else frame.clear()
+        pages = math.ceil((frame.height + inside.height) / _PAGE)
         page = min(q.page, max(0, pages - 1))
-        rows: list[dict[str, Any]] = []
-        for row in frame[page * _PAGE : (page + 1) * _PAGE].to_dicts():
-            rows.append(self._row(row))
-            if q.kind == "incidents" and row["id"] == q.open:
-                rows += [self._row(one) | {"inside": True} for one in self._of_incident(q.open).head(_PAGE).to_dicts()]
+        rows = list(self._on_page(frame, inside, page * _PAGE))
         counted = tr.count("{n} loss", "{n} losses", self._chosen.height)
         if q.kind == "incidents":
             counted = tr.count("{n} incident", "{n} incidents", frame.height) + ", " + counted
+        elif q.kind == "phones":
+            counted = tr.count("{n} phone", "{n} phones", frame.height) + ", " + counted
         drawer = self._drawer()
-        kinds = [("incidents", tr("Incidents")), ("losses", tr("Single losses"))]
+        kinds = [("incidents", tr("Incidents")), ("phones", tr("Phones")), ("losses", tr("Single losses"))]
         return self.fill(
             "table",
             q=replace(q, page=page),
@@ -208,11 +176,23 @@ class Canvas(CasePanel):
             stamp=_STAMPS[tr.language],
         )
 
+    def _on_page(self, frame: pl.DataFrame, inside: pl.DataFrame, skip: int) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a page: those of `frame`, with those of the unfolded one behind it."""
+        at, left = frame.height, _PAGE
+        if inside.height:
+            at = 1 + int(frame[self._group].index_of(self.query.open) or 0)
+        for part, nested in ((frame[:at], False), (inside, True), (frame[at:], False)):
+            shown = part[skip : skip + left]
+            skip, left = max(0, skip - part.height), left - shown.height
+            yield from (self._row(row) | {"inside": nested} for row in shown.to_dicts())
+
     def _grouped(self) -> pl.DataFrame:
-        """Return the incidents of the chosen losses."""
-        mine = self._chosen.group_by("id").agg(
+        """Return the incidents, or the phones, of the chosen losses."""
+        mine = self._chosen.group_by(self._group).agg(
             pl.col("label").n_unique().alias("phones"),
             pl.col("label").first().alias("first"),
+            pl.col("peer", "site").first(),
+            pl.col("cause").mode(maintain_order=True).first(),
             losses=pl.len(),
             start=pl.col("start").min(),
             seconds=pl.col("seconds").sum(),
@@ -221,27 +201,24 @@ class Canvas(CasePanel):
         phones = pl.col("phones").map_elements(
             lambda n: self.tr.count("{n} phone", "{n} phones", n), return_dtype=pl.String
         )
-        known = self._found.incidents.select("id", "site", "cause")
+        if self._group == "id":
+            mine = mine.drop("site", "cause").join(self._found.incidents.select("id", "site", "cause"), on="id")
         why = pl.col("cause").cast(pl.String).replace_strict(cause_names(self.tr), return_dtype=pl.String)
-        return mine.join(known, on="id").with_columns(
-            why=why, label=pl.when(pl.col("phones") == 1).then("first").otherwise(phones)
-        )
+        return mine.with_columns(why=why, label=pl.when(pl.col("phones") == 1).then("first").otherwise(phones))
 
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
         q, single = self.query, "row" in row
-        shown = {
-            k: row[k]
-            for k in ("start", "seconds", "confidence", "why", "label", *(["row"] if single else ["id", "losses"]))
-        }
-        name = names_given(self.case.answers.all()).get(row.get("peer", "")) if single else None
+        shown = {k: row[k] for k in ("start", "seconds", "confidence", "why", "label")}
+        shown |= {"row": row["row"]} if single else {"id": row[self._group], "losses": row["losses"]}
+        one = single or row["phones"] == 1
+        name = names_given(self.case.answers.all()).get(row["peer"]) if one else None
         return shown | {
             "label": f"{visible(name)} ({row['label']})" if name else row["label"],
             "place": site_name(visible(row["site"]), self.tr),
             "colour": COLOURS[row["cause"]],
-            "picked": row["row"] == q.row if single else row["id"] == q.open,
+            "picked": row["row"] == q.row if single else row[self._group] == q.open,
             "open": single and row["end"] is None,
             "said": single and (row["peer"], row["start"]) in self._said,
-            "inside": False,
         }
 
     # ---- the drawer ----
@@ -250,7 +227,7 @@ class Canvas(CasePanel):
         q = self.query
         if q.row is not None:
             html = self._about_loss(self._loss())
-        elif q.open is not None and (mine := self._of_incident(q.open)).height:
+        elif q.kind == "incidents" and (mine := self._unfolded()).height:
             html = self._about_incident(mine)
         else:
             return Markup("")
@@ -344,7 +321,7 @@ class Canvas(CasePanel):
 
     def do_kind(self, kind: str, _value: object) -> None:
         """Show incidents or single losses."""
-        self._change(kind=kind, page=0)
+        self._change(kind=kind, page=0, open=None)
 
     def do_sort(self, key: str, _value: object) -> None:
         """Sort by a column; again: the other way round."""
@@ -356,10 +333,12 @@ class Canvas(CasePanel):
         self._change(page=max(0, int(page)))
 
     def do_open(self, number: str, _value: object) -> None:
-        """Unfold an incident, or fold it."""
+        """Unfold an incident or a phone, or fold it; of a phone its first loss is shown at once."""
         self._change(open=None if int(number) == self.query.open else int(number), row=None)
+        if self.query.kind == "phones" and (mine := self._unfolded()).height:
+            self.do_row(mine["row"][0], None)
 
-    def do_row(self, row: str, _value: object) -> None:
+    def do_row(self, row: str | int, _value: object) -> None:
         """Show why this loss happened, and its lines."""
         self._change(row=int(row))
         self.widget.send({"show": "drawer"})

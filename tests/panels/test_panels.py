@@ -9,6 +9,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from zipfile import ZipFile
 
@@ -237,6 +238,57 @@ def test_the_table_sorts_pages_and_says_how_much_it_holds(case: Case) -> None:
     assert "page 2 of 39" in canvas.parts["table"]
     canvas.receive("time", "0", "no time")
     assert 'role="alert"' in canvas.parts["said"]
+
+
+def test_an_unfolded_incident_or_phone_shows_all_its_losses_page_by_page(case: Case) -> None:
+    canvas = panels.Canvas(case)
+    losses, of_incident = case.diagnosis.intervals, case.diagnosis.incident_of
+    largest = of_incident.value_counts(sort=True)[of_incident.name][0]
+    canvas.receive("open", str(largest))
+    assert rows_of(canvas) == [n for n, one in enumerate(of_incident) if one == largest]
+    canvas.receive("kind", "phones")
+    counts = losses["peer"].value_counts(sort=True)
+    canvas.receive("page", "0")
+    first = re.search(r'data-do="open" data-arg="(\d+)"', canvas.parts["table"])
+    assert first
+    canvas.receive("open", first[1])
+    peers = losses[rows_of(canvas)]["peer"].unique().to_list()
+    assert len(peers) == 1
+    assert (losses["peer"] == peers[0]).sum() == counts["count"].max()
+    mine = losses.filter(pl.col("peer") == peers[0])
+    assert canvas.query.row == losses.with_row_index()["index"].filter(losses["peer"] == peers[0])[0]
+    assert f"<b>[{mine['start'].min():%Y-%m-%d}" in canvas.parts["table"]
+
+
+def test_panels_that_are_used_at_one_time_show_what_is_kept(case: Case, tmp_path: Path) -> None:
+    """JupyterLab may send what each panel is asked for to a thread of its own."""
+    mine = again(case, tmp_path / "answers.json")
+    checklist, verdict = panels.ChecklistPanel(mine), panels.Verdict(mine)
+    steps = ("scope", "status", "changes", "nat", "log")
+
+    def name_it() -> None:
+        for n in range(30):
+            verdict.receive("name", "customer", f"name {n}")
+
+    naming = Thread(target=name_it)
+    naming.start()
+    for n in range(4):
+        for step in steps:
+            checklist.receive("note", step, f"note {n}")
+            assert f">note {n}</textarea>" in checklist.parts[step]
+    naming.join()
+    assert [kept["note"] for step, kept in mine.answers.reload().all().items() if step in steps] == ["note 3"] * 5
+
+
+def rows_of(canvas: panels.Canvas) -> list[int]:
+    """The losses that the table's pages show, one after the other."""
+    found: list[int] = []
+    for page in range(100):
+        canvas.receive("page", str(page))
+        found += map(int, re.findall(r'<tr data-do="row" data-arg="(\d+)"', canvas.parts["table"]))
+        if f"page {page + 1} of {page + 1}<" in canvas.parts["table"]:
+            return found
+    raise AssertionError("there is no last page")
 
 
 def test_the_analysts_word_is_kept_counted_and_taken_back(case: Case, tmp_path: Path) -> None:

@@ -262,6 +262,11 @@ def test_every_guilty_site_has_its_picture() -> None:
     assert all(f"Every loss at {site} by the time" in page for site in short)
 
 
+def test_a_site_without_an_era_of_its_own_has_its_row() -> None:
+    few = replace(case("mixed"), eras=case("mixed").eras.head(1))
+    assert report.render(few).count('scope="row">203.0.113.2') == page_of("mixed").count('scope="row">203.0.113.2')
+
+
 def test_a_site_has_its_own_router_and_a_value_that_the_log_excludes_is_contradicted() -> None:
     answers = {"nat": {"answer": {"sites": {"203.0.113.22": {"router": "MikroTik RouterOS v6", "seconds": 30}}}}}
     products = guide.products()
