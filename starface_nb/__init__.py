@@ -20,22 +20,8 @@ if TYPE_CHECKING:
     from starface_nb.settings import Settings
 
 __version__ = "0.2.0"
-__all__ = [
-    "Settings",
-    "analysis",
-    "cases",
-    "charts",
-    "compare",
-    "diagnose",
-    "fleet",
-    "guide",
-    "panels",
-    "privacy",
-    "read_log",
-    "report",
-    "samples",
-    "simulation",
-]
+__all__ = ["Settings", "analysis", "cases", "charts", "compare", "diagnose", "fleet", "guide", "panels", "privacy",
+           "read_log", "report", "samples", "simulation"]  # fmt: skip
 
 _HOMES = {
     "read_log": "starface_nb.reading",

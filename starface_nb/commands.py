@@ -36,21 +36,8 @@ from starface_nb.progress import stage
 from starface_nb.text import moment, visible
 
 __all__ = ["COMMANDS"]
-_DOCUMENTS = {
-    ".csv",
-    ".doc",
-    ".docx",
-    ".html",
-    ".json",
-    ".ods",
-    ".odt",
-    ".pdf",
-    ".txt",
-    ".xls",
-    ".xlsx",
-    ".xml",
-    ".zip",
-}
+_DOCUMENTS = {".csv", ".doc", ".docx", ".html", ".json", ".ods", ".odt", ".pdf", ".txt", ".xls", ".xlsx", ".xml",
+              ".zip"}  # fmt: skip
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -84,18 +71,8 @@ def events(options: Namespace) -> int:
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
 
-    chosen = options.format or _by_ending(
-        options.output,
-        {
-            "": "jsonl",
-            ".txt": "jsonl",
-            ".jsonl": "jsonl",
-            ".json": "jsonl",
-            ".csv": "csv",
-            ".parquet": "parquet",
-            ".xlsx": "xlsx",
-        },
-    )
+    formats = dict.fromkeys(("", ".txt", ".jsonl", ".json"), "jsonl") | {f".{n}": n for n in ("csv", "parquet", "xlsx")}
+    chosen = options.format or _by_ending(options.output, formats)
     on_terminal = not options.output and sys.stdout.isatty()
     if chosen in ("parquet", "xlsx") and on_terminal:
         raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")

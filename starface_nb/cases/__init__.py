@@ -6,13 +6,5 @@ from starface_nb.cases.copies import copy_notebooks, start_page
 from starface_nb.cases.opening import open_case
 from starface_nb.cases.tables import readable
 
-__all__ = [
-    "AnswerConflictError",
-    "AnswerStore",
-    "Case",
-    "CaseError",
-    "copy_notebooks",
-    "open_case",
-    "readable",
-    "start_page",
-]
+__all__ = ["AnswerConflictError", "AnswerStore", "Case", "CaseError", "copy_notebooks", "open_case", "readable",
+           "start_page"]  # fmt: skip

@@ -10,22 +10,6 @@ from starface_nb.charts.theme import WIDE, font_faces, register, to_inline_svg, 
 from starface_nb.charts.timeline import timeline
 
 register()
-__all__ = [
-    "WIDE",
-    "addresses",
-    "before_after",
-    "cycles",
-    "durations",
-    "fleet_page",
-    "fold",
-    "font_faces",
-    "heatmap",
-    "linked",
-    "reliability",
-    "rtt",
-    "simultaneity",
-    "terms",
-    "timeline",
-    "to_inline_svg",
-    "to_svg",
-]
+__all__ = ["WIDE", "addresses", "before_after", "cycles", "durations", "fleet_page", "fold", "font_faces", "heatmap",
+           "linked", "reliability", "rtt", "simultaneity", "terms", "timeline", "to_inline_svg",
+           "to_svg"]  # fmt: skip

@@ -26,54 +26,9 @@ _FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
     "role": pl.String,
     **dict.fromkeys(GROUPS, pl.String),
 }
-# Few and rare: every needle costs time over the whole log, every false hit a parse. Each message of the catalogue
-# contains one of them (a test checks it), also inside JSON, whatever the quoting.
-NEEDLES = (
-    b" is now ",
-    b"egist",
-    b" failed for ",
-    b"ed contact ",
-    b"sterisk ",
-    b"modules will be loaded",
-    b"ssion timeout reached",
-    b"etries exceeded",
-    b" MD5 authentication ",
-    b"plaintext password for",
-    b"Reloading ",
-    b"Rotated Logs",
-    b"last minute cleanups",
-    b"Logging resumed",
-    b"configured AORs",
-    b"not found for endpoint",
-    b" scheduled tasks",
-    b"Dial(",
-    b"(Dial)",
-    b"nable to create channel of type",
-    b" is circuit-busy",
-    b"busy/congested at",
-)
-# A message that begins like this but is read by no entry is kept as unparsed.
-SUSPECT = (
-    r"(?i)^(?:peer .* is now|contact .*/sips?:.* is now (?:un)?reachable|endpoint .* is now (?:un)?reachable"
-    r"|(?:un)?registered (?:sip|iax2) {q}|registration from {q}|request {q}?(?:register|from){q}? ?.* failed for"
-    r"|(?:added|removed) contact {q})"
-).replace(
-    "{q}",
-    r"""['"&\x{2018}\x{2019}]""",  # also as an editor or a page writes a quote
-)
-
-# What an unfinished last line may have of it.
-BEGINNING = r"^(?:Peer|Registered|Unregistered|Registration|Contact|Endpoint|Added|Removed|Request|Retransm)\b"
-
-_NARROWER = (
-    ("(?P<peer>.*)'", "(?P<peer>[^']*)'"),
-    ("(?P<contact>.*)'", "(?P<contact>[^']*)'"),
-    ("(?P<peer>.+?)/", "(?P<peer>[^/]+)/"),
-    ("(?P<contact>sips?:.*) ", "(?P<contact>sips?:[^ ]*) "),
-    ("(?P<peer>.+) is now", "(?P<peer>[^ ]+) is now"),
-    (r"\d", "[0-9]"),
-)
-
+_WORDS = table("reading/core")
+NEEDLES = tuple(needle.encode() for needle in _WORDS["needles"])
+SUSPECT = _WORDS["suspect"].replace("{quote}", _WORDS["quote"])
 _BEGIN = 6  # characters of a message that tell cheaply which entries it cannot be
 
 
@@ -101,7 +56,7 @@ class Entry:
         What it reads, the whole pattern reads alike; what it does not read is left to the whole pattern.
         """
         pattern = self.pattern
-        for general, narrow in _NARROWER:
+        for general, narrow in _WORDS["narrower"]:
             pattern = pattern.replace(general, narrow)
         return pattern
 

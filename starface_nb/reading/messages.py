@@ -14,9 +14,10 @@ from starface_nb.reading.calls import with_calls
 from starface_nb.reading.fields import typed
 from starface_nb.reading.tidy import tidied_lines
 from starface_nb.sources.limits import cores
+from starface_nb.tables import table
 
 HEADERLESS = ("none", "stamped")
-_BROKEN_JSON = r'^\{.*"message" ?: ?"' + catalogue.BEGINNING.removeprefix("^")
+_BROKEN_JSON = r'^\{.*"message" ?: ?"' + table("reading/core")["beginning"].removeprefix("^")
 _WORTH_A_THREAD = 8_000  # lines
 _USUAL_STAMP = r"^(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)"
 
@@ -118,7 +119,7 @@ def _like() -> pl.Expr:
         .then(pl.lit("wording", LIKE))
         .when(driver & json)
         .then(pl.lit("json", LIKE))
-        .when(driver & pl.col("bare").str.contains(catalogue.BEGINNING))
+        .when(driver & pl.col("bare").str.contains(table("reading/core")["beginning"]))
         .then(pl.lit("beginning", LIKE))
     )
 

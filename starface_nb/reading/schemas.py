@@ -6,21 +6,8 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME, Column, Schema
 
-KINDS = (
-    "unreachable",
-    "reachable",
-    "lagged",
-    "registered",
-    "unregistered",
-    "expired",
-    "registration_failed",
-    "retransmission_timeout",
-    "restart",
-    "shutdown",
-    "reload",
-    "rotate",
-    "overload",
-)
+KINDS = ("unreachable", "reachable", "lagged", "registered", "unregistered", "expired", "registration_failed",
+         "retransmission_timeout", "restart", "shutdown", "reload", "rotate", "overload")  # fmt: skip
 STEPS = ("dialled", "no_channel", "no_answer", "nobody")
 TECHS = ("SIP", "PJSIP", "IAX2")
 KIND = pl.Enum(KINDS)

@@ -17,35 +17,19 @@ LOCAL = pl.Datetime("us")
 Reader = Callable[[pl.DataFrame], pl.DataFrame]  # rows with `row` and `s` to `row`, `local` and `utc`
 NO_YEAR = 1600  # a leap year that no log was written in: stands for "year not in the stamp"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_STRFTIME = {
-    "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)", "e": r"(?P<d> ?\d{1,2})",
-    "b": r"(?P<b>[A-Za-z]{3})[a-z]*\.?", "B": r"(?P<b>[A-Za-z]{3})[a-z]*", "h": r"(?P<b>[A-Za-z]{3})",
-    "H": r"(?P<H>\d\d)", "k": r"(?P<H> ?\d{1,2})", "I": r"(?P<I>\d\d)", "l": r"(?P<I> ?\d{1,2})",
-    "M": r"(?P<M>\d\d)", "S": r"(?P<S>\d\d)", "p": r"(?P<p>[AaPp][Mm])", "P": r"(?P<p>[AaPp][Mm])",
-    "j": r"(?P<j>\d{3})", "s": r"(?P<s>\d{9,10})", "z": r"(?P<z>[+-]\d\d:?\d\d|Z|UTC|GMT)", "Z": r"[A-Za-z]{1,5}",
-    "a": r"[A-Za-z]{2,4}\.?", "A": r"[A-Za-z]+", "n": r"\s", "t": r"\s", "%": "%", "u": r"\d", "w": r"\d",
-}  # fmt: skip
-_SHORTHAND = {  # in this order: one may hold another
-    "c": "%a %b %e %T %Y",
-    "r": "%I:%M:%S %p",
-    "F": "%Y-%m-%d",
-    "T": "%H:%M:%S",
-    "R": "%H:%M",
-    "D": "%m/%d/%y",
-}
 
 
 @cache
 def strftime_pattern(text: str) -> str:
     """Return the regex of a strftime format; Asterisk's `%q` (`%3q` ...) is a fraction of a second of any length."""
-    for short, full in _SHORTHAND.items():
+    for short, full in table("reading/layouts")["shorthand"].items():
         text = text.replace(f"%{short}", full)
     out, seen = [], set()
     for part in re.findall(r"[.,]?%\d?q|%[-_0^#]?.|\[[^\]]*\]|.", text, flags=re.S):
         if part.endswith("q") and "%" in part:
             out.append(r"(?:[.,]?(?P<q>\d{1,9}))?")
         elif part[0] == "%" and len(part) > 1:
-            piece = _STRFTIME.get(part[-1], ".*?")
+            piece = table("reading/layouts")["strftime"].get(part[-1], ".*?")
             name = re.search(r"\?P<(\w)>", piece)
             if part[1] == "-":  # without padding
                 piece = piece.replace(r"\d\d", r"\d{1,2}")

@@ -26,21 +26,10 @@ _DIRECTORY = 64 << 20  # bytes of a zip's table of contents
 _LOCAL_HEADER = 30
 _TAR_HEADER = 1 << 20  # bytes of a tar member's long name or extended header
 _BAD_ZIP = (zipfile.BadZipFile, LZMAError, OSError, EOFError, ValueError, struct.error, NotImplementedError)
-_HEADERS = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-_UNSEEN = {
-    tarfile.SYMTYPE: "a symbolic link",
-    tarfile.LNKTYPE: "a hard link",
-    tarfile.CHRTYPE: "a device file",
-    tarfile.BLKTYPE: "a device file",
-    tarfile.FIFOTYPE: "a named pipe",
-    tarfile.GNUTYPE_SPARSE: "a sparse file",
-}
+_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE)  # fmt: skip
+_UNSEEN = {tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link", tarfile.CHRTYPE: "a device file",
+           tarfile.BLKTYPE: "a device file", tarfile.FIFOTYPE: "a named pipe"}  # fmt: skip
 
 
 @dataclass(frozen=True)

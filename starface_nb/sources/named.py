@@ -21,6 +21,7 @@ from starface_nb.sources.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.sources.limits import Account, Limits, RefusedError
 from starface_nb.sources.opening import file_stream, opened, stdin_stream, unreadable
 from starface_nb.sources.streams import Stream, format_of, unpacked
+from starface_nb.tables import table
 from starface_nb.text import visible
 
 STDIN = "-"
@@ -31,18 +32,8 @@ ANY_NAME = 3  # rank of a name that says nothing
 NOT_A_LOG = 9  # rank of a name that no log has
 BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log may be called, too
 
-# The better the rank, the surer the name is the PBX log; only the best rank of a folder or archive is read.
-_RANKS: tuple[tuple[int, re.Pattern[str]], ...] = (
-    (0, re.compile(r"full([._#-].*)?", re.I)),
-    (1, re.compile(r"(pbx|asterisk)([._#-].*)?", re.I)),
-    (2, re.compile(r"messages([._#-].*)?", re.I)),
-)
-_FOREIGN = re.compile(
-    r"\.(json|csv|tsv|parquet|html?|xml|ya?ml|toml|png|jpe?g|gif|svg|pdf|docx?|xlsx?|db|sqlite3?|so|pyc?|ipynb|md|conf|"
-    r"cfg|ini|pcap(ng)?|wav|gsm|alaw|mp3|sh|sql|lock|key|pem|crt|po|mo|class|jar|war|exe|dll|bin|iso|img|core|tmp)$",
-    re.I,
-)
-ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
+_NAMES = table("sources/names")
+_FOREIGN, ARCHIVE = re.compile(_NAMES["foreign"], re.I), re.compile(_NAMES["archive"], re.I)
 
 
 @dataclass
@@ -112,8 +103,8 @@ def rank_of(name: str) -> int:
     base = name.rpartition("/")[2]
     if member_of(base) not in (None, *BY_CONTENT):
         return NOT_A_LOG
-    for rank, pattern in _RANKS:
-        if pattern.fullmatch(base):
+    for rank, pattern in enumerate(_NAMES["ranks"]):
+        if re.fullmatch(pattern, base, re.I):
             return rank
     return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
 
