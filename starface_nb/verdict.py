@@ -155,9 +155,8 @@ def summary(diagnosis: Diagnosis, language: str = "en") -> str:
         tables[-1].append(tr.count("and {n} more phone", "and {n} more phones", more))
     findings = [f"{_MARKS[found.severity]} {finding_text(found, tr)}" for found in diagnosis.findings]
     findings += [f"{_MARKS['warning']} {text}" for text in regular(diagnosis, tr)]
-    experiment = next_experiment(diagnosis, tr)[
-        :1
-    ]  # what each outcome would mean is for who tries it: report, notebook
+    # what each outcome would mean is for who tries it: report, notebook
+    experiment = next_experiment(diagnosis, tr)[:1]
     if experiment:
         wish = tr("If the timeout is to be known more exactly")
         experiment.insert(0, tr("{name}: {text}", name=wish, text="").rstrip())

@@ -6,17 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
+from starface_nb.tables import table
+
 SIP_PORTS = {5060: "TCP", 5061: "TLS"}
 _NAMED = {"sip": "5060", "sip-tls": "5061", "sips": "5061"}
-_SOURCE = r"(?P<source>[\da-fA-F.:]+(?:/\d{1,3})?)"
-_SAVED_RULE = re.compile(rf"^(?:\[\d+:\d+\] )?-A \S+ (?:-\S+ \S+ )*?-s {_SOURCE} .*-j (?:DROP|REJECT)\b")
-_LISTED_RULE = re.compile(
-    r"^ *(?:\d+ +)?(?:\d+[KMG]? +\d+[KMG]? +)?(?:DROP|REJECT) +(?P<protocol>\w+) +(?:-- +|opt +)?"
-    rf"(?:(?!\d)[\w*.+-]+ +(?!\d)[\w*.+-]+ +)?{_SOURCE} +(?:[\da-fA-F.:/]+|anywhere)(?: |$)"
-)
-_NFT_RULE = re.compile(rf"^\s*(?:add rule .*)?\bip6? saddr {_SOURCE} .*?\b(?:drop|reject)\b")
-_IPSET_ENTRY = re.compile(rf"^add [\w.-]*(?:black|block|ban|deny|f2b)[\w.-]* {_SOURCE}(?: |$)")
-_RULES = (_SAVED_RULE, _LISTED_RULE, _NFT_RULE, _IPSET_ENTRY)
 
 
 def blocked(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -27,9 +20,10 @@ def blocked(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     lines : iterable of (int, str)
         Numbered lines of iptables-save, iptables -nvL, nft list ruleset or ipset save.
     """
+    rules = [re.compile(rule) for rule in table("bundle/bundle")["firewall"]["rules"]]
     for number, line in lines:
-        for pattern in _RULES:
-            found = pattern.match(line)
+        for rule in rules:
+            found = rule.match(line)
             source = _network(found["source"]) if found else None
             if found and source and _meets_sip(found):
                 yield number, source

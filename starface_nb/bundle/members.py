@@ -124,30 +124,14 @@ def _fact(fact: str, name: str, value: str, member: str, line: int | None) -> Ro
 
 # ---- lists of peers ----
 
-_STATUS = {
-    "OK": "ok", "LAGGED": "lagged", "UNREACHABLE": "unreachable", "UNKNOWN": "unknown", "Unmonitored": "unmonitored",
-    "Avail": "ok", "Unavail": "unreachable", "NonQual": "unmonitored", "Unqual": "unmonitored", "Unknown": "unknown",
-}  # fmt: skip
-_SIP_PEER = re.compile(
-    r"^\s*(?P<name>[^\s\[|].{0,119}?)\s+(?P<host>\(Unspecified\)|(?=[\d:a-fA-F]*[.:])[\d.:a-fA-F]{3,39})"
-    r"(?P<flags>(?:\s+(?:[DNA]|Yes|No|Auto(?: \((?:Yes|No)\))?|RFC3581|Route|Always|Never))*)"
-    r"\s+(?P<port>\d{1,5})\s+(?P<status>OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)(?: \((?P<rtt>\d{1,6}) ms\))?(?:\s|$)"
-)
-_PJSIP_CONTACT = re.compile(
-    r"^ *Contact: +(?P<name>[^/]{1,120})/sips?:(?:[^@\s]*@)?(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[\d.]{7,15}))?"
-    r"(?::(?P<port>\d{1,5}))?\S* +(?:[0-9a-f]{6,10} +)?(?P<status>Avail|Unavail|NonQual|Unqual|Unknown)"
-    r" +(?P<rtt>\d{1,7}\.\d+|-?nan|0)$"
-)
-_PJSIP_ENDPOINT = re.compile(r"^ *Endpoint: +(?P<name>[^/<\s][^/]{0,119}?)(?:/\S+)? {2,}(?P<status>\w[\w ]+?) +\d+ of ")
-
 
 def _sip_peers(member: str, name: str, text: str) -> Taken:
-    rows = [_sip_peer(found, name, line) for line, found in _matches(_SIP_PEER, text)]
+    rows = [_sip_peer(found, name, line) for line, found in _matches("sip_peer", text)]
     return Taken(member, name, peers=tuple(rows))
 
 
 def _sip_peer(found: re.Match[str], member: str, line: int) -> Row:
-    status = _STATUS[found["status"]]
+    status = table("bundle/bundle")["status"][found["status"]]
     port = int(found["port"])
     return {
         "peer": _peer_name(found["name"]),
@@ -181,8 +165,8 @@ def _peer_name(shown: str) -> str:
 
 def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
     rows: list[Row] = []
-    for line, found in _matches(_PJSIP_CONTACT, text):
-        status, rtt = _STATUS[found["status"]], found["rtt"]
+    for line, found in _matches("pjsip_contact", text):
+        status, rtt = table("bundle/bundle")["status"][found["status"]], found["rtt"]
         rows.append(
             {
                 "peer": found["name"].strip(),
@@ -199,7 +183,7 @@ def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
             }
         )
     known = {row["peer"] for row in rows}
-    for line, found in _matches(_PJSIP_ENDPOINT, text):  # without a contact nothing is asked: not registered
+    for line, found in _matches("pjsip_endpoint", text):  # without a contact nothing is asked: not registered
         if found["name"] not in known and found["status"] == "Unavailable":
             known.add(found["name"])
             peer: Row = {"peer": found["name"], "cut": False, "tech": "PJSIP"}
@@ -207,7 +191,12 @@ def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
     return Taken(member, name, peers=tuple(rows))
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
+def _line(name: str) -> re.Pattern[str]:
+    return re.compile(table("bundle/bundle")["line"][name])
+
+
+def _matches(name: str, text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    pattern = _line(name)
     for number, line in _lines(text):
         found = pattern.match(line)
         if found:
@@ -223,15 +212,6 @@ def _address(text: str) -> str | None:
 
 # ---- configuration files ----
 
-_SECTION = re.compile(r"^\s*\[([^\]]{1,120})\](?:\(([^)]{0,200})\))?")
-_ENTRY = re.compile(r"^\s*(?:[a-z]{1,20}/)?([A-Za-z][\w-]{0,40})\s*=>?\s*(.*)$")  # pjsip_wizard.conf: aor/...
-_INCLUDE = re.compile(r"^\s*#(?:try)?include\s+[\"<]?([^\">]{1,200})")
-_LOG_FILE = re.compile(
-    r"^\s*((?:full|pbx|messages|console|debug|security|asterisk|syslog\.local\d)(?:\.log)?)\s*=>?\s*(.*)$"
-)
-_DATE_FORMAT = re.compile(r"^\s*dateformat\s*=>?\s*(?P<value>(?=[^%]*%)[\w%\s.,:;/@+()\[\]-]{2,60})$")
-_LEVELS = r"(?i)(?:(?:\[[a-z]+\])?(?:\*|notice|warning|error|verbose(?:\(\d{1,2}\))?|debug|dtmf|fax|security)\s*,?\s*)+"
-
 
 def _configuration(member: str, name: str, text: str) -> Taken:
     wanted = {
@@ -243,15 +223,15 @@ def _configuration(member: str, name: str, text: str) -> Taken:
     entries, sections, includes = [], dict[str, Section](), []
     section: str | None = None
     for line, plain in _without_comments(text):
-        if begun := _SECTION.match(plain):
+        if begun := _line("section").match(plain):
             section = begun[1].strip()
             marks = [mark.strip() for mark in (begun[2] or "").split(",")]
             before = sections.get(section, Section())
             parents = tuple(mark for mark in marks if mark not in {"", "!", "+"})
             sections[section] = Section((*before.parents, *parents), before.template or "!" in marks)
-        elif included := _INCLUDE.match(plain):
+        elif included := _line("include").match(plain):
             includes.append((section, included[1].strip().rpartition("/")[2]))
-        elif (found := _ENTRY.match(plain)) and found[1].lower() in wanted:
+        elif (found := _line("entry").match(plain)) and found[1].lower() in wanted:
             key, form = wanted[found[1].lower()]
             if form.fullmatch(found[2].strip()):
                 entries.append((section, key, found[2].strip().lower(), line))
@@ -277,13 +257,13 @@ def _logger(member: str, name: str, text: str) -> Taken:
     """Return the date formats, and the levels of each log file: `full => notice,warning,error,verbose`."""
     rows, section = [], ""
     for line, plain in _without_comments(text):
-        if begun := _SECTION.match(plain):
+        if begun := _line("section").match(plain):
             section = begun[1].strip().lower()
-        elif named := _DATE_FORMAT.match(plain):
+        elif named := _line("date_format").match(plain):
             rows.append(_fact("dateformat", "", named["value"].strip(), name, line))
-        elif section == "logfiles" and (found := _LOG_FILE.match(plain)):
+        elif section == "logfiles" and (found := _line("log_file").match(plain)):
             levels = found[2].strip()
-            if re.fullmatch(_LEVELS, levels):
+            if _line("levels").fullmatch(levels):
                 rows.append(_fact("levels", found[1], re.sub(r"\s", "", levels).lower(), name, line))
     return Taken(member, name, facts=tuple(rows))
 
@@ -303,15 +283,10 @@ def _single_lines(member: str, name: str, text: str) -> Taken:
     return Taken(member, name, facts=tuple(rows))
 
 
-_PROCESSOR = re.compile(
-    r"^(?P<name>[\w/.:@-]{1,120}) +\d+ +(?P<queue>\d+) +(?P<deepest>\d+) +\d+ +(?P<high>\d+)(?: |$)"
-)
-
-
 def _taskprocessors(member: str, name: str, text: str) -> Taken:
     """Return the task processors whose queue has reached its high water mark; their names end in a number."""
     rows = []
-    for line, found in _matches(_PROCESSOR, text):
+    for line, found in _matches("processor", text):
         if int(found["deepest"]) >= int(found["high"]) > 0:
             kind = re.match(r"[a-z_]+(?:/[a-z_]+)*", found["name"])
             rows.append(_fact("overload", kind[0] if kind else "task processor", found["deepest"], name, line))
@@ -320,22 +295,14 @@ def _taskprocessors(member: str, name: str, text: str) -> Taken:
 
 def _firewall(member: str, name: str, text: str) -> Taken:
     """Return the addresses whose packets to SIP's ports the PBX's own firewall drops."""
-    return Taken(
-        member,
-        name,
-        facts=tuple(_fact("blocked", "address", source, name, line) for line, source in blocked(_lines(text))),
-    )
-
-
-_CONNECTION = re.compile(
-    r"^tcp6? +(?:ESTAB +)?\d+ +\d+ +\S*[:.](?P<local>\d{1,5}) +(?P<remote>\S+)[:.](?P<port>\d{1,5})(?: +ESTAB\w*)?"
-)
+    rows = (_fact("blocked", "address", source, name, line) for line, source in blocked(_lines(text)))
+    return Taken(member, name, facts=tuple(rows))
 
 
 def _connections(member: str, name: str, text: str) -> Taken:
     """Return who holds a TCP or TLS connection to the PBX's SIP ports."""
     rows = []
-    for line, found in _matches(_CONNECTION, text):
+    for line, found in _matches("connection", text):
         transport = SIP_PORTS.get(int(found["local"]))
         remote = _address(found["remote"].strip("[]").removeprefix("::ffff:"))
         if transport and remote and "ESTAB" in found[0]:

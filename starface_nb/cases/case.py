@@ -18,7 +18,7 @@ from starface_nb.cases.answers import CASE, AnswerStore, Record
 from starface_nb.cases.identity import identity
 from starface_nb.cases.tables import Shown, lines, readable
 from starface_nb.files import at_home, parquet, private_folder, write
-from starface_nb.guide import Conclusion, Translator, conclusion, defaults_in_bracket, translator
+from starface_nb.guide import Conclusion, Translator, conclusion, translator
 from starface_nb.guide.comparison import comparison_text, experiment_text
 from starface_nb.guide.corrections import corrected, names_given
 from starface_nb.progress import stage
@@ -78,11 +78,6 @@ class Case:
         return self.folder.parent if self.folder else Path("cases")
 
     @property
-    def inbox(self) -> Path:
-        """Where new customers' logs are dropped."""
-        return self.home / "inbox" if self.folder else Path("inbox")
-
-    @property
     def conclusion(self) -> Conclusion:
         """What follows from the log and the answers given so far, with reasons and next steps."""
         return conclusion(self.diagnosis, self.answers.all(), self.translator)
@@ -114,15 +109,6 @@ class Case:
             frame = getattr(self.log if frame in ("events", "unparsed") else self.diagnosis, frame)
         assert isinstance(frame, pl.DataFrame)  # noqa: S101
         return readable(frame.select(columns or pl.all()), self.translator, rows)
-
-    @property
-    def known_defaults(self) -> pl.DataFrame:
-        """Published router defaults that fall into a site's bracket, by site: a hint, never a proof."""
-        short = self.diagnosis.sites.filter(pl.col("verdict") == "too_short").select("site", "low_s", "high_s")
-        return pl.concat(
-            defaults_in_bracket(low, high).select(pl.lit(site).alias("site"), pl.all())
-            for site, low, high in [("", 0.0, 0.0), *short.iter_rows()]
-        )
 
     def compare(self, before: Source = None, at: str | None = None) -> Comparison:
         """Say whether a change fixed it: this log against one from before, or this log cut in two.

@@ -17,13 +17,12 @@ from threading import Event, Thread, local
 from typing import TYPE_CHECKING, Any
 
 from starface_nb.errors import SettingError, SetupError, need
+from starface_nb.fleet.examine import Examined, failed
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from distributed import Client
-
-    from starface_nb.fleet.examine import Examined
 
 _PATIENCE = 15  # seconds to wait for a scheduler
 _TRIES = 3  # workers that may die on one log
@@ -115,7 +114,7 @@ def _in_processes(
                 del mine.worker
                 if ending.is_set():
                     break
-        return _lost(f"{_TRIES} workers died on it")
+        return failed(f"No answer: {_TRIES} workers died on it.", lasting=False)
 
     with _few_threads(workers), ThreadPoolExecutor(workers) as leaders:
         try:
@@ -170,12 +169,6 @@ def _few_threads(workers: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _lost(reason: str) -> Examined:
-    from starface_nb.fleet.examine import failed
-
-    return failed(f"No answer: {reason}.", lasting=False)
-
-
 # ---- on a cluster ----
 
 
@@ -190,8 +183,9 @@ def _on_cluster(
         futures = {client.submit(work, path, key=f"starface-nb-{run}-{n}"): key for n, (key, path) in numbered}
         for future, result in dask_completed(futures, loop=client.loop, with_results=True, raise_errors=False):  # type: ignore[no-untyped-call]
             error = result[1] if isinstance(result, tuple) else result
-            lost = isinstance(error, BaseException)
-            yield futures.pop(future), _lost(f"{type(error).__name__}: {error}") if lost else result
+            if isinstance(error, BaseException):
+                result = failed(f"No answer: {type(error).__name__}: {error}.", lasting=False)
+            yield futures.pop(future), result
             future.release()
 
 

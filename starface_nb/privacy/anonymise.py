@@ -209,9 +209,8 @@ class _Writer:
 
     def _line(self, row: dict[str, Any], message: str) -> str:
         """Return a message with its mark under the header that every line gets."""
-        mark: str = (
-            row["message"].removesuffix(row["bare"]).rpartition("]")[2]
-        )  # without the date of old versions there
+        # without the date of old versions there
+        mark: str = row["message"].removesuffix(row["bare"]).rpartition("]")[2]
         stamp = self._stamp(row["time"])
         if row["layout"] == "opened":
             return stamp + mark + message

@@ -69,7 +69,7 @@ def read_log(
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(_file(p) for p in parsed)
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
-    hint = [] if _says_something(events) else [NOTHING_RELEVANT]
+    hint = [] if events["peer"].is_not_null().any() else [NOTHING_RELEVANT]
     return Log(
         events=events,
         unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
@@ -91,7 +91,3 @@ def _file(parsed: Parsed) -> LogFile:
     hits = parsed.hits
     order_of = "reversed" if hits.newest_first else "forward"
     return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of)
-
-
-def _says_something(events: pl.DataFrame) -> bool:
-    return bool(events["peer"].is_not_null().any())

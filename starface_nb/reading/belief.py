@@ -110,7 +110,7 @@ def _is_closed(column: str) -> pl.Expr:
 
 def _swallowed(text: str, offset: int, entry_begin: int | None) -> str | None:
     """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
-    if layouts.begins_with_header(text):
+    if re.match(layouts.HEADER, text):
         return layouts.inner_entry(text, layouts.CUT_AT)
     if entry_begin is None:
         return None

@@ -60,10 +60,6 @@ class Entry:
             pattern = pattern.replace(general, narrow)
         return pattern
 
-    def written_by(self, module: str) -> bool:
-        """Say whether a line that names `module` (or none) can be this message."""
-        return not module or not self.modules or any(fnmatchcase(module, m) for m in self.modules)
-
 
 def _load(dialect: str) -> Iterator[Entry]:
     data = table(f"reading/{dialect}")
@@ -114,7 +110,7 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
 
 def _could_be(entry: Entry, modules: list[str]) -> pl.Expr:
     """Return the cheap first test of an entry, on lines that name one of these modules."""
-    allowed = [name for name in modules if entry.written_by(name)]
+    allowed = [name for name in modules if not name or any(fnmatchcase(name, m) for m in entry.modules or "*")]
     test = pl.col("module").is_in(allowed) if len(allowed) < len(modules) else pl.lit(value=True)
     if entry.starts:
         test &= pl.col("m").str.starts_with(entry.starts)
@@ -123,7 +119,7 @@ def _could_be(entry: Entry, modules: list[str]) -> pl.Expr:
 
 def _extract(some: pl.DataFrame, entry: Entry, index: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the groups of the rows that `entry`'s pattern reads, and the rows it does not read."""
-    names = _group_names(entry.pattern)
+    names = re.findall(r"\(\?P<(\w+)>", entry.pattern)
     found = []
     for pattern in dict.fromkeys((entry.quick, entry.pattern)) if names else (entry.pattern,):
         if names:
@@ -155,7 +151,3 @@ def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> p
         pl.lit(entry.role).alias("role"),
         *(pl.coalesce(c).alias(n) if c else pl.lit(None, pl.String).alias(n) for n, c in same.items()),
     )
-
-
-def _group_names(pattern: str) -> list[str]:
-    return re.findall(r"\(\?P<(\w+)>", pattern)

@@ -261,23 +261,13 @@ def _shape(rows: list[str]) -> tuple[str, int, int] | None:
         except csv.Error:
             continue
         for row in cells:
-            texts.update([i for i, cell in enumerate(row) if len(row) > 1 and _is_line(cell)][:1])
+            texts.update([i for i, cell in enumerate(row) if len(row) > 1 and own("cell").match(cell)][:1])
             times.update([i for i, cell in enumerate(row) if own("date").fullmatch(cell.strip())][:1])
         column, count = texts.most_common(1)[0] if texts else (0, 0)
         time = times.most_common(1)[0][0] if times else -1
         if count > best[0]:
             best = count, (delimiter, column, time)
     return best[1] if 2 * best[0] > sum(own("sign").search(row) is not None for row in rows) else None
-
-
-@cache
-def _own() -> re.Pattern[str]:
-    forms = table("reading/forms")
-    return re.compile(forms["text"]["line"].replace("{date}", forms["date"]["pattern"]))
-
-
-def _is_line(cell: str) -> bool:
-    return _own().match(cell) is not None
 
 
 def _csv(lines: Iterator[Physical]) -> Iterator[Record]:

@@ -201,9 +201,8 @@ def _is_plain(window: bytes) -> bool:
         return False
     lines = window.decode("ascii").split("\n")
     others = [line for line in lines if line.strip() and not own("plain").match(line)]
-    traced = re.search(
-        r"(?m)^(?:<--- .* --->|.*ransmitting .* to \S+:)\r?$", window.decode("ascii")
-    )  # SIP debugging is on
+    # SIP debugging is on
+    traced = re.search(r"(?m)^(?:<--- .* --->|.*ransmitting .* to \S+:)\r?$", window.decode("ascii"))
     if (20 * len(others) > len(lines) and not traced) or any(own("sign").search(line) for line in others):
         return False
     return 5 * sum(without_end(tidied(line)) != line.rstrip() for line in lines) < len(lines)
@@ -333,7 +332,8 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
             yield from ((number, text) for text in _parts(form, undressed(first, time, is_record=True)[1]))
             yield from ((number, text) for text in more)
         return
-    for number, text in _joined(form, physical) if form.width else _each(form, physical):
+    each = ((number, _begun(form, number, tidied(text))[1]) for number, text in physical)
+    for number, text in _joined(form, physical) if form.width else each:
         yield from ((number, part) for part in _parts(form, text))
 
 
@@ -344,10 +344,6 @@ def _parts(form: Form, text: str) -> list[str]:
     at = [found.start() for found in own("glue").finditer(text)]
     cuts = [0, *(a for a in at if a), len(text)]
     return [undressed(text[a:b], chains=form.chains)[1] for a, b in pairwise(cuts) if text[a:b].strip()]
-
-
-def _each(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
-    return ((number, _begun(form, number, tidied(text))[1]) for number, text in physical)
 
 
 def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:

@@ -176,7 +176,12 @@ class Reader:
         place = pl.DataFrame(
             {
                 "offset": np.concatenate(self._places["offset"]),
-                "line": pl.concat([pl.Series(np.concatenate([_NONE, *self._places["line"]])), _nulls(ends)]),
+                "line": pl.concat(
+                    [
+                        pl.Series(np.concatenate([_NONE, *self._places["line"]])),
+                        pl.Series([None] * len(ends), dtype=pl.Int64),
+                    ]
+                ),
                 "dumped": np.concatenate(self._places["dumped"]),
                 "entry_begin": begins + [None] * len(ends),
             },
@@ -187,10 +192,6 @@ class Reader:
         rows = place.hstack(read_lines(text, self.prefix, words=self._words))
         shown = pl.col("dumped") & pl.any_horizontal(pl.col("entry", "like").is_not_null())
         self._rows.append(rows.with_columns(pl.when(shown).then(text).otherwise("text").alias("text")))
-
-
-def _nulls(some: list[bytes]) -> pl.Series:
-    return pl.Series([None] * len(some), dtype=pl.Int64)
 
 
 def _merged(frames: list[pl.DataFrame], ends: Ends) -> pl.DataFrame:

@@ -199,11 +199,6 @@ def usual_prefix(ends: list[bytes]) -> str | None:
     return pattern if 2 * sum(bool(re.match(pattern, line)) for line in lines) > len(lines) else None
 
 
-def begins_with_header(text: str) -> bool:
-    """Say whether a line begins with a complete header in brackets."""
-    return re.match(HEADER, text) is not None
-
-
 def inner_entry(text: str, behind: int) -> str | None:
     """Return what follows from the first complete header behind the first `behind` bytes of a line, or None."""
     raw = text.encode()

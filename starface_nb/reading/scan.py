@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
@@ -196,12 +195,7 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
     if reader.wide is not None:
         text.remarks.append(f"from about byte {reader.wide:,} on some of it {_WIDE}")
     ends = Ends(blocks.head, blocks.tail, blocks.size)
-    about: dict[str, Any] = {
-        "modified": text.modified,
-        "rank": text.rank,
-        "remarks": text.remarks,
-        "damage": blocks.damage,
-    }
-    about["content"] = bytes(kept) if pipe and len(kept) <= PIPED else None
-    hits = reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), **about)
+    content = bytes(kept) if pipe and len(kept) <= PIPED else None
+    about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "content": content}
+    hits = reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), damage=blocks.damage, **about)
     return hits.numbered(text.numbers, newest_first=text.newest_first)

@@ -15,17 +15,7 @@ from starface_nb.reading.forms import SNIFF, form_of, plain_text
 from starface_nb.sources.archives import is_tar, is_zip, tar_members, zip_members
 from starface_nb.sources.foreign import binary_kind, next_step
 from starface_nb.sources.limits import UNPACK, Account, ExhaustedError, RefusedError
-from starface_nb.sources.named import (
-    ARCHIVE,
-    NOT_A_LOG,
-    Argument,
-    Beside,
-    Source,
-    chosen,
-    pass_over,
-    rank_of,
-    refusal,
-)
+from starface_nb.sources.named import ARCHIVE, NOT_A_LOG, Argument, Beside, Source, chosen, pass_over, rank_of, refusal
 from starface_nb.sources.streams import Stream, format_of, unpacked, utf8
 
 _SAMPLE = 1 << 16

@@ -57,11 +57,6 @@ class Simulated:
     lines: list[str]
     truth: dict[str, Any]
 
-    @property
-    def log_text(self) -> str:
-        """The log; its last line has no line end where it is half-written."""
-        return "\n".join(self.lines) + ("" if self.scenario.style.cut_last else "\n")
-
     @cached_property
     def log(self) -> Log:
         """The log, read."""

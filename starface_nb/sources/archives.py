@@ -102,25 +102,23 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
             with zipfile.ZipFile(file) as archive:
                 infos = [info for info in archive.infolist() if not info.is_dir()]
     except _BAD_ZIP as error:
-        raise _damaged_zip(place, str(error)) from None
+        cause = f"the zip archive is damaged or cut off ({visible(str(error))})."
+        raise InputError(cause, place=place, next_step="Copy or download it again.") from None
     account.spend("max_members", len(infos), place)
     places = sorted((info.header_offset, info.compress_size) for info in infos)
     if any(at + _LOCAL_HEADER + size > following for (at, size), (following, _) in pairwise(places)):
         raise RefusedError("refused: members of the archive share their bytes (a decompression bomb?).", place=place)
     seen = dict[str, int]()
-    return [_zip_member(info, _unique(info.filename, seen), open_file, place, account) for info in infos]
+    members = []
+    for info in infos:
+        name = _unique(info.filename, seen)
+        opened = partial(_zip_stream, open_file, info, f"{place}!{name}", account)
+        members.append(Member(name, info.compress_size, _zip_time(info), opened, _zip_refusal(info)))
+    return members
 
 
-def _zip_member(
-    info: zipfile.ZipInfo, name: str, open_file: Callable[[], BinaryIO], place: str, account: Account
-) -> Member:
-    blocks = partial(_zip_blocks, open_file, info, f"{place}!{name}", account)
-    return Member(name, info.compress_size, _zip_time(info), lambda: Stream.of(blocks()), _zip_refusal(info))
-
-
-def _damaged_zip(place: str, reason: str) -> InputError:
-    cause = f"the zip archive is damaged or cut off ({visible(reason)})."
-    return InputError(cause, place=place, next_step="Copy or download it again.")
+def _zip_stream(open_file: Callable[[], BinaryIO], info: zipfile.ZipInfo, name: str, account: Account) -> Stream:
+    return Stream.of(_zip_blocks(open_file, info, name, account))
 
 
 def _check_directory(file: BinaryIO, place: str, account: Account) -> None:

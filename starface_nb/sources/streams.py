@@ -9,6 +9,7 @@ import lzma
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any, Self, cast
 
 from isal import igzip_lib
@@ -176,13 +177,8 @@ def utf8(stream: Stream, remarks: list[str]) -> Stream:
         return stream
     remarks.append("UTF-16 text, read as UTF-8; offsets count the UTF-8 bytes")
     decoder = codecs.getincrementaldecoder(codec)("replace")
-    pieces = (decoder.decode(block, final) for block, final in _with_end(stream.blocks()))
+    pieces = (decoder.decode(block, not block) for block in chain(stream.blocks(), [b""]))
     return Stream.of(text for piece in pieces if (text := piece.encode("utf-8", "replace")))
-
-
-def _with_end(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    yield from ((block, False) for block in blocks)
-    yield b"", True
 
 
 def utf16_codec(head: bytes) -> str:

@@ -34,7 +34,7 @@ def simulated(draw):
     seed = draw(st.integers(0, 5000))
     scenario = make(family, seed, Wish(hours=10.0))
     made = simulate(replace(scenario, style=replace(scenario.style, date_format="iso")), seed)
-    return made.log_text.splitlines()
+    return list(made.lines)
 
 
 @steady
