@@ -63,17 +63,17 @@ class Schema:
         return frame
 
 
-def declared(module: str, **words: pl.Enum) -> dict[str, Schema]:
+def declared(module: str, **words: pl.DataType) -> dict[str, Schema]:
     """Return the schemas declared in `frames.csv` beside a module, by name.
 
     Parameters
     ----------
     module : str
         The module's `__file__`.
-    **words : polars.Enum
-        The closed vocabularies that the column `type` names.
+    **words : polars.DataType
+        The closed vocabularies, above all, that the column `type` names.
     """
-    types = {"time": UTC_TIME, "texts": pl.List(pl.String), **words}
+    types = {"time": UTC_TIME, "texts": pl.List(pl.String), "counts": pl.List(pl.Int64), **words}
     found = defaultdict[str, list[Column]](list)
     with Path(module).with_name("frames.csv").open(encoding="utf-8", newline="") as rows:
         for row in csv.DictReader(rows):

@@ -10,57 +10,14 @@ import polars as pl
 
 from starface_nb.bundle.members import Configuration, Row, Taken
 from starface_nb.bundle.router import KINDS
-from starface_nb.frames import Column, Schema
+from starface_nb.frames import declared
 
 STATUSES = ("ok", "lagged", "unreachable", "unknown", "unmonitored")
 _DEEPEST = 10  # files including files
 GENERAL = "general"
 
-FACTS = Schema(
-    "facts",
-    (
-        Column(
-            "fact", pl.String, "setting, levels, time_zone, clock, load, version, blocked, connection, overload ..."
-        ),
-        Column("name", pl.String, "which: the key of a setting, the log file of levels, TCP or TLS of a connection"),
-        Column("peer", pl.String, "whose setting; null: everybody's who has none of his own", nullable=True),
-        Column("value", pl.String, "as written, in the form that bundle.toml gives"),
-        Column("member", pl.String, "file it was taken from"),
-        Column("line", pl.Int64, "its line there", "from 1", nullable=True),
-    ),
-)
-
-PEERS = Schema(
-    "peers",
-    (
-        Column("peer", pl.String, "account or endpoint"),
-        Column("cut", pl.Boolean, "whether the list may have cut the name"),
-        Column("tech", pl.String, "SIP or PJSIP"),
-        Column("address", pl.String, "address registered from; null where there is none", nullable=True),
-        Column("port", pl.Int64, "port registered from", nullable=True),
-        Column("status", pl.Enum(STATUSES), "state when the list was written; unknown: not registered"),
-        Column("rtt_ms", pl.Float64, "round-trip time of the last answered probe", "ms", nullable=True),
-        Column("monitored", pl.Boolean, "whether the PBX probes this peer at all"),
-        Column("dynamic", pl.Boolean, "whether it registers; false: a fixed address, as trunks have"),
-        Column("member", pl.String, "file it was taken from"),
-        Column("line", pl.Int64, "its line there", "from 1"),
-    ),
-)
-
-ROUTER = Schema(
-    "router",
-    (
-        Column("stamp", pl.Datetime("us"), "time as the router wrote it; year 1904 and later where it names none"),
-        Column("zoned", pl.Boolean, "whether that is UTC; else it is the router's local time"),
-        Column("kind", pl.Enum(KINDS), "what happened; `begin` and `end`: the first and last line of the log"),
-        Column("address", pl.String, "the router's own public address, where the line tells it", nullable=True),
-        Column("port", pl.Int64, "port of a NAT table's entry", nullable=True),
-        Column("seconds", pl.Float64, "time that the NAT table gives an entry", "s", nullable=True),
-        Column("product", pl.String, "whose wording it is"),
-        Column("member", pl.String, "file it was taken from"),
-        Column("line", pl.Int64, "its line there", "from 1"),
-    ),
-)
+_FRAMES = declared(__file__, status=pl.Enum(STATUSES), kind=pl.Enum(KINDS), stamp=pl.Datetime("us"))
+FACTS, PEERS, ROUTER = (_FRAMES[name] for name in ("facts", "peers", "router"))
 
 
 @dataclass(frozen=True)

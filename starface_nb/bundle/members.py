@@ -7,9 +7,10 @@ of a member gets any further.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 
 from starface_nb.bundle import router
 from starface_nb.bundle.firewall import SIP_PORTS, blocked
@@ -110,7 +111,12 @@ def taken(member: str, name: str, text: str) -> Taken:
     text : str  (at most `BYTES` of it are looked at)
     """
     form = {entry["id"]: entry["form"] for entry in table("bundle/bundle")["member"]}[member]
-    return _FORMS[form](member, name, text[: BYTES.get(member, MEMBER_BYTES)])
+    text = text[: BYTES.get(member, MEMBER_BYTES)]
+    if form == "configuration":
+        return Taken(member, name, configuration=_configuration(member, text))
+    kind, rows = _ROWS[form]
+    made: dict[str, Any] = {kind: tuple(rows(member, name, text))}
+    return Taken(member, name, **made)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -125,27 +131,20 @@ def _fact(fact: str, name: str, value: str, member: str, line: int | None) -> Ro
 # ---- lists of peers ----
 
 
-def _sip_peers(member: str, name: str, text: str) -> Taken:
-    rows = [_sip_peer(found, name, line) for line, found in _matches("sip_peer", text)]
-    return Taken(member, name, peers=tuple(rows))
+def _sip_peers(_member: str, name: str, text: str) -> Iterator[Row]:
+    for line, found in _matches("sip_peer", text):
+        host = "" if found["host"].startswith("(") else found["host"]
+        more = {"cut": len(found["name"]) >= _SHOWN, "tech": "SIP", "dynamic": "D" in found["flags"].split()}
+        rtt = float(found["rtt"]) if found["rtt"] else None
+        yield _peer(found, host, name, line) | {"peer": _peer_name(found["name"]), "rtt_ms": rtt, **more}
 
 
-def _sip_peer(found: re.Match[str], member: str, line: int) -> Row:
+def _peer(found: re.Match[str], host: str, member: str, line: int) -> Row:
+    """Return what both lists tell of a peer."""
     status = table("bundle/bundle")["status"][found["status"]]
-    port = int(found["port"])
-    return {
-        "peer": _peer_name(found["name"]),
-        "cut": len(found["name"]) >= _SHOWN,
-        "tech": "SIP",
-        "address": None if found["host"].startswith("(") else _address(found["host"]),
-        "port": port if 0 < port < 65536 else None,
-        "status": status,
-        "rtt_ms": float(found["rtt"]) if found["rtt"] else None,
-        "monitored": status != "unmonitored",
-        "dynamic": "D" in found["flags"].split(),
-        "member": member,
-        "line": line,
-    }
+    port = int(found["port"] or 0)
+    where = {"address": _address(host), "port": port if 0 < port < 65536 else None, "member": member, "line": line}
+    return {"status": status, "monitored": status != "unmonitored", **where}
 
 
 def _peer_name(shown: str) -> str:
@@ -163,32 +162,18 @@ def _peer_name(shown: str) -> str:
     return name
 
 
-def _pjsip_contacts(member: str, name: str, text: str) -> Taken:
-    rows: list[Row] = []
+def _pjsip_contacts(_member: str, name: str, text: str) -> Iterator[Row]:
+    known, every = set[str](), {"cut": False, "tech": "PJSIP", "dynamic": True}
     for line, found in _matches("pjsip_contact", text):
-        status, rtt = table("bundle/bundle")["status"][found["status"]], found["rtt"]
-        rows.append(
-            {
-                "peer": found["name"].strip(),
-                "cut": False,
-                "tech": "PJSIP",
-                "address": _address(found["v6"] or found["v4"] or ""),
-                "port": int(found["port"]) if found["port"] and 0 < int(found["port"]) < 65536 else None,
-                "status": status,
-                "rtt_ms": float(rtt) if status == "ok" and rtt[0].isdigit() else None,
-                "monitored": status != "unmonitored",
-                "dynamic": True,
-                "member": name,
-                "line": line,
-            }
-        )
-    known = {row["peer"] for row in rows}
+        row = _peer(found, found["v6"] or found["v4"] or "", name, line)
+        rtt = float(found["rtt"]) if row["status"] == "ok" and found["rtt"][0].isdigit() else None
+        known.add(peer := found["name"].strip())
+        yield row | every | {"peer": peer, "rtt_ms": rtt}
     for line, found in _matches("pjsip_endpoint", text):  # without a contact nothing is asked: not registered
         if found["name"] not in known and found["status"] == "Unavailable":
             known.add(found["name"])
-            peer: Row = {"peer": found["name"], "cut": False, "tech": "PJSIP"}
-            rows.append({**peer, "status": "unknown", "monitored": True, "dynamic": True, "member": name, "line": line})
-    return Taken(member, name, peers=tuple(rows))
+            told = {"peer": found["name"], "status": "unknown", "monitored": True, "member": name, "line": line}
+            yield every | told
 
 
 def _line(name: str) -> re.Pattern[str]:
@@ -213,7 +198,7 @@ def _address(text: str) -> str | None:
 # ---- configuration files ----
 
 
-def _configuration(member: str, name: str, text: str) -> Taken:
+def _configuration(member: str, text: str) -> Configuration:
     wanted = {
         key: (entry["key"], re.compile(entry["form"]))
         for entry in table("bundle/bundle")["setting"]
@@ -235,7 +220,7 @@ def _configuration(member: str, name: str, text: str) -> Taken:
             key, form = wanted[found[1].lower()]
             if form.fullmatch(found[2].strip()):
                 entries.append((section, key, found[2].strip().lower(), line))
-    return Taken(member, name, configuration=Configuration(tuple(entries), sections, tuple(includes)))
+    return Configuration(tuple(entries), sections, tuple(includes))
 
 
 def _without_comments(text: str) -> Iterator[tuple[int, str]]:
@@ -253,74 +238,61 @@ def _without_comments(text: str) -> Iterator[tuple[int, str]]:
             yield number, plain
 
 
-def _logger(member: str, name: str, text: str) -> Taken:
-    """Return the date formats, and the levels of each log file: `full => notice,warning,error,verbose`."""
-    rows, section = [], ""
+def _logger(_member: str, name: str, text: str) -> Iterator[Row]:
+    """Yield the date formats, and the levels of each log file: `full => notice,warning,error,verbose`."""
+    section = ""
     for line, plain in _without_comments(text):
         if begun := _line("section").match(plain):
             section = begun[1].strip().lower()
         elif named := _line("date_format").match(plain):
-            rows.append(_fact("dateformat", "", named["value"].strip(), name, line))
+            yield _fact("dateformat", "", named["value"].strip(), name, line)
         elif section == "logfiles" and (found := _line("log_file").match(plain)):
             levels = found[2].strip()
             if _line("levels").fullmatch(levels):
-                rows.append(_fact("levels", found[1], re.sub(r"\s", "", levels).lower(), name, line))
-    return Taken(member, name, facts=tuple(rows))
+                yield _fact("levels", found[1], re.sub(r"\s", "", levels).lower(), name, line)
 
 
 # ---- single lines, tables ----
 
 
-def _single_lines(member: str, name: str, text: str) -> Taken:
+def _single_lines(member: str, name: str, text: str) -> Iterator[Row]:
     known = (e for e in table("bundle/bundle")["fact"] if e["member"] == member)
     wanted = [(e["fact"], e["name"], re.compile(e["pattern"])) for e in known]
-    rows = []
     for number, line in _lines(text):
         for fact, what, pattern in wanted:
-            found = pattern.search(line)
-            if found:
-                rows.append(_fact(fact, what, found["value"], name, number))
-    return Taken(member, name, facts=tuple(rows))
+            if found := pattern.search(line):
+                yield _fact(fact, what, found["value"], name, number)
 
 
-def _taskprocessors(member: str, name: str, text: str) -> Taken:
-    """Return the task processors whose queue has reached its high water mark; their names end in a number."""
-    rows = []
+def _taskprocessors(_member: str, name: str, text: str) -> Iterator[Row]:
+    """Yield the task processors whose queue has reached its high water mark; their names end in a number."""
     for line, found in _matches("processor", text):
         if int(found["deepest"]) >= int(found["high"]) > 0:
             kind = re.match(r"[a-z_]+(?:/[a-z_]+)*", found["name"])
-            rows.append(_fact("overload", kind[0] if kind else "task processor", found["deepest"], name, line))
-    return Taken(member, name, facts=tuple(rows))
+            yield _fact("overload", kind[0] if kind else "task processor", found["deepest"], name, line)
 
 
-def _firewall(member: str, name: str, text: str) -> Taken:
-    """Return the addresses whose packets to SIP's ports the PBX's own firewall drops."""
-    rows = (_fact("blocked", "address", source, name, line) for line, source in blocked(_lines(text)))
-    return Taken(member, name, facts=tuple(rows))
+def _firewall(_member: str, name: str, text: str) -> Iterator[Row]:
+    """Yield the addresses whose packets to SIP's ports the PBX's own firewall drops."""
+    return (_fact("blocked", "address", source, name, line) for line, source in blocked(_lines(text)))
 
 
-def _connections(member: str, name: str, text: str) -> Taken:
-    """Return who holds a TCP or TLS connection to the PBX's SIP ports."""
-    rows = []
+def _connections(_member: str, name: str, text: str) -> Iterator[Row]:
+    """Yield who holds a TCP or TLS connection to the PBX's SIP ports."""
     for line, found in _matches("connection", text):
         transport = SIP_PORTS.get(int(found["local"]))
         remote = _address(found["remote"].strip("[]").removeprefix("::ffff:"))
         if transport and remote and "ESTAB" in found[0]:
-            rows.append(_fact("connection", transport, f"{remote} {found['port']}", name, line))
-    return Taken(member, name, facts=tuple(rows))
+            yield _fact("connection", transport, f"{remote} {found['port']}", name, line)
 
 
-_FORMS: dict[str, Callable[[str, str, str], Taken]] = {
-    "sip_peers": _sip_peers,
-    "pjsip_contacts": _pjsip_contacts,
-    "configuration": _configuration,
-    "logger": _logger,
-    "lines": _single_lines,
-    "taskprocessors": _taskprocessors,
-    "firewall": _firewall,
-    "connections": _connections,
-    "presence": lambda member, name, text: Taken(
-        member, name, facts=(_fact("proxy", member, "yes", name, None),) * bool(text.strip())
-    ),
-    ROUTER: lambda member, name, text: Taken(member, name, router=router.rows_of(name, text)),
-}
+def _presence(member: str, name: str, text: str) -> Iterator[Row]:
+    return iter([_fact("proxy", member, "yes", name, None)] * bool(text.strip()))
+
+
+_ROWS: dict[str, tuple[str, Callable[[str, str, str], Iterable[Row]]]] = {
+    "sip_peers": ("peers", _sip_peers), "pjsip_contacts": ("peers", _pjsip_contacts), "logger": ("facts", _logger),
+    "lines": ("facts", _single_lines), "taskprocessors": ("facts", _taskprocessors), "firewall": ("facts", _firewall),
+    "connections": ("facts", _connections), "presence": ("facts", _presence),
+    ROUTER: ("router", lambda _, name, text: router.rows_of(name, text)),
+}  # fmt: skip

@@ -23,19 +23,10 @@ from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, replacing
 from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log, LogFile
-from starface_nb.reading.pauses import PAUSES
-from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
+from starface_nb.reading.schemas import CALLS, EVENTS, PAUSES, UNPARSED
 
 NAME = "log.zip"
-_SCHEMAS = {
-    "events": EVENTS,
-    "unparsed": UNPARSED,
-    "calls": CALLS,
-    "pauses": PAUSES,
-    "facts": FACTS,
-    "peers": PEERS,
-    "router": ROUTER,
-}
+_SCHEMAS = {schema.name: schema for schema in (EVENTS, UNPARSED, CALLS, PAUSES, FACTS, PEERS, ROUTER)}
 _FOREIGN = (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NotImplementedError)
 
 

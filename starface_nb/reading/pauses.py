@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from starface_nb.frames import UTC_TIME, Column, Schema
+from starface_nb.reading.schemas import PAUSES
 
 LEAST_S = 600.0
 """Shorter pauses are not kept."""
@@ -16,17 +16,6 @@ COUNTS_AT_MOST_S = 3600.0
 """A pause counts no longer than this in what a file usually writes per second."""
 STRAY_DAYS = 366
 """A line this far from the file's median time has the date of a clock that was not set."""
-
-PAUSES = Schema(
-    "pauses",
-    (
-        Column("file", pl.String, "file, or archive!member"),
-        Column("start", UTC_TIME, "time of the line before", "UTC"),
-        Column("end", UTC_TIME, "time of the line after, of the next one that the reader looked at", "UTC"),
-        Column("usual_s", pl.Float64, "how long the file usually takes to write what stands in between", "s"),
-        Column("discarded", pl.Int64, "messages that the PBX says it threw away in between (logger.c)"),
-    ),
-)
 
 
 def without_strays(rows: pl.DataFrame) -> pl.DataFrame:
@@ -77,5 +66,5 @@ def pauses_between(parts: Sequence[tuple[str, datetime | None, datetime | None]]
     """
     timed = [(file, first, last) for file, first, last in parts if first is not None and last is not None]
     steps = [(after, end, start, 0.0, 0) for (_, _, end), (after, start, _) in pairwise(timed)]
-    frame = pl.DataFrame(steps, schema={column.name: column.dtype for column in PAUSES.columns}, orient="row")
+    frame = pl.DataFrame(steps, schema=PAUSES.dtypes, orient="row")
     return PAUSES.check(frame.filter((pl.col("end") - pl.col("start")).dt.total_seconds() >= LEAST_S))
