@@ -62,11 +62,12 @@ def test_run_writes_executed_copies_and_the_report(
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_every_notebook_runs_on_another_log(tmp_path: Path, log: Path) -> None:
+def test_every_notebook_that_reads_a_log_runs_on_another_one(tmp_path: Path, log: Path) -> None:
     from starface_nb.cases import copy_notebooks, open_case
 
     open_case(log, folder=tmp_path / "case", keepalive_minutes=30)
-    executed = run_notebooks(copy_notebooks(tmp_path / "case"))
+    copies = copy_notebooks(tmp_path / "case")
+    executed = run_notebooks([one for one in copies if one.name[:2] != "90"])  # on its own logs alone
     assert {one.path.name: one.error for one in executed if one.error} == {}
     texts = {one.path.name[:2]: shown(one.path) for one in executed}
     for number, mark in {"00": "51104.snomd345", "05": "203.0.113.51"}.items():
