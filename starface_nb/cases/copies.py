@@ -18,16 +18,7 @@ if TYPE_CHECKING:
 
 # What the copies in a case's folder are set to: log and settings are the case's own.
 CASE, START = "00_case", "06_fleet"
-# The case notebook's own prose: title, and what stands between its panels.
-PROSE = (
-    "# The case",
-    (
-        "Below: what happened to which phone and when, the guide's checklist, the NAT timeout, the report. Settings "
-        "and code stand in the folded cells; after a change there choose *Run > Run All Cells*."
-    ),
-    "The report is for whoever looks after the customer's firewall. It stands in the case's folder once it is written.",
-    "# All customers",
-)
+_TITLE, _ALL = "# The case", "# All customers"
 _PARAMETERS = {"log": None, "case_folder": ".", "time_zone": None, "keepalive_minutes": None, "language": None}
 
 
@@ -86,7 +77,10 @@ def copy_notebooks(
         new = replace or not copies[-1].exists()
         if not new and (case is None or case.read_only):
             continue
-        notebook = _emptied(json.loads(original.read_bytes())) if new else json.loads(copies[-1].read_bytes())
+        notebook = json.loads((original if new else copies[-1]).read_bytes())
+        if new:  # the page of all customers knows no case that would tell the language
+            speaks = {"language": case.language} if case and original.stem == START else {}
+            notebook = _emptied(notebook, _PARAMETERS | speaks)
         if case:
             _word(notebook, case.name, case.language)
         text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
@@ -94,14 +88,20 @@ def copy_notebooks(
     return copies
 
 
+def prose() -> list[str]:
+    """Return what is written between the cells of the curated notebooks."""
+    notebooks = [json.loads(path.read_bytes()) for path in curated()]
+    return ["".join(cell["source"]) for one in notebooks for cell in one["cells"] if cell["cell_type"] == "markdown"]
+
+
 def _word(notebook: dict[str, Any], name: str, language: str) -> None:
     """Put the curated prose into the case's language, and its name into the title; what an analyst wrote stays."""
-    every = [translator(code) for code in LANGUAGES]
+    known = {translator(code)(text): text for text in prose() for code in LANGUAGES}
     for cell in notebook["cells"]:
-        source = "".join(cell["source"])
-        for n in range(len(PROSE)):
-            if source in {tr(PROSE[n]) for tr in every}:
-                cell["source"] = [translator(language)(PROSE[n]) if n else f"# {name}"]
+        text = known.get("".join(cell["source"])) if cell["cell_type"] == "markdown" else None
+        if text:
+            told = f"# {name}" if text == _TITLE else translator(language)(text)
+            cell["source"] = told.splitlines(keepends=True)
 
 
 def _emptied(notebook: dict[str, Any], parameters: Mapping[str, Any] = _PARAMETERS) -> dict[str, Any]:
@@ -126,6 +126,6 @@ def start_page(root: Path, language: str | None = None) -> Path:
     original = curated([START])[0]
     notebook = _emptied(json.loads(original.read_bytes()), {"cases": ".", "language": language or "en"})
     notebook["cells"] = notebook["cells"][:3]  # title, parameters, the cases
-    notebook["cells"][0]["source"] = [translator(language or "en")(PROSE[-1])]
+    notebook["cells"][0]["source"] = [translator(language or "en")(_ALL)]
     write(copy, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n")
     return copy

@@ -12,6 +12,7 @@ import jinja2
 from jinja2 import nodes
 
 import starface_nb
+from starface_nb.cases.copies import prose
 from starface_nb.guide import words
 from starface_nb.tables import table
 
@@ -36,7 +37,8 @@ class Key:
 
 def used_keys() -> list[Key]:
     """Return every key that the package uses."""
-    return [*_in_code(), *_in_templates(), *(Key(text, None, name) for name, text in texts())]
+    written = (Key(text, None, "notebooks") for text in prose())
+    return [*_in_code(), *_in_templates(), *(Key(text, None, name) for name, text in texts()), *written]
 
 
 def _in_code() -> Iterator[Key]:
