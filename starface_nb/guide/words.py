@@ -96,7 +96,8 @@ def incident_text(incident: Mapping[str, Any], tr: Translator) -> str:
     )
     if incident["every_s"]:
         every, times = tr.duration(incident["every_s"]), tr.number(incident["repeats"])
-        text += tr(", every {every}, {times} times", every=every, times=times)
+        first = tr.time(incident["start"], "HH:mm")
+        text += tr(", every {every} from {first} on, {times} times", every=every, first=first, times=times)
     if incident["lasts_s"]:
         text += tr(", usually for {time}", time=tr.duration(incident["lasts_s"]))
     return text + "."
