@@ -16,6 +16,7 @@ import altair as alt
 import vl_convert
 
 from starface_nb.errors import need_memory
+from starface_nb.tables import table
 
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 WIDTH, WIDE = 580, 760
@@ -36,34 +37,11 @@ _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background |
 HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
 """Keeps words readable that stand on lines."""
 
-# Okabe and Ito's palette (Color Universal Design, 2008), grey for what is not decided.
-COLOURS = {
-    "nat_expiry": "#d55e00",
-    "wan_outage": "#0072b2",
-    "router_restart": "#56b4e9",
-    "pbx_restart": "#cc79a7",
-    "phone_restart": "#f0d000",
-    "phone_offline": "#a6761d",
-    "latency": "#009e73",
-    "packet_loss": "#7fc8a9",
-    "blacklisted": "#7b4fa3",
-    "unknown": "#999999",
-}
-SHAPES = {
-    "nat_expiry": "circle",
-    "wan_outage": "square",
-    "router_restart": "diamond",
-    "pbx_restart": "cross",
-    "phone_restart": "triangle-up",
-    "phone_offline": "triangle-down",
-    "latency": "triangle-right",
-    "packet_loss": "triangle-left",
-    "blacklisted": "cross",
-    "unknown": "stroke",
-}
-_TALL = dict.fromkeys(("wan_outage", "router_restart", "pbx_restart", "blacklisted"), 0.95)
-THICKNESS = {**dict.fromkeys(COLOURS, 0.4), "nat_expiry": 0.62, "unknown": 0.62, **_TALL}
-"""Share of a row's height: a fault of the whole site is tall, of one phone thin, so that colour is not alone."""
+_CAUSES = table("charts/theme")["cause"]
+COLOURS, SHAPES, THICKNESS = (
+    {cause: look[what] for cause, look in _CAUSES.items()} for what in ("colour", "shape", "thickness")
+)
+"""By cause: its colour, the shape of its marks, and the share of a row's height that its bars take."""
 
 _MIME = "application/vnd.vegalite.v5+json"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
@@ -72,42 +50,9 @@ _OLDEST_VEGA_LITE = "5.8"
 _ROOM = f"clamp(windowSize()[0] - 450, {WIDTH}, 1000)"
 _WIDE_AS_THE_WINDOW = {"name": "width", "init": _ROOM, "on": [{"events": "window:resize", "update": _ROOM}]}
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
-_CONFIG: dict[str, Any] = {
-    "font": FONT,
-    "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitlePadding": 5, "offset": 12},
-    "axis": {
-        "title": None,
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "gridColor": INK,
-        "gridOpacity": 0.22,
-        "domainColor": INK,
-        "tickColor": INK,
-        "labelOverlap": "greedy",
-        "labelLimit": 130,
-    },
-    "legend": {
-        "title": None,
-        "orient": "top",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "labelLimit": 260,
-    },
-    "header": {
-        "title": None,
-        "labelFontSize": 11,
-        "labelAnchor": "start",
-        "labelOrient": "top",
-        "labelFontWeight": "bold",
-        "labelPadding": 3,
-    },
-    "view": {"stroke": INK, "strokeOpacity": 0.35},
-    "text": {"align": "left", "fontSize": 11, "color": {"expr": _READABLE}},
-    "rule": {"color": INK},
-    "point": {"filled": True},
-}
+_CONFIG: dict[str, Any] = {"font": FONT, **table("charts/theme")["config"]}
+_CONFIG |= {part: {"title": None, **_CONFIG[part]} for part in ("axis", "legend", "header")}
+_CONFIG["text"] = {**_CONFIG["text"], "color": {"expr": _READABLE}}
 
 _TAG = re.compile(r"<[^>]*>")
 _ROLES = re.compile(r' (?:role="graphics-\w+"|aria-roledescription="[^"]*")')  # of marks: the picture is one image
