@@ -17,6 +17,7 @@ from starface_nb.tables import table
 from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
+_SENTENCES = ("reason", "reading")
 _SHARES = ("confidence", "level", "probability_too_short")
 
 
@@ -97,11 +98,14 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         return tr.duration(value)
     if isinstance(value, float):
         sure = name in _SHARES and not 0.001 <= value <= 0.999  # none is certain
-        return ("< 0.001" if value < 0.5 else "> 0.999") if sure else f"{value:.3f}".rstrip("0").rstrip(".")
+        edge = f"< {tr.number(0.001, 3)}" if value < 0.5 else f"> {tr.number(0.999, 3)}"
+        return edge if sure else tr.number(value, 3)
     if isinstance(dtype, pl.List):
         return ", ".join(map(str, value))
     if name == "cause":
         return cause_name(value, tr)
+    if name in _SENTENCES:
+        return tr(value)
     if isinstance(dtype, pl.Enum) or name == "verdict":
         words = table("guide/texts").get(name, {})
         return tr(words[value]) if value in words else value.replace("_", " ")
