@@ -58,7 +58,7 @@ class Message:
     kind: str
     product: str
     pattern: re.Pattern[str]
-    tells: bool
+    tells: bool = False
     form: str = ""
     needles: tuple[str, ...] = ("",)
 
@@ -72,16 +72,10 @@ def _forms() -> tuple[Form, ...]:
 @cache
 def _messages() -> tuple[Message, ...]:
     return tuple(
-        Message(
-            one["kind"],
-            one["product"],
-            re.compile(one["pattern"]),
-            one.get("tells", False),
-            one.get("form", ""),
-            tuple(one.get("needles", ("",))),
-        )
+        Message(one["kind"], one["product"], re.compile(one["pattern"]), one.get("tells", False), one.get("form", ""),
+                tuple(one.get("needles", ("",))))
         for one in table("bundle/router")["event"]
-    )
+    )  # fmt: skip
 
 
 def is_router_log(text: str) -> bool:

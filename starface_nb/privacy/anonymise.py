@@ -122,9 +122,8 @@ def anonymise(
     texts = [writer.file(one, some) for one, some in zip(parsed, rows, strict=True)]
     _write(path, texts)
     total, understood = sum(one.hits.lines for one in parsed), sum(some.height for some in rows)
-    good = writer.kept
-    refused, counts = understood - good, (len(names), len(addresses))
-    return Anonymised(path, total, good, total - understood, refused, *counts, beside=len(found.members))
+    left = writer.kept, total - understood, understood - writer.kept
+    return Anonymised(path, total, *left, len(names), len(addresses), beside=len(found.members))
 
 
 def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:

@@ -34,25 +34,19 @@ class Layout:
     name: str
     style: str
     pattern: str
-    message: str
     source: str
     samples: tuple[tuple[str, str, str, str], ...]
+    message: str = ""
 
 
 @cache
 def layouts() -> tuple[Layout, ...]:
     """Return the layouts in the order in which they are tried; JSON lines are read before all of them."""
-    return tuple(
-        Layout(
-            name=e["name"],
-            style=e["style"],
-            pattern=f"^(?P<header>{e['pattern']})",
-            message=e.get("message", ""),
-            source=e["source"],
-            samples=tuple(map(tuple, e["samples"])),
-        )
-        for e in table("reading/layouts")["layout"]
+    known = table("reading/layouts")["layout"]
+    whole = (
+        {"pattern": f"^(?P<header>{one['pattern']})", "samples": tuple(map(tuple, one["samples"]))} for one in known
     )
+    return tuple(Layout(**{**one, **own}) for one, own in zip(known, whole, strict=True))
 
 
 def read_headers(text: pl.Series) -> pl.DataFrame:

@@ -98,7 +98,9 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
     def nearby(start: int, end: int) -> tuple[clock.Micros, clock.Micros]:
         if end - start > NEARBY_BYTES:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        return _all_times(hits, start, end, formats, newest, int(local[_index(offset, start)]))
+        return _all_times(
+            hits, start, end, formats, newest, int(local[min(int(np.searchsorted(offset, start)), offset.size - 1)])
+        )
 
     utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby if in_order else None)
     absolute = clock.micros(stamps["utc"])
@@ -118,11 +120,6 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
     )
     unknown = pl.Series(time == clock.NOT_A_TIME)
     return rows.with_columns(pl.when(~unknown).then(series).alias("time")), notes
-
-
-def _index(offset: clock.Micros, start: int) -> int:
-    """Return the index of the row at a byte offset."""
-    return int(np.clip(np.searchsorted(offset, start), 0, offset.size - 1))
 
 
 def _all_times(

@@ -17,8 +17,8 @@ def _characters() -> dict[int, str]:
 
 
 @cache
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(table("reading/forms")["text"][name])
+def _pattern(part: str, name: str) -> re.Pattern[str]:
+    return re.compile(table("reading/forms")[part][name])
 
 
 def tidied(text: str) -> str:
@@ -26,18 +26,13 @@ def tidied(text: str) -> str:
     if not text.isascii():
         text = text.translate(_characters())
     if "&" in text and ";" in text:
-        text = _pattern("entity").sub(lambda found: html.unescape(found[0]), text).translate(_characters())
-    return _pattern("colour").sub("", text) if "[" in text else text
-
-
-@cache
-def _behind() -> re.Pattern[str]:
-    return re.compile(table("reading/forms")["behind"]["pattern"])
+        text = _pattern("text", "entity").sub(lambda found: html.unescape(found[0]), text).translate(_characters())
+    return _pattern("text", "colour").sub("", text) if "[" in text else text
 
 
 def without_end(text: str) -> str:
     """Return a line without the marks, tags and blanks that enclose it at its end."""
-    return _behind().sub("", text)
+    return _pattern("behind", "pattern").sub("", text)
 
 
 def tidied_lines(lines: pl.Series) -> pl.Series:
