@@ -35,6 +35,7 @@ _SERVER = (
     "--LabApp.log_level=ERROR",
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port_retries=0",
+    "--ServerApp.identity_provider_class=starface_nb.tokens.TokenOfThisStart",
     "--ServerApp.answer_yes=True",
     "--ServerApp.log_level=ERROR",
     "--KernelManager.transport_encryption=auto",  # other users of the machine can see local TCP
@@ -84,8 +85,6 @@ def prepare(options: Namespace) -> Ready:
         *_SERVER,
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={folder}",
-        # anew at each start, or a tab of yesterday would save into whatever case has its port today
-        f"--ServerApp.cookie_secret_file={folder / _WORKSPACES / 'cookies'}",
         f"--ServerApp.terminals_enabled={options.terminals}",
         f"--LabApp.default_url={page}",
     )

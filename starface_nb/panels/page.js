@@ -10,7 +10,7 @@ const keyOf = (node) => [node.tagName, node.dataset.arg, ...KEYS.map((name) => n
 
 function render({ model, el }) {
   el.classList.add("sfnb", "sfnb-live");
-  let timer, drag, last;
+  let timer, drag, last, uploads = Promise.resolve();
   const send = (what, arg, value, from) => {
     last = from && keyOf(from);
     el.setAttribute("aria-busy", "true");
@@ -116,7 +116,7 @@ function render({ model, el }) {
   });
   el.addEventListener("change", (event) => {
     const { set, arg } = event.target.dataset;
-    if (event.target.type === "file") return upload(event.target.closest("[data-drop]").dataset.drop, event.target.files);
+    if (event.target.type === "file") return arrived(event.target.closest("[data-drop]"), event.target.files);
     const value = event.target.type === "checkbox" ? event.target.checked : event.target.value;
     if (set) send(set, arg, value, event.target);
   });
@@ -134,6 +134,12 @@ function render({ model, el }) {
     next.focus();
   });
 
+  // one after the other: the second of two logs of one name must see the first
+  function arrived(zone, files) {
+    const [folder, all] = [zone.dataset.drop, [...files]];
+    uploads = uploads.then(() => upload(folder, all));
+  }
+
   // JupyterLab's own way in, in pieces: a message to the kernel would be lost above 10 MiB
   async function upload(folder, files) {
     const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
@@ -141,12 +147,13 @@ function render({ model, el }) {
     const headers = { "X-XSRFToken": xsrf, Authorization: `token ${token}` };
     el.setAttribute("aria-busy", "true");
     const there = await fetch(`${baseUrl}api/contents/${folder}`, { headers });
-    const taken = new Set((there.ok ? (await there.json()).content : []).map((one) => one.name));
+    if (!there.ok) return send("uploaded", files[0].name, there.status);
+    const taken = new Set((await there.json()).content.map((one) => one.name.toLowerCase())); // as Windows and macOS do
     for (const file of files) {
       let name = file.name; // another customer's log of that name stays
-      for (let n = 2; taken.has(name); n++) name = file.name.replace(/(?=\.|$)/, `-${n}`);
-      taken.add(name);
-      for (let at = 0, chunk = 1; at < file.size; at += PIECE, chunk++) {
+      for (let n = 2; taken.has(name.toLowerCase()); n++) name = file.name.replace(/(?=\.|$)/, `-${n}`);
+      taken.add(name.toLowerCase());
+      for (let at = 0, chunk = 1; chunk === 1 || at < file.size; at += PIECE, chunk++) {
         const bytes = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
         let text = "";
         for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
@@ -167,7 +174,7 @@ function render({ model, el }) {
     if (!zone) return;
     event.preventDefault();
     event.stopPropagation();
-    upload(zone.dataset.drop, [...event.dataTransfer.files]);
+    arrived(zone, event.dataTransfer.files);
   });
 
   async function copy(button) {

@@ -179,6 +179,30 @@ def test_next_day_everything_is_there_without_a_kernel(lab: Lab, alive: Page, op
     expect(page.locator(".sfnb-static").first).to_be_hidden()
 
 
+def test_a_dropped_log_leaves_one_of_its_name_alone(lab: Lab, open_notebook: Open, tmp_path: Path) -> None:
+    notebook, inbox = open_notebook("10_free_work.ipynb"), lab.folder / "inbox"
+    inbox.mkdir()
+    (inbox / "full.log").write_text("the first customer's")
+    notebook.run("import starface_nb as sf; sf.panels.Start('.')")
+    page = notebook.page
+    start = page.locator(LIVE).filter(has_text="New log")
+    zone = start.locator("[data-drop]")
+    for text in ("the second", "the third"):  # at once, the other before it has arrived
+        made = "text => { const made = new DataTransfer(); made.items.add(new File([text], 'Full.log')); return made; }"
+        zone.dispatch_event("drop", {"dataTransfer": page.evaluate_handle(made, text)})
+    expect(start.get_by_role("row", name="Full-3.log")).to_be_visible()
+    chosen = tmp_path / "full.log"
+    chosen.touch()
+    zone.locator("input").set_input_files(chosen)
+    expect(start.get_by_role("row", name="full-4.log")).to_be_visible()
+    assert {path.name: path.read_text() for path in inbox.iterdir()} == {
+        "full.log": "the first customer's",
+        "Full-2.log": "the second",
+        "Full-3.log": "the third",
+        "full-4.log": "",
+    }
+
+
 def test_axe_finds_no_serious_fault_in_panels_and_report(lab: Lab, alive: Page) -> None:
     page = alive
     canvas = page.locator(LIVE).filter(has_text="What happened")

@@ -109,6 +109,9 @@ if sys.platform != "win32":  # ends JupyterLab with signals
                 assert status_of == 200
                 assert headers.get("Access-Control-Allow-Origin", "") == ""  # for no page from elsewhere
                 assert _get(f"{found[1]}/api/contents")[0] == 403
+                cookie = headers["Set-Cookie"].partition(";")[0]  # what all tabs of a browser share
+                assert _get(f"{found[1]}/api/contents", cookie)[0] == 200
+                assert _get(f"{found[1]}/api/contents?token=of-yesterday", cookie)[0] == 403
                 assert _get(f"{found[1]}/api/contents?token=")[0] == 403
                 assert _get(f"{found[1]}/api/terminals?token={found[2]}")[0] == 404
             finally:
@@ -122,10 +125,11 @@ if sys.platform != "win32":  # ends JupyterLab with signals
         assert main([*command[3:], "--port", str(port), "--dry-run"]) == 0
 
 
-def _get(address: str) -> tuple[int, dict[str, str]]:
+def _get(address: str, cookie: str = "") -> tuple[int, dict[str, str]]:
+    asked = urllib.request.Request(address, headers={"Cookie": cookie})  # noqa: S310
     for _ in range(300):
         try:
-            with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310
                 return int(answer.status), dict(answer.headers)
         except urllib.error.HTTPError as refused:
             return int(refused.code), {}
