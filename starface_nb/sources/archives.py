@@ -205,8 +205,17 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """Read a header."""
+        return cls._checked(super().frombuf, buf, encoding, errors)
+
+    @classmethod
+    def _frombuf(cls, buf: bytes, encoding: str, errors: str, **options: bool) -> Self:
+        """Read a header: newer Pythons read members' headers with this instead."""
+        return cls._checked(partial(super()._frombuf, **options), buf, encoding, errors)  # type: ignore[misc]
+
+    @classmethod
+    def _checked(cls, read: Callable[..., Self], buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            header = super().frombuf(buf, encoding, errors)
+            header = read(buf, encoding, errors)
         except tarfile.HeaderError as error:
             if bytes(buf).strip(b"\0"):
                 raise DamagedError(f"the tar archive is cut off or corrupt ({error}).") from None
