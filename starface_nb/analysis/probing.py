@@ -7,7 +7,7 @@ import polars as pl
 
 from starface_nb.observations.completeness import LIMIT_MS
 from starface_nb.observations.intervals import of_kind
-from starface_nb.observations.story import PJSIP_TIMEOUT_S, Bools, Floats
+from starface_nb.observations.story import PJSIP_TIMEOUT_S, Bools, Floats, Ints
 
 MOST_LINES = 100_000
 """Of a longer log the lines of some phones are looked at."""
@@ -78,20 +78,22 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     if usable.height < LEAST_GAPS or told_s < SHORTEST_S:
         return None
     few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
-    whole = [float(one) for one in range(SHORTEST_S, LONGEST_S + 1) if fitting(few, float(one))[1] >= LEAST_COUNTS]
+    tried = np.arange(SHORTEST_S, LONGEST_S + 1.0)
+    whole: list[float] = tried[fitting(few, tried)[1] >= LEAST_COUNTS].tolist()
     shown = [one for one in (usual_s, *whole) if fitting(usable, one)[0] >= SHARE]
     every = max(shown, key=lambda one: _weight(few, one), default=told_s)
     return every if _weight(few, every) - _weight(few, told_s) > CLEAR else None
 
 
-def fitting(apart: pl.DataFrame, interval_s: float) -> tuple[float, int]:
-    """Return the share of losses after a whole number of probes, and how many different numbers of probes there are."""
+def fitting(apart: pl.DataFrame, interval_s: float | Floats) -> tuple[Floats, Ints]:
+    """Return for each interval the share of losses after a whole number of probes, and how many such numbers differ."""
     fits, count = _fits(apart, interval_s)
-    return float(fits.mean()), len(np.unique(count[fits]))
+    numbers = np.sort(np.where(fits, count, 0.0), axis=-1)
+    return fits.mean(axis=-1), (np.diff(numbers, axis=-1, prepend=0.0) > 0).sum(axis=-1)
 
 
-def _fits(apart: pl.DataFrame, interval_s: float) -> tuple[Bools, Floats]:
-    gap, every = apart["gap_s"].to_numpy(), interval_s + apart["slip_s"].to_numpy()
+def _fits(apart: pl.DataFrame, interval_s: float | Floats) -> tuple[Bools, Floats]:
+    gap, every = apart["gap_s"].to_numpy(), np.asarray(interval_s)[..., None] + apart["slip_s"].to_numpy()
     count = np.maximum(np.round(gap / every), 1)
     return np.abs(gap - count * every) <= FITS_S, count
 
