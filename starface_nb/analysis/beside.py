@@ -154,9 +154,8 @@ def _about_listed(results: Results) -> Iterator[Finding]:
 
 
 def _blocks(results: Results) -> Iterator[Finding]:
-    own = {address for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
     for fact in results.log.bundle.values("blocked"):
-        if fact.value in own:
+        if fact.value in results.home_of:
             yield Finding("block_proven", "action", fact.value, {"site": fact.value, "source": fact.source})
 
 

@@ -169,7 +169,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
         context, views = understand(grouped)
     intervals = intervals_frame(context, views, raw, peers, addresses)
     refusals = refused(states, peers, addresses)
-    phones = with_unwatched(phones_frame(seen, addresses, intervals, context, refusals), log, unwatched(log))
+    phones = phones_frame(seen, addresses, intervals, context, refusals)
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
@@ -250,7 +250,7 @@ def intervals_frame(
 def phones_frame(
     seen: Seen, addresses: Addresses, intervals: pl.DataFrame, context: Context, refusals: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return one row per phone and trunk, and per account of the customer's that was only refused; `PHONES`."""
+    """Return one row per phone and trunk, refused accounts and phones that are not probed among them; `PHONES`."""
     end = pl.lit(seen.log.last or datetime.fromtimestamp(0, UTC), dtype=UTC_TIME)
     lost = intervals.group_by("peer").agg(
         pl.len().cast(pl.Int64).alias("losses"),
@@ -269,7 +269,8 @@ def phones_frame(
         pl.lit(value=False).alias("ever_registered"),
     ).drop("refused", "authentication", "address", "reason")
     counts = refusals.group_by("peer").agg(pl.sum("refused"))
-    frame = pl.concat([known, strangers], how="diagonal_relaxed")
+    aside = _unwatched(seen.log)
+    frame = pl.concat([known, strangers, aside], how="diagonal_relaxed")
     for more in (lost, counts, late(seen.states), seen.observation.probed):
         frame = frame.join(more, on="peer", how="left", maintain_order="left")
     frame = frame.with_columns(
@@ -278,28 +279,20 @@ def phones_frame(
         pl.col("status").cast(STATUS),
         pl.col("site").fill_null(UNKNOWN),
         pl.col("tech").cast(TECH),
+        pl.when(pl.col("peer").is_in(aside["peer"].implode())).then(False).otherwise("probed").alias("probed"),
     )
     return PHONES.check(frame.sort("peer"))
 
 
-def with_unwatched(phones: pl.DataFrame, log: Log, aside: list[str]) -> pl.DataFrame:
-    """Return the phones and, as `unknown`, those that the PBX does not probe; frame of schema `PHONES`."""
-    if not aside:
-        return phones
-    lines = log.events.filter(pl.col("peer").is_in(aside) & pl.col("time").is_not_null())
-    rows = lines.group_by("peer", maintain_order=True).agg(
+def _unwatched(log: Log) -> pl.DataFrame:
+    """Return what is known of the phones that the PBX does not probe."""
+    lines = log.events.filter(pl.col("peer").is_in(unwatched(log)) & pl.col("time").is_not_null())
+    return lines.group_by("peer", maintain_order=True).agg(
         pl.col("tech").drop_nulls().last(),
         pl.lit(value=False).alias("trunk"),
-        pl.col("address").drop_nulls().last().fill_null(UNKNOWN).alias("site"),
-        pl.lit("unknown", STATUS).alias("status"),
+        pl.col("address").drop_nulls().last().alias("site"),
+        pl.lit("unknown").alias("status"),
         (pl.col("kind") == "registered").any().alias("ever_registered"),
-        pl.lit(0, pl.Int64).alias("losses"),
-        pl.lit(0.0).alias("unreachable_s"),
-        pl.lit(value=False).alias("probed"),
-        pl.lit(0.0).alias("observed_s"),
-        pl.lit(0, pl.Int64).alias("refused"),
-        pl.lit(0, pl.Int64).alias("late"),
         pl.min("time").alias("first"),
         pl.max("time").alias("last"),
     )
-    return PHONES.check(pl.concat([phones, rows], how="diagonal_relaxed").sort("peer"))

@@ -45,13 +45,6 @@ def _main_sites(results: Results) -> list[dict[str, object]]:
     return [row for row in rows if not elsewhere or row["site"] != UNKNOWN]
 
 
-def _losses(results: Results, site: dict[str, object]) -> pl.DataFrame:
-    addresses = [site["site"], *list(site["addresses"])]  # type: ignore[call-overload]
-    if results.attached_to == site["site"]:
-        addresses.append(UNKNOWN)
-    return results.intervals.filter(~pl.col("trunk") & pl.col("site").is_in(addresses))
-
-
 # -- the log itself ----------------------------------------------------------------------------------------------------
 
 
@@ -75,7 +68,7 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
 
 
 def _about_a_site(results: Results, site: dict[str, object]) -> Iterator[Finding]:
-    losses = _losses(results, site)
+    losses = results.intervals.filter(results.at(str(site["site"])))
     if site["site"] != PRIVATE:
         yield from _timeout(results, site, losses)
         yield from _changes(results, site)
@@ -127,11 +120,7 @@ def _timeout(results: Results, site: dict[str, object], losses: pl.DataFrame) ->
 
 def _observed(results: Results, site: dict[str, object]) -> pl.DataFrame:
     """Return the site's phones of which silence would tell something."""
-    addresses = [site["site"], *list(site["addresses"])]  # type: ignore[call-overload]
-    if results.attached_to == site["site"]:
-        addresses.append(UNKNOWN)
-    here = ~pl.col("trunk") & pl.col("site").is_in(addresses)
-    return results.phones.filter(here & (pl.col("observed_s") > 0))
+    return results.phones.filter(results.at(str(site["site"])) & (pl.col("observed_s") > 0))
 
 
 def _outlived(results: Results, site: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -50,6 +51,17 @@ class Results:
     inside: pl.Series
     called: pl.Series
     given_keepalive_s: float | None = field(default=None)
+
+    @cached_property
+    def home_of(self) -> dict[str, str]:
+        """The site of each address."""
+        return {address: row["site"] for row in self.sites.iter_rows(named=True) for address in row["addresses"]}
+
+    def at(self, site: str) -> pl.Expr:
+        """Say which rows are those of phones of a site: at one of its addresses, attached ones among them."""
+        places = [site, *(address for address, home in self.home_of.items() if home == site)]
+        here = pl.col("site").is_in([*places, UNKNOWN] if self.attached_to == site else places)
+        return ~pl.col("trunk") & here
 
 
 def restrained(results: Results) -> Results:

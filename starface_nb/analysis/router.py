@@ -92,7 +92,7 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     known = results.log.bundle.router
     if known.is_empty() or results.log.first is None:
         return results, RouterStory()
-    home = _homes(results)
+    home = results.home_of
     losses = results.intervals.with_row_index("row").filter(~pl.col("trunk"))
     losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
     sites = [site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN]
@@ -130,11 +130,6 @@ def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> 
     own = {home[address] for address in addresses if address in home}
     public = [one for one in addresses if not any(ip_address(one) in network for network in _NOT_PUBLIC)]
     return [one for one in sites if one.name in own] if own or public else sites
-
-
-def _homes(results: Results) -> dict[str, str]:
-    """Return the site of each address."""
-    return {address: row["site"] for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
 
 
 def _utc(second: float) -> datetime:

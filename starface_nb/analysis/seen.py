@@ -134,8 +134,7 @@ def prepare(results: Results, calls: pl.DataFrame) -> Seen:
     lines = of_kind(results.log.events, "registered").filter(
         pl.col("peer").is_in(phones["peer"].implode()) & pl.col("address").is_not_null() & pl.col("time").is_not_null()
     )
-    site_of = {address: row["site"] for row in results.sites.iter_rows(named=True) for address in row["addresses"]}
-    home = pl.col("site").replace(site_of).alias("home")
+    home = pl.col("site").replace(results.home_of).alias("home")
     own = phones.select("peer", home, models_of(phones["peer"]).alias("model"))
     homes = dict(own.group_by("home", maintain_order=True).agg("peer").iter_rows())
     registered = lines.select("peer", "time", "address", "port").sort("peer", maintain_order=True)

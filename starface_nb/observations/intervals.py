@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from starface_nb.frames import UTC_TIME
+from starface_nb.observations.schemas import RAW
 from starface_nb.reading.schemas import KIND
 
 UP, DOWN, GONE = 1, 0, 2
@@ -22,25 +22,6 @@ REPEAT_AFTER_S = 2.0
 
 REPLACED_S = 2.0
 """A PJSIP contact that replaces another is probed within this time."""
-
-RAW_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "peer": pl.String,
-    "tech": pl.String,
-    "start": UTC_TIME,
-    "end": UTC_TIME,
-    "ended_by": pl.String,
-    "repeats": pl.Int32,
-    "last_down": UTC_TIME,
-    "last_rtt_ms": pl.Float64,
-    "end_rtt_ms": pl.Float64,
-    "file": pl.String,
-    "line": pl.Int64,
-    "offset": pl.Int64,
-    "end_file": pl.String,
-    "end_line": pl.Int64,
-    "end_offset": pl.Int64,
-}
-
 
 OF_A_STATE = ("row", "time", "kind", "peer", "tech", "rtt_ms", "last_rtt_ms", "file", "line", "offset", "state")
 """What a line about a peer's state tells."""
@@ -169,11 +150,11 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        Columns of `RAW_COLUMNS` and `phone`; `end` and what follows it are null while still unreachable at the log's
+        Frame of schema `RAW`; `end` and what follows it are null while still unreachable at the log's
         end.
     """
     if rows.is_empty():
-        return pl.DataFrame(schema={**RAW_COLUMNS, "phone": pl.Int64})
+        return RAW.empty()
     down, same = pl.col("state") == DOWN, pl.col("phone") == pl.col("phone").shift(1)
     # res_pjsip writes the endpoint's line first, the contact's with the round trip right after it.
     gap = (pl.col("time").shift(-1) - pl.col("time")).dt.total_microseconds() / 1e6
@@ -204,7 +185,7 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("tech").cast(pl.String), pl.max_horizontal("start", "end").alias("later"))
         .with_columns(pl.when(pl.col("end").is_not_null()).then(pl.col("later")).alias("end"))
         .sort("start", "peer", "line")
-        .select(*RAW_COLUMNS.keys(), "phone")
+        .select(RAW.dtypes.keys())
     )
 
 

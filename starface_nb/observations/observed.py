@@ -12,15 +12,11 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from starface_nb.frames import UTC_TIME, declared
+from starface_nb.frames import UTC_TIME
 from starface_nb.observations.completeness import Lacking, find_lacking
 from starface_nb.observations.intervals import DOWN, UP, of_kind
+from starface_nb.observations.schemas import KNOWN_BY, OBSERVED
 from starface_nb.reading.log import Log
-
-KNOWN_BY = pl.Enum(("state lines", "no state line after registering", "no state line at all", "the PBX's own list"))
-"""Why a phone is thought to be probed or not."""
-
-OBSERVED = declared(__file__, known_by=KNOWN_BY)["observed"]
 
 ISOLATED = 2.5
 """A pause this many times as long as the next longest one is no rhythm of the log's own."""
