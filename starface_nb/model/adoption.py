@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from starface_nb.model.site import Context, SiteView, pick
-from starface_nb.model.timeout import collect, era_of
+from starface_nb.model.timeout import collect, era_of, measurable
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.story import Bools
 
@@ -49,8 +49,7 @@ def _measured(context: Context, view: SiteView) -> Bools:
     """Say of which losses the idle time is known: longer than a period, a renewal between went unseen."""
     story, best = context.story, pick(context, view)
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)
-    most = 1.06 * period[story.losses.phone[view.losses]] + 60.0
-    return best.locked & (best.upper > best.lower) & (best.upper <= most)
+    return measurable(best, period[story.losses.phone[view.losses]])
 
 
 def _fitting(context: Context, view: SiteView, host: SiteView) -> Bools:

@@ -217,7 +217,7 @@ def _shows_ports(story: Story) -> Bools:
     length = losses.end - losses.start
     # The first repeated probe comes after ten seconds: only a REGISTER is sooner.
     off &= (length > 20.0) | ((length < story.settings.probe_retry_s - 1.0 - story.resolution) & ~losses.pjsip)
-    sure = off & (length > 70.0)
+    sure = off & (length > BLIP_S)
     shows = np.zeros(len(home), bool)
     for site in np.unique(home):
         here = sure & (home == site)[losses.phone]

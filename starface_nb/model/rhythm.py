@@ -15,8 +15,8 @@ JITTER_PRICE = 1.5
 PARTS, EXPIRES_SHARE, SAME_PERIOD = (1, 2, 3, 4, 6, 12), 0.9, 0.02
 """Periods are the keepalive or a part of it, or that share of it; and how alike two are, as a share."""
 
-ROUGH = 0.1
-"""How far apart renewals may be for a phone to keep a rhythm at all, as a share of its period."""
+TOLERANCE, ROUGH = 0.025, 0.1
+"""How far apart renewals of one period may be, and for a phone to keep a rhythm at all, as a share of its period."""
 
 ON_TIME, ONE_LATER, STRAY = 0.8, 0.1, 0.1
 """Shares of a phone's returns: at its next renewal, at the one after it, and off its rhythm for other reasons."""
@@ -31,7 +31,7 @@ ENOUGH_RENEWALS = 4
 """A phone with so many renewals and no usual spacing between them keeps no rhythm."""
 
 
-def find_periods(story: Story, tolerance: float = 0.025) -> Floats:
+def find_periods(story: Story, tolerance: float = TOLERANCE) -> Floats:
     """Return each phone's re-REGISTER period from the most usual spacing of its renewals; NaN where none is usual."""
     renewals = story.renewals
     periods = np.full(len(story.peers), np.nan)
@@ -50,7 +50,7 @@ def _slice(sorted_values: Ints, value: int) -> slice:
     return slice(*np.searchsorted(sorted_values, [value, value + 1]))
 
 
-def usual_gap(gaps: Floats, longest: float = np.inf, tolerance: float = 0.025) -> float:
+def usual_gap(gaps: Floats, longest: float = np.inf, tolerance: float = TOLERANCE) -> float:
     """Return the middle of the densest cluster of sorted gaps (at least two within the tolerance), or NaN.
 
     Periods are set in whole minutes or halves and tenths of an hour; one next to a whole minute is taken for it.

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.observations.story import Bools, Floats, Losses, off_the_grid
+from starface_nb.observations.story import PJSIP_TIMEOUT_S, Bools, Floats, Losses, off_the_grid
 from starface_nb.settings import Settings
 
 SIP_RESENT_S, PJSIP_RESENT_S = (1.0, 2.0, 3.0), (0.5, 1.5)
@@ -74,5 +74,5 @@ def spoke_first(losses: Losses, grid: Grid, on_grid: float) -> tuple[Floats, Flo
 
 def early_return(losses: Losses, settings: Settings) -> Bools:
     """Say which losses ended before the first repeated probe could be answered: only a REGISTER is sooner."""
-    wait = np.where(losses.pjsip, settings.probe_interval_s - 3.0, settings.probe_retry_s)
+    wait = np.where(losses.pjsip, settings.probe_interval_s - PJSIP_TIMEOUT_S, settings.probe_retry_s)
     return losses.end - losses.start < wait - 1.5

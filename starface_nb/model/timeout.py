@@ -124,7 +124,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     exposure = pick(context, site)
     phone = story.losses.phone[use]
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
-    good = exposure.locked & (exposure.upper <= 1.06 * period + 60) & (exposure.upper > exposure.lower)
+    good = measurable(exposure, period)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
     good &= weight > 0.02
     shares = bool(story.shares_ports[site.phones].any())
@@ -151,6 +151,11 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
     return Evidence(lost.take(good), kept)
+
+
+def measurable(exposure: Exposure, period: Floats) -> Bools:
+    """Say of which losses the idle time is known: longer than a period, a renewal between went unseen."""
+    return exposure.locked & (exposure.upper > exposure.lower) & (exposure.upper <= 1.06 * period + 60.0)
 
 
 def _shared_reach(context: Context, site: SiteView, mine: Ints) -> Floats:

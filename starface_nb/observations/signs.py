@@ -8,9 +8,8 @@ import polars as pl
 from starface_nb.observations.addresses import UNKNOWN, Addresses
 from starface_nb.observations.completeness import LIMIT_MS
 from starface_nb.observations.intervals import DOWN, UP, of_kind
+from starface_nb.observations.story import PJSIP_SLOW_MS
 
-SLOW_MS = 900.0
-"""res_pjsip knows no Lagged state; a round trip this long is a late answer there."""
 AUTHENTICATION = r"(?i)password|authenticate|no matching (?:peer|endpoint)|username/auth|ACL|not permitted|security"
 """Refusals that count towards a block of the address; too many contacts or an unknown AOR do not."""
 MOST_GUESSED = 5
@@ -55,7 +54,7 @@ def late(states: pl.DataFrame) -> pl.DataFrame:
     """
     kind = pl.col("kind")
     limit = pl.col("limit_ms").max().over("peer").fill_null(LIMIT_MS)
-    slow = (pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= SLOW_MS)
+    slow = (pl.col("tech") == "PJSIP") & (pl.col("rtt_ms") >= PJSIP_SLOW_MS)
     missed = (kind == "unreachable") & (pl.col("last_rtt_ms") > limit)
     told = states.select("peer", "kind", "tech", "rtt_ms", "last_rtt_ms", "limit_ms")
     rows = told.filter(pl.col("peer").is_not_null() & ((kind == "lagged") | slow | missed))
