@@ -105,6 +105,7 @@ def start(ready: Ready, opened: Callable[[], None]) -> int:
     workspaces = (Path(jupyter_runtime_dir()) if is_frozen(ready.folder) else ready.folder) / _WORKSPACES
     shutil.rmtree(workspaces, ignore_errors=True)
     os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(workspaces))
+    os.umask(0o077)  # what holds its token, and what it saves, is for this user alone
     os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token}
     if hasattr(signal, "SIGHUP"):  # a closed terminal
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
