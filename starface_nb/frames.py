@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+
+# Polars takes up numpy here: where two threads make it do so at once, one fails (polars 2.1.0 _dependencies.py:76).
+pl.Series(np.zeros(1))
 
 UTC_TIME = pl.Datetime("us", "UTC")
 

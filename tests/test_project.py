@@ -170,6 +170,12 @@ def test_a_command_loads_only_what_it_needs(command, besides, tmp_path):
     assert done.stderr.strip().splitlines()[-1] == "[]"
 
 
+def test_polars_has_numpy_before_any_thread_needs_it():
+    code = "import polars; import starface_nb.frames as _; print('ndarray' in vars(polars.series.series.np))"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "True\n"
+
+
 def test_help_and_version_answer(capsys):
     from starface_nb import __version__
     from starface_nb.cli import COMMANDS, main
