@@ -49,7 +49,7 @@ MOST_BINS = 600
 class Candidates(Columns):
     """Losses that the timeout may have caused; phones counted within the site, seconds.
 
-    `born`: start of its cycle; `lower`, `upper`: its bracket;
+    `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
     `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any;
     `soft`: how far nothing else explains it.
     """
@@ -58,6 +58,7 @@ class Candidates(Columns):
     born: Floats
     lower: Floats
     upper: Floats
+    weight: Floats
     trust: Floats
     rhythm: Floats
     loose: Floats
@@ -113,8 +114,8 @@ def score_table(
     columns = int(horizon / STEP_S)
     table = np.zeros((n, columns + 2))
     first, past = _column(evidence.lost.lower, columns), _column(evidence.lost.upper, columns)
-    np.add.at(table, (rows, first), MATCH * evidence.lost.soft)
-    np.add.at(table, (rows, np.maximum(past, first)), -MATCH * evidence.lost.soft)
+    np.add.at(table, (rows, first), MATCH * evidence.lost.weight)
+    np.add.at(table, (rows, np.maximum(past, first)), -MATCH * evidence.lost.weight)
     outlived = _column(evidence.kept.idle, columns)
     weight = CONTRADICTION * evidence.kept.count
     soft = IN_USE[0] * (np.minimum(evidence.kept.count, IN_USE[1]) if used is None else used)
@@ -200,7 +201,7 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     next renewal, proves little. Where ports are shared, phones answer over others' bindings and contradict nothing.
     """
     inside = (evidence.lost.lower < high) & (evidence.lost.upper > low)
-    matches = np.bincount(evidence.lost.phone[inside], evidence.lost.soft[inside], minlength=phones)
+    matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
     outlived = evidence.kept.reach >= high
     kept = evidence.kept.take(outlived)
     # Between a timeout just below its period and its REGISTER a phone may not be probed at all.

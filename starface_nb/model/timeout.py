@@ -38,6 +38,9 @@ PRIOR_EXPIRING = 0.3
 
 SURE = 0.95
 
+WHOLE_SITE = 0.6
+"""Share of the answering phones that must go within one probing interval to count as one event."""
+
 WHOLE_TURN = 0.95 * SHORTEST_TURN
 """Share of its period from which on a cycle without a loss was outlived as a whole."""
 
@@ -128,6 +131,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
     good &= weight > 0.02
     shares = bool(story.shares_ports[site.phones].any())
+    alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
     confirmed = _on_time(context, use, exposure.anchor)
     lost = Candidates(
@@ -135,6 +139,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         exposure.anchor,
         exposure.lower,
         exposure.upper,
+        weight / alongside,
         weight * np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
         context.rhythms[0][use] * weight,
         context.rhythms[1][use] * weight,
@@ -186,6 +191,18 @@ def _reach(context: Context, mine: Ints) -> Floats:
     whole = (cycles.loss[mine] < 0) & (cycles.idle[mine] >= WHOLE_TURN * cycles.period[mine])
     step = context.story.settings.probe_interval_s
     return np.where(whole, cycles.idle[mine] / SHORTEST_TURN + step, cycles.idle[mine])
+
+
+def _alongside(story: Story, at_risk: Ints, use: Ints) -> Ints:
+    """Return for each loss how many phones went with it if nearly all that answered did, else 1.
+
+    Losses of one moment are one piece of evidence, not as many as there are phones.
+    """
+    start = story.losses.start[use]
+    window = story.settings.probe_interval_s + story.settings.probe_timeout_s
+    first, past = np.searchsorted(start, start - window), np.searchsorted(start, start + window, side="right")
+    size = past - first
+    return np.where((size >= 2) & (size >= WHOLE_SITE * at_risk[use[first]]) if len(use) else size >= 2, size, 1)
 
 
 def _first_death(story: Story, died: Ints, cycles: Cycles, mine: Ints) -> Floats:
