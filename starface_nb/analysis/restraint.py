@@ -16,6 +16,8 @@ from starface_nb.settings import Settings
 
 LEAST_TURNS = 3
 """So many whole periods must have been under observation at a site for "no expiry seen" to mean anything."""
+MOST_ALIVE = 0.2
+"""Where a phone goes on registering inside this share of a site's losses, lines may be missing as well as answers."""
 CONTRADICTED = 1.25
 """Phones that renew this many times less often than the keepalive says do not do what it says."""
 ENOUGH_PHONES = 2
@@ -125,6 +127,8 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
         site: sum(turns.get(address, 0.0) for address in {site, *(addresses.get(site) or [])}) < LEAST_TURNS
         for site in frame["site"].unique()
     }
+    alive = results.intervals.with_columns((results.inside > 0).alias("alive"))
+    few |= {site: few[site] or (alive.filter(results.at(site))["alive"].mean() or 0.0) >= MOST_ALIVE for site in few}
     silent = results.observation.lacking.silence_tells
     cleared = frame["verdict"] == "no_expiry_seen"
     return cleared & pl.Series([few[site] or not silent or site == PRIVATE for site in frame["site"]], dtype=pl.Boolean)

@@ -110,7 +110,8 @@ def test_by_papermill_and_nbconvert_a_case_is_a_readable_page(tmp_path: Path, na
         assert any(html.unescape(one).startswith(tr(title)) for one in pictures)
     assert headline(found, tr) in told
     assert tr("How to verify it afterwards" if "too_short" in found.sites["verdict"] else "What to set") in told
-    assert words.count(tr("Shown as it was saved: run the notebook to use it.")) == 5  # once for each panel
+    hint = tr("Shown as it was saved: run the notebook to use it.")
+    assert words.count(hint.replace("\xa0", " ")) == 5  # once for each panel
 
 
 def text_of(page: str) -> str:
