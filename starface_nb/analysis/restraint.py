@@ -127,8 +127,9 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
         site: sum(turns.get(address, 0.0) for address in {site, *(addresses.get(site) or [])}) < LEAST_TURNS
         for site in frame["site"].unique()
     }
-    alive = results.intervals.with_columns((results.inside > 0).alias("alive"))
-    few |= {site: few[site] or (alive.filter(results.at(site))["alive"].mean() or 0.0) >= MOST_ALIVE for site in few}
+    lost = results.intervals.with_columns(alive=results.inside > 0)
+    share = {site: lost.filter(results.at(site)).select(pl.col("alive").mean().fill_null(0.0)).item() for site in few}
+    few |= {site: few[site] or share[site] >= MOST_ALIVE for site in few}
     silent = results.observation.lacking.silence_tells
     cleared = frame["verdict"] == "no_expiry_seen"
     return cleared & pl.Series([few[site] or not silent or site == PRIVATE for site in frame["site"]], dtype=pl.Boolean)
