@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import anywidget
 import traitlets
@@ -115,12 +116,25 @@ class Panel:
         display({"text/html": saved, "text/plain": f"{self.name}, as it was saved"}, raw=True)  # type: ignore[no-untyped-call]
 
 
+_case_panels: WeakSet[CasePanel] = WeakSet()
+
+
 class CasePanel(Panel):
     """A panel about one customer's case, which is its attribute `case`."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case.translator)
         self.case = case
+        _case_panels.add(self)
+
+    def renew(self) -> None:
+        """Show what another panel has just kept, where it shows here."""
+
+    def renew_others(self) -> None:
+        """Have the other panels of this case show what was just kept."""
+        for other in list(_case_panels):
+            if other is not self and other.case is self.case:
+                other.renew()
 
 
 def safe(text: object) -> str:

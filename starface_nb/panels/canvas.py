@@ -377,3 +377,4 @@ class Canvas(CasePanel):
         self.case.answers.set(key, answer, note, who)
         self._take()
         self._change(draw=True)
+        self.renew_others()

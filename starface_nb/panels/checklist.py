@@ -225,6 +225,7 @@ class ChecklistPanel(CasePanel):
         self._keep(
             "nat", sites={name: about for name, about in mine.items() if any(about.values())}, router=None, seconds=None
         )
+        self.renew_others()
 
     def _keep(self, step_id: str, note: str | None = None, **values: Any) -> None:
         """Save what changed of a step at once, and show what follows."""

@@ -105,6 +105,20 @@ function render({ model, el }) {
     window.addEventListener("pointerup", up, { once: true });
   });
 
+  // A part that is written anew, or moves, between press and release takes the click with it: what was pressed is done.
+  let pressed;
+  el.addEventListener("pointerdown", (event) => {
+    const asked = event.button ? null : event.target.closest("[data-do]");
+    pressed = asked && { asked, x: event.clientX, y: event.clientY };
+  });
+  function released(event) {
+    const still = pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 4;
+    const { asked } = pressed ?? {};
+    pressed = undefined;
+    if (still && !asked.contains(event.target)) send(asked.dataset.do, asked.dataset.arg, asked.dataset.value, asked);
+  }
+  window.addEventListener("pointerup", released);
+
   el.addEventListener("click", (event) => {
     const copied = event.target.closest("[data-copy]");
     if (copied) return copy(copied);
@@ -208,7 +222,10 @@ function render({ model, el }) {
   const watcher = new ResizeObserver(mark);
   watcher.observe(el);
   update();
-  return () => watcher.disconnect();
+  return () => {
+    watcher.disconnect();
+    window.removeEventListener("pointerup", released);
+  };
 }
 
 export default { render };

@@ -72,6 +72,10 @@ class Verdict(CasePanel):
             ),
         )
 
+    def renew(self) -> None:
+        """Show the router, the value read from it, and the counts as they are kept now."""
+        self._tell()
+
     def _about(self, row: dict[str, Any]) -> dict[str, Any]:
         tr, settings = self.tr, self.case.diagnosis.settings
         short = row["verdict"] == "too_short"

@@ -30,11 +30,12 @@ CUSTOMER = "customer"
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab: the case's folder, and how to reach it."""
+    """A running JupyterLab: the case's folder, how to reach it, and the process, which a test may end."""
 
     folder: Path
     opened: str
     token: str
+    server: subprocess.Popen[str]
 
     def address(self, path: str) -> str:
         """The address of JupyterLab showing a file of the case's folder."""
@@ -49,17 +50,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield running
 
 
-@pytest.fixture
-def fresh_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """`starface-nb lab customer.zip` for one test, as it was started."""
-    with started(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cases")) as running:
-        yield running
-
-
 @contextmanager
-def started(home: Path, folder: Path, *more: str) -> Iterator[Lab]:
-    """Start `starface-nb lab customer.zip` with a home and settings of its own; end it as Ctrl-C does."""
-    log = home / f"{CUSTOMER}.zip"
+def started(home: Path, folder: Path, *more: str, log: Path | None = None) -> Iterator[Lab]:
+    """Start `starface-nb lab` on a log (default: customer.zip) with a home of its own; end it as Ctrl-C does."""
+    log = log or home / f"{CUSTOMER}.zip"
     if not log.exists():
         shutil.copy(samples.path(), log)
     for name in ("config", "runtime"):
@@ -86,10 +80,11 @@ def started(home: Path, folder: Path, *more: str) -> Iterator[Lab]:
             opened = re.fullmatch(r"Open: (http://127\.0\.0\.1:\d+/lab/tree/\S+\?token=(\S+))\n", told)
             assert opened, f"starface-nb lab gave no address: {(home / 'errors').read_text()}"
             _wait_until_up(opened[1], server, home / "errors")
-            yield Lab(folder / CUSTOMER, opened[1], opened[2])
+            yield Lab(folder / log.stem, opened[1], opened[2], server)
         finally:
-            os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
-            assert server.wait() == 0
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
+                assert server.wait() == 0
 
 
 def _free_port() -> int:
@@ -128,7 +123,7 @@ def _window(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
 
     # What needs no answer from here is not routed: each request that is takes its turn in this one thread.
     context.route(re.compile(r"^https?://(?!(127\.0\.0\.1|localhost)[:/])"), refused)
-    context.route("**/lab/tree/**", exposed)
+    context.route(re.compile(r"/lab/(workspaces/[^/]+/)?tree/"), exposed)  # a second tab gets a workspace of its own
     page = context.new_page()
     page.set_default_timeout(180_000)  # of a busy machine, not of the product
     yield page, outside

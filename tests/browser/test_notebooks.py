@@ -68,31 +68,6 @@ def until(happened: Callable[[], bool], what: str, seconds: float = 120) -> None
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def test_from_a_customers_zip_to_verdict_lines_and_report(fresh_lab: Lab, page: Page) -> None:
-    """The walk that `starface-nb lab customer.zip` offers: no click, then two, then two."""
-    page.goto(fresh_lab.opened)
-    verdict = page.locator(LIVE).first
-    expect(verdict.get_by_role("heading", name=VERDICT)).to_be_in_viewport()
-    for site in ("203.0.113.21", "203.0.113.22", "203.0.113.23", "198.51.100.24"):
-        expect(verdict.get_by_role("row", name=site)).to_be_in_viewport()
-    assert page.get_by_text("Jupyter news").count() == 0
-
-    canvas = page.locator(LIVE).filter(has_text="What happened")
-    canvas.locator("tbody tr button").first.click()
-    canvas.locator("tr.sfnb-loss button").first.click()
-    lines = canvas.locator(".sfnb-lines b")
-    expect(lines).to_contain_text("is now UNREACHABLE!")
-    expect(lines).to_be_in_viewport()
-
-    with page.expect_download() as handed:
-        verdict.get_by_role("button", name="Report: Deutsch").click()
-    assert handed.value.suggested_filename == "report-de.pdf"
-    assert "Telefone ohne Verbindung" in (fresh_lab.folder / "report-de.html").read_text("utf-8")
-    with page.expect_download() as handed:
-        verdict.get_by_role("button", name="Export as CSV").click()
-    assert handed.value.suggested_filename == "losses.csv"
-
-
 @pytest.fixture
 def alive(open_notebook: Open) -> Page:
     """The case, run anew: a test before this one may have ended the kernel that it was opened with."""
