@@ -228,7 +228,7 @@ def require_the_day_after(
 
 
 def from_verdict_to_report_by_tab_and_enter(page: Page) -> None:
-    """The verdict's own report, then the lines of a loss, the checklist and the report below, by two keys."""
+    """The verdict's own report, then the lines of a loss, by two keys."""
     expect(page.locator(LIVE)).to_have_count(page.evaluate(CELLS) - 1)
     with page.expect_download() as handed:
         press(page, "Report: Français")
@@ -238,13 +238,6 @@ def from_verdict_to_report_by_tab_and_enter(page: Page) -> None:
     expect(canvas.get_by_role("status")).to_have_text("578 losses")
     press(page, canvas.locator("tbody button").first.inner_text())
     expect(canvas.locator(".sfnb-lines b")).to_contain_text("is now UNREACHABLE!")
-    card = page.locator(f"{LIVE} details[data-arg=ports]")
-    folded = card.get_attribute("open")
-    press(page, card.locator("summary").inner_text())
-    (expect(card).to_have_attribute if folded is None else expect(card).not_to_have_attribute)("open", "")
-    with page.expect_download() as handed:
-        press(page, "Write page and PDF")
-    assert handed.value.suggested_filename == "report-en.pdf"
 
 
 def press(page: Page, name: str) -> None:
