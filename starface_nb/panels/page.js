@@ -33,9 +33,10 @@ function render({ model, el }) {
       }
       if (part.dataset.html === html) continue;
       part.dataset.html = html;
-      const open = new Set([...part.querySelectorAll("details[open][data-arg]")].map((one) => one.dataset.arg));
+      const fold = (one) => one.dataset.arg ?? one.querySelector("summary")?.textContent;
+      const open = new Set([...part.querySelectorAll("details[open]")].map(fold));
       part.innerHTML = html;
-      for (const one of part.querySelectorAll("details[data-arg]")) if (open.has(one.dataset.arg)) one.open = true;
+      for (const one of part.querySelectorAll("details")) if (open.has(fold(one))) one.open = true;
     }
     answer();
     if (held && !held.isConnected) {
