@@ -10,7 +10,7 @@ const keyOf = (node) => [node.tagName, node.dataset.arg, ...KEYS.map((name) => n
 
 function render({ model, el }) {
   el.classList.add("sfnb", "sfnb-live");
-  let timer, drag, last, uploads = Promise.resolve();
+  let timer, drag, last, waiting, uploads = Promise.resolve();
   const send = (what, arg, value, from) => {
     last = from && keyOf(from);
     el.setAttribute("aria-busy", "true");
@@ -32,6 +32,10 @@ function render({ model, el }) {
         el.append(part);
       }
       if (part.dataset.html === html) continue;
+      if (part.contains(held) && unsent(held)) {
+        waiting = true; // what is being typed would be lost
+        continue;
+      }
       part.dataset.html = html;
       const fold = (one) => one.dataset.arg ?? one.querySelector("summary")?.textContent;
       const open = new Set([...part.querySelectorAll("details[open]")].map(fold));
@@ -47,6 +51,7 @@ function render({ model, el }) {
     mark();
   }
 
+  const unsent = (field) => field.matches("input[data-set], textarea[data-set]") && field.value !== field.defaultValue;
   const found = (key) => [...el.querySelectorAll(KEYS.map((name) => `[${name}]`).join())].find((one) => keyOf(one) === key);
 
   // What is said stands beside what was clicked or filled in, not at the panel's end.
@@ -133,7 +138,13 @@ function render({ model, el }) {
     const { set, arg } = event.target.dataset;
     if (event.target.type === "file") return arrived(event.target.closest("[data-drop]"), event.target.files);
     const value = event.target.type === "checkbox" ? event.target.checked : event.target.value;
+    event.target.defaultValue = event.target.value; // sent
     if (set) send(set, arg, value, event.target);
+  });
+  el.addEventListener("focusout", () => {
+    if (!waiting) return;
+    waiting = false;
+    setTimeout(update);
   });
   el.addEventListener("input", (event) => {
     const { find } = event.target.dataset;

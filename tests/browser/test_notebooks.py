@@ -108,6 +108,32 @@ def test_pictures_and_table_are_linked_both_ways(alive: Page) -> None:
     expect(timeline.locator(f"path[data-row='{chosen}']")).to_have_class(re.compile("sfnb-picked"))
 
 
+def test_a_panel_written_anew_leaves_folds_open_and_what_is_being_typed(alive: Page) -> None:
+    page, verdict = alive, alive.locator(LIVE).first
+
+    def name_router(name: str) -> None:
+        code = f"checklist.do_router(case.diagnosis.sites['site'][0], {name!r})"
+        page.evaluate(
+            "code => jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code}).done", code
+        )
+
+    verdict.get_by_text("What the ticket will say").click()
+    verdict.get_by_text("Names for customer, sites and phones").click()
+    field = verdict.get_by_label("Customer")
+    field.press_sequentially("Examp")
+    name_router("Linux nf_conntrack")
+    field.press_sequentially("le")
+    expect(field).to_have_value("Example")
+    field.press("Tab")
+    expect(verdict.locator("table")).to_contain_text("Linux nf_conntrack")
+    expect(verdict.get_by_label("Customer")).to_have_value("Example")
+    expect(verdict.locator("pre")).to_be_visible()
+    verdict.get_by_label("Customer").fill("")
+    verdict.get_by_label("Customer").press("Tab")
+    name_router("")
+    expect(verdict.locator("table")).not_to_contain_text("Linux nf_conntrack")
+
+
 def test_by_keyboard_from_verdict_to_report(alive: Page) -> None:
     page = alive
     canvas = page.locator(LIVE).filter(has_text="What happened")
