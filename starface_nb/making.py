@@ -11,10 +11,7 @@ from starface_nb.console import note, say
 from starface_nb.files import keep_apart
 from starface_nb.text import moment
 
-FAMILIES = (
-    *("plain", "healthy", "one_bad_phone", "look_alikes", "any_packet"),
-    *("router_fixed", "inherited_ports", "messy", "mixed"),
-)
+FAMILIES = ("plain", "healthy", "any_packet", "router_fixed", "messy", "mixed")
 
 
 @command(

@@ -17,7 +17,6 @@ from starface_nb.tables import table
 from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
-_SENTENCES = ("reason", "reading")
 _SHARES = ("confidence", "level", "probability_too_short")
 
 
@@ -104,7 +103,7 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         return ", ".join(map(str, value))
     if name == "cause":
         return cause_name(value, tr)
-    if name in _SENTENCES:
+    if name == "reason":
         return tr(value)
     if isinstance(dtype, pl.Enum) or name == "verdict":
         words = table("guide/texts").get(name, {})

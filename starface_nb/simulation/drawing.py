@@ -1,11 +1,11 @@
-"""Nine families of customers, drawn at random: what an estimator must get right, and what must not fool it.
+"""Families of customers, drawn at random.
 
 The order of draws is part of a seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -169,63 +169,28 @@ Drawn = tuple[list[Site], float, list[Fault]]
 """Sites, hours and faults."""
 
 
-def _hours(rng: Rng, wish: Wish) -> float:
+def hours_of(rng: Rng, wish: Wish) -> float:
+    """Draw the length of a log."""
     return wish.hours if wish.hours is not None else round(float(np.exp(rng.uniform(np.log(12), np.log(96)))), 1)
 
 
-def _one_site(rng: Rng, wish: Wish, router: Router, loss: float = 0.0) -> Site:
-    return site(rng, 1, router, _count(rng, wish), loss, wish)
+def one_site(rng: Rng, wish: Wish, router: Router, loss: float = 0.0) -> Site:
+    """Draw the only site of a customer."""
+    return site(rng, 1, router, _phones_of(rng, wish), loss, wish)
 
 
-def _count(rng: Rng, wish: Wish) -> int:
+def _phones_of(rng: Rng, wish: Wish) -> int:
     return wish.phones if wish.phones is not None else int(rng.integers(3, 17))
 
 
 def _plain(rng: Rng, wish: Wish) -> Drawn:
-    where = _one_site(rng, wish, nat(rng))
-    return [where], _hours(rng, wish), []
+    where = one_site(rng, wish, nat(rng))
+    return [where], hours_of(rng, wish), []
 
 
 def _healthy(rng: Rng, wish: Wish) -> Drawn:
-    where, hours = _one_site(rng, wish, healthy_router(rng), 0.005), _hours(rng, wish)
+    where, hours = one_site(rng, wish, healthy_router(rng), 0.005), hours_of(rng, wish)
     return [where], hours, mixture(rng, where, hours, 6.0) + pbx_restarts(rng, hours, 0.8)
-
-
-def _one_bad_phone(rng: Rng, wish: Wish) -> Drawn:
-    where, hours = _one_site(rng, wish, healthy_router(rng)), _hours(rng, wish)
-    peer, t, faults = where.phones[0].peer, float(rng.uniform(0, HOUR)), []
-    boots = bool(rng.random() < 0.5)
-    rhythm = float(rng.uniform(0.4, 3.0)) * HOUR
-    steady = rng.random() < 0.3
-    while t < hours * HOUR:
-        length = float(rng.uniform(60, 280)) if boots or rng.random() < 0.4 else float(rng.uniform(300, 7200))
-        faults.append(Fault("phone_restart" if length < 300 else "phone_offline", t, t + length, where.name, peer))
-        t += length + (rhythm if steady else float(rng.exponential(rhythm)) + 120.0)
-    return [where], hours, faults
-
-
-def _look_alikes(rng: Rng, wish: Wish) -> Drawn:
-    kind, hours = int(rng.integers(4)), _hours(rng, wish)
-    if kind == 0:
-        where = _one_site(rng, wish, nat(rng))
-        cut = float(rng.uniform(0.2, 4) * HOUR)
-        return [where], hours, [Fault("power_cut", cut, cut + 120.0, where.name)]
-    where, end = _one_site(rng, wish, healthy_router(rng), 0.01), hours * HOUR
-    if kind == 1:
-        first, length = float(rng.uniform(600, HOUR)), float(rng.uniform(70, 900))
-        period = HOUR * float(rng.choice([1.0, 1.0, 0.5, 2.0]))
-        faults = [outage(rng, where, t + float(rng.uniform(0, 20)), length) for t in np.arange(first, end, period)]
-    elif kind == 2:
-        faults = bursts(rng, where, 0, end, float(rng.uniform(3, 20)))
-    else:
-        faults = []
-        for phone in where.phones[: max(1, int(rng.integers(len(where.phones) + 1)))]:
-            off = float(rng.uniform(15, 19) * HOUR)
-            for day in range(-1, int(hours / 24) + 1):
-                start = off + day * DAY + float(rng.normal(0, 900))
-                length = float(rng.uniform(11, 14) * HOUR)
-                faults.append(Fault("phone_offline", start, start + length, where.name, phone.peer))
-    return [where], hours, faults
 
 
 def _any_packet(rng: Rng, wish: Wish) -> Drawn:
@@ -234,7 +199,7 @@ def _any_packet(rng: Rng, wish: Wish) -> Drawn:
     router = Router(timeout, None, "any_packet", "preserve" if rng.random() < 0.5 else "new")
     if stream:
         router = replace(router, timeout_s=120.0, unreplied_s=30.0)
-    where, hours = _one_site(rng, wish, router, 0.005), _hours(rng, wish)
+    where, hours = one_site(rng, wish, router, 0.005), hours_of(rng, wish)
     return [where], hours, mixture(rng, where, hours, 3.0) + pbx_restarts(rng, hours, 1.0)
 
 
@@ -243,8 +208,8 @@ def _router_fixed(rng: Rng, wish: Wish) -> Drawn:
     after = Router(float(rng.uniform(61, 130)) * MINUTE, ports=before.ports)
     if rng.random() < 0.2:
         after = Router(nat(rng).timeout_s, ports=before.ports)
-    hours = wish.hours or max(24.0, _hours(rng, wish))
-    where = _one_site(rng, wish, before)
+    hours = wish.hours or max(24.0, hours_of(rng, wish))
+    where = one_site(rng, wish, before)
     at = float(rng.uniform(0.3, 0.7)) * hours * HOUR
     keep = bool(rng.random() < 0.6)
     end = at + (0.0 if keep else float(rng.uniform(60, 300)))
@@ -254,23 +219,16 @@ def _router_fixed(rng: Rng, wish: Wish) -> Drawn:
     return [where], hours, faults
 
 
-def _inherited_ports(rng: Rng, wish: Wish) -> Drawn:
-    healthy = rng.random() < 0.3
-    timeout = float(rng.uniform(61.5, 120)) * MINUTE if healthy else nat(rng).timeout_s
-    where, hours = _one_site(rng, wish, Router(timeout, ports="kernel")), _hours(rng, wish)
-    return [where], hours, mixture(rng, where, hours, 2.0, 0.0) if rng.random() < 0.6 else []
-
-
 def _mixed(rng: Rng, wish: Wish) -> Drawn:
     big = rng.random() < 0.08 and wish.hours is None and wish.phones is None
-    hours = round(float(rng.uniform(72, 168)), 1) if big else _hours(rng, wish)
+    hours = round(float(rng.uniform(72, 168)), 1) if big else hours_of(rng, wish)
     sites: list[Site] = []
     faults: list[Fault] = []
     for number in range(1, (int(rng.integers(2, 6)) if big else int(rng.integers(1, 4))) + 1):
         router = nat(rng) if rng.random() < 0.6 else healthy_router(rng)
         if rng.random() < 0.08:
             router = Router(30.0, renewal="any_packet")
-        count = int(rng.integers(10, 31)) if big else _count(rng, wish)
+        count = int(rng.integers(10, 31)) if big else _phones_of(rng, wish)
         sites.append(site(rng, number, router, count, float(rng.uniform(0, 0.01)), wish))
         faults += mixture(rng, sites[-1], hours, 5.0)
         if rng.random() < 0.2:
@@ -281,45 +239,45 @@ def _mixed(rng: Rng, wish: Wish) -> Drawn:
     return sites, hours, faults
 
 
-FAMILIES: dict[str, Callable[[Rng, Wish], Drawn]] = {
+Draw = Callable[[Rng, Wish], Drawn]
+FAMILIES: dict[str, Draw] = {
     "plain": _plain,
     "healthy": _healthy,
-    "one_bad_phone": _one_bad_phone,
-    "look_alikes": _look_alikes,
     "any_packet": _any_packet,
     "router_fixed": _router_fixed,
-    "inherited_ports": _inherited_ports,
     "messy": _mixed,
     "mixed": _mixed,
 }
 
 
-def make(family: str, seed: int, wish: Wish | None = None) -> Scenario:
+def make(family: str, seed: int, wish: Wish | None = None, families: Mapping[str, Draw] = FAMILIES) -> Scenario:
     """Draw a customer of a family.
 
     Parameters
     ----------
     family : str
-        A key of `FAMILIES`.
+        A key of `families`.
     seed : int
     wish : Wish, optional
         What to fix instead of drawing it.
+    families : Mapping
+        Name to what draws sites, hours and faults.
 
     Raises
     ------
     SettingError
         There is no such family.
     """
-    if family not in FAMILIES:
-        raise SettingError(f"There is no family {family!r}.", next_step=f"Choose one of {', '.join(FAMILIES)}.")
+    if family not in families:
+        raise SettingError(f"There is no family {family!r}.", next_step=f"Choose one of {', '.join(families)}.")
     rng = np.random.default_rng(seed)
-    sites, hours, faults = FAMILIES[family](rng, wish or Wish())
+    sites, hours, faults = families[family](rng, wish or Wish())
     start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(seconds=int(rng.integers(0, 330 * 86400)))
     warm_up = 0.0 if rng.random() < 0.4 else 3 * HOUR
     made = Scenario(
         tuple(sites), hours, family, tuple(faults), start, warm_up_s=warm_up, style=Style(noise=OTHER_LINES)
     )
-    if FAMILIES[family] is _mixed and rng.random() < 0.5:
+    if families[family] is _mixed and rng.random() < 0.5:
         made = replace(made, trunks=("0702227978",))
     return _begun_and_ended_anywhere(rng, made) if family == "messy" else made
 

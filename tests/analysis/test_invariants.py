@@ -8,7 +8,8 @@ from recorded import LOGS, RECORDED
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.simulation import make, simulate
+from starface_nb.simulation import simulate
+from tests.simulation.families import make
 
 SHOWN = ["cause", "seconds", "repeats", "ended_by", "confidence"]
 

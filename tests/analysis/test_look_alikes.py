@@ -5,7 +5,8 @@ import pytest
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.simulation import FAMILIES, Phone, Router, Scenario, Site, make, simulate
+from starface_nb.simulation import Phone, Router, Scenario, Site, simulate
+from tests.simulation.families import FAMILIES, make
 
 
 def drawn(family: str, seed: int) -> Diagnosis:

@@ -12,7 +12,8 @@ from customers import IDS, WITH, WITHOUT
 import starface_nb as sf
 from starface_nb import guide
 from starface_nb.analysis.seen import models_of
-from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation import simulate
+from tests.simulation.families import FAMILIES, make
 
 SEEDS = range(10)
 

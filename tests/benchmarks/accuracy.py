@@ -32,10 +32,11 @@ from types import SimpleNamespace
 import polars as pl
 
 import starface_nb as sf
-from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation import simulate
 from tests.benchmarks._baselines import Reading, gaps, naive, npmle, site_losses
 from tests.benchmarks._calibration import calibration, print_calibration
 from tests.benchmarks._truth import Score, SiteScore, Truth, hold_against, macro_f1, read_truth
+from tests.simulation.families import FAMILIES, make
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 KEPT = RECORDED.parent / "calibration.json"

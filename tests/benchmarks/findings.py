@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
 import customers
 
 import starface_nb as sf
-from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation import simulate
+from tests.simulation.families import FAMILIES, make
 
 FIRST_SEED = 100  # other customers than those of the tests
 ORDINARY = "ordinary: "

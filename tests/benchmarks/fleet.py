@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 from starface_nb.fleet import run_fleet
-from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation import simulate
 from starface_nb.simulation.drawing import Wish
+from tests.simulation.families import FAMILIES, make
 
 
 def customers(folder: Path, count: int, hours: float) -> None:

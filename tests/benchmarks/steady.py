@@ -28,8 +28,9 @@ from starface_nb.observations.observed import observe
 from starface_nb.observations.phones import find_peers
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
-from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation import simulate
 from tests.benchmarks._truth import Score, Truth, hold_against, macro_f1, read_truth
+from tests.simulation.families import FAMILIES, make
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 FIRST = 7_000_000

@@ -14,6 +14,8 @@ import starface_nb as sf
 from starface_nb.cli import main
 from starface_nb.errors import InputError
 from starface_nb.privacy import anonymise
+from starface_nb.simulation import Wish, simulate
+from tests.simulation.families import make
 
 ROOT = Path(__file__).parents[2]
 RECORDED = sorted((ROOT / "data/recorded").glob("*/*.log"))
@@ -228,8 +230,7 @@ def test_every_layout_keeps_its_events_and_loses_the_host(layout, tmp_path):
 def test_simulated_customers_keep_their_diagnosis(tmp_path):
     for family in ("mixed", "messy", "inherited_ports"):
         folder = tmp_path / family
-        assert main(["simulate", "--family", family, "--seed", "3", "--hours", "24", "-o", str(folder)]) == 0
-        log = next(folder.glob("*.log"))
+        log = simulate(make(family, 3, Wish(hours=24.0)), 3).write(folder)
         before = sf.read_log(log)
         anonymise([log], tmp_path / f"{family}.out", key=KEY)
         after = sf.read_log(tmp_path / f"{family}.out")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from made_logs import diagnosed, events, log_lines, peer_names, slow, steady, told
 
 from starface_nb.model.schemas import CAUSES
-from starface_nb.simulation import FAMILIES, make, simulate
+from starface_nb.simulation import simulate
 from starface_nb.simulation.drawing import Wish
+from tests.simulation.families import FAMILIES, make
 
 NOISE = [
     "",

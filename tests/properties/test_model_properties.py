@@ -11,7 +11,8 @@ from made_logs import BEGIN, diagnosed, slow
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.simulation import Wish, make, simulate
+from starface_nb.simulation import Wish, simulate
+from tests.simulation.families import make
 
 SITE = "203.0.113.7"
 ROUNDED = 0.001

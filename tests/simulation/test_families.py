@@ -10,7 +10,8 @@ import pytest
 
 from starface_nb.cli import COMMANDS, main
 from starface_nb.errors import SettingError
-from starface_nb.simulation import FAMILIES, Wish, make, simulate
+from starface_nb.simulation import Wish, drawing, simulate
+from tests.simulation.families import FAMILIES, make
 
 CAUSES_OF = {
     "plain": {"nat_expiry"},
@@ -72,7 +73,7 @@ def test_an_unknown_family_is_refused() -> None:
 
 def test_the_command_knows_every_family() -> None:
     choices = next(values["choices"] for flags, values in COMMANDS["simulate"].arguments if flags == ("--family",))
-    assert list(FAMILIES) == list(choices)
+    assert list(drawing.FAMILIES) == list(choices)
 
 
 def test_the_command_writes_log_and_truth(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
-from starface_nb.simulation import Simulated, Style, make, simulate
+from starface_nb.simulation import Simulated, Style, simulate
+from tests.simulation.families import make
 
 
 def starts(made: Simulated) -> set[tuple[str, datetime]]:
