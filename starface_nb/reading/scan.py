@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import cache
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
@@ -149,7 +150,7 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
 
 def _scan(source: Source, job: Job) -> Outcome:
     """Scan what is in a source, text after text."""
-    outcome, found = Outcome(source, [], Beside()), list[tuple[int, Hits]]()
+    outcome, found, damage = Outcome(source, [], Beside()), list[tuple[int, Callable[[], Hits]]](), None
     try:
         for text in texts(source, job.account, outcome.beside):
             may_be = source.direct or text.rank >= ANY_NAME
@@ -157,7 +158,10 @@ def _scan(source: Source, job: Job) -> Outcome:
                 outcome.beside.members.append(router)
                 continue
             try:
-                found.append((text.archives, _scan_text(text, job, pipe=source.path is None)))
+                hits = cache(_scan_text(text, job, pipe=source.path is None))
+                found.append((text.archives, hits))
+                if text.archives < 2:  # what is in archives in archives is not read before all of them are known
+                    hits()
             except RefusedError as error:
                 if isinstance(error, ExhaustedError) or not text.archives:
                     raise
@@ -166,19 +170,22 @@ def _scan(source: Source, job: Job) -> Outcome:
         if isinstance(error, ExhaustedError):  # what is in archives in archives is then a random part
             found = [(archives, hits) for archives, hits in found if archives < 2]
         if isinstance(error, DamagedError) and found:
-            found[-1] = found[-1][0], replace(found[-1][1], damage=error)
+            damage = error
         elif source.direct and not found:
             raise
         else:
             outcome.beside.skip(error)
     except OSError as error:
         outcome.beside.skip(unreadable(error, source.name))
-    outcome.hits.extend(hits for _, hits in found)
+    outcome.hits.extend(hits() for _, hits in found)
+    if damage:
+        outcome.hits[-1] = replace(outcome.hits[-1], damage=damage)
     outcome.beside.notes.extend(f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note)
     return outcome
 
 
-def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
+def _scan_text(text: Text, job: Job, *, pipe: bool) -> Callable[[], Hits]:
+    """Search a text to its end; return what reads the lines that were found."""
     kept = bytearray()
 
     def fill(room: memoryview) -> int:  # what comes through a pipe can not be read again
@@ -197,5 +204,10 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Hits:
     ends = Ends(blocks.head, blocks.tail, blocks.size)
     content = bytes(kept) if pipe and len(kept) <= PIPED else None
     about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "content": content}
-    hits = reader.hits(text.name, ends, dumps.among_ends(ends.offsets, ends.head), damage=blocks.damage, **about)
-    return hits.numbered(text.numbers, newest_first=text.newest_first)
+
+    def hits() -> Hits:
+        dumped = dumps.among_ends(ends.offsets, ends.head)
+        found = reader.hits(text.name, ends, dumped, damage=blocks.damage, **about)
+        return found.numbered(text.numbers, newest_first=text.newest_first)
+
+    return hits

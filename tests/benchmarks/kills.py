@@ -125,7 +125,9 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
             process.send_signal(sent)
             told = process.communicate()[0].split()
             found["kills"] += process.returncode in (-sent, 128 + sent)
-            found["faults told"] += process.returncode == 3 or "Traceback" in (folder / "said").read_text()
+            if process.returncode == 3 or "Traceback" in (said := (folder / "said").read_text()):
+                found["faults told"] += 1
+                print(f"{sent.name} {name}: exit {process.returncode}, {(folder / 'said').read_text()}", file=sys.stderr)
             late = time.monotonic() + 60
             while (left := processes(mark)) and time.monotonic() < late:
                 time.sleep(0.1)

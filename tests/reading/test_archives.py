@@ -16,6 +16,7 @@ import pytest
 from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
 from starface_nb.errors import InputError
+from starface_nb.reading.hits import Reader
 from starface_nb.sources.limits import Limits
 
 TEXT = log()
@@ -251,8 +252,10 @@ def test_empty_archives_and_archives_without_log(tmp_path: Path) -> None:
             scan_logs([written(tmp_path / "x.zip", data)], NEEDLES)
 
 
-def test_zips_in_zips_are_counted_together(tmp_path: Path) -> None:
-    """Few bytes that unpack to many thousand logs: refused long before they are read, beside a good log left out."""
+def test_zips_in_zips_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few bytes that unpack to many thousand logs: refused before one of them is read, beside a good log left out."""
+    read, hits_of = [], Reader.hits
+    monkeypatch.setattr(Reader, "hits", lambda *given, **about: read.append(given[1]) or hits_of(*given, **about))
     bomb = zipped({f"full.{i}": TEXT[:60] for i in range(15)}, zipfile.ZIP_STORED)
     for _ in range(2):
         bomb = zipped({f"{i}.zip": bomb for i in range(15)}, zipfile.ZIP_STORED)
@@ -266,6 +269,7 @@ def test_zips_in_zips_are_counted_together(tmp_path: Path) -> None:
     tarred_bomb = PACK["gz"](tarred({f"{i}.tar": tarred({"full": TEXT[:60]}) for i in range(200)}))
     with pytest.raises(InputError, match=r"refused.*128 archives in archives"):
         scan_logs([written(tmp_path / "x.tar", tarred({"inner.tgz": tarred_bomb}))], NEEDLES)
+    assert read == [f"{path}!full"]
 
 
 def test_members_of_all_archives_are_counted_together(tmp_path: Path) -> None:
