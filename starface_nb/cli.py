@@ -22,6 +22,8 @@ from starface_nb.errors import StarfaceError, memory_error, need_memory
 from starface_nb.text import visible
 
 _WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
+_AGAIN_S = 20  # a signal to end that was lost in a callback comes again
+_ending = list[BaseException]()  # what signals to end have raised
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,7 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     if argv is None:
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background or `nohup` may ask
+                signal.signal(number, _end)
         _open_streams()
     fall_back()
     try:
@@ -71,12 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:  # panics of polars are no Exceptions
         if sys.flags.dev_mode and not isinstance(error, StarfaceError | OSError | KeyboardInterrupt):
             raise
-        return _told(memory_error(error) or error)
-    return status
+        return _told(_ending[0] if _ending else memory_error(error) or error)
+    return _told(_ending[0]) if _ending else status
 
 
 def _told(error: BaseException) -> int:
     """Say what happened in one line; return the exit status."""
+    if isinstance(error, SystemExit):
+        return _TERMINATED
     if isinstance(error, BrokenPipeError):  # the reader has seen enough
         _close_output()
         return 0
@@ -109,9 +115,17 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  until the end
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """End as an error does, so that what is begun is taken back."""
-    raise SystemExit(_TERMINATED)
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as an error does, so that what is begun is taken back, whatever libraries make of the exception on its way."""
+    if number == signal.SIGINT:
+        _ending.append(KeyboardInterrupt())
+    else:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nor is it worth a word what they say of it
+        _ending.append(SystemExit(_TERMINATED))
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: _end(number, None))
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    raise _ending[-1]
 
 
 def _close_output() -> None:

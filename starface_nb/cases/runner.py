@@ -124,6 +124,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
         logging.getLogger("asyncio").disabled = True  # so would what still waits for it
         raise
     finally:
+        keys.unlink(missing_ok=True)
         text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
         if not is_frozen(path.parent):
             write(path, text.rstrip("\n").encode("utf-8") + b"\n")

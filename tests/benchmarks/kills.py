@@ -122,9 +122,11 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
                 process.wait(chance.random() * lasts)
                 lasts = time.monotonic() - since  # it was over before: no kill, and shorter than the run before it
                 found["ended before"] += 1
+            alive = process.poll() is None
             process.send_signal(sent)
             told = process.communicate()[0].split()
-            found["kills"] += process.returncode in (-sent, 128 + sent)
+            found["kills"] += (killed := process.returncode in (-sent, 128 + sent))
+            found["went on"] += alive and not killed
             if process.returncode == 3 or "Traceback" in (said := (folder / "said").read_text()):
                 found["faults told"] += 1
                 print(f"{sent.name} {name}: exit {process.returncode}, {(folder / 'said').read_text()}", file=sys.stderr)
