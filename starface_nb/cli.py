@@ -116,7 +116,7 @@ def _open_streams() -> None:
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as an error does, so that what is begun is taken back, whatever libraries make of the exception on its way."""
+    """End as an error does, so that what is begun is taken back, whatever libraries make of the exception."""
     if number == signal.SIGINT:
         _ending.append(KeyboardInterrupt())
     else:

@@ -31,8 +31,9 @@ from starface_nb.arguments import (
 )
 from starface_nb.console import harmless, note, say, write_utf8
 from starface_nb.errors import SettingError, missing, need
-from starface_nb.files import keep_apart, replacing, write
+from starface_nb.files import replacing, write
 from starface_nb.progress import stage
+from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment, visible
 
 __all__ = ["COMMANDS"]

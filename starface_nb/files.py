@@ -1,21 +1,18 @@
-"""Writing a file whole or not at all, for its owner alone, one writer at a time, and never onto what is read."""
+"""Writing a file whole or not at all, for its owner alone, one writer at a time."""
 
 from __future__ import annotations
 
-import glob
 import io
 import os
 import shutil
-import stat
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, BinaryIO
 
-from starface_nb.errors import InputError, SetupError
+from starface_nb.errors import SetupError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,64 +20,6 @@ if TYPE_CHECKING:
 _STREAMS = ("/dev/", "/proc/")  # where a name stands for something that is open, whatever it is
 _ABANDONED_S = 86_400.0  # nobody has written there for a day
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-
-
-def keep_apart(
-    inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[Path], cause: str = "The output is the log itself"
-) -> None:
-    """Refuse to write onto anything that is read, by whatever name; to be called before any work.
-
-    Parameters
-    ----------
-    inputs : iterable of paths
-        Files, archives, folders (with all that lies in them), globs, `-` for standard input, keys.
-    outputs : iterable of Path
-        Every file that will be written.
-    cause : str
-        What an overlap means, in words.
-
-    Raises
-    ------
-    InputError
-        An output is an input: the same path, or the same file under another name (a link).
-    """
-    outputs = list(outputs)
-    taken = {identity: path for path in outputs for identity in _identities(path)}
-    for source in _members(inputs, look_inside=any(path.exists() for path in outputs)):
-        for identity in _identities(source):
-            if identity in taken:
-                name = "standard input" if isinstance(source, int) else source
-                raise InputError(
-                    f"{cause} ({name}), which would be overwritten.",
-                    place=str(taken[identity]),
-                    next_step="Choose another place for the result.",
-                )
-
-
-def _identities(path: Path | int) -> set[object]:
-    """Return what tells a file from all others: where it lies, and its device and inode where it exists."""
-    found: set[object] = set()
-    with suppress(OSError, ValueError):
-        if isinstance(path, Path):
-            found.add(os.path.realpath(path))
-        status = os.stat(path)  # noqa: PTH116  also of an open file's number
-        if stat.S_ISREG(status.st_mode) and status.st_ino:
-            found.add((status.st_dev, status.st_ino))
-    return found
-
-
-def _members(inputs: Iterable[str | os.PathLike[str]], *, look_inside: bool) -> Iterator[Path | int]:
-    for given in inputs:
-        text = os.fspath(given)
-        if text == "-":
-            with suppress(OSError, ValueError, AttributeError):  # no standard input, or none of the system's
-                yield sys.stdin.fileno()
-            continue
-        matching = glob.has_magic(text) and not os.path.lexists(text)
-        for path in map(Path, glob.glob(text, recursive=True) if matching else [text]):  # noqa: PTH207 (may be absolute)
-            yield path
-            if look_inside and path.is_dir():
-                yield from (Path(root, name) for root, _, names in os.walk(path) for name in names)
 
 
 def unfinished(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starface_nb.arguments import LOG, TIME_ZONE, arg, as_kept, command, duration, folder, new_place, number
 from starface_nb.console import note, say
-from starface_nb.files import keep_apart
+from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment
 
 FAMILIES = ("plain", "healthy", "any_packet", "router_fixed", "messy", "mixed")

@@ -20,8 +20,9 @@ from starface_nb import samples
 from starface_nb.cli import main
 from starface_nb.commands import COMMANDS
 from starface_nb.errors import InputError
-from starface_nb.files import keep_apart, new_folder, replacing, write
+from starface_nb.files import new_folder, replacing, write
 from starface_nb.fleet.run import find_customers
+from starface_nb.sources.apart import keep_apart
 
 LOG = samples.recorded("one-bad-phone")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and devices are POSIX here")

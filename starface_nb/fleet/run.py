@@ -15,7 +15,7 @@ import polars as pl
 
 from starface_nb import __version__
 from starface_nb.errors import InputError
-from starface_nb.files import keep_apart, locked, parquet, private_folder, write
+from starface_nb.files import locked, parquet, private_folder, write
 from starface_nb.fleet.changes import quick_fingerprint
 from starface_nb.fleet.engine import Scheduler, examine_all
 from starface_nb.fleet.examine import Examined, Row, examine
@@ -23,6 +23,7 @@ from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
 from starface_nb.reading.clock import zone
 from starface_nb.settings import Settings
+from starface_nb.sources.apart import keep_apart
 from starface_nb.sources.named import NOT_A_LOG, rank_of
 from starface_nb.text import visible
 

@@ -17,12 +17,13 @@ import polars as pl
 
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
-from starface_nb.files import keep_apart, new_folder, replacing, write
+from starface_nb.files import new_folder, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.scan import scan_logs
+from starface_nb.sources.apart import keep_apart
 from starface_nb.tables import table
 
 LEFT_OUT = "(left out)"

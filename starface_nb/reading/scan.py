@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cache
@@ -152,20 +152,10 @@ def _scan(source: Source, job: Job) -> Outcome:
     """Scan what is in a source, text after text."""
     outcome, found, damage = Outcome(source, [], Beside()), list[tuple[int, Callable[[], Hits]]](), None
     try:
-        for text in texts(source, job.account, outcome.beside):
-            may_be = source.direct or text.rank >= ANY_NAME
-            if (router := router_log(text.name, text.stream, may_be=may_be)) is not None:
-                outcome.beside.members.append(router)
-                continue
-            try:
-                hits = cache(_scan_text(text, job, pipe=source.path is None))
-                found.append((text.archives, hits))
-                if text.archives < 2:  # what is in archives in archives is not read before all of them are known
-                    hits()
-            except RefusedError as error:
-                if isinstance(error, ExhaustedError) or not text.archives:
-                    raise
-                outcome.beside.skip(error)
+        for archives, hits in _searched(source, job, outcome.beside):
+            found.append((archives, hits))
+            if archives < 2:  # what is in archives in archives is not read before all of them are known
+                hits()
     except InputError as error:
         if isinstance(error, ExhaustedError):  # what is in archives in archives is then a random part
             found = [(archives, hits) for archives, hits in found if archives < 2]
@@ -182,6 +172,21 @@ def _scan(source: Source, job: Job) -> Outcome:
         outcome.hits[-1] = replace(outcome.hits[-1], damage=damage)
     outcome.beside.notes.extend(f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note)
     return outcome
+
+
+def _searched(source: Source, job: Job, beside: Beside) -> Iterator[tuple[int, Callable[[], Hits]]]:
+    """Yield each text, once it is searched: in how many archives it was, and what reads the lines found."""
+    for text in texts(source, job.account, beside):
+        may_be = source.direct or text.rank >= ANY_NAME
+        if (router := router_log(text.name, text.stream, may_be=may_be)) is not None:
+            beside.members.append(router)
+            continue
+        try:
+            yield text.archives, cache(_scan_text(text, job, pipe=source.path is None))
+        except RefusedError as error:
+            if isinstance(error, ExhaustedError) or not text.archives:
+                raise
+            beside.skip(error)
 
 
 def _scan_text(text: Text, job: Job, *, pipe: bool) -> Callable[[], Hits]:

@@ -97,6 +97,15 @@ def half_written(folder: Path) -> list[str]:
     return wrong
 
 
+def told_fault(folder: Path, status: int) -> bool:
+    """Say whether a command that was killed told a fault of its own; show it."""
+    said = (folder / "said").read_text()
+    is_fault = status == 3 or "Traceback" in said
+    if is_fault:
+        print(f"exit {status}: {said}", file=sys.stderr)
+    return is_fault
+
+
 def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) -> Counter[str]:
     """Kill one command again and again, each time in the state that the kill before it left."""
     code, arguments = COMMANDS[name]
@@ -127,9 +136,7 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
             told = process.communicate()[0].split()
             found["kills"] += (killed := process.returncode in (-sent, 128 + sent))
             found["went on"] += alive and not killed
-            if process.returncode == 3 or "Traceback" in (said := (folder / "said").read_text()):
-                found["faults told"] += 1
-                print(f"{sent.name} {name}: exit {process.returncode}, {(folder / 'said').read_text()}", file=sys.stderr)
+            found["faults told"] += told_fault(folder, process.returncode)
             late = time.monotonic() + 60
             while (left := processes(mark)) and time.monotonic() < late:
                 time.sleep(0.1)
