@@ -95,6 +95,11 @@ def new_folder(text: str) -> Path:
     return path
 
 
+def new_folder_or_zip(text: str) -> Path:
+    """Return the path of a folder to be written to, or of a file where the name ends in .zip."""
+    return new_file(text) if text.lower().endswith(".zip") else new_folder(text)
+
+
 LOG = arg(
     "log",
     nargs="+",

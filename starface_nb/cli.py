@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from traceback import extract_tb
 from types import FrameType
@@ -18,7 +20,8 @@ from starface_nb import (
 )
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, note
-from starface_nb.errors import StarfaceError, memory_error, need_memory
+from starface_nb.errors import InputError, StarfaceError, memory_error, need_memory
+from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
 _WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
@@ -68,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if argv is None:
             need_memory()
+            _keep_streams_apart(options)
         status = COMMANDS[options.command].run(options)
         sys.stdout.flush()
     except SystemExit:
@@ -113,6 +117,24 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  until the end
+
+
+def _keep_streams_apart(options: argparse.Namespace) -> None:
+    """Refuse to write onto what is read by way of the shell (`>>full`); then nothing is said there either."""
+    given = vars(options)
+    read = [*(given.get("log") or ()), *given.get("source", ()), *filter(None, map(given.get, ("router_log", "key")))]
+    errors = dict[str, InputError]()
+    for name in ("stdout", "stderr"):
+        try:
+            with suppress(OSError):  # it is no file
+                number = getattr(sys, name).fileno()
+                keep_apart(read, [number] if os.fstat(number).st_size else [])
+        except InputError as error:
+            errors[name] = error
+    if "stderr" in errors:
+        sys.stderr = io.StringIO() if "stdout" in errors else sys.stdout
+    for told in errors.values():
+        raise told
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

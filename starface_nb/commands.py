@@ -27,11 +27,12 @@ from starface_nb.arguments import (
     folder,
     new_file,
     new_folder,
+    new_folder_or_zip,
     number,
 )
 from starface_nb.console import harmless, note, say, write_utf8
 from starface_nb.errors import SettingError, missing, need
-from starface_nb.files import replacing, write
+from starface_nb.files import keep_free, replacing, write
 from starface_nb.progress import stage
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment, visible
@@ -127,7 +128,7 @@ def report(options: Namespace) -> int:
 @command(
     "evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages",
     *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG),
-    arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help="folder, or a file named .zip"),
+    arg("-o", "--output", type=new_folder_or_zip, required=True, metavar="DIR", help="new folder, or file.zip"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
 )
 def pack(options: Namespace) -> int:
@@ -138,9 +139,9 @@ def pack(options: Namespace) -> int:
     router = find_product(options.router) if options.router else None
     logs = _logs(options)
     keep_apart(logs, [options.output])
+    keep_free(options.output)
     case = _diagnosis(logs, options)
     made = packed(case, router)
-    keep_apart(logs, [options.output / name for name in made])
     if options.output.suffix.lower() == ".zip":
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in made.items():
@@ -170,7 +171,10 @@ def run(options: Namespace) -> int:
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
     results = ("losses.csv", "report.html", *(["report.pdf"] if not missing("pdf") else []))
     logs = _logs(options)
-    keep_apart(logs, [options.output / name for name in (*notebooks, *results, "case.json", "answers.json")])
+    written = (*notebooks, *results, "answers.json")
+    keep_apart(logs, [options.output / name for name in (*written, "case.json")])
+    if not (options.output / "case.json").exists():
+        keep_free(options.output, written)
     case = open_case(
         logs,
         folder=options.output,

@@ -6,13 +6,13 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, BinaryIO
 
-from starface_nb.errors import SetupError
+from starface_nb.errors import SettingError, SetupError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,6 +106,20 @@ def private_folder(folder: Path) -> Path:
             next_step="Choose a folder you may write to.",
         ) from None
     return folder
+
+
+def keep_free(folder: Path, names: Collection[str] = ()) -> None:
+    """Refuse to write into a folder where something lies already: anything at all, or something of these names.
+
+    Raises
+    ------
+    SettingError
+        It does.
+    """
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if taken := [name for name in there if name in names or not names]:
+        cause, step = f"This folder holds something already ({taken[0]}).", "Name a new file or folder somewhere else."
+        raise SettingError(cause, place=str(folder), next_step=step)
 
 
 def is_frozen(folder: Path) -> bool:

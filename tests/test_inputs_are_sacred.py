@@ -38,6 +38,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(LOG, "case/05_before_after.ipynb")
     shutil.copy(LOG, "d/pbx.log")
     shutil.copytree("case", "cases/x")
+    Path("d/peers.txt").write_text("101/101  203.0.113.21  D  Yes  Yes  40001  OK (12 ms)\n")
     with zipfile.ZipFile("d/x.zip", "w") as archive:
         archive.write(LOG, "var/log/full")
     shutil.copy("d/x.zip", "x.zip")
@@ -66,6 +67,7 @@ report page.pdf -o page.html --pdf
 report page.pdf -o page.pdf
 report d -o d/full.1
 report a.log d -o elsewhere/full
+report d/f* -o elsewhere/peers.txt
 report b.log --router-log page.html -o page.html
 report b.log --router-log page.pdf -o page.html --pdf
 events b.log -o b.log
@@ -73,6 +75,7 @@ events b*.log -o b.log
 events d/** -o d/full
 events d -o elsewhere/full
 events *.[lL][oO][gG] -o ./b.log
+events d/full -o d/peers.txt --format csv
 events x.zip -o x.zip --format csv
 events d/x.zip -o elsewhere/x.zip --format csv
 anonymise a.log -o a.log
@@ -81,6 +84,7 @@ anonymise d -o d/full
 anonymise d -o d/anonymous.log
 anonymise d/f* -o d/full.1
 anonymise d -o elsewhere
+anonymise d/full -o d/peers.txt
 anonymise x.zip -o hard.zip
 anonymise d/*.zip -o elsewhere/x.zip
 anonymise a.log -o k.key --key k.key
@@ -137,6 +141,25 @@ def test_standard_input_is_an_input_too(desk: Path) -> None:
     assert Path("b.log").read_bytes() == LOG.read_bytes()
 
 
+@POSIX
+@pytest.mark.parametrize(
+    "command",
+    [
+        "events a.log >>a.log",
+        "check --json a.log 1<>a.log",
+        "compare a.log 2>>a.log",
+        "check a.log >>hard.html 2>&1",
+        "anonymise b.log --key a.log -o new.log >>a.log",
+    ],
+)
+def test_a_shell_cannot_write_onto_what_is_read_either(command: str, desk: Path) -> None:
+    done = subprocess.run(["sh", "-c", f"{sys.executable} -m starface_nb {command}"], capture_output=True)
+    assert done.returncode == 2
+    assert b"The output is the log itself" in done.stdout + done.stderr or "2>&1" in command
+    assert Path("a.log").read_bytes() == LOG.read_bytes()
+    assert not Path("new.log").exists()
+
+
 def test_a_result_beside_the_log_is_no_mistake(desk: Path) -> None:
     assert main(["events", "d", "-o", "d/events.jsonl"]) == 0
     assert main(["events", "d/full", "-o", "d/events.jsonl"]) == 0
@@ -157,6 +180,35 @@ def test_a_second_customer_never_joins_the_first_in_a_folder(desk: Path, capsys:
     Path("empty").mkdir()
     assert main(["anonymise", "a.log", "-o", "empty"]) == 0
     assert [path.name for path in Path("empty").iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize(
+    ("command", "there"),
+    [
+        ("pack a.log -o new", "notes.txt"),
+        ("run a.log -o new --notebooks 00", "losses.csv"),
+        ("run a.log -o new --notebooks 00", "00_case.ipynb"),
+        ("fleet d -o new", "fleet.html"),
+    ],
+)
+def test_a_folder_of_somebody_elses_is_not_filled(
+    command: str, there: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("new").mkdir()
+    Path("new", there).write_text("mine")
+    assert main(command.split()) == 2
+    assert f"holds something already ({there})" in capsys.readouterr().err
+    assert [path.read_text() for path in Path("new").iterdir()] == ["mine"]
+
+
+def test_another_fleet_gets_a_folder_of_its_own(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fleet", "a.log", "b.log", "-o", "first", "--workers", "1"]) == 0
+    first = {path: path.read_bytes() for path in Path("first").rglob("*") if path.is_file()}
+    assert main(["fleet", "page.html", "-o", "first", "--workers", "1"]) == 2
+    assert "holds another fleet's results (a.log-" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("first").rglob("*") if path.is_file()} == first
+    assert main(["fleet", "b.log", "page.html", "-o", "first", "--workers", "1"]) == 0
+    assert {path.name[:5] for path in Path("first/customers").iterdir()} == {"b.log", "page."}
 
 
 def test_a_simulation_replaces_only_what_a_simulation_wrote(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:

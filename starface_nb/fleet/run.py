@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from os import PathLike
@@ -14,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from starface_nb import __version__
-from starface_nb.errors import InputError
-from starface_nb.files import locked, parquet, private_folder, write
+from starface_nb.errors import InputError, SettingError
+from starface_nb.files import keep_free, locked, parquet, private_folder, write
 from starface_nb.fleet.changes import quick_fingerprint
 from starface_nb.fleet.engine import Scheduler, examine_all
 from starface_nb.fleet.examine import Examined, Row, examine
@@ -69,6 +70,8 @@ def run_fleet(
     ------
     InputError
         A path does not exist, or there is no customer.
+    SettingError
+        The folder holds another fleet's results.
     SetupError
         The scheduler does not answer, or the folder cannot be written.
     """
@@ -79,6 +82,7 @@ def run_fleet(
     homes = {slug: folder / _CUSTOMERS / slug for slug in customers}
     kept = [home / name for home in homes.values() for name in (_RESULT, _INTERVALS)]
     keep_apart([path for _, path in customers.values()], [*results, *kept])
+    left = _others(folder, homes)
     for home in homes.values():
         private_folder(home)
     known = {
@@ -102,7 +106,24 @@ def run_fleet(
                     on_done(customers[slug][0])
         summary = ranked(rows[slug] | known[slug] for slug in customers)
         write(results[1], parquet(summary), alone=True)
+        for home in left:
+            for path in (home / _RESULT, home / _INTERVALS):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # something of somebody else's lies there, too
+                home.rmdir()
     return summary
+
+
+def _others(folder: Path, homes: Collection[str]) -> list[Path]:
+    """Return the folders of customers that have left this fleet; an error where all results are another fleet's."""
+    there = sorted(path for path in (folder / _CUSTOMERS).glob("*/") if (path / _RESULT).is_file())
+    left = [path for path in there if path.name not in homes]
+    if left and left == there:
+        cause, step = f"This folder holds another fleet's results ({left[0].name}).", "Name another folder."
+        raise SettingError(cause, place=str(folder), next_step=step)
+    if not there:
+        keep_free(folder, ("fleet.html", _SUMMARY))
+    return left
 
 
 def find_customers(

@@ -17,7 +17,7 @@ import polars as pl
 
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
-from starface_nb.files import new_folder, replacing, write
+from starface_nb.files import keep_free, new_folder, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
@@ -133,8 +133,7 @@ def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
     folders = (Path(log).resolve() for log in logs if Path(log).is_dir())
     if any(path.resolve().is_relative_to(folder) for folder in folders):
         raise SettingError("This lies in the folder of the log itself.", place=str(path), next_step=_ELSEWHERE)
-    if path.is_dir() and any(path.iterdir()):
-        raise SettingError("This folder holds something already.", place=str(path), next_step=_ELSEWHERE)
+    keep_free(path)
 
 
 def _check_times(parsed: list[Parsed], moved: timedelta) -> None:

@@ -12,18 +12,21 @@ from pathlib import Path
 
 from starface_nb.errors import InputError
 
+_STREAMS: dict[Path | int, str] = {1: "standard output", 2: "standard error"}
+
 
 def keep_apart(
-    inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[Path], cause: str = "The output is the log itself"
+    inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[Path | int], cause: str = "The output is the log itself"
 ) -> None:
     """Refuse to write onto anything that is read, by whatever name; to be called before any work.
 
     Parameters
     ----------
     inputs : iterable of paths
-        Files, archives, folders (with all that lies in them), globs, `-` for standard input, keys.
-    outputs : iterable of Path
-        Every file that will be written.
+        Files with what is read beside them, archives, folders (with all that lies in them), globs, `-` for standard
+        input, keys.
+    outputs : iterable of Path or int
+        Every file that will be written; numbers of files that are open for writing.
     cause : str
         What an overlap means, in words.
 
@@ -34,13 +37,13 @@ def keep_apart(
     """
     outputs = list(outputs)
     taken = {identity: path for path in outputs for identity in _identities(path)}
-    for source in _members(inputs, look_inside=any(path.exists() for path in outputs)):
+    for source in _members(inputs, look_inside=any(isinstance(path, int) or path.exists() for path in outputs)):
         for identity in _identities(source):
-            if identity in taken:
+            if (place := taken.get(identity)) is not None:
                 name = "standard input" if isinstance(source, int) else source
                 raise InputError(
                     f"{cause} ({name}), which would be overwritten.",
-                    place=str(taken[identity]),
+                    place=_STREAMS.get(place, str(place)),
                     next_step="Choose another place for the result.",
                 )
 
@@ -58,6 +61,8 @@ def _identities(path: Path | int) -> set[object]:
 
 
 def _members(inputs: Iterable[str | os.PathLike[str]], *, look_inside: bool) -> Iterator[Path | int]:
+    from starface_nb.sources.named import beside
+
     for given in inputs:
         text = os.fspath(given)
         if text == "-":
@@ -67,5 +72,6 @@ def _members(inputs: Iterable[str | os.PathLike[str]], *, look_inside: bool) -> 
         matching = glob.has_magic(text) and not os.path.lexists(text)
         for path in map(Path, glob.glob(text, recursive=True) if matching else [text]):  # noqa: PTH207 (may be absolute)
             yield path
+            yield from beside(path)
             if look_inside and path.is_dir():
                 yield from (Path(root, name) for root, _, names in os.walk(path) for name in names)

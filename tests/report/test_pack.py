@@ -62,7 +62,8 @@ def test_the_command_writes_a_folder_or_a_zip(tmp_path: Path) -> None:
     log = str(samples.path("one-bad-phone"))
     main(["pack", log, "-o", str(tmp_path / "pack")])
     names = sorted(path.name for path in (tmp_path / "pack").iterdir())
-    main(["pack", log, "-o", str(tmp_path / "pack.zip")])
+    for _ in range(2):
+        assert main(["pack", log, "-o", str(tmp_path / "pack.zip")]) < 2
     with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
         assert sorted(archive.namelist()) == names
     assert len(names) == 6
