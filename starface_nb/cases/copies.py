@@ -78,9 +78,9 @@ def copy_notebooks(
         if not new and (case is None or case.read_only):
             continue
         notebook = json.loads((original if new else copies[-1]).read_bytes())
-        if new:  # the page of all customers knows no case that would tell the language
-            speaks = {"language": case.language} if case and original.stem == START else {}
-            notebook = _emptied(notebook, _PARAMETERS | speaks)
+        if new:  # a notebook that opens no case is told the language
+            opens = any("open_case(" in "".join(cell["source"]) for cell in notebook["cells"])
+            notebook = _emptied(notebook, _PARAMETERS | ({"language": case.language} if case and not opens else {}))
         if case:
             _word(notebook, case.name, case.language)
         text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)

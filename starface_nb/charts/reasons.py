@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import altair as alt
@@ -15,20 +16,21 @@ from starface_nb.charts.theme import COLOURS, Picture, dressed
 from starface_nb.guide import cause_name, translator
 from starface_nb.guide.why import why
 
-GROUPS = {"nat_expiry": "NAT timeout", "others": "other causes"}
 MOST = 1e6
 
 
-def terms(interval: Mapping[str, Any]) -> Picture:
+def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     """Draw by how much each observation speaks for a loss's cause against the next best one.
 
     Parameters
     ----------
     interval : Mapping
         A row of the frame `intervals`.
+    language : str
+        `en`, `de` or `fr`.
     """
     evidence = json.loads(interval["evidence"])
-    tr = translator("en")
+    tr = translator(language)
     rows = [
         {
             "what": why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix("."),
@@ -37,7 +39,7 @@ def terms(interval: Mapping[str, Any]) -> Picture:
         for term in evidence.get("terms") or []
     ]
     frame = pl.DataFrame(rows, schema={"what": pl.String, "times": pl.Float64})
-    axis = alt.Axis(title="times as likely as under the next best cause", format="~s", tickCount=5)
+    axis = alt.Axis(title=tr("times as likely as under the next best cause"), format="~s", tickCount=5)
     bars = (
         alt.Chart(table(frame))
         .mark_bar(height=14, color=COLOURS[interval["cause"]])
@@ -48,39 +50,59 @@ def terms(interval: Mapping[str, Any]) -> Picture:
         )
         .properties(height=alt.Step(24))
     )
-    told = f"{interval['peer']}: {cause_name(interval['cause'], tr)}, confidence {interval['confidence']:.3f}"
-    return dressed(bars, told, "The largest terms; the confidence weighs all of them, for all causes.")
+    title = tr(
+        "{phone}: {cause}, confidence {share}",
+        phone=interval["peer"],
+        cause=cause_name(interval["cause"], tr),
+        share=tr.percent(interval["confidence"], 1),
+    )
+    return dressed(bars, title, tr("the largest terms; the confidence weighs all of them, for all causes"))
 
 
-def reliability(measured: Mapping[str, Any]) -> Picture:
+def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
     """Draw what confidences said beside how often they were right.
 
     Parameters
     ----------
     measured : Mapping
         From `starface_nb.samples.calibration`.
+    language : str
+        `en`, `de` or `fr`.
     """
-    rows = [{"of": name, **row} for key, name in GROUPS.items() for row in measured[key]["rows"]]
+    tr = translator(language)
+    groups = {"nat_expiry": cause_name("nat_expiry", tr), "others": tr("other causes")}
+    rows = [{"of": name, **row} for key, name in groups.items() for row in measured[key]["rows"]]
     share = alt.Scale(domain=[0.4, 1], clamp=True)
     base = alt.Chart(table(pl.DataFrame(rows)))
     named = alt.Color(
-        "of:N", scale=alt.Scale(domain=[*GROUPS.values()], range=[COLOURS["nat_expiry"], COLOURS["wan_outage"]])
+        "of:N", scale=alt.Scale(domain=[*groups.values()], range=[COLOURS["nat_expiry"], COLOURS["wan_outage"]])
     )
     points = base.mark_point(opacity=0.85).encode(
-        x=alt.X("said:Q", scale=share, axis=alt.Axis(title="confidence told", format=".0%")),
-        y=alt.Y("right:Q", scale=share, axis=alt.Axis(title="answers that were right", format=".0%")),
+        x=alt.X("said:Q", scale=share, axis=alt.Axis(title=tr("confidence told"), format=".0%")),
+        y=alt.Y("right:Q", scale=share, axis=alt.Axis(title=tr("answers that were right"), format=".0%")),
         size=alt.Size("answers:Q", scale=alt.Scale(type="log", range=[30, 420]), legend=None),
         color=named,
-        shape=alt.Shape("of:N", scale=alt.Scale(domain=[*GROUPS.values()])),
+        shape=alt.Shape("of:N", scale=alt.Scale(domain=[*groups.values()])),
         tooltip=[
-            alt.Tooltip("of:N", title="cause told"),
-            alt.Tooltip("answers:Q", format=","),
-            alt.Tooltip("said:Q", format=".1%"),
-            alt.Tooltip("right:Q", format=".1%"),
+            alt.Tooltip("of:N", title=tr("cause told")),
+            alt.Tooltip("answers:Q", title=tr("answers"), format=","),
+            alt.Tooltip("said:Q", title=tr("confidence told"), format=".1%"),
+            alt.Tooltip("right:Q", title=tr("answers that were right"), format=".1%"),
         ],
     )
     even = alt.Chart(table(pl.DataFrame({"x": [0.4, 1.0]}))).mark_line(strokeDash=[4, 4], color="#808080")
     chart = alt.layer(even.encode(x="x:Q", y="x:Q"), points).properties(height=280)
-    of = ", ".join(f"{name} {measured[key]['expected_error']:.3f}" for key, name in GROUPS.items())
-    note = f"Expected calibration error: {of}. On the dashed line a confidence means what it says."
-    return dressed(chart, "What a confidence is worth", note)
+    errors = (f"{name} {tr.number(measured[key]['expected_error'], 3)}" for key, name in groups.items())
+    return dressed(
+        chart,
+        tr("What a confidence is worth"),
+        tr(
+            "on the dashed line a confidence means what it says; mean distance from it: {errors}",
+            errors=", ".join(errors),
+        ),
+        tr(
+            "measured on {losses} of simulated customers on {day}",
+            losses=tr.count("{n} loss", "{n} losses", measured["losses"]),
+            day=tr.time(datetime.fromisoformat(measured["measured"]).replace(tzinfo=UTC), "d MMMM y"),
+        ),
+    )

@@ -99,6 +99,7 @@ def test_by_papermill_and_nbconvert_a_case_is_a_readable_page(tmp_path: Path, na
     places = [*(words.find(part) for part in parts), words.rfind(tr("The report"))]
     assert places == sorted(places)  # as a reader meets them
     assert places[0] > 0
+    assert "open_case" not in words  # code is folded
     incidents = tr.count("{n} incident", "{n} incidents", found.incidents.height)
     assert f"{incidents}, {tr.count('{n} loss', '{n} losses', found.intervals.height)}" in words
     assert [

@@ -56,7 +56,10 @@ def test_format_and_metadata_make_no_differences(notebook: nbformat.NotebookNode
     assert notebook.metadata.kernelspec.name == "python3"
     assert notebook.metadata.language_info == {"name": "python"}
     assert [cell.id for cell in notebook.cells] == [f"cell-{n:02}" for n in range(1, len(notebook.cells) + 1)]
-    assert all(set(cell.metadata) <= {"tags", "jupyter"} for cell in notebook.cells)
+    assert all(set(cell.metadata) <= {"tags", "jupyter", "transient"} for cell in notebook.cells)
+    folded = [cell for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    # nbconvert's templates look for this, JupyterLab for that
+    assert [cell for cell in notebook.cells if cell.metadata.get("transient") == {"remove_source": True}] == folded
 
 
 def test_every_code_cell_has_run_in_order(notebook: nbformat.NotebookNode) -> None:

@@ -23,7 +23,7 @@ _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-_CELL_METADATA = {"tags", "jupyter", "editable"}
+_CELL_METADATA = {"tags", "jupyter", "editable", "transient"}
 _MODEL = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
