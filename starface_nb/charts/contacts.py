@@ -34,7 +34,7 @@ def addresses(s: Scene) -> Picture:
     tips = s.tips(label=tr("phone"), what=tr("registered with"), before=tr("before"), now=tr("now"), at=tr("at"))
     points = _points(s, shown, {look: looks[look] for look in looks if look in counts}, tips)
     rows = alt.Y("label:N", scale=alt.Scale(domain=order), axis=alt.Axis(grid=True))
-    chart = points.encode(y=rows).properties(height=alt.Step(18 if len(order) <= 48 else 12))
+    chart = points.encode(y=rows).properties(height=max(1, len(order)) * (18 if len(order) <= 48 else 12))
     hidden = moves["label"].n_unique() - len(order)
     note = tr.count(
         "{n} phone with fewer registrations is not shown", "{n} phones with fewer registrations are not shown", hidden
@@ -42,7 +42,7 @@ def addresses(s: Scene) -> Picture:
     ports = tr.count("{n} new port", "{n} new ports", counts.get(port, 0))
     title = ports + ", " + tr.count("{n} new public address", "{n} new public addresses", counts.get(address, 0))
     meaning = tr("a phone that registers from a new port had lost its NAT entry")
-    return dressed(chart, title, meaning, note if hidden else "", some)
+    return dressed(chart, tr, title, meaning, note if hidden else "", some)
 
 
 def _moves(s: Scene, names: list[str]) -> pl.DataFrame:
@@ -90,7 +90,7 @@ def rtt(s: Scene) -> Picture:
     answers = tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height)
     late = data.filter(pl.col("what") == kinds["lagged"]).height
     note = tr("the log names a round-trip time only when a phone changes its state")
-    return dressed(chart.properties(height=260), f"{answers}, {tr.count('{n} late', '{n} late', late)}", note, some)
+    return dressed(chart.properties(height=260), tr, f"{answers}, {tr.count('{n} late', '{n} late', late)}", note, some)
 
 
 def _points(s: Scene, frame: pl.DataFrame, looks: Looks, tips: list[alt.Tooltip]) -> Any:

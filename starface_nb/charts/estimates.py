@@ -129,6 +129,7 @@ def cycles(s: Scene) -> Picture:
     known = verdict(s, site) or tr("nothing known of the NAT timeout")
     return dressed(
         chart.properties(height=340),
+        tr,
         f"{visible(site) if site else tr('no site')}: {known}",
         tr("the timeout changed about {time}", time=tr.time(changed)) if changed else "",
         "; ".join(note for note in (used, dropped if mine.height > told.height else "", some) if note),

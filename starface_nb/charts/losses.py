@@ -44,7 +44,7 @@ def draw_fold(s: Scene, known: pl.DataFrame | None = None) -> Picture:
     )
     chart = alt.layer(*bands(s, x), *marks).properties(height=320)
     title = tr("How long after its phone's last renewal each loss came")
-    return dressed(chart, title, s.headline(), help_line, note if unknown else "", some)
+    return dressed(chart, tr, title, s.headline(), help_line, note if unknown else "", some)
 
 
 fold = picture(draw_fold)
@@ -76,7 +76,11 @@ def durations(s: Scene) -> Picture:
         base.mark_text(baseline="top", dx=4).encode(text="text:N", y=alt.Y("line:Q", scale=None, axis=None)),
     )
     return dressed(
-        chart.properties(height=240), tr("How long the phones were unreachable"), s.headline(), note if still else ""
+        chart.properties(height=240),
+        tr,
+        tr("How long the phones were unreachable"),
+        s.headline(),
+        note if still else "",
     )
 
 

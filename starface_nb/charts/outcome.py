@@ -65,7 +65,7 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
         ),
         short.mark_text(dx=6).encode(text="text:N"),
         inside.encode(text="text:N"),
-    ).properties(height=alt.Step(20))
+    ).properties(height=20 * len(lines))
     named = {
         "fixed": tr("fixed"),
         "improved": tr("improved"),
@@ -75,7 +75,7 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
     }
     changed = tr("changed about {time}", time=tr.time(comparison.changed_at)) if comparison.changed_at else ""
     meaning = tr("a period: the time from one renewal to the next, in which a binding can die")
-    return dressed(chart, tr("Before and after: {verdict}", verdict=named[comparison.verdict]), changed, meaning)
+    return dressed(chart, tr, tr("Before and after: {verdict}", verdict=named[comparison.verdict]), changed, meaning)
 
 
 def _side(tr: Translator, side: Side) -> dict[str, object]:
@@ -140,6 +140,7 @@ def fleet_page(summary: pl.DataFrame, language: str = "en") -> Picture:
     unread = tr.count("{n} customer's log could not be read", "{n} customers' logs could not be read", failed)
     return dressed(
         alt.layer(bars, above).properties(height=46 * max(1, len(names))),
+        tr,
         title,
         tr("each strip: losses from the log's beginning to its end; the height differs between customers"),
         unread if failed else "",

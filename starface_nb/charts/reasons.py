@@ -44,11 +44,11 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
         alt.Chart(table(frame))
         .mark_bar(height=14, color=COLOURS[interval["cause"]])
         .encode(
-            x=alt.X("times:Q", scale=alt.Scale(type="log", domainMin=1), axis=axis),
+            x=alt.X("times:Q", stack=None, scale=alt.Scale(type="log", domainMin=1), axis=axis),
             y=alt.Y("what:N", sort=None, axis=alt.Axis(labelLimit=420, title=None)),
             tooltip=[alt.Tooltip("what:N"), alt.Tooltip("times:Q", format=".3~s")],
         )
-        .properties(height=alt.Step(24))
+        .properties(height=24 * max(1, frame.height))
     )
     title = tr(
         "{phone}: {cause}, confidence {share}",
@@ -56,7 +56,7 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
         cause=cause_name(interval["cause"], tr),
         share=tr.percent(interval["confidence"], 1),
     )
-    return dressed(bars, title, tr("the largest terms; the confidence weighs all of them, for all causes"))
+    return dressed(bars, tr, title, tr("the largest terms; the confidence weighs all of them, for all causes"))
 
 
 def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
@@ -95,6 +95,7 @@ def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
     errors = (f"{name} {tr.number(measured[key]['expected_error'], 3)}" for key, name in groups.items())
     return dressed(
         chart,
+        tr,
         tr("What a confidence is worth"),
         tr(
             "on the dashed line a confidence means what it says; mean distance from it: {errors}",

@@ -44,7 +44,7 @@ def simultaneity(s: Scene) -> Picture:
     note = tr.count("{n} site with fewer losses is not shown", "{n} sites with fewer losses are not shown", left)
     help_line = tr("height: phones unreachable at the same time; dashed: all phones of the site")
     title = tr("How many phones were unreachable at once")
-    return dressed(chart.properties(height=76 * len(rows)), title, s.headline(), help_line, note if left else "")
+    return dressed(chart.properties(height=76 * len(rows)), tr, title, s.headline(), help_line, note if left else "")
 
 
 def at_once(s: Scene, site: str, phones: int, most: int) -> pl.DataFrame:
@@ -96,7 +96,11 @@ def heatmap(s: Scene) -> Picture:
     )
     help_line = tr("number: losses per hour of log in that hour of the week; empty: the log does not cover it")
     return dressed(
-        chart.properties(height=alt.Step(28)), tr("At which hours phones were lost"), s.headline(), help_line
+        chart.properties(height=28 * max(1, len(seen))),
+        tr,
+        tr("At which hours phones were lost"),
+        s.headline(),
+        help_line,
     )
 
 

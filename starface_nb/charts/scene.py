@@ -134,8 +134,9 @@ class Scene:
         title = self.tr("local time of the log ({zone})", zone=self.tr.time_zone)
         if self.begin.date() == self.until.date():  # no midnight that would name the day
             title += self.begin.strftime(f", {self.moment.split()[0]}")
-        ends = [when.strftime(_STAMP) for when in (self.begin, self.until)]
-        scale = alt.Scale(domain=ends, nice=False, reverse=channel is alt.Y)
+        # not as dates: they would be read in two ways where marks reach from one field to another
+        ends = ", ".join(map(_in_javascript, (self.begin, self.until)))
+        scale = alt.Scale(domain=alt.ExprRef(f"[{ends}]"), nice=False, reverse=channel is alt.Y)
         return channel(f"{field}:T", scale=scale, axis=alt.Axis(labelExpr=label, tickCount=8), title=title)
 
     @property
@@ -158,13 +159,13 @@ class Scene:
         what = self.tips(label=tr("phone"), why=tr("cause"), lasted=tr("unreachable for"))
         return [*what, *self.tips(begin=tr("from"), until=tr("until"), **more)]
 
-    def cause(self, channel: Any = alt.Color, looks: dict[str, str] = COLOURS, *, legend: bool = True) -> Any:
+    def cause(self, channel: Any = alt.Color, looks: dict[str, str] = COLOURS) -> Any:
         """Return a channel of the field `why`: one fixed look for each cause that occurs."""
         names, present = cause_names(self.tr), set(self.intervals["cause"].unique())
         causes = [cause for cause in CAUSES if cause in present]
         scale = alt.Scale(domain=[names[c] for c in causes], range=[looks[c] for c in causes])
         shown = alt.Legend(columns=3 if self.tr.language == "en" else 2, symbolStrokeWidth=0, symbolOpacity=1)
-        return channel("why:N", scale=scale, legend=shown if legend else None)
+        return channel("why:N", scale=scale, legend=shown)
 
 
 def scene(
@@ -274,6 +275,11 @@ def _intervals(s: Scene) -> pl.DataFrame:
         .drop("_end")
         .sort("start", "peer")
     )
+
+
+def _in_javascript(when: datetime) -> str:
+    year, month, *rest = when.timetuple()[:6]
+    return f"datetime{(year, month - 1, *rest)}"
 
 
 def table(frame: pl.DataFrame) -> alt.Data:

@@ -16,6 +16,7 @@ import altair as alt
 import vl_convert
 
 from starface_nb.errors import need_memory
+from starface_nb.guide.i18n import Translator
 from starface_nb.tables import table
 
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
@@ -59,16 +60,22 @@ _ROLES = re.compile(r' (?:role="graphics-\w+"|aria-roledescription="[^"]*")')  #
 _DECIMALS = re.compile(r'(aria-label="[^"]*")|(\.\d\d)\d+')  # what is spoken stays: an address has points, too
 
 
-def dressed(chart: Any, title: str, *notes: str) -> Picture:
-    """Give a chart the theme, its title and notes under it; empty notes are left out."""
+def dressed(chart: Any, tr: Translator, title: str, *notes: str) -> Picture:
+    """Give a chart the theme, numbers as its language writes them, a title and notes; empty notes are left out."""
     if isinstance(chart, alt.Chart | alt.LayerChart):
         chart = chart.properties(width=WIDTH, autosize=_FIT)
     subtitle = [line for note in notes for line in _wrapped(note, _NOTE)]
     named: Picture = chart.properties(
         title=alt.TitleParams(_wrapped(title, _TITLE), subtitle=subtitle),
         description=" ".join((title, *notes)).strip(),
-    ).configure(**_CONFIG)
+    ).configure(**_CONFIG, locale=_locale(tr))
     return named
+
+
+def _locale(tr: Translator) -> dict[str, Any]:
+    decimal, thousands, percent = tr.number(0.5, 1)[1], tr.number(10_000)[2:-3], tr.percent(0.5)[2:]
+    number = {"decimal": decimal, "thousands": thousands, "percent": percent, "grouping": [3], "currency": ["", ""]}
+    return {"number": number}
 
 
 def specification(chart: Any) -> dict[str, Any]:

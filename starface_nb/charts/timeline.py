@@ -43,7 +43,7 @@ def draw_timeline(s: Scene) -> Picture:
         more = s.tr("renewal due, every {keepalive} from the phone's last one", keepalive=keepalive)
         named = s.tr("renewal due")
         legend = alt.Legend(symbolType="M-.08,-.8L.08,-.8L.08,.8L-.08,.8Z", symbolFillColor=INK)
-        entry = alt.Opacity("due:N", scale=alt.Scale(type="ordinal", domain=[named], range=[1]), legend=legend)
+        entry = alt.Opacity("due:O", scale=alt.Scale(type="ordinal", domain=[named], range=[1]), legend=legend)
         tips = s.tips(begin=s.tr("renewal due"))
         layers.append(due.transform_calculate(due=json.dumps(named)).encode(x=x, y=y, opacity=entry, tooltip=tips))
     lost, _ = s.thinned(s.seen(s.case.calls_lost.select("peer", "time")).select("label", begin="at"), _MOST_TICKS)
@@ -52,7 +52,7 @@ def draw_timeline(s: Scene) -> Picture:
         layers.append(calls.encode(x=x, y=y, tooltip=s.tips(label=s.tr("phone"), begin=s.tr("call lost"))))
         more = f"{more}; {s.tr('triangle: a call that did not reach the phone')}".removeprefix("; ")
     note = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
-    return dressed(alt.layer(*layers).properties(height=alt.Step(step)), s.tr(_TITLE), s.headline(), note)
+    return dressed(alt.layer(*layers).properties(height=step * len(order)), s.tr, s.tr(_TITLE), s.headline(), note)
 
 
 timeline = picture(draw_timeline)
@@ -69,7 +69,7 @@ def bars(s: Scene, chart: alt.Chart, x: alt.X, y: alt.Y) -> Any:
             y=y,
             size=alt.Size("size:Q", scale=None, legend=None),
             color=s.cause(),
-            stroke=s.cause(alt.Stroke, legend=False),
+            stroke=s.cause(alt.Stroke),
             tooltip=s.about(sure=s.tr("how sure")),
         )
     )
@@ -151,7 +151,7 @@ def overview(s: Scene) -> Picture:
         "steps of {bin}: colour is the main cause, strength the share unreachable; choose phones or a window for more",
         bin=tr.duration(minutes * 60),
     )
-    return dressed(chart.properties(height=alt.Step(step)), s.tr(_TITLE), s.headline(), note)
+    return dressed(chart.properties(height=step * max(1, len(order))), tr, s.tr(_TITLE), s.headline(), note)
 
 
 def _cells(s: Scene) -> tuple[int, pl.DataFrame]:

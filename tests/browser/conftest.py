@@ -23,9 +23,14 @@ import pytest
 from starface_nb import samples
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 CUSTOMER = "customer"
+_KNOWN = (
+    "Disabling terminals plugin because they are not available",  # JupyterLab's, and as it is wanted
+    "is taking too long to activate",  # JupyterLab's plugins, on a busy machine
+    "/lsp/status",  # JupyterLab asks for a server of language servers, which is another package
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,20 @@ def page(_window: tuple[Page, list[str]]) -> Iterator[Page]:
     if page.evaluate(_IN_LAB):
         page.evaluate(_CLOSE_ALL)  # kernels that stay would slow the others down
     assert outside == []
+
+
+def complaints(page: Page) -> list[str]:
+    """Return a list that will hold what goes wrong in a page, known complaints of libraries left out."""
+    wrong = list[str]()
+
+    def noted(message: ConsoleMessage) -> None:
+        text = f"{message.text} ({message.location['url']})"
+        if message.type in ("error", "warning") and not any(known in text for known in _KNOWN):
+            wrong.append(text)
+
+    page.on("console", noted)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    return wrong
 
 
 @dataclass(frozen=True)

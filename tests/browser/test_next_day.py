@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import READY, started
+from conftest import READY, complaints, started
 from playwright.sync_api import expect
 
 import starface_nb as sf
@@ -19,18 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Lab
-    from playwright.sync_api import ConsoleMessage, Locator, Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=180_000)  # of a busy machine, not of the product
 LIVE = ".sfnb-live"
 VERDICT = "At 3 of 4 sites the router's timeout for NAT entries is too short."
 CUSTOMER = "Example Bakeries"
-KNOWN = (
-    "Disabling terminals plugin because they are not available",  # JupyterLab's, and as it is wanted
-    "is taking too long to activate",  # JupyterLab's plugins, on a busy machine
-    "/lsp/status",  # JupyterLab asks for a server of language servers, which is another package
-)
 COUNT_CLICKS = "window.clicks = 0; addEventListener('click', event => { clicks += event.isTrusted; }, true);"
 FILLED = """panel => Object.fromEntries([...panel.querySelectorAll('details [data-set]')].map(
     one => [[one.dataset.set, one.dataset.arg].join(), one.type === 'checkbox' ? one.checked : one.value]))"""
@@ -50,18 +45,10 @@ def new_page(page: Page) -> Callable[[], tuple[Page, list[str]]]:
     """Open further pages in the browser of `page`; each comes with a list that will hold what goes wrong in it."""
 
     def opened() -> tuple[Page, list[str]]:
-        mine, wrong = page.context.new_page(), list[str]()
+        mine = page.context.new_page()
         mine.set_default_timeout(180_000)
         mine.add_init_script(COUNT_CLICKS)
-
-        def noted(message: ConsoleMessage) -> None:
-            text = f"{message.text} ({message.location['url']})"
-            if message.type in ("error", "warning") and not any(known in text for known in KNOWN):
-                wrong.append(text)
-
-        mine.on("console", noted)
-        mine.on("pageerror", lambda error: wrong.append(str(error)))
-        return mine, wrong
+        return mine, complaints(mine)
 
     return opened
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from conftest import complaints
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
@@ -230,9 +231,11 @@ def serious(page: Page, part: str = "html") -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", [name for name in REGISTER if name != "00_case"])
 def test_restarts_runs_all_and_draws(name: str, curated: Path, open_notebook: Open) -> None:
     notebook = open_notebook(f"{name}.ipynb")
+    wrong = complaints(notebook.page)
     notebook.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     assert notebook.pictures() == []
     run_and_look(notebook, name)
+    assert wrong == []
 
 
 def test_a_saved_notebook_shows_its_pictures_without_running(curated: Path, open_notebook: Open) -> None:
