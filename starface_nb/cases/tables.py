@@ -17,6 +17,7 @@ from starface_nb.tables import table
 from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
+_NAMES = ("line", "end_line", "port")  # numbers that nobody adds up
 _SHARES = ("confidence", "level", "probability_too_short")
 
 
@@ -95,10 +96,8 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         return tr("yes") if value else tr("no")
     if name == "seconds" or name.endswith("_s"):
         return tr.duration(value)
-    if isinstance(value, float):
-        sure = name in _SHARES and not 0.001 <= value <= 0.999  # none is certain
-        edge = f"< {tr.number(0.001, 3)}" if value < 0.5 else f"> {tr.number(0.999, 3)}"
-        return edge if sure else tr.number(value, 3)
+    if isinstance(value, int | float):
+        return str(value) if name in _NAMES else _number(name, value, tr)
     if isinstance(dtype, pl.List):
         return ", ".join(map(str, value))
     if name == "cause":
@@ -109,3 +108,9 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         words = table("guide/texts").get(name, {})
         return tr(words[value]) if value in words else value.replace("_", " ")
     return re.split(r"[/\\]", value)[-1] if name in ("file", "end_file") else str(value)
+
+
+def _number(name: str, value: float, tr: Translator) -> str:
+    if name in _SHARES and not 0.001 <= value <= 0.999:  # none is certain
+        return f"< {tr.number(0.001, 3)}" if value < 0.5 else f"> {tr.number(0.999, 3)}"
+    return tr.number(value, 3)

@@ -6,9 +6,10 @@ English text is the key. Translations are gettext catalogues, several small ones
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
 # English numbers and dates as Europe writes them: the logs are read there, and a 24-hour clock is easier to compare.
 _FORMATS = {"en": "en_GB"}
 _LOCALE_DIR = Path(__file__).parent / "locale"
+_TYPED = re.compile(r"(\d+)[-./](\d+)[-./](\d+)(?:[T, ]+(\d+)[:.h](\d+)(?::(\d+))?)?")
 
 
 def catalogues(language: str) -> Iterator[tuple[Path, Catalog]]:
@@ -97,6 +99,11 @@ class Translator:
         pattern = {"medium": f"{day}, HH:mm:ss", "short": f"{day}, HH:mm"}.get(style, style)
         return str(format_datetime(when, pattern, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
 
+    def typed(self, when: date) -> str:
+        """Write a day, or a moment to the second, as it is typed in this language; see `read_typed`."""
+        day = "%d.%m.%Y" if self.language == "de" else "%d/%m/%Y"
+        return when.strftime(f"{day} %H:%M:%S" if isinstance(when, datetime) else day)
+
     def duration(self, seconds: float) -> str:
         """Format a duration by its size: `45 s`, `12 min 30 s`, `3 h 5 min`, `2 d 4 h`."""
         whole = round(seconds)
@@ -109,6 +116,22 @@ class Translator:
             if amount or not parts:
                 parts.append(f"{self.number(amount)} {names.get(name, name)}")
         return " ".join(parts)
+
+
+def read_typed(text: str) -> datetime:
+    """Read a day, or a moment, as people of any of the languages type it: the day or the year first.
+
+    Raises
+    ------
+    ValueError
+        There is no such day or moment.
+    """
+    found = _TYPED.fullmatch(text.strip())
+    if not found:
+        raise ValueError(text)
+    first, month, last, hour, minute, second = (int(part or 0) for part in found.groups())
+    year, day = (first, last) if len(found[1]) == 4 else (last, first)
+    return datetime(year, month, day, hour, minute, second)
 
 
 @lru_cache(4096)

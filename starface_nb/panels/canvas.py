@@ -21,6 +21,7 @@ from starface_nb.charts.theme import COLOURS
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.guide import cause_name
 from starface_nb.guide.corrections import Correction, corrections, loss_key, name_key, names_given
+from starface_nb.guide.i18n import read_typed
 from starface_nb.guide.words import about_cause, incident_text, site_name
 from starface_nb.panels.base import CasePanel
 from starface_nb.panels.loss import by_router, cycle, lines_of, why
@@ -30,7 +31,6 @@ from starface_nb.text import visible
 
 _PAGE, _MOST_MARKS, _MOST_PHONES = 15, 3000, 40
 _STAMPS = {"en": "d MMM HH:mm:ss", "de": "d.M. HH:mm:ss", "fr": "dd/MM HH:mm:ss"}
-_INPUT = "%Y-%m-%dT%H:%M"
 
 
 class Canvas(CasePanel):
@@ -115,7 +115,7 @@ class Canvas(CasePanel):
         q, tr = self.query, self.tr
         rows = self._found.sites["site"].to_list()
         counts = dict(self._losses.filter(replace(q, causes=frozenset()).fits())["cause"].value_counts().iter_rows())
-        ends = [end.strftime(_INPUT) for end in q.time or (self._drawn.begin, self._drawn.until)]
+        ends = [self.tr.typed(end) for end in q.time or (self._drawn.begin, self._drawn.until)]
         sites = [("", tr("all sites")), *((site, site_name(visible(site), tr)) for site in rows)]
         causes = [(c, name, COLOURS[c], counts[c]) for c, name in cause_names(tr).items() if c in counts]
         return self.fill("canvas", q=q, sites=sites, causes=causes, ends=ends, zoomable=q.time is not None)
@@ -293,11 +293,11 @@ class Canvas(CasePanel):
     def do_time(self, end: str, text: str) -> None:
         """Choose the time from or until a moment, as typed."""
         try:
-            moment = datetime.fromisoformat(text)
+            moment = read_typed(text)
         except ValueError:
             raise SettingError(self.tr("This is no time: {text}", text=text)) from None
         ends = list(self.query.time or (self._drawn.begin, self._drawn.until))
-        ends[int(end)] = moment.replace(tzinfo=None)
+        ends[int(end)] = moment
         self._change(time=(min(ends), max(ends)), page=0, draw=self.query.zoomed)
 
     def do_brush(self, over: str, ends: list[float] | None) -> None:

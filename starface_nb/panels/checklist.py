@@ -23,6 +23,7 @@ from starface_nb.guide import (
     snippets,
     trouble_began,
 )
+from starface_nb.guide.i18n import read_typed
 from starface_nb.guide.routers import Snippet
 from starface_nb.guide.site_router import at_site
 from starface_nb.guide.words import site_name
@@ -187,7 +188,7 @@ class ChecklistPanel(CasePanel):
     def do_day(self, _arg: object, text: str) -> None:
         """Keep the day of a change."""
         try:
-            day = date.fromisoformat(text) if text else None
+            day = read_typed(text).date() if text.strip() else None
         except ValueError:
             raise SettingError(self.tr("This is no day: {text}", text=text)) from None
         if day and day > datetime.now(UTC).date():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import string
+from datetime import date, datetime
 
 import pytest
 from babel.messages.catalog import Catalog
 from translation_keys import Key, notes_of_reading, used_keys
 
 from starface_nb.guide import words
-from starface_nb.guide.i18n import LANGUAGES, catalogues, translator
+from starface_nb.guide.i18n import LANGUAGES, catalogues, read_typed, translator
 
 TRANSLATED = sorted(LANGUAGES.keys() - {"en"})
 Form = str | tuple[str, ...]
@@ -132,3 +134,36 @@ def test_plurals(language: str) -> None:
     assert "7" in many
     assert (one.split()[1] == none.split()[1]) == (language == "fr")  # French counts none as one
     assert one.split()[1] != many.split()[1]
+
+
+# Typewriters' apostrophes and quotation marks; in French, what stands without its space, or with one that breaks.
+_ILL_SET = {"de": r"\w'\w|\"", "fr": r"\w'\w|\"|[\w)}»][;!?»]|[^\W\d_]:(?!/)|\}:(?!/)| [:;!?»]|« "}
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_translations_are_set_as_the_language_sets_them(language: str) -> None:
+    wrong = [
+        f"{name}: {text}"
+        for name, found in entries(language).items()
+        for forms in found.values()
+        for text in ([forms] if isinstance(forms, str) else forms)
+        if re.search(_ILL_SET[language], text) and not text.startswith("; ")  # what another text is continued with
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("when", [date(2026, 3, 4), datetime(2026, 12, 31, 23, 59, 58)])
+def test_a_moment_is_read_as_it_is_written(language: str, when: date) -> None:
+    read = read_typed(translator(language).typed(when))
+    assert (read if isinstance(when, datetime) else read.date()) == when
+
+
+def test_moments_are_read_in_the_forms_that_people_type() -> None:
+    for text in ("2026-03-04", "4.3.2026", "04/03/2026", " 4-3-2026 "):
+        assert read_typed(text) == datetime(2026, 3, 4)
+    for text in ("2026-03-04T08:05", "4.3.2026, 8:05", "4/3/2026 8h05", "4.3.2026 08:05:00"):
+        assert read_typed(text) == datetime(2026, 3, 4, 8, 5)
+    for text in ("", "yesterday", "31.2.2026", "4.3.2026 25:00", "2026"):
+        with pytest.raises(ValueError, match=r".*"):
+            read_typed(text)
