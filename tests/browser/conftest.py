@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CUSTOMER = "customer"
 _KNOWN = (
     "Disabling terminals plugin because they are not available",  # JupyterLab's, and as it is wanted
-    "is taking too long to activate",  # JupyterLab's plugins, on a busy machine
+    "to activate",  # JupyterLab's plugins take long on a busy machine
     "/lsp/status",  # JupyterLab asks for a server of language servers, which is another package
 )
 
