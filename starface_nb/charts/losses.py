@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts.estimates import bands
-from starface_nb.charts.scene import Scene, Window, picture, said, scene, table
+from starface_nb.charts.scene import Scene, picture, said, table
 from starface_nb.charts.theme import LOSSES, SHAPES, Picture, dressed, to_inline_svg, with_rows
 from starface_nb.charts.timeline import draw_timeline
 
@@ -84,19 +82,12 @@ def durations(s: Scene) -> Picture:
     )
 
 
-def linked(
-    case: Diagnosis,
-    language: str = "en",
-    site: str | None = None,
-    peers: Iterable[str] | None = None,
-    window: Window | None = None,
-) -> tuple[Scene, str, str]:
-    """Return the scene, and its timeline and fold as SVG whose marks carry their losses' rows; see `scene`."""
-    s = scene(case, language, site, peers, window)
-    known = measured(s).drop_nulls("age")
+def linked(s: Scene) -> tuple[str, str]:
+    """Return timeline and fold as SVG whose marks carry their losses' rows, of a scene whose losses are `measured`."""
+    known = s.intervals.drop_nulls("age")
     points, _ = s.thinned(known, _MOST_POINTS)
     above = with_rows(to_inline_svg(draw_timeline(s), _WIDE), s.intervals["row"].to_list())
-    return s, above, with_rows(to_inline_svg(draw_fold(s, known), _NARROW), points["row"].to_list())
+    return above, with_rows(to_inline_svg(draw_fold(s, known), _NARROW), points["row"].to_list())
 
 
 def measured(s: Scene) -> pl.DataFrame:

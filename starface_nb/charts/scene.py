@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, wraps
 from typing import Any
@@ -195,19 +195,38 @@ def scene(
         The window is empty or without a time zone, there is no such language, or nothing of that name is in the log.
     """
     tr = translator(language, case.log.time_zone)
-    phones = case.phones
+    phones, span = _some(case.phones, site, peers), _window(case, window)
+    empty = Scene(case, tr, phones, case.intervals, span, site)
+    intervals = _intervals(empty)
+    phones = _labelled(phones, intervals, case.sites, tr)
+    intervals = intervals.join(phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
+    return Scene(case, tr, phones, intervals, span, site)
+
+
+def narrowed(
+    s: Scene, site: str | None = None, peers: Iterable[str] | None = None, window: Window | None = None
+) -> Scene:
+    """Return a part of a scene, chosen as `scene` does it; its columns, labels and order stay."""
+    part = replace(s, phones=_some(s.phones, site, peers), window=_window(s.case, window), site=site)
+    return replace(part, intervals=s.intervals.filter(*_overlapping(part)))
+
+
+def _some(phones: pl.DataFrame, site: str | None, peers: Iterable[str] | None) -> pl.DataFrame:
     if site is not None:
         phones = phones.filter(pl.col("site") == site)
     if peers is not None:
         phones = phones.filter(pl.col("peer").is_in(list(peers)))
     if phones.is_empty() and (site is not None or peers is not None):
         raise SettingError("No phone of that name or site is in the log.", place="picture")
-    span = _window(case, window)
-    empty = Scene(case, tr, phones, case.intervals, span, site)
-    intervals = _intervals(empty)
-    phones = _labelled(phones, intervals, case.sites, tr)
-    intervals = intervals.join(phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
-    return Scene(case, tr, phones, intervals, span, site)
+    return phones
+
+
+def _ended(s: Scene) -> pl.Expr:
+    return pl.max_horizontal(pl.col("end").fill_null(s.case.log.last or s.window[1]), "start")
+
+
+def _overlapping(s: Scene) -> tuple[pl.Expr, ...]:
+    return pl.col("start") <= s.window[1], _ended(s) >= s.window[0], s.mine()
 
 
 def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
@@ -260,13 +279,11 @@ def _window(case: Diagnosis, window: Window | None) -> Window:
 
 
 def _intervals(s: Scene) -> pl.DataFrame:
-    begin, until = s.window
-    ended = pl.max_horizontal(pl.col("end").fill_null(s.case.log.last or until), "start")
     why = pl.col("cause").cast(pl.String).replace_strict(cause_names(s.tr), return_dtype=pl.String)
     return (
         s.intervals.with_row_index("row")
-        .with_columns(_end=ended)
-        .filter(pl.col("start") <= until, pl.col("_end") >= begin, s.mine())
+        .with_columns(_end=_ended(s))
+        .filter(*_overlapping(s))
         .with_columns(s.wall("start").alias("begin"), s.wall("_end").alias("until"), why=why)
         .with_columns(
             minutes=(pl.col("_end") - pl.col("start")).dt.total_milliseconds() / 60_000.0,

@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from starface_nb.charts.estimates import verdict
-from starface_nb.charts.scene import Scene, picture, said, table
+from starface_nb.charts.scene import Scene, cause_names, picture, said, table
 from starface_nb.charts.theme import INK, LOSSES, THICKNESS, Picture, dressed
 from starface_nb.guide.words import site_name
 
@@ -173,8 +173,9 @@ def parts_unreachable(s: Scene, size: int, span: float) -> pl.DataFrame:
     )
     first, last = (pl.col(c).floordiv(size).cast(pl.Int32) for c in ("low", "high"))
     at = pl.col("bin") * size
+    phone, why = pl.Enum(s.phones["label"]), pl.Enum(cause_names(s.tr).values())  # numbers are sorted faster
     return (
-        s.intervals.select(pl.col("label", "why").cast(pl.Categorical), low=low, high=high)
+        s.intervals.select(pl.col("label").cast(phone), pl.col("why").cast(why), low=low, high=high)
         .with_columns(bin=pl.int_ranges(first, last + 1))
         .explode("bin", empty_as_null=True)
         .group_by("label", "bin", "why")
@@ -189,7 +190,6 @@ def _runs(s: Scene, parts: pl.DataFrame, size: int) -> pl.DataFrame:
     return (
         parts.group_by("label", "bin", "why")
         .agg(pl.col("part").sum())
-        .with_columns(pl.col("label", "why").cast(pl.String))
         .sort("label", "bin", "part", "why", descending=[False, False, True, False])
         .group_by("label", "bin", maintain_order=True)
         .agg(pl.col("why").first(), share=share.ceil().clip(1) / _STRENGTHS)  # what was unreachable at all is visible

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,7 @@ from markupsafe import Markup
 from starface_nb import charts
 from starface_nb.cases import Case
 from starface_nb.charts.losses import measured
-from starface_nb.charts.scene import cause_names, scene
+from starface_nb.charts.scene import Scene, cause_names, narrowed, scene
 from starface_nb.charts.theme import COLOURS
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.guide import cause_name
@@ -29,7 +29,7 @@ from starface_nb.panels.query import Query
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.text import visible
 
-_PAGE, _MOST_MARKS, _MOST_PHONES = 15, 3000, 40
+_PAGE, _MOST_MARKS, _MOST_PHONES, _MOST_PICTURES = 15, 3000, 40, 8
 _STAMPS = {"en": "d MMM HH:mm:ss", "de": "d.M. HH:mm:ss", "fr": "dd/MM HH:mm:ss"}
 
 
@@ -59,17 +59,20 @@ class Canvas(CasePanel):
             worst = self._found.intervals["site"].value_counts().sort("count", "site", descending=[True, False])
             self.query = Query(site=worst["site"][0])
         self._draw()
+        self._tell()
 
     def _take(self) -> None:
         """Take the case's losses as they are now, with what the analyst said of them."""
         found = self._found = self.case.corrected
         self.tr = self.case.translator
-        self._scene = scene(found, self.case.language)
+        whole = scene(found, self.case.language)
         by_row = found.incident_of.to_frame("id").with_row_index("row")
         number = pl.col("label").rank("dense").cast(pl.Int64)
         seconds = 60 * pl.col("minutes")  # an open loss lasts to the end
-        losses = measured(self._scene).with_columns(seconds=seconds, phone=number)
+        losses = measured(whole).with_columns(seconds=seconds, phone=number)
         self._losses = losses.join(by_row, on="row", maintain_order="left")
+        self._scene = replace(whole, intervals=self._losses)
+        self._pictured = lru_cache(_MOST_PICTURES)(self._pictures)
         said = corrections(found, self.case.answers.all())
         self._said: dict[tuple[str, datetime], Correction] = {(one.peer, one.start): one for one in said}
 
@@ -93,23 +96,24 @@ class Canvas(CasePanel):
 
     def _draw(self) -> None:
         """Draw the pictures anew, for another site, phone or zoom."""
-        q, zone = self.query, ZoneInfo(self.tr.time_zone)
-        part: dict[str, Any] = {"site": q.site}
-        if q.find:
-            named = self._scene.phones.filter(
-                pl.col("label").str.to_lowercase().str.contains(q.find.lower(), literal=True)
-            )
-            part["peers"] = named["peer"].to_list()
+        q, zone, window = self.query, ZoneInfo(self.tr.time_zone), None
         if q.zoomed and q.time:
-            part["window"] = tuple(end.replace(tzinfo=zone).astimezone(UTC) for end in q.time)
+            window = tuple(end.replace(tzinfo=zone).astimezone(UTC) for end in q.time)
         try:
-            self._drawn, above, beside = charts.linked(self._found, self.case.language, **part)
+            self._drawn, pictures = self._pictured(q.site, q.find.lower(), window)
         except SettingError:
             self.show(pictures="")
         else:
-            shown = {"above": Markup(above), "beside": Markup(beside)}  # noqa: S704  texts in them are escaped
-            self.show(head=self._head(), pictures=self.fill("pictures", **shown))
-        self._tell()
+            self.show(head=self._head(), pictures=pictures)
+            self._mark()
+
+    def _pictures(self, site: str | None, find: str, window: Any) -> tuple[Scene, str]:
+        """Return what is drawn of a site, the phones whose name holds a text, and a time; and the pictures of it."""
+        label = pl.col("label").str.to_lowercase()
+        peers = self._scene.phones.filter(label.str.contains(find, literal=True))["peer"] if find else None
+        drawn = narrowed(self._scene, site, peers, window)
+        above, beside = map(Markup, charts.linked(drawn))  # texts in them are escaped
+        return drawn, self.fill("pictures", above=above, beside=beside)
 
     def _head(self) -> str:
         q, tr = self.query, self.tr
@@ -123,6 +127,9 @@ class Canvas(CasePanel):
     def _tell(self) -> None:
         """Show head, table, drawer and marks as they follow from the choice."""
         self.show(head=self._head(), table=self._table())
+        self._mark()
+
+    def _mark(self) -> None:
         q, frame = self.query, self._chosen
         narrowed = frame.height < self._losses.height and frame.height <= _MOST_MARKS
         chosen = [q.row] if q.row is not None else self._unfolded()["row"].to_list() if q.open is not None else []
