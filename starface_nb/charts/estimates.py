@@ -130,9 +130,9 @@ def cycles(s: Scene) -> Picture:
     return dressed(
         chart.properties(height=340),
         tr,
-        f"{visible(site) if site else tr('no site')}: {known}",
+        tr("{name}: {text}", name=visible(site) if site else tr("no site"), text=known),
         tr("the timeout changed about {time}", time=tr.time(changed)) if changed else "",
-        "; ".join(note for note in (used, dropped if mine.height > told.height else "", some) if note),
+        tr.joined(used, dropped if mine.height > told.height else "", some),
         tr("grey band: the estimate; dashed: defaults of known routers, as a hint only"),
     )
 
@@ -179,7 +179,7 @@ def _defaults(s: Scene, top: float) -> list[Any]:
         room = place - last >= _NAME_ROOM  # where names would touch, the rule stays and its tooltip names them
         last = place if room else last
         name = ", ".join(vendors[:2]) + (" \u2026" if len(vendors) > 2 else "") if room else ""
-        rows.append({"low": seconds / 60, "lasts": s.tr.duration(seconds), "name": name, "full": "; ".join(vendors)})
+        rows.append({"low": seconds / 60, "lasts": s.tr.duration(seconds), "name": name, "full": s.tr.joined(*vendors)})
     if not rows:
         return []
     tips = s.tips(full=s.tr("default of"), lasts=s.tr("NAT timeout"))

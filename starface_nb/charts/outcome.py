@@ -83,7 +83,7 @@ def _side(tr: Translator, side: Side) -> dict[str, object]:
     periods = tr.count("{n} period", "{n} periods", side.periods)
     text = tr("{losses} in {periods}", losses=losses, periods=periods)
     if side.low_s is not None or side.high_s is not None:
-        text += "; " + tr("NAT timeout {bracket}", bracket=bracket(tr, side.low_s, side.high_s))
+        text = tr.joined(text, tr("NAT timeout {bracket}", bracket=bracket(tr, side.low_s, side.high_s)))
     share = min(1.0, side.losses / side.periods) if side.periods else 0.0
     return {"share": share, "text": text, "hours": side.hours}
 
@@ -151,14 +151,13 @@ def fleet_page(summary: pl.DataFrame, language: str = "en") -> Picture:
 def _verdict(tr: Translator, row: dict[str, Any], highest: int) -> str:
     losses = tr.count("{n} loss", "{n} losses", row["losses"] or 0)
     if highest:
-        losses += "; " + tr("highest bar: {n}", n=tr.number(highest))
+        losses = tr.joined(losses, tr("highest bar: {n}", n=tr.number(highest)))
     if row["verdict"] == "too_short":
         return tr("too short: {bracket}; {losses}", bracket=bracket(tr, row["low_s"], row["high_s"]), losses=losses)
     if row.get("fixed_at") is not None:
         before = bracket(tr, row["before_low_s"], row["before_high_s"])
-        return tr("until {time} too short: {bracket}", time=tr.time(row["fixed_at"], "short"), bracket=before) + (
-            "; " + losses
-        )
+        until = tr("until {time} too short: {bracket}", time=tr.time(row["fixed_at"], "short"), bracket=before)
+        return tr.joined(until, losses)
     return tr(
         "no NAT expiry; {losses}" if row["verdict"] == "no_expiry_seen" else "cannot tell; {losses}", losses=losses
     )

@@ -50,8 +50,8 @@ def draw_timeline(s: Scene) -> Picture:
     if lost.height:
         calls = alt.Chart(table(lost)).mark_point(shape="triangle-down", filled=True, color=INK, size=45, clip=True)
         layers.append(calls.encode(x=x, y=y, tooltip=s.tips(label=s.tr("phone"), begin=s.tr("call lost"))))
-        more = f"{more}; {s.tr('triangle: a call that did not reach the phone')}".removeprefix("; ")
-    note = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("; ")
+        more = s.tr.joined(more, s.tr("triangle: a call that did not reach the phone"))
+    note = s.tr("bar: from the UNREACHABLE line until the phone answered again; {more}", more=more).rstrip("\u00a0; ")
     return dressed(alt.layer(*layers).properties(height=step * len(order)), s.tr, s.tr(_TITLE), s.headline(), note)
 
 

@@ -41,7 +41,7 @@ def as_text(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europ
     lines = [_headline(summary, tr)]
     for row in summary.sort("rank").iter_rows(named=True):
         losses = "" if row["reason"] else tr.count("{n} loss", "{n} losses", row["losses"])
-        said = row["reason"] or f"{', '.join(_told(row, tr))}; {losses}"
+        said = row["reason"] or tr.joined(", ".join(_told(row, tr)), losses)
         lines.append(f"{row['rank']:>4}  {visible(row['customer'])}: {visible(said)}")
     return "\n".join(lines)
 

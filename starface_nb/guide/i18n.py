@@ -77,6 +77,10 @@ class Translator:
             text = singular if n == 1 else plural
         return text.format(n=self.number(n), **values)
 
+    def joined(self, *parts: str) -> str:
+        """Set parts of a sentence beside each other, empty ones left out; French sets a space before each semicolon."""
+        return ("\u00a0; " if self.language == "fr" else "; ").join(part for part in parts if part)
+
     def number(self, value: float, digits: int = 0) -> str:
         """Format a number with the language's separators and at most `digits` decimals."""
         pattern = "#,##0" + ("." + "#" * digits if digits else "")

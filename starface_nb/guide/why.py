@@ -33,4 +33,4 @@ def why(cause: str, evidence: Mapping[str, Any], tr: Translator) -> str:
     names = [term["term"] for term in evidence.get("terms") or []]
     keys = [next((key for key in (f"{name}_{cause}", name) if key in known), None) for name in names]
     said = [word("why", key, tr, **values) for key in keys[:MOST_TERMS] if key is not None]
-    return "; ".join(said) + "." if said else word("why", "nothing", tr)
+    return tr.joined(*said) + "." if said else word("why", "nothing", tr)

@@ -186,7 +186,7 @@ def finding_text(finding: Finding, tr: Translator) -> str:
         values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
     if finding.id == "incomplete_log":
         lacking: list[str] = list(given["missing"])
-        values["missing"] = "; ".join(word("missing", name, tr) for name in lacking)
+        values["missing"] = tr.joined(*(word("missing", name, tr) for name in lacking))
         # A search leaves one direction; where both are missing, they were never written.
         ways = [
             "notice" if {"unreachable", "reachable"} <= set(lacking) and "able" in name else name for name in lacking

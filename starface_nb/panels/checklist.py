@@ -100,7 +100,7 @@ class ChecklistPanel(CasePanel):
             kept=kept,
             logged=logged,
             from_log=found,
-            refs="; ".join(refs),
+            refs=tr.joined(*refs),
             answered=self._has_answer(step),
             opened=step.id == self._first,
             short=short,

@@ -40,13 +40,14 @@ class Timeouts(CasePanel):
         self.show(head=f"<h2>{safe(tr('The NAT timeout'))}</h2><p>{safe(text)}</p>")
         for n, row in enumerate(sites.head(_MOST_SITES).to_dicts()):
             bracket = bracket_text(row["low_s"], row["high_s"], tr)
-            said = f"{word('verdict', row['verdict'], tr)}; {tr('timeout {bracket}', bracket=bracket)}"
+            said = tr.joined(word("verdict", row["verdict"], tr), tr("timeout {bracket}", bracket=bracket))
             mine = pl.col("site") == row["site"]
             drawn = ""
             if found.cycles.filter(mine).height and found.phones.filter(mine).height:
                 drawn = charts.to_inline_svg(charts.cycles(found, case.language, site=row["site"]))
             body = drawn or f"<p>{safe(tr('No cycle was seen here.'))}</p>"
-            head = f"<summary><strong>{safe(site_name(row['site'], tr))}</strong>: {safe(said)}</summary>"
+            site = safe(tr("{name}: {text}", name=site_name(row["site"], tr), text=""))
+            head = f"<summary><strong>{site}</strong> {safe(said)}</summary>"
             self.show(
                 **{f"site{n}": f'<details data-arg="{n}"{"" if n else " open"}>{head}<div>{body}</div></details>'}
             )

@@ -96,7 +96,7 @@ def _proven(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, 
         if (finding.id in _PROOFS and finding.site in mine) or finding.id == "pbx_trouble":
             yield finding_text(finding, tr)
     counts = losses["cause"].cast(pl.String).value_counts(sort=True)
-    named = ", ".join(f"{about_cause(cause, tr)['name']}: {tr.number(n)}" for cause, n in counts.iter_rows())
+    named = ", ".join(f"{about_cause(cause, tr)['name']} ({tr.number(n)})" for cause, n in counts.iter_rows())
     yield tr("Losses by cause: {causes}.", causes=named)
 
 
@@ -165,4 +165,4 @@ def _settings(
     yield Section(tr("What to set"), tuple(points))
     address = diagnosis.log.bundle.setting("externaddr")
     for snippet in snippets(router, seconds, tr, address.value if address else "") if router else ():
-        yield Section(f"{router}: {snippet.title}", (), snippet.lines)
+        yield Section(tr("{name}: {text}", name=router, text=snippet.title), (), snippet.lines)

@@ -1,8 +1,11 @@
-// A JupyterLab extension written as what its builder would make of it: no build step, no dependency.
+// A JupyterLab extension written as what its builder would make of it: no build step, no dependency. In a narrow window it
+// starts with the list of files folded.
 // JupyterLab's command mode takes every key on a list, radio button, slider or link in an output: arrows move from cell
 // to cell, X cuts the cell. In a panel (class sfnb) plain keys belong to what has the focus; with Ctrl, Alt or Cmd, and
 // Shift+Enter, which runs the cell, they stay JupyterLab's.
 "use strict";
+
+const NARROW = 1200; // pixels
 
 function giveKeysToPanels(event) {
   if (!event.target.closest?.(".sfnb")) return;
@@ -14,7 +17,12 @@ function giveKeysToPanels(event) {
 const plugin = {
   id: "starface-nb-keys:plugin",
   autoStart: true,
-  activate: () => window.addEventListener("keydown", giveKeysToPanels, true), // before JupyterLab sees the key
+  activate: (app) => {
+    window.addEventListener("keydown", giveKeysToPanels, true); // before JupyterLab sees the key
+    app.restored.then(() => {
+      if (window.innerWidth < NARROW) app.shell.collapseLeft(); // the list of files would take a third of the notebook
+    });
+  },
 };
 
 (globalThis._JUPYTERLAB ??= {})["starface-nb-keys"] = {
