@@ -235,7 +235,7 @@ def test_restarts_runs_all_and_draws(name: str, curated: Path, open_notebook: Op
     notebook.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     assert notebook.pictures() == []
     run_and_look(notebook, name)
-    assert wrong == []
+    assert [text for text in wrong if text.startswith("WARN")] == []  # what Vega-Lite says of a picture
 
 
 def test_a_saved_notebook_shows_its_pictures_without_running(curated: Path, open_notebook: Open) -> None:
