@@ -105,7 +105,7 @@ class Translator:
 
     def typed(self, when: date) -> str:
         """Write a day, or a moment to the second, as it is typed in this language; see `read_typed`."""
-        day = "%d.%m.%Y" if self.language == "de" else "%d/%m/%Y"
+        day = {"de": "%d.%m.%Y", "fr": "%d/%m/%Y"}.get(self.language, "%Y-%m-%d")
         return when.strftime(f"{day} %H:%M:%S" if isinstance(when, datetime) else day)
 
     def duration(self, seconds: float) -> str:

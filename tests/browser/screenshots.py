@@ -28,6 +28,8 @@ _IDLE = """() => {
     const count = cell => cell.model.sharedModel.execution_count;
     return panel.sessionContext.session?.kernel?.status === 'idle' && cells.every(cell => count(cell) > 0);
 }"""
+# In a window that is narrow from the start the list of files is folded.
+_FOLD = "() => { const { shell } = window.jupyterapp; innerWidth < 1200 ? shell.collapseLeft() : shell.expandLeft(); }"
 _TOP = "() => document.querySelectorAll('.jp-WindowedPanel-outer').forEach(one => one.scrollTo(0, 0))"
 _CLEAR = "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
 
@@ -70,6 +72,8 @@ def _take(page: Page, lab: conftest.Lab, name: str, stem: str, theme: str, folde
     page.wait_for_function(_IDLE)
     for width, zoom in itertools.product(_WIDTHS, _ZOOMS):
         wide = width * 100 // zoom
+        page.set_viewport_size({"width": wide, "height": 900})
+        page.evaluate(_FOLD)
         for height in (9000, 900):  # first all cells are drawn: those out of sight are guessed too low
             page.set_viewport_size({"width": wide, "height": height})
             page.wait_for_timeout(700)
