@@ -107,6 +107,8 @@ def start(ready: Ready, opened: Callable[[], None]) -> int:
     os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(workspaces))
     os.umask(0o077)  # what holds its token, and what it saves, is for this user alone
     os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token}
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # for JupyterLab Ctrl-C is the usual end, no error
     if hasattr(signal, "SIGHUP"):  # a closed terminal
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     from jupyterlab.labapp import LabApp
