@@ -12,7 +12,7 @@ from starface_nb.charts.scene import Scene, picture, said, table
 from starface_nb.charts.theme import LOSSES, SHAPES, Picture, dressed, to_inline_svg, with_rows
 from starface_nb.charts.timeline import draw_timeline
 
-_MOST_POINTS = 2000
+_MOST_POINTS = 1000
 _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
 _WIDE, _NARROW = 640, 430
 

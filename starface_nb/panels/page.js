@@ -5,14 +5,18 @@
 
 const KEYS = ["data-do", "data-set", "data-find", "data-copy"];
 const PIECE = 6 << 20; // bytes
-// With the tag: a row and the button in it ask for the same, but only the button can be focused.
-const keyOf = (node) => [node.tagName, node.dataset.arg, ...KEYS.map((name) => node.getAttribute(name))].join("|");
+// With the tag: a row and the button in it ask for the same, but only the button can be focused. What asks for nothing,
+// as a fold's head, goes by the part of the page that it heads.
+const keyOf = (node) => {
+  const arg = node.dataset.arg ?? node.parentElement?.closest("details")?.dataset.arg;
+  return [node.tagName, arg, node.dataset.name, ...KEYS.map((name) => node.getAttribute(name))].join("|");
+};
 
 function render({ model, el }) {
   el.classList.add("sfnb", "sfnb-live");
   let timer, drag, last, waiting, uploads = Promise.resolve();
   const send = (what, arg, value, from) => {
-    last = from && keyOf(from);
+    last = from && [from.tagName, keyOf(from)];
     el.setAttribute("aria-busy", "true");
     model.send({ do: what, arg, value });
   };
@@ -22,7 +26,8 @@ function render({ model, el }) {
     const said = el.querySelector('[data-part="said"]');
     if (said) el.append(said); // out of what is written anew
     const held = el.contains(document.activeElement) ? document.activeElement : null;
-    const [key, at] = [held && keyOf(held), held?.selectionStart];
+    const [tag, key, at] = [held?.tagName, held && keyOf(held), held?.selectionStart];
+    const nth = held && alike(tag, key).indexOf(held);
     for (const [name, html] of Object.entries(parts)) {
       let part = el.querySelector(`[data-part="${name}"]`);
       if (!part) {
@@ -38,13 +43,13 @@ function render({ model, el }) {
       }
       part.dataset.html = html;
       const fold = (one) => one.dataset.arg ?? one.querySelector("summary")?.textContent;
-      const open = new Set([...part.querySelectorAll("details[open]")].map(fold));
+      const folds = new Map([...part.querySelectorAll("details")].map((one) => [fold(one), one.open]));
       part.innerHTML = html;
-      for (const one of part.querySelectorAll("details")) if (open.has(fold(one))) one.open = true;
+      for (const one of part.querySelectorAll("details")) one.open = folds.get(fold(one)) ?? one.open;
     }
     answer();
     if (held && !held.isConnected) {
-      const same = found(key);
+      const same = alike(tag, key)[nth] ?? alike(tag, key)[0];
       same?.focus({ preventScroll: true });
       if (same?.setSelectionRange && at != null) try { same.setSelectionRange(at, at); } catch { /* a date has none */ }
     }
@@ -52,11 +57,11 @@ function render({ model, el }) {
   }
 
   const unsent = (field) => field.matches("input[data-set], textarea[data-set]") && field.value !== field.defaultValue;
-  const found = (key) => [...el.querySelectorAll(KEYS.map((name) => `[${name}]`).join())].find((one) => keyOf(one) === key);
+  const alike = (tag, key) => [...el.querySelectorAll(tag)].filter((one) => keyOf(one) === key);
 
   // What is said stands beside what was clicked or filled in, not at the panel's end.
   function answer() {
-    const [said, asked] = [el.querySelector('[data-part="said"]'), last && found(last)];
+    const [said, asked] = [el.querySelector('[data-part="said"]'), last && alike(...last)[0]];
     if (!said || !asked) return;
     asked.closest(".sfnb-bar, .sfnb-scroll, table, p")?.after(said);
     if (asked.matches("input, select, textarea")) asked.toggleAttribute("aria-invalid", Boolean(said.querySelector(".sfnb-bad")));
@@ -124,6 +129,18 @@ function render({ model, el }) {
     if (still && !asked.contains(event.target)) send(asked.dataset.do, asked.dataset.arg, asked.dataset.value, asked);
   }
   window.addEventListener("pointerup", released);
+
+  // The space bar works what it is let go on: what was written anew meanwhile is worked, too.
+  let spaced;
+  el.addEventListener("keydown", (event) => {
+    if (event.key === " ") spaced = event.target;
+  });
+  el.addEventListener("keyup", (event) => {
+    const before = spaced;
+    spaced = undefined;
+    if (event.key !== " " || !before || before.isConnected || !event.target.matches("button, summary")) return;
+    if (keyOf(before) === keyOf(event.target)) event.target.click();
+  });
 
   el.addEventListener("click", (event) => {
     const copied = event.target.closest("[data-copy]");
@@ -220,7 +237,9 @@ function render({ model, el }) {
 
   model.on("msg:custom", (message, buffers) => {
     if (message.done) el.removeAttribute("aria-busy");
-    if (message.show) el.querySelector(`[data-name="${message.show}"]`)?.scrollIntoView({ block: "nearest" });
+    // not where the reader has gone on to another panel meanwhile
+    const elsewhere = document.activeElement.closest(".sfnb-live") ?? el;
+    if (message.show && elsewhere === el) el.querySelector(`[data-name="${message.show}"]`)?.scrollIntoView({ block: "nearest" });
     if (message.open) window.open(message.open, "_blank", "noopener");
     if (!message.download) return;
     const link = document.createElement("a");

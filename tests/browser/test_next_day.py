@@ -198,7 +198,6 @@ def require_the_day_after(
         for page in (mine, theirs):
             require_whole(page)
         assert shown(mine) == before
-        from_verdict_to_report_by_tab_and_enter(mine)
         assert mine.evaluate(OPEN_NOW) == [["00_case_customer.ipynb"], ["00_case_customer.ipynb"], 1]
         assert theirs.evaluate(OPEN_NOW) == [["00_case_other.ipynb"], ["00_case_other.ipynb"], 1]
         whole = theirs.locator("body").inner_text()
@@ -212,26 +211,3 @@ def require_the_day_after(
         first.server.send_signal(signal.SIGTERM)
         assert first.server.wait() == 0
     assert not list(second.folder.rglob("*customer*"))
-
-
-def from_verdict_to_report_by_tab_and_enter(page: Page) -> None:
-    """The verdict's own report, then the lines of a loss, by two keys."""
-    expect(page.locator(LIVE)).to_have_count(page.evaluate(CELLS) - 1)
-    with page.expect_download() as handed:
-        press(page, "Report: Français")
-    assert handed.value.suggested_filename == "report-fr.pdf"
-    canvas = panel(page, "What happened")
-    press(page, "Single losses")
-    expect(canvas.get_by_role("status")).to_have_text("578 losses")
-    press(page, canvas.locator("tbody button").first.inner_text())
-    expect(canvas.locator(".sfnb-lines b")).to_contain_text("is now UNREACHABLE!")
-
-
-def press(page: Page, name: str) -> None:
-    """Go to what says `name` with Tab, and press Enter there."""
-    for _ in range(500):
-        page.keyboard.press("Tab")
-        if page.evaluate("() => document.activeElement.closest('.sfnb') && document.activeElement.innerText") == name:
-            page.keyboard.press("Enter")
-            return
-    raise AssertionError(f"Tab does not lead to {name}")

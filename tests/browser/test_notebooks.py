@@ -21,7 +21,7 @@ from starface_nb import samples
 
 if TYPE_CHECKING:
     from conftest import Lab, Notebook
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=120_000)  # of a busy machine, not of the product
@@ -135,29 +135,57 @@ def test_a_panel_written_anew_leaves_folds_open_and_what_is_being_typed(alive: P
     expect(verdict.locator("table")).not_to_contain_text("Linux nf_conntrack")
 
 
-def test_by_keyboard_from_verdict_to_report(alive: Page) -> None:
-    page = alive
-    canvas = page.locator(LIVE).filter(has_text="What happened")
+def test_by_keyboard_alone_from_the_verdict_to_the_german_report(alive: Page, lab: Lab) -> None:
+    """Tab, arrows, letters, Enter and the space bar; nothing is focused or clicked by other means."""
+    page, cells = alive, alive.locator(".jp-Cell").count()
+    verdict, canvas, card = (
+        page.locator(LIVE).first,
+        page.locator(LIVE).nth(1),
+        page.locator(f"{LIVE} details[data-arg=scope]"),
+    )
+    page.keyboard.press("Escape")  # out of a cell's text
+    tab_to(page, verdict.get_by_text("What the ticket will say"))
+    page.keyboard.press("Enter")
+    expect(verdict.locator("pre")).to_be_visible()
     find = canvas.get_by_role("searchbox")
-    find.focus()
+    tab_to(page, find)
     page.keyboard.type("23101")
     expect(canvas.get_by_role("status")).not_to_contain_text("578")
     expect(find).to_be_focused()
-    cells = page.locator(".jp-Cell").count()
-    first = canvas.locator("tbody tr button").first
-    first.focus()
+    tab_to(page, canvas.locator("tbody tr button").first)
     page.keyboard.press("Space")
     expect(canvas.locator(".sfnb-drawer")).to_be_visible()
     page.keyboard.press("ArrowDown")
-    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
     expect(canvas.locator(".sfnb-lines b")).to_contain_text("23101")
     for key in ("x", "d", "d", "a", "m"):
         page.keyboard.press(key)
     assert page.locator(".jp-Cell").count() == cells
-    report = page.locator(LIVE).filter(has_text="The report").get_by_role("button", name="Write page and PDF")
-    report.focus()
-    with page.expect_download():
+    folded = card.get_attribute("open") is None
+    for now in (folded, not folded):
+        tab_to(page, card.locator("summary"))
+        page.keyboard.press("Enter")
+        expect(card).to_have_js_property("open", now)
+    report = page.locator(LIVE).filter(has=page.get_by_role("heading", name="The report", exact=True))
+    tab_to(page, report.get_by_label("Language"))
+    page.keyboard.press("D")  # Deutsch
+    expect(page.frame_locator(f"{LIVE} iframe").locator("body")).to_contain_text("Telefone ohne Verbindung")
+    written = lab.folder / "report-de.html"
+    written.unlink(missing_ok=True)
+    tab_to(page, report.get_by_role("button", name="Write page and PDF"))
+    with page.expect_download() as handed:
         page.keyboard.press("Space")
+    assert handed.value.suggested_filename == "report-de.pdf"
+    assert "Telefone ohne Verbindung" in written.read_text("utf-8")
+
+
+def tab_to(page: Page, there: Locator) -> None:
+    """Press Tab until something has the focus."""
+    for _ in range(500):
+        page.keyboard.press("Tab")
+        if there.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not lead to {there}")
 
 
 def test_next_day_everything_is_there_without_a_kernel(lab: Lab, alive: Page, open_notebook: Open) -> None:
