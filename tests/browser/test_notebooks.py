@@ -112,11 +112,13 @@ def test_pictures_and_table_are_linked_both_ways(alive: Page) -> None:
 def test_a_panel_written_anew_leaves_folds_open_and_what_is_being_typed(alive: Page) -> None:
     page, verdict = alive, alive.locator(LIVE).first
 
-    def name_router(name: str) -> None:
-        code = f"checklist.do_router(case.diagnosis.sites['site'][0], {name!r})"
+    def in_kernel(code: str) -> None:
         page.evaluate(
             "code => jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code}).done", code
         )
+
+    def name_router(name: str) -> None:
+        in_kernel(f"checklist.do_router(case.diagnosis.sites['site'][0], {name!r})")
 
     verdict.get_by_text("What the ticket will say").click()
     verdict.get_by_text("Names for customer, sites and phones").click()
@@ -133,6 +135,17 @@ def test_a_panel_written_anew_leaves_folds_open_and_what_is_being_typed(alive: P
     verdict.get_by_label("Customer").press("Tab")
     name_router("")
     expect(verdict.locator("table")).not_to_contain_text("Linux nf_conntrack")
+    step = page.locator(LIVE).nth(2).locator("details[open]").first.get_attribute("data-arg")
+    card = page.locator(f"{LIVE} details[data-arg={step}]")
+    head = card.locator("summary")
+    head.press("Enter")  # folds it
+    for note in ("asked", ""):
+        in_kernel(f"checklist.do_note({step!r}, {note!r})")
+        expect(card.get_by_label("Note")).to_have_value(note)
+        expect(head).to_be_focused()
+        expect(card).to_have_js_property("open", value=False)
+    page.keyboard.press("Enter")
+    expect(card).to_have_js_property("open", value=True)
 
 
 def test_by_keyboard_alone_from_the_verdict_to_the_german_report(alive: Page, lab: Lab) -> None:
@@ -165,7 +178,7 @@ def test_by_keyboard_alone_from_the_verdict_to_the_german_report(alive: Page, la
     for now in (folded, not folded):
         tab_to(page, card.locator("summary"))
         page.keyboard.press("Enter")
-        expect(card).to_have_js_property("open", now)
+        expect(card).to_have_js_property("open", value=now)
     report = page.locator(LIVE).filter(has=page.get_by_role("heading", name="The report", exact=True))
     tab_to(page, report.get_by_label("Language"))
     page.keyboard.press("D")  # Deutsch
