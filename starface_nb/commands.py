@@ -23,7 +23,6 @@ from starface_nb.arguments import (
     arg,
     as_kept,
     command,
-    duration,
     folder,
     new_file,
     new_folder,
@@ -239,7 +238,6 @@ def lab(options: Namespace) -> int:
     arg(*LOG[0], **{**LOG[1], "help": "the log before and the log after the change, or one log over both"}),
     *(TIME_ZONE, KEEPALIVE, LANGUAGE, JSON),
     arg("--at", metavar="TIME", help="local time of the change, such as 2026-03-13T11:45, for one log"),
-    arg("--keepalive-after", type=duration, metavar="DURATION", help="keepalive after the change, if that was changed"),
 )
 def compare(options: Namespace) -> int:
     """Say whether a change fixed it: two logs, or one log cut at a time; 0 where nothing needs action any more."""
@@ -255,12 +253,7 @@ def compare(options: Namespace) -> int:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
     first, *second = (_diagnosis(log, options) for log in options.log)
     at = moment(options.at, first.log.time_zone) if options.at else None
-    after = options.keepalive_after
-    result = (
-        analysis.compare(first, second[0], keepalive_after_s=after)
-        if second
-        else analysis.compare_at(first, at, keepalive_after_s=after)
-    )
+    result = analysis.compare(first, second[0]) if second else analysis.compare_at(first, at)
     if options.json:
         write_utf8(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
     else:

@@ -8,16 +8,25 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, about_peers
 from starface_nb.analysis.probing import gaps, probed_every
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.seen import MOST_LINES
+from starface_nb.analysis.seen import evidence
 from starface_nb.bundle.facts import Bundle, Fact, with_full_names
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
 CLOCK_OFF_S = 2.0  # further off than this, times do not fit those of a router's log
+_TOLD: dict[str, dict[str, tuple[str, ...]]] = {
+    "SIP": {"qualifyfreq": ("probe_interval_s",), "maxexpiry": ("expiry",)},
+    "PJSIP": {
+        "qualify_frequency": ("probe_interval_s", "probe_retry_s"),  # PJSIP asks in one rhythm, up and down
+        "qualify_timeout": ("probe_timeout_s",),
+        "maximum_expiration": ("expiry",),
+    },
+}
+"""Which settings of the analysis a setting of Asterisk's drivers tells, in seconds."""
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
 _SURE = 0.95
 _MAXMS = 2000.0  # `qualify=yes` (channels/sip/include/sip.h 20.20.1:91)
@@ -31,7 +40,7 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     The keepalive is only ever shortened: phones must register again within `maxexpiry`, and may do so sooner. What the
     log itself refutes is not taken: the findings say so.
     """
-    found = dict(_pjsip_settings(log.bundle) if _is_pjsip(log) else _sip_settings(log.bundle))
+    found = dict(_settings_of(log.bundle, "PJSIP" if _is_pjsip(log) else "SIP"))
     open_to = {n for n, usual in _DEFAULTS.items() if n not in settings.asked and getattr(settings, n) == usual}
     told = [one for one in _refuted(log, found) if one.values["setting"] in open_to]
     if "probe_interval_s" in open_to - set(found):
@@ -71,9 +80,9 @@ def _refutation(
     setting: str, found: Mapping[str, tuple[float, Fact]], measured: float, lines: pl.DataFrame, told_as: str
 ) -> Finding:
     given, fact = found[setting]
-    shown = lines.select("file", "line").head(MOST_LINES).to_dicts()
+    shown, (file, line) = evidence(lines), lines.select("file", "line").row(0)
     values = {"setting": setting, "source": fact.source, "given_s": given, "measured_s": measured, "evidence": shown}
-    values |= {"log": Fact("", shown[0]["file"], shown[0]["line"]).source, "told_as": told_as}
+    values |= {"log": Fact("", file, line).source, "told_as": told_as}
     return Finding("setting_refuted", "warning", None, values)
 
 
@@ -81,24 +90,13 @@ def _is_pjsip(log: Log) -> bool:
     return log.events.filter(pl.col("tech") == "PJSIP").height > log.events.filter(pl.col("tech") == "SIP").height
 
 
-def _sip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
-    if frequency := bundle.setting("qualifyfreq"):
-        yield "probe_interval_s", (float(frequency.value), frequency)
-    if (limit := bundle.setting("qualify")) and limit.value not in _OFF:
+def _settings_of(bundle: Bundle, driver: str) -> Iterator[tuple[str, tuple[float, Fact]]]:
+    for name, told in _TOLD[driver].items():
+        if fact := bundle.setting(name):
+            yield from ((one, (float(fact.value), fact)) for one in told)
+    if driver == "SIP" and (limit := bundle.setting("qualify")) and limit.value not in _OFF:
         ms = float(limit.value) if limit.value.isdigit() else _MAXMS
         yield "probe_timeout_s", (2 * ms / 1000, limit)  # chan_sip.c 20.20.1:30709
-    if expiry := bundle.setting("maxexpiry"):
-        yield "expiry", (float(expiry.value), expiry)
-
-
-def _pjsip_settings(bundle: Bundle) -> Iterator[tuple[str, tuple[float, Fact]]]:
-    if frequency := bundle.setting("qualify_frequency"):
-        yield "probe_interval_s", (float(frequency.value), frequency)
-        yield "probe_retry_s", (float(frequency.value), frequency)  # PJSIP asks in one rhythm, up and down
-    if timeout := bundle.setting("qualify_timeout"):
-        yield "probe_timeout_s", (float(timeout.value), timeout)
-    if expiry := bundle.setting("maximum_expiration"):
-        yield "expiry", (float(expiry.value), expiry)
 
 
 def renew_later(phones: pl.DataFrame, settings: Settings) -> float | None:
@@ -146,11 +144,11 @@ def _about_listed(results: Results) -> Iterator[Finding]:
     phones = peers.filter("dynamic")  # the others have a fixed address: trunks
     silent = sorted(set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"].to_list()))
     if silent:
-        yield Finding("phones_without_line", "info", None, {"phones": len(silent), "peers": silent})
+        yield about_peers("phones_without_line", "info", silent)
     ignored = sorted(set(phones.filter(~pl.col("monitored"))["peer"]) | set(unwatched(results.log)))
     ignored = [peer for peer in ignored if peer not in set(peers.filter(~pl.col("dynamic"))["peer"])]
     if ignored:
-        yield Finding("phones_unmonitored", "warning", None, {"phones": len(ignored), "peers": ignored})
+        yield about_peers("phones_unmonitored", "warning", ignored)
 
 
 def _blocks(results: Results) -> Iterator[Finding]:
@@ -167,9 +165,8 @@ def _connections(results: Results) -> Iterator[Finding]:
     at = pl.concat_str("address", pl.lit(" "), pl.col("port").cast(pl.String)).is_in(list(held))
     phones = last.filter(named | at).sort("peer")
     if phones.height:
-        values = {"phones": phones.height, "peers": phones["peer"].to_list(), "probability": _SURE}
-        shown = phones.select("file", "line").head(MOST_LINES).to_dicts()
-        yield Finding("tcp_connections", "info", None, {**values, "evidence": shown})
+        peers = phones["peer"].to_list()
+        yield about_peers("tcp_connections", "info", peers, probability=_SURE, evidence=evidence(phones))
 
 
 def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:

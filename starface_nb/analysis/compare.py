@@ -48,26 +48,25 @@ AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
 
 
-def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | None = None) -> Comparison:
+def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     """Compare two logs of one customer.
 
     Parameters
     ----------
     before, after : Diagnosis
         The second log is the one after the change.
-    keepalive_after_s : float, optional
-        The phones' keepalive in the second log where that is what was changed, seconds.
 
     Returns
     -------
     Comparison
     """
     zone = after.log.time_zone
-    shown = seen_after(before, after)
+    shown, why = seen_after(before, after), ""
     if is_older(before.log, after.log):
-        return _overall([_cannot(before, after, names, "older") for names in _places(before)], zone)
-    if shown.is_empty():
+        why = "older"
+    elif shown.is_empty():
         why = "no_common_phone" if after.phones.height else "no_phone"
+    if why:
         return _overall([_cannot(before, after, names, why) for names in _places(before)], zone)
     found = []
     for old, new in _matching_sites(before, after):
@@ -75,11 +74,11 @@ def compare(before: Diagnosis, after: Diagnosis, *, keepalive_after_s: float | N
         if a is not None and b is not None:
             changed = _changed_at(after, new) or (a.end if a.end != before.log.last else None)
             settling = changed is not None or a.end > b.start - AT_ONCE
-            found.append(_judge(a, replace(b, seen=shown), changed, settling, keepalive_after_s))
+            found.append(_judge(a, replace(b, seen=shown), changed, settling))
     return _overall(found, zone)
 
 
-def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s: float | None = None) -> Comparison:
+def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
     """Compare one log before and after a moment.
 
     Parameters
@@ -87,8 +86,6 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
     case : Diagnosis
     at : datetime, optional
         Aware; where not given, each site is cut where its timeout was found to change.
-    keepalive_after_s : float, optional
-        As in `compare`.
 
     Raises
     ------
@@ -103,7 +100,7 @@ def compare_at(case: Diagnosis, at: datetime | None = None, *, keepalive_after_s
             changed = at or _changed_at(case, sites)
             cut = changed or window.start + (window.end - window.start) / 2
             left, right = replace(window, end=cut), replace(window, start=cut)
-            found.append(_judge(left, right, changed, changed is not None, keepalive_after_s))
+            found.append(_judge(left, right, changed, changed is not None))
     unasked = bool(found) and all(site.changed_at is None for site in found)
     return replace(_overall(found, case.log.time_zone), halves=unasked)
 
@@ -166,9 +163,7 @@ def _changed_at(case: Diagnosis, sites: tuple[str, ...]) -> datetime | None:
 # -- judgement --------------------------------------------------------------------------------------------------------
 
 
-def _judge(
-    left: Window, right: Window, changed: datetime | None, settling: bool, keepalive: float | None
-) -> SiteComparison:
+def _judge(left: Window, right: Window, changed: datetime | None, settling: bool) -> SiteComparison:
     usual = left.case.settings.keepalive_s
     here = left.case.phones.filter(pl.col("site").is_in(left.sites), ~pl.col("trunk")).sort("peer")
     periods = {peer: period or usual for peer, period in here.select("peer", "period_s").iter_rows()}
@@ -187,10 +182,9 @@ def _judge(
         if verdict in ("fixed", "improved") and _lacking(right.case):
             verdict, reason = "cannot_tell", "incomplete"
         hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason != "incomplete" else None
-        now = _narrowed(was, now, verdict, keepalive)
     else:
         verdict, probability, reason = _nothing_before(right, sides[1])
-    return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, *now)
+    return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason)
 
 
 def _lacking(case: Diagnosis) -> bool:
@@ -203,9 +197,7 @@ def _cannot(before: Diagnosis, after: Diagnosis, sites: tuple[str, ...], reason:
     """Return that nothing can be told of a place, and why."""
     losses = before.intervals.filter(pl.col("site").is_in(sites) & (pl.col("cause") == "nat_expiry")).height
     old = Side(losses, losses, _hours(before), None, None)
-    return SiteComparison(
-        "cannot_tell", 0.5, None, None, old, Side(0, 0, _hours(after), None, None), sites[0], reason, None, None
-    )
+    return SiteComparison("cannot_tell", 0.5, None, None, old, Side(0, 0, _hours(after), None, None), sites[0], reason)
 
 
 def _hours(case: Diagnosis) -> float:
@@ -286,18 +278,6 @@ def _hours_needed(old: Exposure, new: Exposure) -> float | None:
         if _long_enough(ahead) and _cured(old, ahead) >= SURE:
             return hours
     return None
-
-
-def _narrowed(was: Bracket, now: Bracket, verdict: str, keepalive: float | None) -> Bracket:
-    """Return what is known of the timeout now; an experiment leaves the router as it is and narrows the old bracket."""
-    if keepalive is None or was[1] is None:
-        return now
-    low, high = was[0] or 0.0, was[1]
-    if verdict == "fixed":
-        return max(low, min(keepalive, high)), high
-    if verdict == "unchanged" and low < keepalive:
-        return low, min(high, keepalive)
-    return low, high
 
 
 def _overall(sites: Sequence[SiteComparison], time_zone: str) -> Comparison:

@@ -21,11 +21,15 @@ class Side:
     high_s: float | None
     calls_lost: int = 0
 
+    @property
+    def bracket(self) -> dict[str, float | None]:
+        """The bracket as plain data."""
+        return {"low_s": self.low_s, "high_s": self.high_s}
+
     def to_json(self) -> dict[str, Any]:
         """Return the side as plain data."""
-        bracket = {"low_s": self.low_s, "high_s": self.high_s}
         counts = {"losses": self.losses, "periods": self.periods, "hours": round(self.hours, 2)}
-        return {**counts, "bracket": bracket, "calls_lost": self.calls_lost}
+        return {**counts, "bracket": self.bracket, "calls_lost": self.calls_lost}
 
 
 @dataclass(frozen=True)
@@ -73,29 +77,23 @@ class SiteComparison(Judged):
         As in the second log.
     reason : str
         Key of the sentence that explains the verdict.
-    low_s, high_s : float or None
-        What is known of the timeout by now, seconds; after a keepalive experiment with both logs' evidence.
     """
 
     site: str
     reason: str
-    low_s: float | None
-    high_s: float | None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the comparison tells of the site beside its verdict: a setting that does not act on the phones."""
         if self.reason != "same_losses" or None in (self.before.high_s, self.after.high_s):
             return ()
-        values = {"site": self.site, "low_s": self.after.low_s, "high_s": self.after.high_s}
-        values |= {"losses": self.after.losses, "probability": self.probability}
+        values = {"site": self.site, **self.after.bracket, "losses": self.after.losses, "probability": self.probability}
         return (Finding("offload", "action", self.site, values),)
 
     def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
         """Return the site's comparison as plain data."""
-        timeout = {"low_s": self.low_s, "high_s": self.high_s}
         told = [{"id": one.id, "severity": one.severity, "values": dict(one.values)} for one in self.findings]
-        site = {"site": self.site, **self._plain(zone), "nat_timeout": timeout, "reason": self.reason}
+        site = {"site": self.site, **self._plain(zone), "nat_timeout": self.after.bracket, "reason": self.reason}
         return {**site, "findings": told}
 
 

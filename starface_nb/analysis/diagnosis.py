@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,11 @@ class Finding:
     severity: str
     site: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
+
+
+def about_peers(finding: str, severity: str, peers: Sequence[str], site: str | None = None, **more: object) -> Finding:
+    """Return a finding about phones: how many and which, before what else it says."""
+    return Finding(finding, severity, site, {"phones": len(peers), "peers": list(peers), **more})
 
 
 @dataclass(frozen=True, repr=False)

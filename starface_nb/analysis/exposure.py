@@ -66,24 +66,16 @@ def expose(window: Window, periods: dict[str, float], ceiling: float | None = No
         begin = window.start + timedelta(seconds=settling)
         if peer not in stretches:
             continue
-        lived = _Stretch(0.0, 0)
+        rows, seconds, losses = by_peer.get(peer, frame.clear()), 0.0, 0
         for start, end in stretches[peer].select("start", "end").iter_rows():
-            if max(start, begin) < min(end, window.end):
-                rows = by_peer.get(peer, frame.clear())
-                lived = lived.plus(_within(rows, max(start, begin), min(end, window.end), period))
-        found[peer] = Lived(lived.seconds, period, lived.losses)
+            lived, lost = _within(rows, max(start, begin), min(end, window.end), period)
+            if lived > 0:
+                seconds, losses = seconds + lived, losses + lost
+        found[peer] = Lived(seconds, period, losses)
     return found
 
 
-class _Stretch(NamedTuple):
-    seconds: float
-    losses: int
-
-    def plus(self, other: _Stretch) -> _Stretch:
-        return _Stretch(self.seconds + max(other.seconds, 0.0), self.losses + other.losses * (other.seconds > 0))
-
-
-def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -> _Stretch:
+def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -> tuple[float, int]:
     """Return the seconds of a stretch that count, and the NAT losses that began in it."""
     seconds, losses = (end - start).total_seconds(), 0
     for row in rows.iter_rows(named=True):
@@ -93,7 +85,7 @@ def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -
             seconds -= away + (period if away > SEEN_S else 0.0) if away > 0 else 0.0
         elif start <= row["start"] < end:
             losses += 1
-    return _Stretch(seconds, losses)
+    return seconds, losses
 
 
 def bracket(window: Window) -> Bracket:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, about_peers
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.shown import about_phones, about_the_log
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
@@ -78,10 +78,9 @@ def _about_a_site(results: Results, site: dict[str, object]) -> Iterator[Finding
         yield Finding("one_bad_phone", "action", str(site["site"]), bad)
     told = (pl.col("cause") != "unknown") & (pl.col("confidence") >= LIKELY)
     other = losses.filter(told & (pl.col("cause") != CURED))
-    if other.height and site["verdict"] == "too_short":
-        yield Finding("not_cured", "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
-    elif other.height:
-        yield Finding("other_causes", "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
+    if other.height:
+        beside = "not_cured" if site["verdict"] == "too_short" else "other_causes"
+        yield Finding(beside, "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
     unknown = losses.filter(~told).height
     if unknown:
         yield Finding("undecided", "info", str(site["site"]), {"site": site["site"], "losses": unknown})
@@ -135,19 +134,9 @@ def _changes(results: Results, site: dict[str, object]) -> Iterator[Finding]:
         if after["start"] < before["end"]:  # two groups of phones of unknown address
             continue
         fixed = before["verdict"] == "too_short" and after["verdict"] == "no_expiry_seen"
-        yield Finding(
-            "timeout_fixed" if fixed else "timeout_changed",
-            "info",
-            str(site["site"]),
-            {
-                "site": site["site"],
-                "changed_at": after["start"],
-                "before": {"low_s": before["low_s"], "high_s": before["high_s"]},
-                "after": {"low_s": after["low_s"], "high_s": after["high_s"]},
-                "low_s": before["low_s"],
-                "high_s": before["high_s"],
-            },
-        )
+        old, new = ({name: era[name] for name in ("low_s", "high_s")} for era in (before, after))
+        values = {"site": site["site"], "changed_at": after["start"], "before": old, "after": new, **old}
+        yield Finding("timeout_fixed" if fixed else "timeout_changed", "info", str(site["site"]), values)
 
 
 def _blocked(site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]:
@@ -186,4 +175,4 @@ def _about_trunks(results: Results) -> Iterator[Finding]:
 def _about_absent_phones(results: Results) -> Iterator[Finding]:
     absent = results.phones.filter((pl.col("status") == "unreachable") & ~pl.col("trunk"))["peer"].to_list()
     if absent:
-        yield Finding("still_unreachable", "info", None, {"phones": len(absent), "peers": absent})
+        yield about_peers("still_unreachable", "info", absent)

@@ -6,13 +6,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.router_clock import within_s
+from starface_nb.analysis.router_clock import Said, said, within_s
 from starface_nb.bundle.facts import Fact
 from starface_nb.observations.intervals import of_kind
 
@@ -23,7 +22,6 @@ LEAST = 3
 _FLUSHED, _AT_ONCE_S = 3, 2.0
 """So many entries that end at once were dropped together: with the line, not by their age."""
 Entry = tuple[str, int]
-Said = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -67,30 +65,19 @@ def state_verdicts(
     for one in lost if met.get(offset, 0) >= LEAST else ():
         end = _ended(ends, one, offset, within)
         if end is not None:
-            told[one.row] = _said(one, "nat_expiry", end[0] + offset, Fact("", rows["member"][0], end[1]).source)
+            source = Fact("", rows["member"][0], end[1]).source
+            told[one.row] = said("nat_expiry", one.cause, one.confidence, end[0] + offset, one.start, source)
         elif one.cause == "nat_expiry" and first < one.since and one.start < last and not _any_end(ends, one, offset):
-            told[one.row] = _said(one, "unknown", one.since, Fact("", rows["member"][0], None).source)
+            source = Fact("", rows["member"][0], None).source
+            told[one.row] = said("unknown", one.cause, one.confidence, one.since, one.start, source)
     return told, offset
-
-
-def _said(one: _Lost, cause: str, since: float, source: str) -> Said:
-    span = {"from": _iso(since), "to": _iso(one.start), "sources": [source]}
-    return {"says": cause, "by_the_log": one.cause, "confidence_by_the_log": one.confidence, **span}
-
-
-def _iso(second: float) -> str:
-    return datetime.fromtimestamp(round(second), UTC).isoformat()
 
 
 def _ends(rows: pl.DataFrame, seconds: list[float]) -> dict[Entry, list[tuple[float, int]]]:
     """Return when each entry ended, and the line that tells; those dropped together with others are left out."""
-    found = [
-        (second, address, port, line)
-        for second, kind, address, port, line in zip(
-            seconds, *rows.select("kind", "address", "port", "line").get_columns(), strict=True
-        )
-        if kind == "state_expired" and port is not None
-    ]
+    expired = (pl.col("kind") == "state_expired") & pl.col("port").is_not_null()
+    timed = rows.with_columns(pl.Series("second", seconds, pl.Float64)).filter(expired)
+    found = timed.select("second", "address", "port", "line").rows()
     together = Counter(round(second / _AT_ONCE_S) for second, *_ in found)
     ends: dict[Entry, list[tuple[float, int]]] = {}
     for second, address, port, line in found:
@@ -133,12 +120,7 @@ def kept_for(results: Results, rows: pl.DataFrame, site: str) -> Iterator[Findin
     if len(told) and row:
         seconds, low, high = float(told.max()), row[0]["low_s"], row[0]["high_s"]  # type: ignore[arg-type]
         fits = (low or 0.0) - _SLACK_S <= seconds <= (high or seconds) + _SLACK_S
-        values = {
-            "site": site,
-            "told_s": seconds,
-            "low_s": low,
-            "high_s": high,
-            "source": Fact("", rows["member"][0], None).source,
-        }
+        values = {"site": site, "told_s": seconds, "low_s": low, "high_s": high}
+        values |= {"source": Fact("", rows["member"][0], None).source}
         values |= {} if fits else {"told_as": "nat_table_contradicts"}
         yield Finding("nat_table", "info" if fits else "action", site, values)

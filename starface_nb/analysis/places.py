@@ -41,24 +41,11 @@ def stale_state(seen: Seen) -> Iterator[Finding]:
             back = set(seen.registered.filter(soon & (pl.col("home") == site))["peer"])
             away = _stays_away(seen, [p for p in peers if p not in back], old, changed)
             if len(away) >= 2 and back and 2 * len(back & _gone_again(seen, changed)) < len(back):
+                values = {"site": site, "old": old, "new": new, "changed_at": changed}
+                values |= {"phones": len(away), "peers": sorted(away), "returned": len(back)}
+                values |= {"away_s": min(away.values()).total_seconds(), "probability": 0.8 if len(away) == 2 else 0.9}
                 shown = seen.lines({*back, *away}, "unreachable", "registered", since=changed - seen.period)
-                yield Finding(
-                    "stale_state",
-                    "action",
-                    site,
-                    {
-                        "site": site,
-                        "old": old,
-                        "new": new,
-                        "changed_at": changed,
-                        "phones": len(away),
-                        "peers": sorted(away),
-                        "returned": len(back),
-                        "away_s": min(away.values()).total_seconds(),
-                        "probability": 0.8 if len(away) == 2 else 0.9,
-                        "evidence": shown,
-                    },
-                )
+                yield Finding("stale_state", "action", site, values | {"evidence": shown})
 
 
 def _address_changes(seen: Seen, peers: list[str]) -> list[tuple[str, str, datetime]]:

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 
 import numpy as np
 import polars as pl
 
+from starface_nb.analysis import router_clock
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.frames import FRAMES
 from starface_nb.analysis.nat_states import kept_for, state_verdicts
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.router_clock import (
-    CLOCK_S,
-    NOT_ITS,
-    SLACK_S,
-    Clock,
-    Outage,
-    Site,
-    agreeing,
-    all_placed,
-    outages_of,
-    site_of,
-    within_s,
-)
+from starface_nb.analysis.router_clock import CLOCK_S, NOT_ITS, SLACK_S, Clock, Outage, Said, Site, said, utc, within_s
 from starface_nb.bundle.facts import Fact
 from starface_nb.model.schemas import CAUSE
 from starface_nb.observations.addresses import UNKNOWN
@@ -95,13 +84,15 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     home = results.home_of
     losses = results.intervals.with_row_index("row").filter(~pl.col("trunk"))
     losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
-    sites = [site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN]
+    sites = [
+        router_clock.site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN
+    ]
     logs, events = list[RouterLog](), list[dict[str, object]]()
-    said = list[tuple[float, dict[int, dict[str, object]]]]()
+    claims = list[tuple[float, dict[int, Said]]]()
     members = known.partition_by("member", maintain_order=True)
-    read = [outages_of(rows, results) for rows in members]
+    read = [router_clock.outages_of(rows, results) for rows in members]
     possible = [_possible(sites, rows["address"].drop_nulls().to_list(), home) for rows in members]
-    of = all_placed([(outages, one) for (_, outages), one in zip(read, possible, strict=True)], results)
+    of = router_clock.all_placed([(outages, one) for (_, outages), one in zip(read, possible, strict=True)], results)
     tables = list[Finding]()
     for rows, (seconds, outages), (site, clock) in zip(members, read, of, strict=True):
         if site is not None:
@@ -112,14 +103,14 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
                 clock = Clock(behind, len(by_table), len(by_table), how)
             tables += kept_for(results, rows, site.name)
             here = [one.later(clock.offset_s) for one in outages]
-            said.append((clock.weight, by_table | _verdicts(results, mine_lost, here, site, clock)))
-        times = [_utc(second + clock.offset_s) for second in seconds]
+            claims.append((clock.weight, by_table | _verdicts(results, mine_lost, here, site, clock)))
+        times = [utc(second + clock.offset_s) for second in seconds]
         name = site.name if site else None
         mine = list(_events(rows, times, name))
         logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], len(mine)))
         events += mine
     # Where two logs claim a loss, the one whose outages fit the site better has the word.
-    told = {row: one for _, rows in sorted(said, key=lambda one: one[0]) for row, one in rows.items()}
+    told = {row: one for _, rows in sorted(claims, key=lambda one: one[0]) for row, one in rows.items()}
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
     return results, replace(story, findings=(*_findings(story, told), *tables, *_silent(story, told, losses)))
@@ -132,50 +123,40 @@ def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> 
     return [one for one in sites if one.name in own] if own or public else sites
 
 
-def _utc(second: float) -> datetime:
-    return datetime.fromtimestamp(round(second), UTC)
-
-
 # ---- what it says of the losses ----
 
 
 def _verdicts(
     results: Results, losses: pl.DataFrame, outages: Sequence[Outage], site: Site, clock: Clock
-) -> dict[int, dict[str, object]]:
+) -> dict[int, Said]:
     """Return what the router's log says of losses that begin in one of its outages, by their row.
 
     A clock that nothing confirms is believed only for outages that the log shows itself.
     """
     within = within_s(results)
     slack = CLOCK_S / 2  # an offset is known to less than a probing interval
-    told: dict[int, dict[str, object]] = {}
+    told: dict[int, Said] = {}
     for one in outages:
-        if clock.how == "as_is" and not agreeing([one], site, np.zeros(1), within)[0][0]:
+        if clock.how == "as_is" and not router_clock.agreeing([one], site, np.zeros(1), within)[0][0]:
             continue
-        low, high = _utc(one.begin - slack), _utc(max(one.told + within, one.end + SLACK_S) + slack)
-        for row, cause, confidence in (
-            losses.filter(pl.col("start").is_between(low, high))
-            .select("row", pl.col("cause").cast(pl.String), "confidence")
-            .iter_rows()
-        ):
-            told[row] = {
-                "says": one.cause, "by_the_log": cause, "confidence_by_the_log": confidence,
-                "from": _utc(one.told).isoformat(), "to": _utc(one.end).isoformat(), "sources": list(one.sources),
-            }  # fmt: skip
+        low, high = utc(one.begin - slack), utc(max(one.told + within, one.end + SLACK_S) + slack)
+        lost = losses.filter(pl.col("start").is_between(low, high))
+        for row, cause, confidence in lost.select("row", pl.col("cause").cast(pl.String), "confidence").iter_rows():
+            told[row] = said(one.cause, cause, confidence, one.told, one.end, *one.sources)
     return told
 
 
-def _with_verdicts(intervals: pl.DataFrame, told: dict[int, dict[str, object]]) -> pl.DataFrame:
+def _with_verdicts(intervals: pl.DataFrame, told: dict[int, Said]) -> pl.DataFrame:
     """Return intervals with the router's word as cause and evidence; what it cannot explain away keeps its cause."""
     if not told:
         return intervals
     causes, sure = intervals["cause"].cast(pl.String).to_list(), intervals["confidence"].to_list()
     evidence = intervals["evidence"].to_list()
-    for row, said in told.items():
-        same = said["says"] == causes[row]
-        if same or _is_taken(said):
-            causes[row], sure[row] = str(said["says"]), max(sure[row], _PROVEN) if same else _CONTRADICTED
-        evidence[row] = json.dumps({**json.loads(evidence[row]), "router": said})
+    for row, one in told.items():
+        same = one["says"] == causes[row]
+        if same or _is_taken(one):
+            causes[row], sure[row] = str(one["says"]), max(sure[row], _PROVEN) if same else _CONTRADICTED
+        evidence[row] = json.dumps({**json.loads(evidence[row]), "router": one})
     return intervals.with_columns(
         pl.Series("cause", causes, dtype=CAUSE),
         pl.Series("confidence", sure, dtype=pl.Float64),
@@ -183,9 +164,9 @@ def _with_verdicts(intervals: pl.DataFrame, told: dict[int, dict[str, object]]) 
     )
 
 
-def _is_taken(said: Mapping[str, object]) -> bool:
+def _is_taken(one: Said) -> bool:
     """Say whether a router's word goes before the log's: an outage does not explain everything, a living entry does."""
-    return said["by_the_log"] not in NOT_ITS or said["says"] == "unknown"
+    return one["by_the_log"] not in NOT_ITS or one["says"] == "unknown"
 
 
 def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iterator[dict[str, object]]:
@@ -195,7 +176,7 @@ def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iter
             yield {**row, "time": time, "site": site, "source": source}
 
 
-def _silent(story: RouterStory, told: dict[int, dict[str, object]], losses: pl.DataFrame) -> Iterator[Finding]:
+def _silent(story: RouterStory, told: dict[int, Said], losses: pl.DataFrame) -> Iterator[Finding]:
     """Yield the losses like an outage of which a router's log that covers their time knows nothing."""
     like = pl.col("cause").is_in(["wan_outage", "router_restart"]) & ~pl.col("row").is_in(list(told))
     for one in story.logs:
@@ -206,24 +187,18 @@ def _silent(story: RouterStory, told: dict[int, dict[str, object]], losses: pl.D
                 yield Finding("router_knows_nothing", "info", one.site, values)
 
 
-def _findings(story: RouterStory, told: dict[int, dict[str, object]]) -> Iterator[Finding]:
+def _findings(story: RouterStory, told: dict[int, Said]) -> Iterator[Finding]:
     for one in story.logs:
         clock = one.clock
         how = {"shifted": "behind" if clock.offset_s > 0 else "ahead", "agrees": "agrees"}.get(clock.how, "as_is")
-        values = {
-            "told_as": f"router_log_{how if one.site else 'nowhere'}",
-            "site": one.site,
-            "product": one.product,
-            "events": one.events,
-            "agree": clock.agree,
-            "of": clock.of,
-            "off_s": abs(clock.offset_s),
-        }
+        told_as = f"router_log_{how if one.site else 'nowhere'}"
+        values: dict[str, object] = {"told_as": told_as, "site": one.site, "product": one.product}
+        values |= {"events": one.events, "agree": clock.agree, "of": clock.of, "off_s": abs(clock.offset_s)}
         yield Finding("router_log", "info" if clock.agree else "warning", one.site, values)
-    other = [said for said in told.values() if said["by_the_log"] != said["says"] and _is_taken(said)]
+    other = [one for one in told.values() if one["by_the_log"] != one["says"] and _is_taken(one)]
     if other:
-        was, now = (dict(Counter(str(said[key]) for said in other)) for key in ("by_the_log", "says"))
+        was, now = (dict(Counter(str(one[key]) for one in other)) for key in ("by_the_log", "says"))
         yield Finding("router_contradicts", "info", None, {"losses": len(other), "was": was, "now": now})
-    same = sum(said["by_the_log"] == said["says"] for said in told.values())
+    same = sum(one["by_the_log"] == one["says"] for one in told.values())
     if same:
         yield Finding("router_confirms", "info", None, {"losses": same})

@@ -37,6 +37,10 @@ NOT_ITS = ("nat_expiry", "pbx_restart", "blacklisted")
 """Causes that a line that fails at the same time does not explain away; they are kept."""
 
 
+Said = dict[str, object]
+"""What a router's log says of a loss, as it stands in its evidence."""
+
+
 @dataclass(frozen=True)
 class Outage:
     """A time without a line by a router's log, in seconds: `told` when it was noticed, `begin` as early as may be."""
@@ -78,6 +82,17 @@ class Site:
     name: str
     first: np.ndarray
     back: np.ndarray
+
+
+def said(cause: str, by_the_log: str, confidence: float, begin: float, end: float, *sources: str) -> Said:
+    """Return that a loss has a cause by the router's log, from and to a second, beside what the PBX's log said."""
+    span = {"from": utc(begin).isoformat(), "to": utc(end).isoformat(), "sources": list(sources)}
+    return {"says": cause, "by_the_log": by_the_log, "confidence_by_the_log": confidence, **span}
+
+
+def utc(second: float) -> datetime:
+    """Return a time in whole seconds."""
+    return datetime.fromtimestamp(round(second), UTC)
 
 
 def outages_of(rows: pl.DataFrame, results: Results) -> tuple[list[float], list[Outage]]:

@@ -100,16 +100,12 @@ class Seen:
         by_peer = self.losses.select("peer", "start", "end").partition_by("peer", as_dict=True, include_key=False)
         return {str(peer): rows.rows() for (peer,), rows in by_peer.items()}
 
-    def lines(
-        self, peers: Iterable[str], *kinds: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[dict[str, object]]:
-        """Return where the first lines of these kinds about these phones stand, between two times: the evidence."""
+    def lines(self, peers: Iterable[str], *kinds: str, since: datetime | None = None) -> list[dict[str, object]]:
+        """Return where the first lines of these kinds about these phones stand, from a time on: the evidence."""
         rows = of_kind(self.results.log.events, *kinds).filter(pl.col("peer").is_in(list(peers)))
         if since is not None:
             rows = rows.filter(pl.col("time") >= since)
-        if until is not None:
-            rows = rows.filter(pl.col("time") <= until)
-        return rows.select("file", "line").head(MOST_LINES).to_dicts()
+        return evidence(rows)
 
     @property
     def period(self) -> timedelta:
@@ -120,6 +116,11 @@ class Seen:
 def models_of(peers: pl.Series) -> pl.Series:
     """Return the model codes in phone accounts' names (`1001.snomd345`: snomd345), null where there is none."""
     return peers.str.extract(_MODEL).str.to_lowercase()
+
+
+def evidence(rows: pl.DataFrame) -> list[dict[str, object]]:
+    """Return where the first of these lines stand."""
+    return rows.select("file", "line").head(MOST_LINES).to_dicts()
 
 
 def _changed(column: str, back: int) -> pl.Expr:

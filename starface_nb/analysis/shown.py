@@ -8,9 +8,9 @@ from datetime import timedelta
 import polars as pl
 
 from starface_nb.analysis.beside import unwatched
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, about_peers
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.seen import MOST_LINES
+from starface_nb.analysis.seen import evidence
 from starface_nb.observations.addresses import PRIVATE
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
 from starface_nb.observations.intervals import of_kind
@@ -56,40 +56,31 @@ def about_phones(results: Results) -> Iterator[Finding]:
     )
     if silent.height:
         sure = bool(silent["probed"].is_not_null().any())
-        peers = silent["peer"].to_list()
-        yield Finding(
-            "not_probed" if sure else "perhaps_not_probed",
-            "action" if sure else "warning",
-            None,
-            {"phones": len(peers), "peers": peers},
-        )
+        told = ("not_probed", "action") if sure else ("perhaps_not_probed", "warning")
+        yield about_peers(*told, silent["peer"].to_list())
     if len(results.never):
-        values = {"phones": len(results.never), "peers": results.never.to_list(), "probability": _NEVER}
-        lines = of_kind(results.log.events, "registered", "unreachable").filter(
-            pl.col("peer").is_in(results.never.implode())
-        )
-        shown = lines.select("file", "line").head(MOST_LINES).to_dicts()
-        yield Finding("never_answers", "action", None, {**values, "evidence": shown})
+        lines = of_kind(results.log.events, "registered", "unreachable")
+        shown = evidence(lines.filter(pl.col("peer").is_in(results.never.implode())))
+        yield about_peers("never_answers", "action", results.never.to_list(), probability=_NEVER, evidence=shown)
     yield from _refused(results)
     yield from _late(phones)
     yield from _while_lost(results)
     private = phones.filter(pl.col("site") == PRIVATE)["peer"].to_list()
     if private:
-        yield Finding("private_addresses", "info", PRIVATE, {"phones": len(private), "peers": private})
+        yield about_peers("private_addresses", "info", private, PRIVATE)
 
 
 def _refused(results: Results) -> Iterator[Finding]:
     rows = results.refusals
     if rows.is_empty():
         return
-    blocked = int(rows["authentication"].sum())
-    worst = rows.row(0, named=True)
+    blocked, peers = int(rows["authentication"].sum()), rows["peer"].unique(maintain_order=True).to_list()
     values = {
-        "accounts": rows["peer"].n_unique(),
-        "peers": rows["peer"].unique(maintain_order=True).to_list(),
+        "accounts": len(peers),
+        "peers": peers,
         "refused": int(rows["refused"].sum()),
         "addresses": [address for address in rows["address"].unique(maintain_order=True) if address],
-        "reason": worst["reason"],
+        "reason": rows["reason"][0],
         "authentication": blocked,
         "since_at": rows["first"].min(),
     }
@@ -107,9 +98,10 @@ def _while_lost(results: Results) -> Iterator[Finding]:
     others = results.intervals.with_columns(inside=results.inside, called=results.called).filter(
         ~pl.col("trunk") & ~pl.col("peer").is_in(results.never.implode())
     )
-    kinds = (("registers_while_lost", "inside", "warning"), ("telephones_while_lost", "called", "action"))
-    for name, column, severity in kinds:
-        rows = others.filter(pl.col(column) > 0)
-        if rows.height:
-            peers = rows["peer"].unique(maintain_order=True).to_list()
-            yield Finding(name, severity, None, {"losses": rows.height, "peers": peers})
+    kinds = (("registers_while_lost", "warning", "inside"), ("telephones_while_lost", "action", "called"))
+    for name, severity, column in kinds:
+        peers = others.filter(pl.col(column) > 0)["peer"]
+        if len(peers):
+            yield Finding(
+                name, severity, None, {"losses": len(peers), "peers": peers.unique(maintain_order=True).to_list()}
+            )

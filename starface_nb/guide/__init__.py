@@ -8,7 +8,6 @@ from starface_nb.guide.readings import keepalive_readings, limits
 from starface_nb.guide.routers import (
     defaults_in_bracket,
     find_product,
-    is_enough,
     products,
     registered_phone_defaults,
     router_default,
@@ -21,6 +20,6 @@ from starface_nb.guide.words import bracket_text, cause_name, finding_text, word
 
 __all__ = ["LANGUAGES", "Answer", "Conclusion", "Given", "LogAnswer", "Step", "Translator", "answers_from_log",
            "bracket_text", "cause_name", "checklist", "conclusion", "defaults_in_bracket", "find_product",
-           "finding_text", "given", "headline", "is_enough", "keepalive_readings", "limits", "open_steps",
+           "finding_text", "given", "headline", "keepalive_readings", "limits", "open_steps",
            "port_checklist", "ports", "products", "registered_phone_defaults", "router_default", "routers",
            "setting", "sip_inspection", "snippets", "translator", "trouble_began", "word"]  # fmt: skip

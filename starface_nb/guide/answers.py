@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from starface_nb.analysis.beside import listed_peers
+from starface_nb.bundle.facts import STATUSES
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text, names, site_name, word
 
@@ -39,15 +40,6 @@ class LogAnswer:
     answer_id: str | None
     text: str
     refs: tuple[tuple[str, int], ...] = ()
-
-
-_LISTED = {
-    "ok": "reachable",
-    "lagged": "answers late",
-    "unreachable": "unreachable",
-    "unknown": "not registered",
-    "unmonitored": "not probed",
-}
 
 
 def answers_from_log(diagnosis: Diagnosis, tr: Translator) -> dict[str, LogAnswer]:
@@ -117,12 +109,13 @@ def listed_status(log: Log, tr: Translator) -> LogAnswer | None:
     if peers.is_empty():
         return None
     counts = Counter(peers["status"].cast(pl.String).to_list())
-    said = [tr("{name}: {text}", name=tr(_LISTED[key]), text=tr.number(counts[key])) for key in _LISTED if counts[key]]
+    named = {status: word("listed", status, tr) for status in STATUSES if counts[status]}
+    said = [tr("{name}: {text}", name=name, text=tr.number(counts[status])) for status, name in named.items()]
     text = tr("States when {source} was written: {states}.", source=peers["member"][0], states=", ".join(said))
     for status in ("unreachable", "lagged", "unknown", "unmonitored"):
-        mine = peers.filter(pl.col("status") == status)["peer"].to_list()
-        if mine:
-            text += " " + tr("{name}: {text}.", name=tr(_LISTED[status]), text=names(mine, tr))
+        if status in named:
+            mine = peers.filter(pl.col("status") == status)["peer"].to_list()
+            text += " " + tr("{name}: {text}.", name=named[status], text=names(mine, tr))
     up, asked = counts["ok"] + counts["lagged"], peers.height - counts["unmonitored"]
     answer = "registered" if up == asked else "changing" if up else "not_registered"
     return LogAnswer(answer if asked else None, text, _refs(peers.rename({"member": "file"})))

@@ -46,8 +46,10 @@ def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))
     lines.append(tr("After: {side}", side=_side(site.after, tr)))
-    if site.low_s or site.high_s is not None:
-        lines.append(tr("The timeout is now: {bracket}.", bracket=bracket_text(site.low_s, site.high_s, tr)))
+    if site.after.low_s or site.after.high_s is not None:
+        lines.append(
+            tr("The timeout is now: {bracket}.", bracket=bracket_text(site.after.low_s, site.after.high_s, tr))
+        )
     if site.hours_needed is not None:
         more = tr.duration(site.hours_needed * 3600)
         lines.append(tr("Another {duration} of log without a loss would prove it.", duration=more))

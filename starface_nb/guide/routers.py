@@ -11,37 +11,13 @@ import polars as pl
 
 from starface_nb.errors import SettingError
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import HERE, timeout_text
+from starface_nb.guide.words import HERE, sentences, timeout_text, word
+from starface_nb.tables import table
 
 # A timeout must exceed the keepalive by this to be safe from a race, as the guide's 61 over 60 minutes does.
 MARGIN_S = 60.0
 INSPECTION = "SIP inspection"  # the state of rows about a router's SIP helper (ALG), which is no timer of UDP sessions
 PBX_ADDRESS = "PBX-ADDRESS"  # stands in a snippet where the address of the PBX is not known
-_SCOPES = {
-    "rule": "per rule",
-    "policy": "per policy",
-    "profile": "per profile",
-    "class map": "per class of traffic",
-    "service": "per service",
-    "application": "per application",
-    "port": "per port",
-    "flow": "per flow",
-    "interface": "per interface",
-}
-_BOUND = (
-    "It can be set {scopes}: set it for the PBX's address or for SIP alone. A long timeout for all UDP sessions can "
-    "fill the router's table."
-)
-_INSPECTIONS = {
-    "on": "SIP inspection (SIP ALG) is on by default: switch it off ({path}).",
-    "off": "SIP inspection (SIP ALG) is off by default: leave it off ({path}).",
-    "switchable": "SIP inspection (SIP ALG): if it is on, switch it off ({path}).",
-}
-_HELP = {
-    "find": "How to find it: ask the maker or the provider for the idle timeout of UDP sessions in the NAT table.",
-    "measure": "How to measure it: the bracket that a log gives is a measurement; it needs no access to the router.",
-    "instead": "What else helps: REGISTERs or the phone's own keepalive more often than the bracket, or TCP or TLS.",
-}
 
 
 @dataclass(frozen=True)
@@ -167,7 +143,9 @@ def router_default(product: str) -> RouterDefault:
         product=name,
         seconds=None if best.get("direction") == "one" else best.get("seconds"),  # nothing about an answered phone
         max_seconds=best.get("max_seconds"),
-        scopes=tuple(scope for scope in (best.get("scope") or "").split("; ") if scope in _SCOPES),
+        scopes=tuple(
+            scope for scope in (best.get("scope") or "").split("; ") if scope in table("guide/texts")["scope"]
+        ),
         **texts,
     )
 
@@ -185,15 +163,6 @@ def sip_inspection(product: str) -> Inspection | None:
         texts = (row[key] or "" for key in ("setting_path", "command", "source", "remark"))
         return Inspection(row["sip_alg"], row["seconds"] if row["direction"] != "call" else None, *texts)
     return None
-
-
-def is_enough(product: str, keepalive_s: float) -> bool | None:
-    """Return whether the router's default outlives the keepalive by a minute; None where no source states it.
-
-    A timeout equal to the keepalive is a race and counts as too short.
-    """
-    seconds = router_default(product).seconds
-    return None if seconds is None else seconds >= keepalive_s + MARGIN_S
 
 
 def registered_phone_defaults() -> pl.DataFrame:
@@ -227,14 +196,8 @@ def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ..
         said.append(tr(default.remark))
     wanted = _allowed(default, seconds)
     if wanted < seconds:
-        said.append(
-            tr(
-                "This router allows at most {limit}: {wanted} cannot be set. Set the maximum and let the phones renew "
-                "more often, or let them register over TCP or TLS.",
-                limit=timeout_text(wanted, tr),
-                wanted=timeout_text(seconds, tr),
-            )
-        )
+        most, asked = timeout_text(wanted, tr), timeout_text(seconds, tr)
+        said.append(word("router_setting", "too_much", tr, limit=most, wanted=asked))
     said += _about_inspection(sip_inspection(product), tr)
     return tuple(said), _lines(default.command, wanted)
 
@@ -266,33 +229,27 @@ def snippets(product: str, seconds: float, tr: Translator, pbx: str = "") -> tup
 
 def _about_default(default: RouterDefault, seconds: float, tr: Translator) -> list[str]:
     if default.seconds is None:
-        return [tr("The default of {router} is not documented: read it from the device.", router=default.product)]
-    time = tr.duration(default.seconds)
-    if default.seconds >= seconds:
-        text = tr(
-            "By default {router} keeps a UDP entry for {time}; that is enough.", router=default.product, time=time
-        )
-    else:
-        text = tr("By default {router} keeps a UDP entry for {time}: too short.", router=default.product, time=time)
-    return [text]
+        return [word("router_default", "unknown", tr, router=default.product)]
+    enough = "enough" if default.seconds >= seconds else "too_short"
+    return [word("router_default", enough, tr, router=default.product, time=tr.duration(default.seconds))]
 
 
 def _about_place(default: RouterDefault, tr: Translator) -> list[str]:
     """Return where it is set, and for what alone; without a documented place, what to do instead."""
     if not default.setting_path:
         looked = tr("Where to set it is not documented: look for a timeout of UDP sessions in its settings.")
-        return [looked, *(tr(_HELP[key]) for key in _HELP)] if default.seconds is None else [looked]
+        return [looked, *(sentences("router_help", tr) if default.seconds is None else ())]
     said = [tr("Where to set it: {path}", path=default.setting_path)]
     if default.scopes:
-        scopes = ", ".join(tr(_SCOPES[scope]) for scope in default.scopes)
-        said.append(tr(_BOUND, scopes=scopes))
+        scopes = ", ".join(word("scope", scope, tr) for scope in default.scopes)
+        said.append(word("router_setting", "bound", tr, scopes=scopes))
     return said
 
 
 def _about_inspection(inspection: Inspection | None, tr: Translator) -> list[str]:
     if inspection is None:
         return []
-    said = [tr(_INSPECTIONS[inspection.default], path=inspection.setting_path)]
+    said = [word("sip_inspection", inspection.default, tr, path=inspection.setting_path)]
     if inspection.seconds is not None:
         time = timeout_text(inspection.seconds, tr)
         said.append(tr("While SIP inspection is on, it forgets a silent phone after {time}.", time=time))

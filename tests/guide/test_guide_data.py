@@ -9,10 +9,10 @@ import pytest
 from translation_keys import csv_rows, texts
 
 from starface_nb import guide
-from starface_nb.guide.routers import _SCOPES as SCOPES
 from starface_nb.guide.routers import INSPECTION
 from starface_nb.tables import table
 
+SCOPES = table("guide/texts")["scope"]
 UNSOURCED = {"unsourced", "not found"}
 
 

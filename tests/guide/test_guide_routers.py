@@ -22,12 +22,12 @@ def test_no_number_where_only_one_direction_or_nothing_is_documented() -> None:
     fritz = guide.router_default("fritz")
     assert fritz.seconds is None
     assert fritz.setting_path == ""
-    assert guide.is_enough("fritz", 60) is None
 
 
-@pytest.mark.parametrize(("keepalive_s", "enough"), [(60, True), (120, True), (121, False), (3600, False)])
-def test_enough_means_a_minute_more_than_the_keepalive(keepalive_s: float, enough: bool) -> None:
-    assert guide.is_enough("OpenWrt", keepalive_s) is enough
+@pytest.mark.parametrize(("wanted_s", "enough"), [(120, True), (180, True), (181, False), (3660, False)])
+def test_a_default_is_enough_up_to_its_own_length(wanted_s: float, enough: bool) -> None:
+    said = guide.setting("OpenWrt", wanted_s, TR)[0][0]
+    assert ("that is enough" in said, "too short" in said) == (enough, not enough)
 
 
 def test_no_documented_default_is_enough_for_sixty_minutes() -> None:
