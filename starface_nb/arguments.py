@@ -130,6 +130,12 @@ ROUTER_LOG = arg(
 SAME_CUSTOMER = arg("--same-customer", action="store_true", help="the case is this log's, whatever it looks like")
 
 
+def of_case(options: Namespace) -> dict[str, Any]:
+    """Return the options that say how a case is opened, as `open_case` takes them."""
+    given = {name: getattr(options, name) for name in ("time_zone", "language", "same_customer")}
+    return given | {"keepalive_s": options.keepalive}
+
+
 def as_kept(shared: Argument) -> Argument:
     """Return a shared argument without its default: a case that is reopened has its own settings."""
     flags, values = shared
@@ -139,3 +145,8 @@ def as_kept(shared: Argument) -> Argument:
 def folder(about: str) -> Argument:
     """Return the argument that names the folder of the results."""
     return arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help=about)
+
+
+READ = (LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG)
+OF_A_CASE = (as_kept(TIME_ZONE), as_kept(KEEPALIVE), ROUTER_LOG, as_kept(LANGUAGE), SAME_CUSTOMER)
+"""The arguments of the commands that diagnose a log, and of those that open a case."""

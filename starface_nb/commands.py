@@ -17,17 +17,17 @@ from starface_nb.arguments import (
     KEEPALIVE,
     LANGUAGE,
     LOG,
-    ROUTER_LOG,
-    SAME_CUSTOMER,
+    OF_A_CASE,
+    READ,
     TIME_ZONE,
     arg,
-    as_kept,
     command,
     folder,
     new_file,
     new_folder,
     new_folder_or_zip,
     number,
+    of_case,
 )
 from starface_nb.console import harmless, note, say, write_utf8
 from starface_nb.errors import SettingError, missing, need
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @command(
     "verdict on a log: in the terminal, or as JSON",
-    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG, LANGUAGE, JSON),
+    *(*READ, LANGUAGE, JSON),
     arg("--exit-zero", action="store_true", help="exit with status 0 even where something was found"),
 )
 def check(options: Namespace) -> int:
@@ -93,7 +93,7 @@ def events(options: Namespace) -> int:
 
 @command(
     "the customer's report, self-contained, offline",
-    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG, LANGUAGE),
+    *(*READ, LANGUAGE),
     arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
     arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
@@ -126,7 +126,7 @@ def report(options: Namespace) -> int:
 
 @command(
     "evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages",
-    *(LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG),
+    *READ,
     arg("-o", "--output", type=new_folder_or_zip, required=True, metavar="DIR", help="new folder, or file.zip"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
 )
@@ -155,7 +155,7 @@ def pack(options: Namespace) -> int:
 
 @command(
     "execute the notebooks on a log",
-    *(LOG, as_kept(TIME_ZONE), as_kept(KEEPALIVE), ROUTER_LOG, as_kept(LANGUAGE), SAME_CUSTOMER),
+    *(LOG, *OF_A_CASE),
     folder("folder of the case"),
     arg("--notebooks", metavar="NAMES", help="only these, by the beginning of their names: 00,02 (default: all)"),
 )
@@ -164,36 +164,23 @@ def run(options: Namespace) -> int:
     from starface_nb.cases import copy_notebooks, open_case
     from starface_nb.cases.copies import curated
     from starface_nb.cases.runner import run_notebooks
-    from starface_nb.report import loss_list, of_case, to_pdf
+    from starface_nb.report import report_names, write_report
 
     chosen = options.notebooks.split(",") if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
-    results = ("losses.csv", "report.html", *(["report.pdf"] if not missing("pdf") else []))
     logs = _logs(options)
-    written = (*notebooks, *results, "answers.json")
+    written = (*notebooks, *report_names(), "answers.json")
     keep_apart(logs, [options.output / name for name in (*written, "case.json")])
     if not (options.output / "case.json").exists():
         keep_free(options.output, written)
-    case = open_case(
-        logs,
-        folder=options.output,
-        time_zone=options.time_zone,
-        keepalive_s=options.keepalive,
-        language=options.language,
-        same_customer=options.same_customer,
-    )
+    case = open_case(logs, folder=options.output, **of_case(options))
     note(*case.notes)
     executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, replace=True, case=case))
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
-    page = of_case(case, case.language, created=datetime.now(UTC))
-    write(options.output / "losses.csv", loss_list(case.corrected, case.language))
-    write(options.output / "report.html", page.encode())
-    if "report.pdf" in results:
-        write(options.output / "report.pdf", to_pdf(page))
-    else:
-        note(missing("pdf"))
+    write_report(case, case.language, ending="")
+    note(*filter(None, [missing("pdf")]))
     say(f"report: {options.output / 'report.html'}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 
@@ -201,7 +188,7 @@ def run(options: Namespace) -> int:
 @command(
     "open JupyterLab on the notebooks",
     arg(*LOG[0], **{**LOG[1], "nargs": "*"}),
-    *(as_kept(TIME_ZONE), as_kept(KEEPALIVE), ROUTER_LOG, as_kept(LANGUAGE), SAME_CUSTOMER),
+    *OF_A_CASE,
     arg("--case", metavar="NAME", help="name of the case (default: after the log)"),
     arg("--cases", type=new_folder, default="cases", metavar="DIR", help="folder of all cases (default: cases)"),
     arg("--port", type=number(1, 65535), metavar="N", help="port on localhost (default: the first free from 8888)"),

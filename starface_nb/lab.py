@@ -22,6 +22,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+from starface_nb.arguments import of_case
 from starface_nb.errors import SetupError
 from starface_nb.files import is_frozen, private_folder
 from starface_nb.progress import stage
@@ -63,15 +64,7 @@ def prepare(options: Namespace) -> Ready:
 
     notes: tuple[str, ...] = ()
     if options.log or options.case:
-        case = open_case(
-            options.log,
-            name=options.case,
-            root=options.cases,
-            time_zone=options.time_zone,
-            keepalive_s=options.keepalive,
-            language=options.language,
-            same_customer=options.same_customer,
-        )
+        case = open_case(options.log, name=options.case, root=options.cases, **of_case(options))
         folder, notes = case.home / case.name, case.notes
         notebook = copy_notebooks(folder, case=case, named=True)[0]
     else:

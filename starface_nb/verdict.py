@@ -79,10 +79,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         },
         "settings": asdict(diagnosis.settings) | {"recommended_timeout_s": diagnosis.settings.recommended_timeout_s},
         "phones": diagnosis.phones.to_dicts(),
-        "intervals": [
-            told | {"incident": incident, "why": why(told["cause"], told["evidence"], tr)}
-            for told, incident in zip(_decoded(diagnosis), diagnosis.incident_of, strict=True)
-        ],
+        "intervals": [_interval(row, tr) for row in struck.select(*_INTERVAL, "incident").to_dicts()],
         "incidents": [row | {"text": incident_text(row, tr)} for row in diagnosis.incidents.to_dicts()],
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost, struck),
@@ -93,9 +90,9 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _decoded(diagnosis: Diagnosis) -> list[dict[str, Any]]:
-    rows = diagnosis.intervals.select(_INTERVAL).to_dicts()
-    return [row | {"evidence": json.loads(row["evidence"])} for row in rows]
+def _interval(row: dict[str, Any], tr: Translator) -> dict[str, Any]:
+    evidence = json.loads(row["evidence"])
+    return row | {"evidence": evidence, "why": why(row["cause"], evidence, tr)}
 
 
 def _finding(finding: Finding, text: str) -> dict[str, Any]:

@@ -180,13 +180,8 @@ class AnswerStore:
             The step was answered elsewhere since; the store has seen that answer now, so that a second `set` replaces
             it knowingly.
         """
-        now = datetime.now(UTC)
-        given = {
-            "answer": answer,
-            "note": note,
-            "who": who,
-            "when": now.isoformat(timespec="milliseconds"),
-        }
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        given = {"answer": answer, "note": note, "who": who, "when": when}
         mine: dict[str, Any] = json.loads(json.dumps(given))  # as it will be read back: tuples are lists
         with self._record.change() as content:
             answers = content.setdefault("answers", {})

@@ -83,8 +83,7 @@ def copy_notebooks(
             notebook = _emptied(notebook, _PARAMETERS | ({"language": case.language} if case and not opens else {}))
         if case:
             _word(notebook, case.name, case.language)
-        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
-        write(copies[-1], text.encode("utf-8") + b"\n")
+        _save(notebook, copies[-1])
     return copies
 
 
@@ -127,5 +126,9 @@ def start_page(root: Path, language: str | None = None) -> Path:
     notebook = _emptied(json.loads(original.read_bytes()), {"cases": ".", "language": language or "en"})
     notebook["cells"] = notebook["cells"][:3]  # title, parameters, the cases
     notebook["cells"][0]["source"] = [translator(language or "en")(_ALL)]
-    write(copy, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n")
+    _save(notebook, copy)
     return copy
+
+
+def _save(notebook: dict[str, Any], path: Path) -> None:
+    write(path, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n")

@@ -68,18 +68,13 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
     events = _renamed(diagnosis.log.events, found).with_columns(
         contact=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
     )
-    router = diagnosis.router
-    intervals = _renamed(diagnosis.intervals, found).with_columns(evidence=pl.lit("{}"))  # it names other phones
+    router, values = diagnosis.router, vars(diagnosis).items()
+    frames: dict[str, Any] = {n: _renamed(value, found) for n, value in values if isinstance(value, pl.DataFrame)}
+    frames["intervals"] = frames["intervals"].with_columns(evidence=pl.lit("{}"))  # it names other phones
     return replace(
         diagnosis,
+        **frames,
         log=_masked_log(diagnosis.log, events, found),
-        intervals=intervals,
-        phones=_renamed(diagnosis.phones, found),
-        eras=_renamed(diagnosis.eras, found),
-        sites=_renamed(diagnosis.sites, found),
-        cycles=_renamed(diagnosis.cycles, found),
-        incidents=_renamed(diagnosis.incidents, found),
-        calls_lost=_renamed(diagnosis.calls_lost, found),
         router=router and replace(router, logs=(), events=_renamed(router.events, found)),
         findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),
     ), found

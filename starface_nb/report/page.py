@@ -145,25 +145,21 @@ def folder_of(case: Case) -> Path:
     return case.folder or Path()
 
 
-def write_report(case: Case, language: str, *, mask: bool = False) -> list[Path]:
-    """Write a case's report into its folder and return the files: the list of losses, the page, the PDF."""
-    stem = folder_of(case) / f"report-{language}"
-    page = of_case(case, language, mask=mask, created=datetime.now(UTC))
-    made = {
-        stem.with_name(f"losses-{language}.csv"): loss_list(case.corrected, language, mask=mask),
-        stem.with_suffix(".html"): page.encode(),
-    }
-    if not missing("pdf"):
-        made[stem.with_suffix(".pdf")] = to_pdf(page)
-    for path, content in made.items():
+def report_names(ending: str = "") -> list[str]:
+    """Return what a report's files are called: the list of losses, the page, and the PDF where it can be made."""
+    pdf = [] if missing("pdf") else [f"report{ending}.pdf"]
+    return [f"losses{ending}.csv", f"report{ending}.html", *pdf]
+
+
+def write_report(case: Case, language: str, *, mask: bool = False, ending: str | None = None) -> list[Path]:
+    """Write a case's report into its folder and return the files, whose names end in the language, or as given."""
+    tr, page = translator(language, case.log.time_zone), of_case(case, language, mask=mask, created=datetime.now(UTC))
+    listed = losses(masked(case.corrected, tr)[0] if mask else case.corrected, tr)
+    made = [to_bytes(listed, "csv"), page.encode(), *([] if missing("pdf") else [to_pdf(page)])]
+    paths = [folder_of(case) / name for name in report_names(f"-{language}" if ending is None else ending)]
+    for path, content in zip(paths, made, strict=True):
         write(path, content)
-    return list(made)
-
-
-def loss_list(diagnosis: Diagnosis, language: str, *, mask: bool = False) -> bytes:
-    """Return every loss as CSV: the list beside a report."""
-    tr = translator(language, diagnosis.log.time_zone)
-    return to_bytes(losses(masked(diagnosis, tr)[0] if mask else diagnosis, tr), "csv")
+    return paths
 
 
 def to_pdf(html: str) -> bytes:

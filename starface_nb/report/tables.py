@@ -70,21 +70,10 @@ def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
     """Return what is not the NAT timeout: per cause its count, meaning and advice."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     rows = []
-    for cause, losses in _counted(others):
-        mine = others.filter(pl.col("cause") == cause)
-        rows.append(
-            about_cause(cause, tr)
-            | {
-                "losses": losses,
-                "phones": mine["peer"].n_unique(),
-            }
-        )
+    counted = others.group_by("cause").agg(losses=pl.len(), phones=pl.n_unique("peer"))
+    for cause, losses, phones in counted.sort("losses", "cause", descending=[True, False]).iter_rows():
+        rows.append(about_cause(cause, tr) | {"losses": losses, "phones": phones})
     return rows
-
-
-def _counted(intervals: pl.DataFrame) -> list[tuple[str, int]]:
-    """Return the causes with how often each occurs, the most frequent first."""
-    return intervals["cause"].value_counts().sort("count", "cause", descending=[True, False]).rows()
 
 
 def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
