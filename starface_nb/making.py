@@ -18,12 +18,7 @@ FAMILIES = ("plain", "healthy", "any_packet", "router_fixed", "messy", "mixed")
     "the same log without personal data",
     *(LOG, TIME_ZONE),
     arg("-o", "--output", type=new_place, required=True, metavar="OUT", help="a file, a .zip, or an empty folder"),
-    arg(
-        "--key",
-        type=Path,
-        metavar="FILE",
-        help="secret, made if missing; the same gives the same replacements",
-    ),
+    arg("--key", type=Path, metavar="FILE", help="secret, made if missing; the same gives the same replacements"),
     arg("--shift-weeks", type=number(-1000, 1000), default=0, metavar="N", help="move all times by N weeks"),
 )
 def anonymise(options: Namespace) -> int:
@@ -76,21 +71,11 @@ def simulate(options: Namespace) -> int:
     wish = simulation.Wish(options.phones, options.hours, options.timeout, options.renewal)
     drawn = simulation.make(options.family, options.seed, wish)
     time_zone = zone(options.time_zone or drawn.time_zone).key
-    style = drawn.style
-    asked = replace(
-        drawn,
-        style=replace(
-            style,
-            date_format=options.date_format or style.date_format,
-            noise=style.noise if options.noise is None else options.noise,
-        ),
-        start=moment(options.start, time_zone) if options.start else drawn.start,
-        time_zone=time_zone,
-        tech=options.driver or drawn.tech,
-    )
+    form, noise = options.date_format or drawn.style.date_format, options.noise
+    style = replace(drawn.style, date_format=form, noise=drawn.style.noise if noise is None else noise)
+    start, tech = moment(options.start, time_zone) if options.start else drawn.start, options.driver or drawn.tech
+    asked = replace(drawn, style=style, start=start, time_zone=time_zone, tech=tech)
     made = simulation.simulate(asked, options.seed)
-    path = made.write(options.output)
-    count = len(made.truth["unreachable_intervals"])
-    truth = path.parent / "truth.json"
-    say(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {truth}")
+    path, count = made.write(options.output), len(made.truth["unreachable_intervals"])
+    say(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {path.with_name('truth.json')}")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -107,20 +107,17 @@ def diagnose(
     results, story = lay_beside(results)
     told += story.findings
     lost = calls_lost(log, results.intervals, results.settings)
+    incidents, incident_of = find_incidents(results.intervals, results.eras)
+    taken = {field.name: getattr(results, field.name) for field in fields(Diagnosis) if hasattr(results, field.name)}
+    found = [*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told]
     return Diagnosis(
-        log,
-        results.settings,
-        results.intervals,
-        results.phones,
-        results.cycles,
-        results.eras,
-        results.sites,
-        by_severity((*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told)),
-        lost,
-        sources,
-        results.observation,
-        *(found := find_incidents(results.intervals, results.eras)),
-        story.with_incidents(results.intervals, found[1]),
+        **taken,
+        findings=by_severity(found),
+        calls_lost=lost,
+        sources=sources,
+        incidents=incidents,
+        incident_of=incident_of,
+        router=story.with_incidents(results.intervals, incident_of),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
@@ -20,17 +21,15 @@ LIKELY = 0.5
 """Confidence below which a cause is not told as that of a loss: something else is likelier than it."""
 
 
-def find_findings(results: Results) -> tuple[Finding, ...]:
-    """Return the findings, the most urgent first."""
-    found = [
-        *about_the_log(results),
-        *about_phones(results),
-        *_about_the_log(results),
-        *(finding for site in _main_sites(results) for finding in _about_a_site(results, site)),
-        *_about_trunks(results),
-        *_about_absent_phones(results),
-    ]
-    return by_severity(found)
+def find_findings(results: Results) -> Iterator[Finding]:
+    """Yield the findings on the log, its sites and its phones."""
+    yield from about_the_log(results)
+    yield from about_phones(results)
+    yield from _about_the_log(results)
+    for site in _main_sites(results):
+        yield from _about_a_site(results, site)
+    yield from _about_trunks(results)
+    yield from _about_absent_phones(results)
 
 
 def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -38,7 +37,7 @@ def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: SEVERITIES.index(f.severity)))
 
 
-def _main_sites(results: Results) -> list[dict[str, object]]:
+def _main_sites(results: Results) -> list[dict[str, Any]]:
     """Return the sites once each: attached phones have a row, but no findings of their own."""
     rows = list(results.sites.iter_rows(named=True))
     elsewhere = results.attached_to is not None or not (set(results.eras["site"]) & {UNKNOWN})
@@ -67,27 +66,27 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
 # -- a site ------------------------------------------------------------------------------------------------------------
 
 
-def _about_a_site(results: Results, site: dict[str, object]) -> Iterator[Finding]:
-    losses = results.intervals.filter(results.at(str(site["site"])))
+def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding]:
+    losses = results.intervals.filter(results.at(site["site"]))
     if site["site"] != PRIVATE:
         yield from _timeout(results, site, losses)
         yield from _changes(results, site)
     yield from _blocked(site, losses)
     bad = _bad_phone(results, losses)
     if bad is not None and _observed(results, site).filter(pl.col("peer") != bad["peer"]).height:
-        yield Finding("one_bad_phone", "action", str(site["site"]), bad)
+        yield Finding("one_bad_phone", "action", site["site"], bad)
     told = (pl.col("cause") != "unknown") & (pl.col("confidence") >= LIKELY)
     other = losses.filter(told & (pl.col("cause") != CURED))
     if other.height:
         beside = "not_cured" if site["verdict"] == "too_short" else "other_causes"
-        yield Finding(beside, "warning", str(site["site"]), {"site": site["site"], **_tally(other)})
+        yield Finding(beside, "warning", site["site"], {"site": site["site"], **_tally(other)})
     unknown = losses.filter(~told).height
     if unknown:
-        yield Finding("undecided", "info", str(site["site"]), {"site": site["site"], "losses": unknown})
+        yield Finding("undecided", "info", site["site"], {"site": site["site"], "losses": unknown})
 
 
-def _timeout(results: Results, site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]:
-    name, settings = str(site["site"]), results.settings
+def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]:
+    name, settings = site["site"], results.settings
     values: dict[str, object] = {
         "site": name,
         "low_s": site["low_s"],
@@ -101,12 +100,11 @@ def _timeout(results: Results, site: dict[str, object], losses: pl.DataFrame) ->
         "phones": site["phones"],
     }
     if site["verdict"] == "too_short":
-        short = float(site["high_s"] or 0) <= settings.probe_interval_s + 1  # type: ignore[arg-type]
+        short = (site["high_s"] or 0.0) <= settings.probe_interval_s + 1
         yield Finding("nat_below_probe" if short else "nat_too_short", "action", name, values)
     elif site["verdict"] == "undetermined":
-        have = int(site["cycles_survived"]) + int(site["cycles_expired"])  # type: ignore[call-overload]
-        missing = max(ENOUGH_CYCLES - have, 1)
-        hours = missing * settings.keepalive_s / 3600 / max(int(site["phones"]), 1)  # type: ignore[call-overload]
+        have = site["cycles_survived"] + site["cycles_expired"]
+        hours = max(ENOUGH_CYCLES - have, 1) * settings.keepalive_s / 3600 / max(site["phones"], 1)
         values |= {"more_s": max(round(hours * 3600), 1800), "cycles": have}
         if results.observation.lacking.silence_tells:
             told = "cannot_tell" if _observed(results, site).height else "nothing_observed"
@@ -117,9 +115,9 @@ def _timeout(results: Results, site: dict[str, object], losses: pl.DataFrame) ->
         yield Finding("no_expiry_seen", "info", name, {**values, "outlived_s": _outlived(results, name)})
 
 
-def _observed(results: Results, site: dict[str, object]) -> pl.DataFrame:
+def _observed(results: Results, site: Mapping[str, Any]) -> pl.DataFrame:
     """Return the site's phones of which silence would tell something."""
-    return results.phones.filter(results.at(str(site["site"])) & (pl.col("observed_s") > 0))
+    return results.phones.filter(results.at(site["site"]) & (pl.col("observed_s") > 0))
 
 
 def _outlived(results: Results, site: str) -> float:
@@ -128,7 +126,7 @@ def _outlived(results: Results, site: str) -> float:
     return float(survived.top_k(2).min() or 0.0) if len(survived) > 1 else 0.0  # type: ignore[arg-type]
 
 
-def _changes(results: Results, site: dict[str, object]) -> Iterator[Finding]:
+def _changes(results: Results, site: Mapping[str, Any]) -> Iterator[Finding]:
     eras = results.eras.filter(pl.col("site") == site["site"]).sort("era").to_dicts()
     for before, after in pairwise(eras):
         if after["start"] < before["end"]:  # two groups of phones of unknown address
@@ -136,14 +134,14 @@ def _changes(results: Results, site: dict[str, object]) -> Iterator[Finding]:
         fixed = before["verdict"] == "too_short" and after["verdict"] == "no_expiry_seen"
         old, new = ({name: era[name] for name in ("low_s", "high_s")} for era in (before, after))
         values = {"site": site["site"], "changed_at": after["start"], "before": old, "after": new, **old}
-        yield Finding("timeout_fixed" if fixed else "timeout_changed", "info", str(site["site"]), values)
+        yield Finding("timeout_fixed" if fixed else "timeout_changed", "info", site["site"], values)
 
 
-def _blocked(site: dict[str, object], losses: pl.DataFrame) -> Iterator[Finding]:
+def _blocked(site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]:
     blocked = losses.filter(pl.col("cause") == "blacklisted")
     if blocked.height:
         values = {"site": site["site"], "phones": blocked["peer"].n_unique(), "since_at": blocked["start"].min()}
-        yield Finding("blacklisted", "action", str(site["site"]), values)
+        yield Finding("blacklisted", "action", site["site"], values)
 
 
 def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | None:

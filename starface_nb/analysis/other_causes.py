@@ -36,8 +36,8 @@ Loss = tuple[datetime, str, datetime | None]
 """Start, phone and end of a loss."""
 
 
-def other_findings(results: Results, calls: pl.DataFrame) -> tuple[Finding, ...]:
-    """Return the findings about causes beside the NAT timeout.
+def other_findings(results: Results, calls: pl.DataFrame) -> Iterator[Finding]:
+    """Yield the findings about causes beside the NAT timeout.
 
     Parameters
     ----------
@@ -46,17 +46,9 @@ def other_findings(results: Results, calls: pl.DataFrame) -> tuple[Finding, ...]
         Frame of schema `CALLS_LOST`.
     """
     seen = prepare(results, calls)
-    tellers = (
-        stale_state,
-        line_switches,
-        sip_inspection,
-        two_devices,
-        shared_port,
-        shared_power,
-        pbx_trouble,
-        lost_calls,
-    )
-    return tuple(finding for tell in tellers for finding in tell(seen))
+    of_addresses = (stale_state, line_switches, sip_inspection, two_devices, shared_port)
+    for tell in (*of_addresses, shared_power, pbx_trouble, lost_calls):
+        yield from tell(seen)
 
 
 # ---- several phones at once ----

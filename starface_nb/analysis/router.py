@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address, ip_network
 
 import numpy as np
 import polars as pl
@@ -20,9 +19,9 @@ from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.router_clock import CLOCK_S, NOT_ITS, SLACK_S, Clock, Outage, Said, Site, said, utc, within_s
 from starface_nb.bundle.facts import Fact
 from starface_nb.model.schemas import CAUSE
+from starface_nb.networks import is_of
 from starface_nb.observations.addresses import UNKNOWN
 
-_NOT_PUBLIC = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _PROVEN, _CONTRADICTED = 0.99, 0.9  # confidence where both logs say the same, and where the router's says another cause
 ROUTER_EVENTS = FRAMES["router_events"]
 
@@ -119,7 +118,7 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
 def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> list[Site]:
     """Return the sites whose router may have these addresses: behind a carrier's NAT it has no public one."""
     own = {home[address] for address in addresses if address in home}
-    public = [one for one in addresses if not any(ip_address(one) in network for network in _NOT_PUBLIC)]
+    public = any(not is_of(one, "private", "carrier") for one in addresses)
     return [one for one in sites if one.name in own] if own or public else sites
 
 

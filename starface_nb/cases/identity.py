@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_network
 from typing import Any
 
+from starface_nb.networks import KINDS, is_of
 from starface_nb.reading.log import Log
 
 _SAME_CUSTOMER = 0.5
-# Addresses that many customers have alike (RFC 1918, 3927, 4193, 4291, 6598).
-_INSIDE = [
-    ip_network(text)
-    for text in (
-        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
-        *("fc00::/7", "fe80::/10", "::1/128"),
-    )
-]
 
 
 def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
@@ -27,7 +19,7 @@ def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
         "fingerprint": fingerprint(log),
         "events": log.events.height,
         "peers": sorted(log.events["peer"].drop_nulls().unique()),
-        "addresses": sorted(filter(_is_public, log.events["address"].drop_nulls().unique())),
+        "addresses": sorted(a for a in log.events["address"].drop_nulls().unique() if is_of(a, *KINDS) is False),
     }
 
 
@@ -56,14 +48,6 @@ def foreign(before: Mapping[str, Any], now: Mapping[str, Any], *, named: bool) -
     if old and new:
         return "" if old & new else f"its phones came from {_some(old)}, those of the new one from {_some(new)}"
     return "" if named or before["paths"] == now["paths"] else "no address tells whether it is the same customer's"
-
-
-def _is_public(text: str) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    return not any(address in network for network in _INSIDE)
 
 
 def _some(addresses: set[str]) -> str:

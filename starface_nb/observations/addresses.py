@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 
 import polars as pl
 
+from starface_nb.networks import is_of
 from starface_nb.observations.intervals import DOWN, of_kind
 
 UNKNOWN = "unknown"
 PRIVATE = "private addresses"
 """Name of the group of phones without a NAT between them and the PBX."""
-_PRIVATE_NETS = tuple(
-    ip_network(net)
-    for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
-)
 
 MOVED_TOGETHER = 0.5
 """Share of an address's phones that must move to the same new address for both to be one site."""
@@ -87,11 +83,7 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
 
 def is_private(address: str) -> bool:
     """Return whether an address is one of a network of its own, which no router on the way translates."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return any(parsed in net for net in _PRIVATE_NETS if net.version == parsed.version)
+    return bool(is_of(address.partition("%")[0], "private", "local"))
 
 
 def _root(parents: dict[str, str], address: str) -> str:

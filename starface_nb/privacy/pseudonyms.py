@@ -11,11 +11,11 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
 
 from starface_nb.errors import SettingError
 from starface_nb.files import write
+from starface_nb.networks import KINDS, networks
 from starface_nb.tables import table
 
 Draw = Callable[[str, int], str]
@@ -24,11 +24,6 @@ _LONGEST = 64  # characters of a name that is kept in shape; longer ones are an 
 _TRIES = 48  # draws of one length before a name gets longer
 _LEAST, _NEW, _MOST = 16, 32, 1024  # bytes of a key: fewer are no secret, those of a new one, more are no key
 _LETTERS = 10  # different characters in a key that was drawn by chance
-
-
-@cache
-def _networks(which: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    return [ipaddress.ip_network(text) for text in table("privacy/kept")["networks"][which]]
 
 
 def load_key(path: Path) -> bytes:
@@ -154,11 +149,12 @@ class Pseudonyms:
 
     def _moved(self, text: str, draw: int) -> str:
         address = ipaddress.ip_address(text)
-        home = next((net for net in _networks("inside") if address in net), None)
+        instead = table("privacy/kept")["networks"]
+        home = next((net for net in networks(*KINDS) if address in net), None)
         if home is None and address.version == 4:
-            home = _networks("public")[draw >= _TRIES]
+            home = ipaddress.ip_network(instead["public"][draw >= _TRIES])
             return str(home[int.from_bytes(self._bytes("public", text, draw)[:8]) % home.num_addresses])
-        home = home or _networks("public_6")[0]
+        home = home or ipaddress.ip_network(instead["public_6"])
         # Neighbours stay together: a /24 or /64 becomes one other /24 or /64, until that is full.
         low = 8 if address.version == 4 else 64
         network = int.from_bytes(self._bytes("net", int(address) >> low, draw // 1024)[:16]) << low

@@ -6,9 +6,10 @@ set; and where the log shows that the network is not at fault, just that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
@@ -60,26 +61,26 @@ def pack(diagnosis: Diagnosis, router: str | None = None) -> dict[str, str]:
     return made
 
 
-def _losses(diagnosis: Diagnosis, row: dict[str, object]) -> pl.DataFrame:
-    addresses = pl.Series([row["site"], *list(row["addresses"])])  # type: ignore[call-overload]
+def _losses(diagnosis: Diagnosis, row: Mapping[str, Any]) -> pl.DataFrame:
+    addresses = pl.Series([row["site"], *row["addresses"]])
     return diagnosis.intervals.filter(~pl.col("trunk") & pl.col("site").is_in(addresses.implode()))
 
 
-def is_network(row: dict[str, object], losses: pl.DataFrame) -> bool:
+def is_network(row: Mapping[str, Any], losses: pl.DataFrame) -> bool:
     """Say whether most of a site's losses are its router's or its line's."""
     own = losses.filter(pl.col("cause").cast(pl.String).is_in(list(_THE_NETWORKS))).height
     return row["verdict"] == "too_short" or 2 * own > losses.height
 
 
-def _title(row: dict[str, object], losses: pl.DataFrame, tr: Translator) -> str:
-    site = site_name(str(row["site"]), tr)
+def _title(row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> str:
+    site = site_name(row["site"], tr)
     if is_network(row, losses):
         return tr("Phones of {site} lose the PBX: findings for the firewall's administrator", site=site)
     return tr("Phones of {site} lose the PBX: it is not your network", site=site)
 
 
 def _sections(
-    diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, router: str | None, tr: Translator
+    diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, router: str | None, tr: Translator
 ) -> Iterator[Section]:
     yield Section(tr("What is proven"), tuple(_proven(diagnosis, row, losses, tr)))
     yield Section(tr("What is excluded"), tuple(_excluded(diagnosis, row, losses, tr)))
@@ -90,8 +91,8 @@ def _sections(
     yield from _settings(diagnosis, row, losses, router, tr)
 
 
-def _proven(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
-    mine = {row["site"], *list(row["addresses"])}  # type: ignore[call-overload]
+def _proven(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
+    mine = {row["site"], *row["addresses"]}
     for finding in diagnosis.findings:
         if (finding.id in _PROOFS and finding.site in mine) or finding.id == "pbx_trouble":
             yield finding_text(finding, tr)
@@ -100,7 +101,7 @@ def _proven(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, 
     yield tr("Losses by cause: {causes}.", causes=named)
 
 
-def _excluded(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
+def _excluded(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
     phones = losses["peer"].n_unique()
     models = set(models_of(losses["peer"].unique()).drop_nulls())
     if phones > 1 and len(models) > 1:
@@ -110,7 +111,7 @@ def _excluded(diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame
         values = {"n": tr.number(alone), "all": tr.number(losses.height)}
         yield tr("The PBX or its line: during {n} of {all} losses phones elsewhere were reachable.", **values)
     if not is_network(row, losses):
-        bracket = bracket_text(row["low_s"], row["high_s"], tr)  # type: ignore[arg-type]
+        bracket = bracket_text(row["low_s"], row["high_s"], tr)
         yield tr("The router's timeout as the main cause: what is known of it is {bracket}.", bracket=bracket)
 
 
@@ -151,7 +152,7 @@ def _packets(diagnosis: Diagnosis, tr: Translator) -> Section:
 
 
 def _settings(
-    diagnosis: Diagnosis, row: dict[str, object], losses: pl.DataFrame, router: str | None, tr: Translator
+    diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, router: str | None, tr: Translator
 ) -> Iterator[Section]:
     if row["verdict"] != "too_short":
         causes = losses["cause"].cast(pl.String).value_counts(sort=True)["cause"].to_list()

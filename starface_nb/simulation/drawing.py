@@ -99,16 +99,11 @@ def reconnects(rng: Rng, where: Site, days: float, number: int) -> list[Fault]:
 def bursts(rng: Rng, where: Site, start: float, end: float, per_hour: float) -> list[Fault]:
     """Most packets are lost for some seconds, again and again."""
     times = np.sort(rng.uniform(start, end, rng.poisson(per_hour * (end - start) / HOUR)))
-    return [
-        Fault(
-            "packet_loss",
-            t,
-            t + min(25.0, 4.0 + rng.exponential(7.0)),
-            where.name,
-            values={"rate": rng.uniform(0.7, 1)},
-        )
-        for t in times.tolist()
-    ]
+    found = []
+    for t in times.tolist():
+        end, rate = t + min(25.0, 4.0 + rng.exponential(7.0)), rng.uniform(0.7, 1)
+        found.append(Fault("packet_loss", t, end, where.name, values={"rate": rate}))
+    return found
 
 
 def _strike(rng: Rng, where: Site, kind: str, t: float) -> list[Fault]:

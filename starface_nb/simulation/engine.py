@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import count
 
 from starface_nb.simulation.journal import Journal
 from starface_nb.simulation.probing import RHYTHMS, Chance, Prober
@@ -18,7 +19,7 @@ class Engine:
         self.scenario, self.sip = scenario, scenario.tech == "SIP"
         self.now, self.end = -scenario.warm_up_s, scenario.seconds
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
-        self._count = 0
+        self._count = count()
         faults = scenario.faults
         self.down = Timeline(fault for fault in faults if fault.kind == "pbx_restart")
         self.chance = Chance(seed)
@@ -78,8 +79,7 @@ class Engine:
                 self._at(fault.end, self._boot, phone)
 
     def _at(self, t: float, action: Callable[..., None], *arguments: object) -> None:
-        self._count += 1
-        heappush(self._queue, (t, self._count, action, arguments))
+        heappush(self._queue, (t, next(self._count), action, arguments))
 
     # -- running --------------------------------------------------------------------------------------------------
 
