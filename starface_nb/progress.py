@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 DELAY = 1.0
 
@@ -37,9 +37,8 @@ class Progress:
     """
 
     def __init__(self, total: int | None, label: str, *, unit: str = "B", enabled: bool = True) -> None:
-        notebook = in_notebook()
-        wanted = enabled and os.environ.get("STARFACE_NB_PROGRESS") != "0" and (notebook or sys.stderr.isatty())
-        self._bar = _bar(total, label, unit, notebook) if wanted else None
+        place = _place() if enabled else None
+        self._bar = _bar(total, label, unit, place) if place else None
 
     def __enter__(self) -> Self:
         return self
@@ -57,11 +56,10 @@ class Progress:
 @contextmanager
 def stage(label: str) -> Iterator[None]:
     """Name on a terminal or in a notebook what is going on while the block lasts, once that is longer than a second."""
-    notebook = in_notebook()
-    if os.environ.get("STARFACE_NB_PROGRESS") == "0" or not (notebook or sys.stderr.isatty()):
+    place = _place()
+    if place is None:
         yield
         return
-    place = _Cell() if notebook else sys.stderr
 
     def tell(text: str) -> None:
         place.write(text)
@@ -96,13 +94,20 @@ class _Cell:
         """Nothing is held back."""
 
 
-def _bar(total: int | None, label: str, unit: str, notebook: bool) -> Any:
+def _place() -> _Cell | TextIO | None:
+    """Return where people see progress: a notebook's cell, a terminal, or nowhere."""
+    if os.environ.get("STARFACE_NB_PROGRESS") == "0":
+        return None
+    return _Cell() if in_notebook() else sys.stderr if sys.stderr.isatty() else None
+
+
+def _bar(total: int | None, label: str, unit: str, place: _Cell | TextIO) -> Any:
     from tqdm import tqdm
 
     return tqdm(
         total=total or None,
-        file=_Cell() if notebook else None,
-        ncols=80 if notebook else None,
+        file=place,
+        ncols=80 if isinstance(place, _Cell) else None,
         desc=label,
         unit=unit,
         unit_scale=unit == "B",

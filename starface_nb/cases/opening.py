@@ -26,7 +26,6 @@ _ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt"
 _RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _LONGEST = 200  # bytes of a name
 _SAYS_LITTLE = {"pbx", "full", "messages", "log"}
-_DEFAULTS = {"time_zone": "Europe/Berlin", "keepalive_s": 3600.0, "language": "en"}
 _GONE = "The log is no longer where it was: what was read from it is shown, without the lines around an event."
 _READ_ONLY = "This case cannot be written to: it is shown, and nothing is saved."
 Kept = dict[str, Any]
@@ -99,7 +98,6 @@ def open_case(
     notes += [_GONE] if known else []
     notes += _compared(place, kept, found, paths, trusted=same_customer or not named) if place else []
     read_only = place is not None and is_frozen(place)
-    settings = _settings(kept)
     if keepalive_minutes is not None:
         keepalive_s = 60.0 * keepalive_minutes
     case = Case(
@@ -107,7 +105,7 @@ def open_case(
         folder=place,
         log=found,
         settings=Settings().with_asked(keepalive_s=_asked(kept) if keepalive_s is None else keepalive_s),
-        language=translator(language or settings["language"]).language,
+        language=translator(language or kept.get("settings", {}).get("language", "en")).language,
         answers=AnswerStore(private_folder(place) / "answers.json" if place else None),
         notes=(*notes, *([_READ_ONLY] if read_only else [])),
         paths=paths,
@@ -149,11 +147,11 @@ def _read(place: Path | None, given: tuple[str, ...], paths: tuple[str, ...], as
 def _kept(place: Path) -> Kept:
     """Return what a case keeps of itself, nothing where there is none; its settings make sense."""
     kept = Record(place / "case.json", "case", CASE).read()
-    settings = _settings(kept)
     try:
-        zone(settings["time_zone"])
-        translator(settings["language"])
-        Settings(keepalive_s=settings["keepalive_s"])
+        if settings := kept.get("settings"):
+            zone(settings["time_zone"])
+            translator(settings["language"])
+            Settings(keepalive_s=settings["keepalive_s"])
     except SettingError as error:
         step = "Correct it, or move the file away."
         raise CaseError(f"The file is damaged: {error}", place=str(place / "case.json"), next_step=step) from None
@@ -162,12 +160,8 @@ def _kept(place: Path) -> Kept:
 
 def _asked(kept: Kept) -> float | None:
     """Return the keepalive that the user gave a case; None where he gave none."""
-    keepalive: float = _settings(kept)["keepalive_s"]
-    return keepalive if keepalive != _DEFAULTS["keepalive_s"] or "keepalive_s" in kept.get("asked", ()) else None
-
-
-def _settings(kept: Kept) -> dict[str, Any]:
-    return {**_DEFAULTS, **kept.get("settings", {})}
+    keepalive: float | None = kept.get("settings", {}).get("keepalive_s")
+    return keepalive if keepalive != Settings().keepalive_s or "keepalive_s" in kept.get("asked", ()) else None
 
 
 def _cases(home: Path, notes: list[str] | None = None) -> Iterator[tuple[Path, Kept]]:

@@ -146,14 +146,8 @@ def given(answers: Mapping[str, Any] | None, step_id: str) -> Given:
     if step_id == "ports":
         return Given(ports=value or {}, **about)
     chosen = value if isinstance(value, Mapping) else {"answer": value}
-    return Given(
-        answer=chosen.get("answer"),
-        day=_day(chosen.get("day")),
-        router=chosen.get("router"),
-        seconds=chosen.get("seconds"),
-        sites=chosen.get("sites") or {},
-        **about,
-    )
+    known = {name: chosen[name] for name in ("answer", "router", "seconds", "sites") if chosen.get(name)}
+    return Given(day=_day(chosen.get("day")), **known, **about)
 
 
 def _day(text: str | None) -> date | None:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
-# English numbers and dates as Europe writes them: the logs are read there, and a 24-hour clock is easier to compare.
-_FORMATS = {"en": "en_GB"}
 _LOCALE_DIR = Path(__file__).parent / "locale"
 _TYPED = re.compile(r"(\d+)[-./](\d+)[-./](\d+)(?:[T, ]+(\d+)[:.h](\d+)(?::(\d+))?)?")
 
@@ -61,7 +59,8 @@ class Translator:
 
     @property
     def _format(self) -> str:
-        return _FORMATS.get(self.language, self.language)
+        # as Europe writes English: the logs are read there, and a 24-hour clock is easier to compare
+        return "en_GB" if self.language == "en" else self.language
 
     def __call__(self, text: str, /, **values: object) -> str:
         """Translate `text` and put `values` into its `{names}`."""

@@ -187,11 +187,10 @@ def to_pdf(html: str) -> bytes:
 def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
     """Return the routers whose documented default lies in a bracket, with it."""
     known = [guide.defaults_in_bracket(*bracket) for bracket in short.select("low_s", "high_s").iter_rows()]
-    rows = [row for frame in known for row in frame.filter(~pl.col("legacy")).to_dicts()]
-    named = (
-        tr("SIP inspection of {router}", router=row["product"]) if row["sip_alg"] else row["product"] for row in rows
-    )
-    said = (f"{name} ({tr.duration(row['seconds'])})" for name, row in zip(named, rows, strict=True))
+    said = []
+    for row in (row for frame in known for row in frame.filter(~pl.col("legacy")).iter_rows(named=True)):
+        name = tr("SIP inspection of {router}", router=row["product"]) if row["sip_alg"] else row["product"]
+        said.append(f"{name} ({tr.duration(row['seconds'])})")
     return list(dict.fromkeys(said))[:_MOST_HINTS]
 
 
@@ -215,16 +214,12 @@ def _notes(shown: Diagnosis, tr: Translator) -> list[str]:
     """Return the notes of reading, without folders; of those that are said in English alone only how many there are."""
     said = [words.note_text(words.without_folders(note), tr) for note in shown.log.notes]
     notes, rest = [note for note in said if note], said.count(None)
-    if not rest:
-        return notes
-    return [
-        *notes,
-        tr.count(
-            "{n} note of the program on reading the log stands in the case.",
-            "{n} notes of the program on reading the log stand in the case.",
-            rest,
-        ),
-    ]
+    more = tr.count(
+        "{n} note of the program on reading the log stands in the case.",
+        "{n} notes of the program on reading the log stand in the case.",
+        rest,
+    )
+    return [*notes, more] if rest else notes
 
 
 def _inline(chart: Any, prefix: str, width: int = charts.WIDE) -> Markup:
