@@ -75,7 +75,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
             "notes": list(log.notes),
             "complete": diagnosis.observation.lacking.complete,
             "missing": list(diagnosis.observation.lacking.missing),
-            "order": getattr(log, "order", "forward"),
+            "order": log.order,
         },
         "settings": asdict(diagnosis.settings) | {"recommended_timeout_s": diagnosis.settings.recommended_timeout_s},
         "phones": diagnosis.phones.to_dicts(),

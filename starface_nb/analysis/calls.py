@@ -102,7 +102,7 @@ class _Losses:
 
     def __init__(self, intervals: pl.DataFrame) -> None:
         self._all = intervals.select("peer", "start", "end", "site", "cause").sort("start")
-        self._of: dict[str, tuple[list[datetime], list[dict[str, object]]]] = {}
+        self._of: dict[str, tuple[list[datetime], list[dict[str, Any]]]] = {}
 
     def at(self, peer: str, time: datetime, before: timedelta) -> dict[str, object] | None:
         """Return site, cause and start of the loss of `peer` at `time`, or of one that begins within `before` after."""
@@ -111,7 +111,7 @@ class _Losses:
             self._of[peer] = mine["start"].to_list(), mine.to_dicts()
         starts, rows = self._of[peer]
         for i in (bisect_right(starts, time) - 1, bisect_right(starts, time)):
-            if 0 <= i < len(rows) and starts[i] - before <= time and _ends_after(rows[i], time):
+            if 0 <= i < len(rows) and starts[i] - before <= time and (rows[i]["end"] or time) >= time:
                 return {name: rows[i][name] for name in ("site", "cause", "start")}
         return None
 
@@ -119,11 +119,6 @@ class _Losses:
         """Say whether any phone was lost at a time."""
         end = pl.col("end").is_null() | (pl.col("end") >= time)
         return not self._all.filter((pl.col("start") <= time + _SECOND) & end).is_empty()
-
-
-def _ends_after(loss: dict[str, object], time: datetime) -> bool:
-    end = loss["end"]
-    return not isinstance(end, datetime) or time <= end
 
 
 def _any_within(times: list[datetime], start: datetime, end: datetime) -> bool:

@@ -76,7 +76,8 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""
-        verdicts = ", ".join(f"{visible(site)}: {verdict}" for site, verdict in self._verdicts()[:MOST_SITES])
+        told = self.sites.head(MOST_SITES).select("site", pl.col("verdict").cast(pl.String))
+        verdicts = ", ".join(f"{visible(site)}: {verdict}" for site, verdict in told.iter_rows())
         more = ", ..." if self.sites.height > MOST_SITES else ""
         phones = self.phones.filter(~pl.col("trunk")).height
         return f"Diagnosis({phones} phones, {self.intervals.height} unreachable intervals; {verdicts}{more})"
@@ -91,9 +92,6 @@ class Diagnosis:
             for row in self.sites.head(MOST_SITES).iter_rows(named=True)
         )
         return f"<table>{head}{rows}</table>"
-
-    def _verdicts(self) -> list[tuple[str, str]]:
-        return list(self.sites.select("site", pl.col("verdict").cast(pl.String)).iter_rows())
 
 
 def _lost(site: Mapping[str, Any], losses: Mapping[str, int]) -> int:

@@ -13,13 +13,13 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.findings import ENOUGH_CYCLES
 from starface_nb.errors import SettingError
 from starface_nb.observations.addresses import PRIVATE
 
 MOST_RUNGS = 5
 NARROW_S = 15.0
 """A bracket narrower than this needs no experiment."""
-ENOUGH_CYCLES = 6
 GUIDE_KEEPALIVE_S, SHORTER_S = 30.0, 20.0
 """The guide's newer edition lowers the keepalive to 30 s; some routers' default is just that, hence 20 s beside it."""
 QUALIFY_S = 300.0

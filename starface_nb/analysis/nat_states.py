@@ -11,11 +11,10 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.router_clock import Said, said, within_s
+from starface_nb.analysis.router_clock import ZONES_S, Said, said, within_s
 from starface_nb.bundle.facts import Fact
 from starface_nb.observations.intervals import of_kind
 
-_HOUR_S, _QUARTER_S, _QUARTERS = 3600.0, 900.0, 58
 _SLACK_S = 3.0
 LEAST = 3
 """So many losses must meet the end of their phone's entry before a table that is silent tells that one lived."""
@@ -55,9 +54,7 @@ def state_verdicts(
     ends = _ends(rows, seconds)
     lost = list(_lost(results, losses)) if ends else []
     within = within_s(results) + _SLACK_S
-    offsets = sorted(
-        (n * _QUARTER_S for n in range(-_QUARTERS, _QUARTERS + 1)), key=lambda s: (s % _HOUR_S > 0, abs(s))
-    )
+    offsets = sorted(ZONES_S, key=lambda s: (s % 3600.0 > 0, abs(s)))
     met = {offset: sum(_ended(ends, one, offset, within) is not None for one in lost) for offset in offsets}
     offset = max(offsets, key=lambda s: met[s]) if lost else 0.0
     told: dict[int, Said] = {}

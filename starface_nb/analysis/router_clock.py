@@ -22,8 +22,9 @@ A restart later than that after a line failed is not what began it, but what was
 """
 CLOCK_S = 90.0
 """Clocks that differ by less than this agree."""
-_GRID_S, _HOUR_S, _QUARTERS = 900.0, 3600.0, 58  # time zones lie so many quarters of an hour apart at most
-_FARTHEST_S = _QUARTERS * _GRID_S  # were it a day, forced reconnects would fit as well
+_HOUR_S = 3600.0
+ZONES_S = tuple(900.0 * n for n in range(-58, 59))
+"""How far time zones lie apart: were it a day, forced reconnects would fit as well."""
 # Log-odds of what a router's clock keeps, against the zone of the PBX: judged by how such clocks are set.
 _UTC, _AN_HOUR, _HOURS, _QUARTER, _ANY, _NOT_EXACT = -3.0, -5.5, -7.0, -8.0, -10.0, -1.0
 _UNSHOWN = 1.6  # log-odds against an outage that no phone shows
@@ -257,10 +258,10 @@ def _offsets(outages: Sequence[Outage], site: Site, results: Results) -> tuple[n
     near = (site.first[:, None] - begins).ravel()
     zone = ZoneInfo(results.log.time_zone).utcoffset(datetime.fromtimestamp(_span(results)[1], UTC)) or timedelta()
     exact = {-_HOUR_S: _AN_HOUR, _HOUR_S: _AN_HOUR, zone.total_seconds(): _UTC, 0.0: 0.0}
-    exact = {n * _GRID_S: _QUARTER if n % 4 else _HOURS for n in range(-_QUARTERS, _QUARTERS + 1)} | exact
+    exact = {offset: _QUARTER if offset % _HOUR_S else _HOURS for offset in ZONES_S} | exact
     fine = np.arange(-CLOCK_S, CLOCK_S + 1, 15).tolist()
     about = {offset + n: odds + _NOT_EXACT for offset, odds in exact.items() for n in fine}
-    usual = dict.fromkeys(near[np.abs(near) <= _FARTHEST_S].tolist(), _ANY) | about | exact
+    usual = dict.fromkeys(near[np.abs(near) <= ZONES_S[-1]].tolist(), _ANY) | about | exact
     return np.array(list(usual)), np.array(list(usual.values()))
 
 

@@ -34,7 +34,7 @@ def about_the_log(results: Results) -> Iterator[Finding]:
     if lacking.without_time:
         values = {"events": lacking.without_time, "all_events": log.events.height}
         yield Finding("no_times", "warning", None, values)
-    if getattr(log, "order", "forward") == "reversed":
+    if log.order == "reversed":
         yield Finding("reversed_log", "info")
     if results.observation.strangers:
         yield Finding("several_logs", "warning", None, {"logs": results.observation.strangers})

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import polars as pl
@@ -26,7 +27,9 @@ from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.schemas import CALLS, EVENTS, PAUSES, UNPARSED
 
 NAME = "log.zip"
-_SCHEMAS = {schema.name: schema for schema in (EVENTS, UNPARSED, CALLS, PAUSES, FACTS, PEERS, ROUTER)}
+_OF_LOG = {schema.name: schema for schema in (EVENTS, UNPARSED, CALLS, PAUSES)}
+_OF_BUNDLE = {schema.name: schema for schema in (FACTS, PEERS, ROUTER)}
+"""Names of the frames, as log and bundle have them, with their schemas."""
 _FOREIGN = (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NotImplementedError)
 
 
@@ -42,12 +45,11 @@ def keep(log: Log, paths: tuple[str, ...], folder: Path) -> None:
         "notes": [*log.notes],
         "members": [*log.bundle.members],
     }
-    frames = {"events": log.events, "unparsed": log.unparsed, "calls": log.calls, "pauses": log.pauses}
-    frames |= {"facts": log.bundle.facts, "peers": log.bundle.peers, "router": log.bundle.router}
+    parts = [(log, _OF_LOG), (log.bundle, _OF_BUNDLE)]
     with suppress(OSError), replacing(private_folder(folder) / NAME) as file, ZipFile(file, "w") as archive:
         archive.writestr("facts.json", json.dumps(facts))
-        for name, schema in _SCHEMAS.items():
-            buffer, frame = io.BytesIO(), frames[name]
+        for name, schema, frame in ((n, s, getattr(part, n)) for part, schemas in parts for n, s in schemas.items()):
+            buffer = io.BytesIO()
             (schema.empty() if frame is None else frame).write_parquet(buffer, compression="lz4", statistics=False)
             archive.writestr(f"{name}.parquet", buffer.getvalue())
 
@@ -60,17 +62,14 @@ def recall(paths: tuple[str, ...], time_zone: str | None, folder: Path) -> Log |
             return None
         with ZipFile(path) as archive:
             facts = json.loads(archive.read("facts.json"))
-            frames = {
+            frames: dict[str, Any] = {
                 name: schema.check(pl.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))))
-                for name, schema in _SCHEMAS.items()
+                for name, schema in (_OF_LOG | _OF_BUNDLE).items()
             }
         first, last = (datetime.fromisoformat(text) if text else None for text in (facts["first"], facts["last"]))
         log = Log(
-            events=frames["events"],
-            unparsed=frames["unparsed"],
-            calls=frames["calls"],
-            pauses=frames["pauses"],
-            bundle=Bundle(frames["facts"], frames["peers"], tuple(facts["members"]), frames["router"]),
+            **{name: frames[name] for name in _OF_LOG},
+            bundle=Bundle(**{name: frames[name] for name in _OF_BUNDLE}, members=tuple(facts["members"])),
             files=tuple(LogFile(**file) for file in facts["files"]),
             time_zone=str(zone(facts["time_zone"])),
             first=first,

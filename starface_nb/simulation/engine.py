@@ -186,7 +186,9 @@ class Engine:
             self._settle(site)
         else:
             self.prober.advance(phone, self.now)
-        self._again(phone, self._try(phone, site))
+        wait = self._try(phone, site)
+        phone.token += 1
+        self._at(self.now + wait, self._register, phone, phone.token)
 
     def _try(self, phone: PhoneState, site: SiteState) -> float:
         """Send a REGISTER; return how long the phone waits before the next one."""
@@ -201,10 +203,6 @@ class Engine:
         self._accept(phone, mapping)
         spread = phone.spec.jitter
         return phone.spec.reregister_s * self.chance.uniform(1.0 - spread, 1.0 + spread)
-
-    def _again(self, phone: PhoneState, wait: float) -> None:
-        phone.token += 1
-        self._at(self.now + wait, self._register, phone, phone.token)
 
     def _accept(self, phone: PhoneState, mapping: Mapping) -> None:
         t, before = self.now, phone.contact
