@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -22,52 +23,34 @@ PBX_ADDRESS = "PBX-ADDRESS"  # stands in a snippet where the address of the PBX 
 
 @dataclass(frozen=True)
 class RouterDefault:
-    """What a router does with the UDP entry of a registered phone, as far as a source states it.
+    """What a router does with the UDP entry of a registered phone, or its SIP inspection (ALG) with a phone.
 
     Attributes
     ----------
     product : str
     seconds : float or None
-        Default timeout, s; None: check on the device.
+        Default timeout, s, as far as a source states it; None: check on the device.
     max_seconds : float or None
         Longest timeout that can be set, s.
     setting_path, command, bound_command, source, remark : str
-        Empty where there is none; `bound_command` sets it for the PBX's address or for SIP's port alone.
+        Empty where there is none; `bound_command` sets it for the PBX's address or for SIP's port alone. The command
+        of an inspection switches it off.
+    sip_alg : str
+        Of an inspection, whether it is `on` or `off` by default; `switchable`: that is not stated.
     scopes : tuple of str
         What it can be set for beside everything: `rule`, `port`, `application`, ...
     """
 
     product: str
-    seconds: float | None
-    max_seconds: float | None
-    setting_path: str
-    command: str
-    bound_command: str
-    source: str
-    remark: str
-    scopes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """A router's SIP inspection (ALG): what it does by default and how it is switched off.
-
-    Attributes
-    ----------
-    default : str
-        `on`, `off` or `switchable` (the default is not stated).
-    seconds : float or None
-        After what time without a packet it forgets a phone, s, where a source says so.
-    setting_path, command, source, remark : str
-        Empty where there is none.
-    """
-
-    default: str
-    seconds: float | None
-    setting_path: str
-    command: str
-    source: str
-    remark: str
+    seconds: float | None = None
+    max_seconds: float | None = None
+    setting_path: str = ""
+    command: str = ""
+    bound_command: str = ""
+    source: str = ""
+    remark: str = ""
+    sip_alg: str = ""
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,23 +117,10 @@ def router_default(product: str) -> RouterDefault:
     SettingError
         The product is not known.
     """
-    name = find_product(product)
-    mine = routers().filter(pl.col("product") == name, pl.col("protocol") == "UDP", pl.col("state") != INSPECTION)
-    ranked = mine.sort(pl.col("direction").replace_strict({"both": 0, "any": 1, "one": 2}, return_dtype=pl.Int8))
-    best = next(ranked.iter_rows(named=True), {})
-    texts = {key: best.get(key) or "" for key in ("setting_path", "command", "bound_command", "source", "remark")}
-    return RouterDefault(
-        product=name,
-        seconds=None if best.get("direction") == "one" else best.get("seconds"),  # nothing about an answered phone
-        max_seconds=best.get("max_seconds"),
-        scopes=tuple(
-            scope for scope in (best.get("scope") or "").split("; ") if scope in table("guide/texts")["scope"]
-        ),
-        **texts,
-    )
+    return next(_known(product, pl.col("state") != INSPECTION), RouterDefault(find_product(product)))
 
 
-def sip_inspection(product: str) -> Inspection | None:
+def sip_inspection(product: str) -> RouterDefault | None:
     """Return what is known of this router's SIP inspection; None where no source tells of it.
 
     Raises
@@ -158,11 +128,19 @@ def sip_inspection(product: str) -> Inspection | None:
     SettingError
         The product is not known.
     """
-    mine = routers().filter(pl.col("product") == find_product(product), pl.col("state") == INSPECTION)
-    for row in mine.iter_rows(named=True):
-        texts = (row[key] or "" for key in ("setting_path", "command", "source", "remark"))
-        return Inspection(row["sip_alg"], row["seconds"] if row["direction"] != "call" else None, *texts)
-    return None
+    return next(_known(product, pl.col("state") == INSPECTION), None)
+
+
+def _known(product: str, rows: pl.Expr) -> Iterator[RouterDefault]:
+    """Yield what is known of a router's UDP entries, that of an answered phone first."""
+    mine = routers().filter(pl.col("product") == find_product(product), pl.col("protocol") == "UDP", rows)
+    rank = pl.col("direction").replace_strict({"both": 0, "any": 1, "one": 2, "call": 3}, return_dtype=pl.Int8)
+    for row in mine.sort(rank).iter_rows(named=True):
+        names = ("setting_path", "command", "bound_command", "source", "remark", "sip_alg")
+        seconds = None if row["direction"] in ("one", "call") else row["seconds"]  # nothing about an answered phone
+        scopes = tuple(scope for scope in (row["scope"] or "").split("; ") if scope in table("guide/texts")["scope"])
+        texts = {name: row[name] or "" for name in names}
+        yield RouterDefault(row["product"], seconds, row["max_seconds"], scopes=scopes, **texts)
 
 
 def registered_phone_defaults() -> pl.DataFrame:
@@ -246,10 +224,10 @@ def _about_place(default: RouterDefault, tr: Translator) -> list[str]:
     return said
 
 
-def _about_inspection(inspection: Inspection | None, tr: Translator) -> list[str]:
+def _about_inspection(inspection: RouterDefault | None, tr: Translator) -> list[str]:
     if inspection is None:
         return []
-    said = [word("sip_inspection", inspection.default, tr, path=inspection.setting_path)]
+    said = [word("sip_inspection", inspection.sip_alg, tr, path=inspection.setting_path)]
     if inspection.seconds is not None:
         time = timeout_text(inspection.seconds, tr)
         said.append(tr("While SIP inspection is on, it forgets a silent phone after {time}.", time=time))
