@@ -17,8 +17,7 @@ from starface_nb.analysis.experiment import what_next
 from starface_nb.analysis.findings import LIKELY
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.why import why
-from starface_nb.guide.words import incident_text, names, regular, site_name
+from starface_nb.guide.words import incident_text, names, regular, site_name, why
 from starface_nb.model.schemas import CAUSE
 from starface_nb.text import visible
 

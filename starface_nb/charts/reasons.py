@@ -14,7 +14,7 @@ import polars as pl
 from starface_nb.charts.scene import table
 from starface_nb.charts.theme import COLOURS, Picture, dressed
 from starface_nb.guide import cause_name, translator
-from starface_nb.guide.why import why
+from starface_nb.guide.words import why
 
 MOST = 1e6
 

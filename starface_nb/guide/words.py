@@ -27,6 +27,8 @@ TEXTS = frozenset({"title", "question", "why", "how", "evidence", "covered", "no
                    "label", "meaning", "name", "advice", "text"})  # fmt: skip
 _SENTENCES = {"why", "how", "span"}  # of notes: values that are such sentences themselves, and numbers
 _COUNTS = {"n", "before"}
+MOST_TERMS = 2
+"""Terms of a cause that are told in one sentence."""
 
 
 def worded(entry: Mapping[str, Any], tr: Translator) -> dict[str, Any]:
@@ -136,6 +138,29 @@ def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
             "By the router's own NAT table this phone's entry still lived. By this log alone: {other}.", other=other
         )
     return tr("By the router's own log: {cause}, {begin} to {end}. By this log alone: {other}.", other=other, **values)
+
+
+def why(cause: str, evidence: Mapping[str, Any], tr: Translator) -> str:
+    """Return the reason of a cause from the largest terms of its evidence.
+
+    Parameters
+    ----------
+    cause : str
+        One of the closed vocabulary.
+    evidence : Mapping
+        As it stands in the intervals: numbers and `terms`.
+    """
+    values = {
+        "low": tr.duration(evidence.get("idle_low_s") or 0.0),
+        "high": tr.duration(evidence.get("idle_high_s") or 0.0),
+        "together": evidence.get("lost_together", 1),
+        "at_risk": evidence.get("at_risk", 1),
+    }
+    known = table("guide/texts")["why"]
+    names = [term["term"] for term in evidence.get("terms") or []]
+    keys = [next((key for key in (f"{name}_{cause}", name) if key in known), None) for name in names]
+    said = [word("why", key, tr, **values) for key in keys[:MOST_TERMS] if key is not None]
+    return tr.joined(*said) + "." if said else word("why", "nothing", tr)
 
 
 @cache
