@@ -5,21 +5,19 @@ JupyterLab runs in this very process: whoever ends the command ends it, and noth
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import secrets
 import shutil
 import signal
 import socket
 import sys
-import time
-import urllib.request
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starface_nb.arguments import of_case
@@ -27,6 +25,9 @@ from starface_nb.errors import SetupError
 from starface_nb.files import is_frozen, private_folder
 from starface_nb.progress import stage
 from starface_nb.text import visible
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
 
 _SETTINGS = Path(__file__).parent / "lab_settings"
 _WORKSPACES = ".workspaces"
@@ -106,56 +107,36 @@ def start(ready: Ready, opened: Callable[[], None]) -> int:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     from jupyterlab.labapp import LabApp
 
-    Thread(target=_run_first, args=(ready, opened), daemon=True).start()
     try:
-        LabApp.launch_instance(list(ready.arguments))
+        with stage("Starting JupyterLab"):
+            server = LabApp.initialize_server(list(ready.arguments))
+        Thread(target=_run_first, args=(ready, server, opened), daemon=True).start()
+        server.start()
     except SystemExit as end:
         if end.code:
             raise SetupError(f"JupyterLab ended with {end.code}.", next_step="Its messages above say why.") from None
     return 0
 
 
-def _run_first(ready: Ready, opened: Callable[[], None]) -> None:
+def _run_first(ready: Ready, server: ServerApp, opened: Callable[[], None]) -> None:
     """Run the notebook in a kernel of JupyterLab's own: opened there, it has run and is alive."""
     from jupyter_core.paths import jupyter_runtime_dir
 
     from starface_nb.cases.runner import run_notebooks, trust
 
-    base, name = ready.address.partition("/lab/")[0], ready.notebook.name
+    name = ready.notebook.name
+    session = server.session_manager.create_session(name, name, "notebook", "python3")
     try:
-        with stage("Starting JupyterLab"):
-            _wait_until_up(base, ready.token)
-        asked = {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
-        kernel = _ask(f"{base}/api/sessions", ready.token, asked)["kernel"]["id"]
-        done = run_notebooks([ready.notebook], Path(jupyter_runtime_dir()) / f"kernel-{kernel}.json")[0]
+        loop = server.io_loop.asyncio_loop  # type: ignore[attr-defined]
+        begun = asyncio.run_coroutine_threadsafe(session, loop).result(_PATIENCE_S)
+        connection = Path(jupyter_runtime_dir()) / f"kernel-{begun['kernel']['id']}.json"
+        done = run_notebooks([ready.notebook], connection)[0]
         trust(ready.notebook)  # its HTML is ours, and shown as it is
         if done.error:
             sys.stderr.write(f"{name}: code cell {done.cell} failed: {visible(done.error)}\n")
-    except OSError as error:  # it can still be run by hand
+    except Exception as error:  # it can still be run by hand
         sys.stderr.write(f"{name} was not run: {error}\n")
     opened()
-
-
-def _ask(address: str, token: str, body: dict[str, Any] | None = None) -> Any:
-    data = json.dumps(body).encode() if body else None
-    heads = {"Authorization": f"token {token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(address, data, heads)  # noqa: S310  on localhost
-    here = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the token is for no proxy
-    with here.open(request, timeout=_PATIENCE_S) as answer:
-        return json.load(answer)
-
-
-def _wait_until_up(base: str, token: str) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            _ask(f"{base}/api/status", token)
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _port(wanted: int | None) -> int:
