@@ -276,7 +276,6 @@ def _noise(scenario: Scenario, seed: int) -> list[Row]:
 def _stamp(scenario: Scenario) -> Callable[[float], str]:
     """Return a function that writes a second of the log as local time."""
     start, zone, form = scenario.start.astimezone(UTC), ZoneInfo(scenario.time_zone), scenario.style.date_format
-    known: dict[int, str] = {}
 
     def stamp(t: float) -> str:
         local = (start + timedelta(seconds=t)).astimezone(zone)
@@ -286,9 +285,5 @@ def _stamp(scenario: Scenario) -> Callable[[float], str]:
             return f"{local:%b} {local.day:2d} {local:%H:%M:%S}"
         return local.strftime(_ISO if form == "iso" else form)
 
-    def stamp_of_second(t: float) -> str:
-        if int(t) not in known:
-            known[int(t)] = stamp(t)
-        return known[int(t)]
-
-    return stamp if form == "iso_ms" else stamp_of_second
+    of_second = cache(stamp)
+    return stamp if form == "iso_ms" else lambda t: of_second(int(t))
