@@ -1,7 +1,5 @@
 """What the commands' arguments are made of: their types, those that several share, and the list of all commands."""
 
-from __future__ import annotations
-
 import os
 import re
 from argparse import ArgumentTypeError, Namespace

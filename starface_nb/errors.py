@@ -1,7 +1,5 @@
 """The errors a user can meet: each says the cause, the place and the next step."""
 
-from __future__ import annotations
-
 import sys
 from errno import ENOMEM
 from importlib.util import find_spec

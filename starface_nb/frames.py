@@ -1,7 +1,5 @@
 """Declared schemas of the public frames: name, dtype, unit, nullability and meaning of every column."""
 
-from __future__ import annotations
-
 import csv
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The commands that make logs: without personal data, or with known truth."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path

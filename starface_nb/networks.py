@@ -1,7 +1,5 @@
 """Which addresses are no public ones, by the kinds of networks in `networks.toml`."""
 
-from __future__ import annotations
-
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 

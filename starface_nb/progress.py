@@ -1,7 +1,5 @@
 """A progress bar for anything that lasts longer than a second: bytes, rate and time left."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

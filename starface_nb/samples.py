@@ -1,7 +1,5 @@
 """The logs and notebooks that come with the package, found in a checkout and in an installed wheel alike."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Facts that are data: the TOML files that lie beside the code of their rooms, each explained at its head."""
 
-from __future__ import annotations
-
 import tomllib
 from functools import cache
 from pathlib import Path

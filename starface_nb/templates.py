@@ -1,7 +1,5 @@
 """Pages and texts from the templates that lie beside the code of their rooms."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

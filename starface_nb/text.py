@@ -1,7 +1,5 @@
 """Text from a log, made harmless for a terminal, a page and a picture; and a time that somebody typed."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from unicodedata import category
 

@@ -1,7 +1,5 @@
 """What lies beside the log in a support bundle, put to use: settings instead of assumptions, states, proofs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What the losses cost: calls that could not be delivered to a phone because it was unreachable."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field

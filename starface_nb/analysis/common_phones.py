@@ -1,7 +1,5 @@
 """Which phones of one log a later log shows, and when a loss of theirs would have shown there."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import polars as pl

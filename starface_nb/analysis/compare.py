@@ -5,8 +5,6 @@ before. What speaks for a cure is exposure: periods in which such a phone should
 odds of a cure are even.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

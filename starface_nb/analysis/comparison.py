@@ -1,7 +1,5 @@
 """The result of a comparison: the two sides, each site, and all sites together, as data and as JSON."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any

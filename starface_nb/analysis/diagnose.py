@@ -1,7 +1,5 @@
 """From a log to a diagnosis: intervals, sites, cycles, causes, the NAT timeout and what to do about it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta

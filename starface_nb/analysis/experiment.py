@@ -4,8 +4,6 @@ Nothing in it is needed for the cure, which is a timeout longer than the keepali
 cannot be set or seen, and for logs that cannot tell.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 from typing import Any

@@ -1,7 +1,5 @@
 """Exposure: for how many periods could a phone have been lost by the NAT timeout, and in how many was it?"""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple

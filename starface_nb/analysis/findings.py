@@ -1,7 +1,5 @@
 """What the analyst should know, as data: the guide turns each finding into a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any

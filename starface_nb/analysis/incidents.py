@@ -1,7 +1,5 @@
 """Incidents: losses that one thing struck; the same thing at regular times is one incident that repeats."""
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 

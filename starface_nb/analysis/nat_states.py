@@ -1,7 +1,5 @@
 """The router's own NAT table beside the losses: whether a phone's entry was gone when its probe failed."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator

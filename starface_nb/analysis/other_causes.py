@@ -4,8 +4,6 @@ Each tells what was seen, how sure it is (`probability`), and its text in the gu
 explanation also makes is not told: one phone that stays away may be switched off, one stall of the PBX may be chance.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Findings about the addresses and ports that phones register from: frames in, findings out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

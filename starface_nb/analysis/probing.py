@@ -1,7 +1,5 @@
 """How the PBX probed, by the log itself: losses come at whole probe intervals after the phone was last found."""
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 

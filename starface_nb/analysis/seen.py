@@ -1,7 +1,5 @@
 """What the findings about other causes look at: registrations, losses and sites, prepared once."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Findings on what the log shows beside the losses' causes, and on what it lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

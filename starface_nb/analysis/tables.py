@@ -1,7 +1,5 @@
 """The reasoning's results as frames: cycles, eras, sites."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

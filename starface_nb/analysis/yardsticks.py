@@ -1,7 +1,5 @@
 """The estimate beside the truth, where that is known."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

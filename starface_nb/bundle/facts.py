@@ -1,7 +1,5 @@
 """What a support bundle says beside its log: settings, time zone, peers, blocks; every value with its source."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, available_timezones

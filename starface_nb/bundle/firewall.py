@@ -1,7 +1,5 @@
 """The rules of the PBX's own firewall: whose packets to SIP's ports it drops."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network

@@ -4,8 +4,6 @@ Pure functions. A value is kept only where it has the form that the entry gives,
 of a member gets any further.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Pure functions. Of a line only its time, what happened, and the router's own public address are kept.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

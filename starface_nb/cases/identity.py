@@ -1,7 +1,5 @@
 """Whose log it is: what tells one customer's log from another's, whatever the files are called."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any

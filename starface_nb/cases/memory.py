@@ -4,8 +4,6 @@ One zip archive per case, written at once or not at all: facts as JSON and frame
 another hand wrote is not believed. Nothing is ever unpickled.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

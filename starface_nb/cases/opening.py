@@ -1,7 +1,5 @@
 """Finding a log's own case: opened where it was left, or begun; one customer's never taken for another's."""
 
-from __future__ import annotations
-
 import glob
 import re
 from collections.abc import Iterator

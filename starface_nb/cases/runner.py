@@ -1,7 +1,5 @@
 """Executes notebooks without a browser: one that fails is reported with its cell, and the others still run."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

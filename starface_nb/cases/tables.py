@@ -1,7 +1,5 @@
 """Frames as tables for people: the log's own time, durations in words, short file names, nothing cut off."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The vendor guide's checklist and port table as data, in one language, and how answers are read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date

@@ -1,7 +1,5 @@
 """What routers do by default, where it is set, and whether that is enough: only sourced numbers are facts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which router stands at a site, what was read from it, and whether the log allows that."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

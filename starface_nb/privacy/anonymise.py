@@ -1,7 +1,5 @@
 """The same log without personal data: understood lines rewritten, everything else left out and counted."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

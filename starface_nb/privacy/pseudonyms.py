@@ -1,7 +1,5 @@
 """Replacements for what identifies somebody: the same for the same thing, keyed, never two things alike."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import ipaddress

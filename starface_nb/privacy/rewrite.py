@@ -4,8 +4,6 @@ What the patterns of the catalogue name (peer, address, contact ...) is replaced
 is kept only where it is a word of the message itself; anything else is replaced too, so that nothing unknown passes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Container
 from functools import cache, partial

@@ -1,7 +1,5 @@
 """Every loss as a table for other programs: CSV and Excel."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from io import BytesIO
 

@@ -1,7 +1,5 @@
 """The same diagnosis with phones called "Phone 1", "Phone 2": for reports that leave the house."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

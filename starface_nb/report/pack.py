@@ -4,8 +4,6 @@ The same facts in every language, times in UTC: what is proven, what is excluded
 set; and where the log shows that the network is not at fault, just that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

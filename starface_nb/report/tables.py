@@ -1,7 +1,5 @@
 """The report's tables and quoted lines as rows, ready for the template."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import polars as pl

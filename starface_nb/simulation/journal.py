@@ -1,7 +1,5 @@
 """What happened: the lines' rows, and the truth behind each unreachable interval and each cycle."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from starface_nb.simulation.world import Contact, Episode, Mapping, PhoneState, SiteState, Timeline

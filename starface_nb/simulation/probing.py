@@ -4,8 +4,6 @@ Timing: Asterisk 13.38.3 channels/chan_sip.c:30329 (UNREACHABLE), :30466 (no ans
 REGISTER is probed at once), channels/sip/include/sip.h:91-93 (60 s, 10 s, 2,000 ms); res/res_pjsip/pjsip_options.c.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import floor
 

@@ -1,7 +1,5 @@
 """A simulated log and its truth: what the PBX did as the lines it writes, and why."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What is simulated: phones, routers, faults and the style of the log; all times are seconds from the log's start."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any

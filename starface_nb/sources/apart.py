@@ -1,7 +1,5 @@
 """Nothing is ever written onto what is read, by whatever name."""
 
-from __future__ import annotations
-
 import glob
 import os
 import stat

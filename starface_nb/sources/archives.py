@@ -1,7 +1,5 @@
 """Archives as streams: members are found and read in memory; nothing is ever written to disk."""
 
-from __future__ import annotations
-
 import os
 import struct
 import tarfile

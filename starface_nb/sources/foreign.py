@@ -1,7 +1,5 @@
 """Files that are no log of Asterisk's: what they seem to be, and where the right one is; see `foreign.toml`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What reading a source may cost at most, and the running account of it."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """From what the user names (files, folders, globs, archives, standard input) to streams of log text."""
 
-from __future__ import annotations
-
 import glob
 import os
 import re

@@ -1,7 +1,5 @@
 """Files and standard input opened for reading, each byte counted; what the system refuses becomes an `InputError`."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

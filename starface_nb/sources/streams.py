@@ -1,7 +1,5 @@
 """The one kind of stream that everything is read through, and what takes compression and UTF-16 off it."""
 
-from __future__ import annotations
-
 import bz2
 import codecs
 import io
