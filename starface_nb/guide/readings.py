@@ -1,4 +1,4 @@
-"""The two readings of the keepalive, 60 minutes and 60 seconds, held against the log, and what the standards demand."""
+"""The two readings of the keepalive, 60 minutes and 60 seconds, held against the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
-from starface_nb.guide.words import names, site_name, word, worded
+from starface_nb.guide.words import names, site_name, word
 from starface_nb.tables import table
 
 if TYPE_CHECKING:
@@ -53,8 +53,3 @@ def keepalive_readings(diagnosis: Diagnosis, tr: Translator) -> tuple[tuple[Read
 def _explained(verdicts: str, group: list[dict[str, Any]], tr: Translator) -> str:
     sites = names([site_name(site["site"], tr) for site in group], tr)
     return word("readings", verdicts, tr, sites=sites, low=tr.duration(min(site["low_s"] or 0.0 for site in group)))
-
-
-def limits(tr: Translator) -> tuple[dict[str, Any], ...]:
-    """Return what RFC 4787, 5382 and 5626 demand: `id`, `protocol`, `seconds` where it is one, `text`, `source`."""
-    return tuple(worded(raw, tr) for raw in table("guide/limits")["limits"])

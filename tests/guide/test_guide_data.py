@@ -36,9 +36,9 @@ def test_every_port_has_a_source_and_a_direction_only_where_it_is_stated() -> No
         assert re.fullmatch(r"\d+(-\d+)?", row["port"]), row["id"]
 
 
-def test_every_limit_and_reading_has_a_source() -> None:
+def test_every_reading_and_the_experiment_have_a_source() -> None:
     facts = table("guide/limits")
-    for entry in [*facts["limits"], *facts["readings"], facts["experiment"]]:
+    for entry in [*facts["readings"], facts["experiment"]]:
         assert entry["source"], entry
         assert urlsplit(entry["url"]).scheme == "https", entry
 
@@ -97,10 +97,6 @@ def test_the_checklist_has_the_guides_steps_in_order(language: str) -> None:
         assert all(answer.label and answer.meaning for answer in step.answers)
 
 
-def test_limits_of_the_standards() -> None:
-    found = {limit["id"]: limit.get("seconds") for limit in guide.limits(guide.translator("en"))}
-    assert found["rfc4787_req5_minimum"] == 120
-    assert found["rfc4787_req5_recommended"] == 300
-    assert found["rfc5382_req5_established"] == 7440
+def test_the_experiment_keeps_clear_of_the_thirty_seconds_of_many_routers() -> None:
     tried = table("guide/limits")["experiment"]
-    assert tried["high_s"] < found["rfc5626_keepalive"] < tried["guide_s"]  # 30 s sits on the edge, 20 to 25 does not
+    assert tried["high_s"] < 29 < tried["guide_s"]  # 30 s sits on the edge, 20 to 25 does not
