@@ -30,8 +30,6 @@ class Step:
     id, number : str
         `number` is the guide's own: `1` to `7`, or `L` for the log step.
     title, question, why, how : str
-    evidence : str
-        Which evidence the log gives.
     covered, not_covered : str
         What the check of the log covers, and what it does not.
     kind : str
@@ -49,7 +47,6 @@ class Step:
     question: str
     why: str
     how: str
-    evidence: str
     covered: str
     not_covered: str
     kind: str

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 # Which values of a TOML file are shown to people and therefore translated; in texts.toml all are.
-TEXTS = frozenset({"title", "question", "why", "how", "evidence", "covered", "not_covered",
+TEXTS = frozenset({"title", "question", "why", "how", "covered", "not_covered",
                    "label", "meaning", "name", "advice", "text"})  # fmt: skip
 _SENTENCES = {"why", "how", "span"}  # of notes: values that are such sentences themselves, and numbers
 _COUNTS = {"n", "before"}
