@@ -106,6 +106,7 @@ def diagnose(
     told += story.findings
     lost = calls_lost(log, results.intervals, results.settings)
     incidents, incident_of = find_incidents(results.intervals, results.eras)
+    # what the results hold, under the same names
     taken = {field.name: getattr(results, field.name) for field in fields(Diagnosis) if hasattr(results, field.name)}
     found = [*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told]
     return Diagnosis(

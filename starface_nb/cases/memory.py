@@ -43,13 +43,13 @@ def keep(log: Log, paths: tuple[str, ...], folder: Path) -> None:
         "notes": [*log.notes],
         "members": [*log.bundle.members],
     }
-    parts = [(log, _OF_LOG), (log.bundle, _OF_BUNDLE)]
     with suppress(OSError), replacing(private_folder(folder) / NAME) as file, ZipFile(file, "w") as archive:
         archive.writestr("facts.json", json.dumps(facts))
-        for name, schema, frame in ((n, s, getattr(part, n)) for part, schemas in parts for n, s in schemas.items()):
-            buffer = io.BytesIO()
-            (schema.empty() if frame is None else frame).write_parquet(buffer, compression="lz4", statistics=False)
-            archive.writestr(f"{name}.parquet", buffer.getvalue())
+        for part, schemas in ((log, _OF_LOG), (log.bundle, _OF_BUNDLE)):
+            for name, schema in schemas.items():
+                frame, buffer = getattr(part, name), io.BytesIO()
+                (schema.empty() if frame is None else frame).write_parquet(buffer, compression="lz4", statistics=False)
+                archive.writestr(f"{name}.parquet", buffer.getvalue())
 
 
 def recall(paths: tuple[str, ...], time_zone: str | None, folder: Path) -> Log | None:
