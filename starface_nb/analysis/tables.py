@@ -62,8 +62,11 @@ def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> 
     turns = np.where(last, 1, np.minimum(several, cycles.routine[at] - turn))
     start = cycles.start[at] + turn * period
     loss = np.where(last, cycles.loss[at], -1)
-    nat = _expired(view, loss, len(story.losses)) & (turn == 0)
-    lower, upper, lost = _measured(context, np.maximum(loss, 0), nat)
+    nat = _expired(context, view)[loss] & (turn == 0)
+    # where there is no loss (-1), what stands behind the last one is taken, and not used
+    measured = (context.exposure.lower, context.exposure.upper, story.losses.start, story.losses.answered)
+    lower, upper, began, answered = (np.append(values, 0.0)[loss] for values in measured)
+    lost, rows = np.where(nat, began, answered), np.append(story.losses.row, 0)[loss]
     idle = np.where(last, np.clip(cycles.end[at] - start - story.settings.probe_interval_s, 0, None), cycles.idle[at])
     idle = np.where(last & (loss >= 0), np.clip(lost - start, 0, None), idle)
     survived = ~nat & (~last | (idle >= 0.95 * period))
@@ -74,7 +77,6 @@ def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> 
         era[start >= one.start] = i
     renewal = np.full(len(cycles.phone), 2)
     renewal[: len(story.renewals.seen)] = story.renewals.seen
-    rows = story.losses.row[np.maximum(loss, 0)] if len(story.losses) else np.zeros(len(at), np.int64)
     return pl.DataFrame({
         "peer": words(cycles.phone[at], story.peers),
         "site": pl.repeat(told(view.name), len(at), eager=True),
@@ -91,22 +93,12 @@ def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> 
     }, schema=CYCLES.dtypes)  # fmt: skip
 
 
-def _expired(view: SiteView, loss: Ints, n: int) -> Bools:
-    """Say which cycles ended with a loss that the timeout explains."""
-    if view.facts is None or not n:
-        return np.zeros(len(loss), bool)
-    nat = np.zeros(n, bool)
-    nat[view.losses] = view.facts.cause == NAT
-    return (loss >= 0) & nat[np.maximum(loss, 0)]
-
-
-def _measured(context: Context, loss: Ints, nat: Bools) -> tuple[Floats, Floats, Floats]:
-    """Return the bracket and the start of each cycle's loss; zeros where there is no loss at all."""
-    if not len(context.story.losses):
-        zero = np.zeros(len(loss))
-        return zero, zero, zero
-    exposure, losses = context.exposure, context.story.losses
-    return exposure.lower[loss], exposure.upper[loss], np.where(nat, losses.start[loss], losses.answered[loss])
+def _expired(context: Context, view: SiteView) -> Bools:
+    """Say which losses the timeout explains; behind the last one stands that none does."""
+    nat = np.zeros(len(context.story.losses) + 1, bool)
+    if view.facts is not None:
+        nat[view.losses] = view.facts.cause == NAT
+    return nat
 
 
 def eras_frame(context: Context, views: list[SiteView], cycles: pl.DataFrame, log: Log) -> pl.DataFrame:
