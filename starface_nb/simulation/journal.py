@@ -75,20 +75,16 @@ class Journal:
         off = phone.down.at(t)
         if off:
             found.append((off.start, off.kind))
-        if phone.holder(t) is None:
-            found.append(self._death(phone))
+        if phone.holder(t) is None and phone.where is not None:
+            found.append(self._death(site, phone, phone.where))
         if found:
             return found
         slow_or_lossy = [fault for timeline in (site.slow, site.lossy) if (fault := timeline.at(t))]
         return [(fault.start, fault.kind) for fault in slow_or_lossy] or [(t, "packet_loss")]
 
-    def _death(self, phone: PhoneState) -> tuple[float, str]:
-        mapping = phone.where
-        assert mapping is not None  # noqa: S101
+    def _death(self, site: SiteState, phone: PhoneState, mapping: Mapping) -> tuple[float, str]:
         if mapping.killed is not None:
             return mapping.killed
-        site = phone.site
-        assert site is not None  # noqa: S101
         if site.router.renewal == "any_packet" and mapping.timeout > self._interval:
             # Probing had kept it alive, so whatever stopped the probes' answers killed it.
             last = mapping.dies - 1e-3

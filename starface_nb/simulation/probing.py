@@ -113,7 +113,7 @@ class Prober:
             n = floor((until - t) / step)
         else:
             mapping = phone.holder(t)
-            if mapping is None or not self._calm_now(phone, mapping, t):
+            if mapping is None or not _calm_now(site, phone, mapping, t):
                 return False
             any_packet = site.router.renewal == "any_packet"
             if any_packet and site.router.timeout_s < step + 5.0:
@@ -131,11 +131,6 @@ class Prober:
         phone.next_probe = t + n * step
         phone.last_ms = self._round_trip(phone)
         return True
-
-    def _calm_now(self, phone: PhoneState, mapping: Mapping, t: float) -> bool:
-        site = phone.site
-        assert site is not None  # noqa: S101
-        return phone.answers(t) and not site.slow.at(t) and not site.lossy.at(t) and mapping.alive(t)
 
     def _round_trip(self, phone: PhoneState) -> float:
         return max(1.0, phone.spec.rtt_ms * self.chance.uniform(0.3, 1.7))
@@ -202,3 +197,7 @@ class Prober:
             self.journal.unlag(phone, t)
         elif phone.lagged_since is None:
             phone.lagged_since = t
+
+
+def _calm_now(site: SiteState, phone: PhoneState, mapping: Mapping, t: float) -> bool:
+    return phone.answers(t) and not site.slow.at(t) and not site.lossy.at(t) and mapping.alive(t)
