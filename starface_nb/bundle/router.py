@@ -169,30 +169,30 @@ def _as_syslog(header: re.Match[str]) -> str:
 def _stamped(text: str) -> Iterator[_Stamped]:
     """Yield the lines of a text with their times; what RouterOS prints of today without a date is of the day after."""
     last: _Stamped | None = None
-    for number, rest, stamp, zone, of in _begun(text):
-        if of.date == ("today",) and last is not None:
-            hours, minutes, seconds = (int(part) for part in stamp.split(":"))
+    for number, rest, stamp, zone, form in _begun(text):
+        if form.date != ("today",):
+            if (line := _read(number, rest, stamp, zone, form)) is not None:
+                last = line
+                yield line
+        elif last is not None and (since := _since_midnight(stamp)) is not None:
             day = last.stamp.replace(hour=0, minute=0, second=0) + timedelta(days=1)
-            yield replace(
-                last, number=number, rest=rest, stamp=day + timedelta(hours=hours, minutes=minutes, seconds=seconds)
-            )
-        elif (line := _read(number, rest, stamp, zone, of)) is not None:
-            last = line
-            yield line
+            yield replace(last, number=number, rest=rest, stamp=day + since)
 
 
-def _read(number: int, rest: str, stamp: str, zone: str | None, of: Form) -> _Stamped | None:
-    if of.date == ("today",):
-        return None
-    if of.date == ("epoch",):
-        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=of.name)
+def _read(number: int, rest: str, stamp: str, zone: str | None, form: Form) -> _Stamped | None:
+    if form.date == ("epoch",):
+        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=form.name)
     date, clock, year = _CLOCK.split(stamp, maxsplit=1)
-    begin = _day(f"{date} {year}", zone, of.date)
-    hours, minutes, seconds = (int(part) for part in clock.split(":"))
-    if begin is None or max(hours, 23) > 23 or max(minutes, seconds, 59) > 59:
+    begin, since = _day(f"{date} {year}", zone, form.date), _since_midnight(clock)
+    if begin is None or since is None:
         return None
-    time = begin + timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    return _Stamped(number, time, zoned=bool(zone), rest=rest, form=of.name)
+    return _Stamped(number, begin + since, zoned=bool(zone), rest=rest, form=form.name)
+
+
+def _since_midnight(clock: str) -> timedelta | None:
+    hours, minutes, seconds = map(int, clock.split(":"))
+    fits = hours < 24 and minutes < 60 and seconds < 60
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds) if fits else None
 
 
 @lru_cache(512)
