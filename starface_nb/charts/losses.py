@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import altair as alt
 import polars as pl
+from altair.utils.schemapi import debug_mode
 
 from starface_nb.charts.estimates import bands
 from starface_nb.charts.scene import Scene, picture, said, table
-from starface_nb.charts.theme import LOSSES, SHAPES, Picture, dressed, to_inline_svg, with_rows
+from starface_nb.charts.theme import LOSSES, SHAPES, Picture, dressed, inline_svg, specification, with_rows
 from starface_nb.charts.timeline import draw_timeline
 
 _MOST_POINTS = 1000
@@ -86,8 +88,10 @@ def linked(s: Scene) -> tuple[str, str]:
     """Return timeline and fold as SVG whose marks carry their losses' rows, of a scene whose losses are `measured`."""
     known = s.intervals.drop_nulls("age")
     points, _ = s.thinned(known, _MOST_POINTS)
-    above = with_rows(to_inline_svg(draw_timeline(s), _WIDE), s.intervals["row"].to_list())
-    return above, with_rows(to_inline_svg(draw_fold(s, known), _NARROW), points["row"].to_list())
+    with ThreadPoolExecutor(1) as drawing, debug_mode(False):  # drawn in one thread while the other chart is built here
+        above = drawing.submit(inline_svg, specification(draw_timeline(s)), _WIDE)
+        beside = inline_svg(specification(draw_fold(s, known)), _NARROW)
+    return with_rows(above.result(), s.intervals["row"].to_list()), with_rows(beside, points["row"].to_list())
 
 
 def measured(s: Scene) -> pl.DataFrame:

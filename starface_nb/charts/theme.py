@@ -92,9 +92,14 @@ def to_svg(chart: Any, width: int = WIDE) -> str:
 
 def to_inline_svg(chart: Any, width: int = WIDE) -> str:
     """Return a chart as an SVG for a page that has its own background: text takes the page's colour."""
+    return inline_svg(specification(chart), width)
+
+
+def inline_svg(spec: dict[str, Any], width: int) -> str:
+    """Do the same with a chart's specification."""
     style = {"guide-label": {"fill": _MARKER}, "guide-title": {"fill": _MARKER}}
     title = {"color": _MARKER, "subtitleColor": _MARKER}
-    drawn = _svg(specification(chart), width, background="transparent", style=style, title=title)
+    drawn = _svg(spec, width, background="transparent", style=style, title=title)
     svg = drawn.replace(_MARKER, "currentColor")
     # several pictures share one page: their clip paths and gradients must not share a name
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
