@@ -1,4 +1,4 @@
-"""Marks of dumps of SIP messages in a block of bytes, told apart by their first bytes alone: cheap however many."""
+"""Marks of dumps of SIP messages in a block of bytes, told apart all at once: cheap however many."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# What is in the first or last line of a dump: text from the network may stand between them.
-MARK, SENT_END = b"<---", b"\n---"
-# Kinds: begins a dump that says its length, or one that an end mark ends; ends one; may end one.
-COUNTED, MARKED, END, ODD = 1, 2, 3, 4
+# What a mark may be: it begins a dump that says its length, or one that an end mark ends; ends one; may end one; ends
+# that of a message that was sent. Of those that fit, the first counts; text from the network may stand between them.
+COUNTED, MARKED, END, ODD, SENT_END = 1, 2, 3, 4, 5
+MARKS = {
+    b"<--- SIP read": MARKED,
+    b"<--- Reliably": MARKED,
+    b"<--- Transmitting S": COUNTED,
+    b"<--- Transmit": MARKED,
+    b"<--- Receiv": COUNTED,
+    b"<------------->": END,
+    b"<------------>": END,
+    b"<--------": ODD,
+    b"\n---": SENT_END,
+}
 Offsets = NDArray[np.int64]
-_READ, _RELIABLY, _TRANSMIT, _RECEIVED = np.array([b"SIP read", b"Reliably", b"Transmit", b"Received"]).view("<u8")
-_DASHES = np.array([b"-" * 8]).view("<u8")[0]
 _BRACKETS = (26, 27, 30, 31)  # where a length stands: `<--- Received SIP request (`, `<--- Transmitting SIP response (`
 _DIGITS = 6
 OPEN = 2  # marks on which those behind them bear
@@ -65,36 +73,33 @@ _NONE = np.empty(0, np.int64)
 NO_MARKS = Marks(_NONE, np.empty(0, np.int8), _NONE, _NONE, _NONE, _NONE)
 
 
-def told(buffer: bytearray, begin: int, end: int, at: Offsets, sent_ends: Offsets, shift: int) -> Marks:
+def told(buffer: bytearray, begin: int, end: int, at: Offsets, kind: NDArray[np.int8], shift: int) -> Marks:
     """Tell what marks in `buffer[begin:end]` begin and end.
 
     Parameters
     ----------
-    at, sent_ends : ndarray of int64
-        Places in the buffer of `MARK` and of `SENT_END`.
+    at : ndarray of int64, shape (n,)
+        Places in the buffer of `MARKS`.
+    kind : ndarray of int8, shape (n,)
+        What each may be.
     shift : int
         What is to be added to make them offsets in the stream.
     """
-    if not at.size and not sent_ends.size:
+    if not at.size:
         return NO_MARKS
     text = np.frombuffer(buffer, np.uint8)
-    sent_ends = sent_ends[_is_line_end(text[sent_ends + len(SENT_END)])]
-    words = np.ndarray(len(buffer) - 7, "<u8", buffer, strides=1)  # the eight bytes from each place on
-    word = words[at + 5]
-    counted = (word == _RECEIVED) | ((word == _TRANSMIT) & (text[at + 18] == ord("S")))
-    kind = ((word == _READ) | (word == _RELIABLY) | (word == _TRANSMIT)).astype(np.int8) * MARKED
-    dashes = words[at + 1] == _DASHES
-    lines = at[dashes]
-    usual = _is_usual_end(text[lines[:, None] + np.arange(16)])
-    kind[dashes] = np.where(usual & ((text[lines - 1] == 10) | (lines == begin)), END, ODD)
-    stop = np.zeros(at.size, np.int64)
+    sent_ends = at[kind == SENT_END]
+    sent_ends = sent_ends[_is_line_end(text[sent_ends + 4])] + (shift + 1)
+    at, kind = at[kind != SENT_END], kind[kind != SENT_END]
+    behind = np.where(text[at + 14] == ord(">"), text[at + 15], text[at + 14])
+    alone = _is_line_end(behind) & ((text[at - 1] == 10) | (at == begin))
+    kind[(kind == END) & ~alone] = ODD
+    stop, counted = np.zeros(at.size, np.int64), kind == COUNTED
     if counted.any():
         stop[counted] = _stops(buffer, text, at[counted])
-        whole = (stop > at) & ((stop >= end) | _is_line_end(text[np.minimum(stop, end)]))
-        kind[counted] = np.where(whole[counted], COUNTED, ODD)
-    some = kind != 0
-    at, kind, stop = at[some] + shift, kind[some], stop[some] + shift
-    return Marks(at, kind, stop, sent_ends + (shift + 1), *_dumps(at, kind, stop, max(0, at.size - OPEN)))
+        kind[counted & ~((stop > at) & ((stop >= end) | _is_line_end(text[np.minimum(stop, end)])))] = ODD
+    at, stop = at + shift, stop + shift
+    return Marks(at, kind, stop, sent_ends, *_dumps(at, kind, stop, max(0, at.size - OPEN)))
 
 
 def _dumps(at: Offsets, kind: NDArray[np.int8], stop: Offsets, count: int) -> tuple[Offsets, Offsets, bool]:
@@ -114,16 +119,6 @@ def _dumps(at: Offsets, kind: NDArray[np.int8], stop: Offsets, count: int) -> tu
 def _is_line_end(byte: NDArray[np.uint8]) -> NDArray[np.bool_]:
     end: NDArray[np.bool_] = (byte == 10) | (byte == 13)
     return end
-
-
-def _is_usual_end(window: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Say which lines are of twelve or thirteen dashes between the brackets, as chan_sip writes them."""
-    arrow = window == ord(">")
-    longer = (window[:, 13] == ord("-")) & arrow[:, 14] & _is_line_end(window[:, 15])
-    usual: NDArray[np.bool_] = (window[:, 9:13] == ord("-")).all(1) & (
-        longer | (arrow[:, 13] & _is_line_end(window[:, 14]))
-    )
-    return usual
 
 
 def _stops(buffer: bytearray, text: NDArray[np.uint8], at: Offsets) -> Offsets:

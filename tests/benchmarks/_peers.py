@@ -153,11 +153,11 @@ UNZIPPERS: dict[str, Callable[[str], int]] = {"zipfile": _zipfile}
 def programs(path: str) -> Iterator[tuple[str, list[str]]]:
     """Yield programs that count or show the wanted lines."""
     from starface_nb.reading.catalogue import NEEDLES
-    from starface_nb.reading.marks import MARK, SENT_END
+    from starface_nb.reading.marks import MARKS
 
     each = [part for literal in LITERALS for part in ("-e", literal)]
     yield "rg -c", ["rg", "-c", "-F", *each, path]
-    every = [part for needle in (*NEEDLES, MARK, SENT_END.strip()) for part in ("-e", needle.decode())]
+    every = [part for needle in (*NEEDLES, *(mark.strip() for mark in MARKS)) for part in ("-e", needle.decode())]
     yield "rg -c, every needle", ["rg", "-c", "-F", *every, path]
     yield "grep -c", ["grep", "-c", "-F", *each, path]
     yield "grep -P, the job's lines", ["grep", "-c", "-P", _job()[1], path]

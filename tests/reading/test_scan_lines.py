@@ -14,7 +14,7 @@ from scan_samples import NEEDLES, expected, log, scan_logs, shown, triples, writ
 from starface_nb.errors import InputError
 from starface_nb.reading import catalogue, lines, scan
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
-from starface_nb.reading.marks import MARK, SENT_END
+from starface_nb.reading.marks import MARKS
 from starface_nb.sources import opening
 from starface_nb.sources.limits import Account, Limits
 from starface_nb.sources.streams import Stream
@@ -109,7 +109,7 @@ def test_giant_last_line_without_newline(tmp_path: Path) -> None:
 
 
 def test_no_needle_of_the_catalogue_can_hide_behind_a_mark() -> None:
-    for mark in (MARK, SENT_END):
+    for mark in MARKS:
         ends = [mark[i:] for i in range(len(mark))]
         assert not [needle for needle in catalogue.NEEDLES if needle.startswith(tuple(ends)) or mark in needle]
 
