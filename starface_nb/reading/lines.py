@@ -20,10 +20,11 @@ from starface_nb.reading.marks import MARKS, SENT_END, Marks, Offsets, told
 from starface_nb.sources.limits import Account, DamagedError
 
 BLOCK = 1 << 23  # smaller ones hand the interpreter lock over more often
+_FIRST_BLOCK = 1 << 20  # a small log needs no more
 CARRY = 256 << 10  # longest line that is carried from one block to the next
 REACH = 70 << 10  # bytes from the begin to the end of a dump that was sent, at most
 _WEIGHT = 120  # bytes that the objects around a line weigh
-_ROOM = CARRY + BLOCK + 64  # some bytes are looked at behind the last
+_BEHIND = 64  # bytes that may be looked at behind the last
 _SAMPLES, _WIDE = 4096, 8  # pairs of bytes looked at in a block, and how many with one zero make it UTF-16
 _WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
@@ -153,7 +154,7 @@ class Blocks:
 
     def give_back(self, block: Block) -> None:
         """Take a block's buffer to fill it again; the latest first, as it is still in the processor's caches."""
-        if len(block.buffer) == _ROOM:
+        if len(block.buffer) == CARRY + BLOCK + _BEHIND:
             self._free.append(block.buffer)
 
     def next(self) -> Block | None:
@@ -162,8 +163,9 @@ class Blocks:
             return None if self._ended else self._filled()
 
     def _filled(self) -> Block:
-        buffer = self._free.pop() if self._free else bytearray(_ROOM)
-        begin, filled = CARRY - len(self._carried), CARRY + self._fill(memoryview(buffer)[CARRY : CARRY + BLOCK])
+        room = min(BLOCK, max(_FIRST_BLOCK, self.size))
+        buffer = self._free.pop() if self._free else bytearray(CARRY + room + _BEHIND)
+        begin, filled = CARRY - len(self._carried), CARRY + self._fill(memoryview(buffer)[CARRY:-_BEHIND])
         buffer[begin:CARRY] = self._carried
         start = self.size - (filled - begin)
         if self._ended and (buffer[filled - 1] != 10 if filled > begin else self._in_long):
