@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background or `nohup` may ask
                 signal.signal(number, _end)
         _open_streams()
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no large matrix is multiplied here: more would only wait
     fall_back()
     try:
         parser = build_parser()
