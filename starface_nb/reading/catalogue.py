@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
 
+import numpy as np
 import polars as pl
 
 from starface_nb.reading.schemas import KIND, TECH
@@ -93,18 +94,17 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
         `row` (UInt32, ascending), `entry` (UInt16, index into `entries()`), `kind` (null: a known line that is no
         event), `tech`, `role`, and the raw text of every group (String, null where the message has none).
     """
-    rest = pl.DataFrame({"m": message, "module": module}).with_row_index("row")
-    names = rest["module"].unique().to_list()
-    begins = rest["m"].str.slice(0, _BEGIN).unique().to_list()
-    found = [pl.DataFrame(schema=_FOUND)]
-    for index, entry in enumerate(entries()):
-        if not rest.height or not any(begin.startswith(entry.starts[:_BEGIN]) for begin in begins):
-            continue
-        test = rest.select(_could_be(entry, names).alias("could")).to_series()
+    rows = pl.DataFrame({"m": message, "module": module}).with_row_index("row")
+    names = rows["module"].unique().to_list()
+    begins = rows["m"].str.slice(0, _BEGIN).unique().to_list()
+    some = [i for i, one in enumerate(entries()) if any(begin.startswith(one.starts[:_BEGIN]) for begin in begins)]
+    could = rows.select(_could_be(entries()[i], names).alias(str(i)) for i in some)
+    found, is_open = [pl.DataFrame(schema=_FOUND)], np.ones(rows.height, np.bool_)
+    for i in some:
+        test = could[str(i)].to_numpy() & is_open
         if test.any():
-            got, missed = _extract(rest.filter(test), entry, index)
-            found.append(got)
-            rest = pl.concat([rest.filter(~test), missed])
+            found.append(_extract(rows.filter(test), entries()[i], i))
+            is_open[found[-1]["row"].to_numpy()] = False
     return pl.concat(found).sort("row")
 
 
@@ -117,21 +117,20 @@ def _could_be(entry: Entry, modules: list[str]) -> pl.Expr:
     return test & pl.col("m").str.contains(entry.contains, literal=True) if entry.contains else test
 
 
-def _extract(some: pl.DataFrame, entry: Entry, index: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the groups of the rows that `entry`'s pattern reads, and the rows it does not read."""
+def _extract(some: pl.DataFrame, entry: Entry, index: int) -> pl.DataFrame:
+    """Return the groups of the rows that `entry`'s pattern reads."""
     names = re.findall(r"\(\?P<(\w+)>", entry.pattern)
+    if not names:
+        return _named(some.filter(pl.col("m").str.contains(entry.pattern)), names, entry, index)
     found = []
-    for pattern in dict.fromkeys((entry.quick, entry.pattern)) if names else (entry.pattern,):
-        if names:
-            some = some.with_columns(pl.col("m").str.extract_groups(pattern).struct.unnest())
-            hit = pl.any_horizontal(pl.col(names).is_not_null())
-        else:
-            hit = pl.col("m").str.contains(pattern)
-        found.append(_named(some.filter(hit), names, entry, index))
-        some = some.filter(~hit) if found[-1].height < some.height else some.clear()
-        if not some.height:
+    for pattern in dict.fromkeys((entry.quick, entry.pattern)):
+        read = some.with_columns(pl.col("m").str.extract_groups(pattern).struct.unnest())
+        hit = read.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
+        found.append(_named(read.filter(hit), names, entry, index))
+        if hit.all():
             break
-    return pl.concat(found), some.select("row", "m", "module")
+        some = some.filter(~hit)
+    return pl.concat(found)
 
 
 def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> pl.DataFrame:
