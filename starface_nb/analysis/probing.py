@@ -38,13 +38,15 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
         `gap_s`; `slip_s`, by which the next probe comes later than the interval: chan_sip counts from the answer;
         `file`, `line`.
     """
-    needed = ("time", "kind", "peer", "tech", "rtt_ms", "limit_ms", "file", "line")
+    needed = ("time", "kind", "peer", "tech", "contact", "rtt_ms", "limit_ms", "file", "line")
     rows = of_kind(events.select(needed), "reachable", "lagged", "unreachable", "registered").drop_nulls("time")
     if rows.height > MOST_LINES:
         # Some phones tell as well as all.
         peers = rows["peer"].unique().sort()
         rows = rows.filter(pl.col("peer").is_in(peers.gather_every(-(-rows.height // MOST_LINES)).implode()))
-    rows = rows.filter(~((pl.col("kind") == "registered") & (pl.col("tech") == "PJSIP"))).sort("time")
+    # Of PJSIP the contacts' lines alone tell of probes: an endpoint is unreachable also between two contacts.
+    probed = (pl.col("kind") != "registered") & pl.col("contact").is_not_null()
+    rows = rows.filter((pl.col("tech") != "PJSIP") | probed).sort("time")
     slip = pl.when(pl.col("tech") == "SIP").then(pl.col("rtt_ms").fill_null(0.0) / 1000).otherwise(0.0)
     wait = 2 * pl.col("limit_ms").fill_null(LIMIT_MS) / 1000  # chan_sip.c 20.20.1:30709
     wait = pl.when(pl.col("tech") == "PJSIP").then(PJSIP_TIMEOUT_S).otherwise(wait)

@@ -21,7 +21,7 @@ REPEAT_AFTER_S = 2.0
 """PJSIP writes one change as two lines (endpoint and contact); a later line is a repeat of its own."""
 
 REPLACED_S = 2.0
-"""A PJSIP contact that replaces another is probed within this time."""
+"""A PJSIP contact that replaces another is probed within this time, and an endpoint without one is told of."""
 
 OF_A_STATE = ("row", "time", "kind", "peer", "tech", "rtt_ms", "last_rtt_ms", "file", "line", "offset", "state")
 """What a line about a peer's state tells."""
@@ -90,23 +90,23 @@ def contact_states(lines: Iterable[tuple[str, str | None, str | None, float]]) -
 
 
 class _Contacts:
-    """The contacts of one PJSIP peer: which answer, and when the last one was added."""
+    """The contacts of one PJSIP peer: which answer, and when one was last added or taken back by the phone."""
 
     def __init__(self) -> None:
         self.answers: dict[str, bool] = {}
-        self.added = float("-inf")
+        self.changed = float("-inf")
 
     def after(self, kind: str, contact: str | None, time: float) -> int | None:
         """Return the peer's state after a line, None where the line does not change it."""
-        if kind == "registered":
-            self.added = time
-        elif kind in ("reachable", "lagged"):
+        if kind in ("registered", "unregistered"):
+            self.changed = time
+        if kind in ("reachable", "lagged"):
             if contact is not None:
                 self.answers[contact] = True
             return UP
-        elif kind == "unreachable":
+        if kind == "unreachable":
             return self._lost(contact, time)
-        elif kind in ("unregistered", "expired"):
+        if kind in ("unregistered", "expired"):
             self.answers.pop(contact or "", None)
             return GONE if kind == "unregistered" and not any(self.answers.values()) else None
         return None
@@ -114,8 +114,9 @@ class _Contacts:
     def _lost(self, contact: str | None, time: float) -> int | None:
         if contact is None:
             self.answers.clear()
-            # A contact that replaces another is not probed yet: the endpoint is between two contacts, not lost.
-            return None if 0 <= time - self.added <= REPLACED_S else DOWN
+            # A contact that replaces another is not probed yet: the endpoint is between two contacts, not lost. Nor is
+            # one whose phone has just logged off.
+            return None if 0 <= time - self.changed <= REPLACED_S else DOWN
         self.answers[contact] = False
         return None if any(self.answers.values()) else DOWN
 

@@ -9,7 +9,7 @@ from itertools import count
 from starface_nb.simulation.journal import Journal
 from starface_nb.simulation.probing import RHYTHMS, Chance, Prober
 from starface_nb.simulation.spec import Fault, Phone, Router, Scenario
-from starface_nb.simulation.world import COMMON_PORT, Mapping, PhoneState, SiteState, Timeline
+from starface_nb.simulation.world import COMMON_PORT, Contact, Mapping, PhoneState, SiteState, Timeline
 
 
 class Engine:
@@ -173,10 +173,16 @@ class Engine:
         if phone.contact is None or self.down.at(self.now) or not phone.answers(self.now):
             return
         phone.token += 1
+        self._drop(phone, phone.contact, "unregistered")
         phone.contact = phone.next_probe = phone.pending = None
         phone.last_ms = 0.0
-        self.journal.of(phone, self.now, "unregistered")
         self.journal.recover(phone, self.now, "unregistered")
+
+    def _drop(self, phone: PhoneState, contact: Contact, kind: str) -> None:
+        """Note that a contact is gone; res_pjsip calls an endpoint unreachable with its last reachable one."""
+        self.journal.of(phone, self.now, kind, contact)
+        if not self.sip and phone.episode is None:
+            self.journal.of(phone, self.now, "unavailable", contact)
 
     def _register(self, phone: PhoneState, token: int) -> None:
         site = phone.site
@@ -211,7 +217,7 @@ class Engine:
         if moved:
             self.journal.of(phone, t, "registered")
             if before and not self.sip:
-                self.journal.of(phone, t, "replaced", before)
+                self._drop(phone, before, "replaced")
         if not phone.agent_known and self.sip:
             self.journal.of(phone, t, "useragent", agent=phone.spec.user_agent)
         phone.agent_known = True

@@ -74,10 +74,33 @@ def test_a_pbx_restart_does_not_end_an_interval_and_reachable_after_it_is_no_rec
 
 
 PJSIP = "res_pjsip/pjsip_options.c"
+REGISTRAR = "res_pjsip_registrar.c"
 
 
 def pjsip(log: Writer, second: float, contact: int, state: str) -> None:
     log.at(second, f"Contact 7/sip:7@203.0.113.5:{contact} is now {state}.  RTT: 0.000 msec", "VERBOSE", PJSIP)
+
+
+def test_a_pjsip_phone_that_logs_off_or_takes_another_port_is_not_lost(tmp_path):
+    log = Writer([])
+    pjsip(log, 0, 1000, "Reachable")
+    for second, contact, reason in ((600, 1000, "remove existing"), (1200, 2000, "request")):
+        if contact == 1000:
+            log.at(
+                second,
+                "Added contact 'sip:7@203.0.113.5:2000' to AOR '7' with expiration of 3900 seconds",
+                "VERBOSE",
+                REGISTRAR,
+            )
+        log.at(
+            second, f"Removed contact 'sip:7@203.0.113.5:{contact}' from AOR '7' due to {reason}", "VERBOSE", REGISTRAR
+        )
+        log.at(second, f"Contact 7/sip:7@203.0.113.5:{contact} has been deleted", "VERBOSE", PJSIP)
+        log.at(second, "Endpoint 7 is now Unreachable", "VERBOSE", "res_pjsip/pjsip_configuration.c")
+        if contact == 1000:
+            log.at(second, "Endpoint 7 is now Reachable", "VERBOSE", "res_pjsip/pjsip_configuration.c")
+            pjsip(log, second, 2000, "Reachable")
+    assert log.case(tmp_path).intervals.is_empty()
 
 
 def test_a_pjsip_peer_is_lost_only_when_no_contact_answers(tmp_path):
