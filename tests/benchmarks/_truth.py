@@ -13,6 +13,7 @@ import polars as pl
 RENAMED = {"phone_reboot": "phone_restart", "router_reboot": "router_restart"}
 GROUPS = {"phone_restart": "phone", "phone_offline": "phone", "latency": "latency/loss", "packet_loss": "latency/loss"}
 NO_SITE = "unknown"
+PROBED_S = 60.0
 Pairs = list[tuple[str, str]]
 
 
@@ -41,7 +42,12 @@ class Era:
 
     @property
     def verdict(self) -> str:
-        return "too_short" if self.expired and self.timeout_s < 3600.0 else "no_expiry_seen"
+        """What is to be said of it: where any packet renews, probing keeps alive what lives longer than its interval.
+
+        What died there while nobody probed needs no longer timeout.
+        """
+        short = self.timeout_s <= PROBED_S if self.renewal == "outbound" else self.timeout_s < 3600.0
+        return "too_short" if self.expired and short else "no_expiry_seen"
 
 
 @dataclass
@@ -182,13 +188,15 @@ def _recorded_eras(s: dict, zone: ZoneInfo, first: float, last: float, data: dic
 def hold_against(truth: Truth, case: object) -> Score:
     """Score a `Diagnosis`."""
     pairs, strict, sure, missing, extra, confusions = _causes(truth, case.intervals)  # type: ignore[attr-defined]
-    # Of several sites, one whose address no line shows cannot be told apart; a single one is then "unknown".
+    # Of several sites, one whose address no line shows cannot be told apart; a single one is then "unknown", and where
+    # strangers' refused registrations are all that a log holds, there is none.
     registered = case.log.events.filter(pl.col("kind") == "registered")  # type: ignore[attr-defined]
     shown = set(registered["address"].drop_nulls().to_list())
+    told = case.phones.filter(pl.col("losses").gt(0) | pl.col("ever_registered") | (pl.col("status") != "unknown"))  # type: ignore[attr-defined]
     scores = [
         _era_score(truth, site, i, case.sites, case.eras)  # type: ignore[attr-defined]
         for site in truth.sites
-        if site.addresses & shown or (len(truth.sites) == 1 and case.phones.height)  # type: ignore[attr-defined]
+        if site.addresses & shown or (len(truth.sites) == 1 and told.height)
         for i in range(len(site.eras))
     ]
     return Score(truth.name, truth.family, scores, pairs, strict, sure, missing, extra, confusions)
