@@ -71,6 +71,7 @@ class Cycles:
     routine : silent renewals that must lie inside, by the phone's own period
     period : the period used, seconds: the phone's own, or the keepalive taken for it
     loss : index of the loss that ended the cycle, -1 where none did
+    new : it began with a line that tells of a new binding
     """
 
     phone: Ints
@@ -80,6 +81,7 @@ class Cycles:
     routine: Ints
     period: Floats
     loss: Ints
+    new: Bools
 
 
 def find_cycles(story: Story) -> Cycles:
@@ -115,7 +117,7 @@ def find_cycles(story: Story) -> Cycles:
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
-    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss)
+    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, renewals.seen)
     return _with_earlier(story, found)
 
 
@@ -154,5 +156,5 @@ def _with_earlier(story: Story, found: Cycles) -> Cycles:
     start, whole, period = story.first_up[phone], whole[phone].astype(np.int64), period[phone]
     none = np.full(len(phone), -1)
     end = start + (whole + 0.5) * period
-    more = (phone, start, end, SHORTEST_TURN * period, whole, period, none)
+    more = (phone, start, end, SHORTEST_TURN * period, whole, period, none, none > 0)
     return Cycles(*[np.concatenate([getattr(found, f.name), new]) for f, new in zip(fields(Cycles), more, strict=True)])

@@ -67,13 +67,17 @@ class Candidates(Columns):
 
 @dataclass
 class Survivals(Columns):
-    """Cycles: `idle` is surely outlived, `count` cycles are alike, `reach` outlived if the phone kept to its period."""
+    """Cycles: `idle` is surely outlived, `count` cycles are alike, `reach` outlived if the phone kept to its period.
+
+    `new`: those that began with a new binding.
+    """
 
     phone: Ints
     born: Floats
     idle: Floats
     count: Ints
     reach: Floats
+    new: Bools
 
 
 @dataclass

@@ -22,12 +22,14 @@ from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, era_of, fit
-from starface_nb.observations.story import Floats, first_after_start
+from starface_nb.observations.story import Bools, Floats, first_after_start
 
 C = len(CAUSES)
 SURE = 0.001
 """Worlds less probable than this are not weighed."""
 KINDS_CAUSES = np.eye(C)[CAUSE_OF]
+MOST_TURNS = 4
+"""Where one bracket is not borne out by its losses, the next best is tried."""
 
 
 def _table(n: int, value: float) -> Floats:
@@ -44,15 +46,16 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     """Fill the site's eras and, where not only they are asked for, what is said of its losses."""
     data = SiteData(context, site)
     n = len(site.losses)
-    weight, died = np.ones(n), np.ones(n, bool)
+    weight, died, otherwise = np.ones(n), np.ones(n, bool), np.zeros(n)
     expires: World | None = None
-    for turn in range(2):
+    for turn in range(MOST_TURNS):
         eras = fit(context, site, weight, died)
         if eras_only and turn:
             break
         expires = data.explain(eras, expires)
-        # What an event may explain as well speaks for the timeout only as far as it is the less probable one.
-        now = np.clip(-np.log(expires.elsewhere + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
+        # What anything else may explain as well speaks for the timeout only as far as that is the less probable one.
+        otherwise = np.where(data.inside(eras), 1 - expires.posterior[:, NAT], otherwise)
+        now = np.clip(-np.log(np.maximum(expires.elsewhere, otherwise) + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
         dead = expires.posterior[:, NAT] > 0.5
         if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
             break
@@ -270,6 +273,11 @@ class SiteData:
         high = [era.high if era.expiring > SURE else np.inf for era in eras]
         here = era_of(eras, self.best, self.loss.start, self.story.settings.keepalive_s)
         return np.array([era.low for era in eras])[here], np.array(high)[here]
+
+    def inside(self, eras: list[Era]) -> Bools:
+        """Say which losses lie within the bracket of their era."""
+        low, high = self.bounds(eras)
+        return np.asarray(np.isfinite(high) & (self.best.lower < high) & (self.best.upper > low), bool)
 
     # -- with the events ----------------------------------------------------------------------------------------------
 

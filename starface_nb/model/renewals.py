@@ -30,9 +30,6 @@ from starface_nb.observations.story import (
 )
 from starface_nb.settings import Settings
 
-MOST_PASSES = 4
-"""Each renewal found by the rhythm may reveal the one after it."""
-
 LINE_BACK = 0.6
 """Share of the phones that were down that come back within one probing interval when a line is back."""
 
@@ -116,9 +113,7 @@ def tell(
     lines = raw["end_line"].fill_null(0).to_numpy()
     story.renewals = merge_renewals(story, seen, lines)
     story.periods = find_periods(story)
-    for _ in range(MOST_PASSES):
-        if not _rhythmic(story):
-            break
+    while _rhythmic(story):  # each renewal found may reveal the one after it
         story.renewals = merge_renewals(story, seen, lines)
     return story
 

@@ -153,6 +153,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         np.minimum(cycles.idle[mine], until),
         np.clip(np.minimum(cycles.routine[mine], np.floor(until / cycles.period[mine])), 1, 1000).astype(np.int64),
         np.minimum(reach, until),
+        cycles.new[mine],
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
     return Evidence(lost.take(good), kept)
@@ -241,7 +242,15 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
             probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
-    low, high, expiring = estimate.low, estimate.high, probability
+    low, high = estimate.low, estimate.high
+    # A router may drop at the first silence what it has just mapped, and keep for longer what is in steady use.
+    new, first = replace(part, kept=part.kept.take(part.kept.new)), settings.probe_interval_s + story.slop
+    young = probability_expiring(new, phones, 0.0, first, PRIOR_EXPIRING, shares)
+    if probability < SURE < young and not shares:
+        probability, low, high = young, 0.0, first
+        lost = int((part.lost.lower < first).sum())
+        estimate = replace(estimate, low=0.0, high=settings.probe_interval_s, probability_below=young, supported=lost)
+    expiring = probability
     below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
     short = probability * (1.0 if below else 0.0)
     if short >= SURE:
