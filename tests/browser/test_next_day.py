@@ -70,6 +70,7 @@ def answer_everything(checklist: Locator) -> None:
         expect(card).to_contain_text("Saved:")
         if step == "changes":
             card.get_by_label("Day of change").fill("2026-03-02")
+            card.get_by_label("Day of change").press("Tab")
             expect(card).to_contain_text("The first lasting loss in the log came 2 days after the change.")
         if step == "nat":
             card.locator("[data-set=router]").first.select_option(index=3)
