@@ -77,3 +77,16 @@ def need_memory(least: int = 1 << 30) -> None:
                 f"A program may have {limit >> 20:,} MiB of memory here; this needs {least >> 20:,} MiB of addresses."
             )
             raise SetupError(cause, next_step="Lift the limit: `ulimit -v unlimited`.")
+
+
+def need_files(least: int = 256, many: int = 8192) -> None:
+    """Let this process open `many` files at once; raise `SetupError` where it may not open the least that is needed."""
+    if sys.platform != "win32":
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= most < least:
+            cause = f"A program may open {most:,} files at once here; this needs {least:,}."
+            raise SetupError(cause, next_step="Lift the limit: `ulimit -n 1024`.")
+        if 0 <= now < many:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (many if most < 0 else min(many, most), most))

@@ -12,7 +12,8 @@ from typing import Any, Self, cast
 
 from isal import igzip_lib
 
-from starface_nb.sources.limits import Account, DamagedError
+from starface_nb.errors import InputError
+from starface_nb.sources.limits import UNPACK, Account, DamagedError, RefusedError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -163,7 +164,10 @@ def _decoded(kind: str, stream: Stream, place: str, account: Account, remarks: l
         raise _damage(place, produced, "")
 
 
-def _damage(place: str, produced: int, reason: str) -> DamagedError:
+def _damage(place: str, produced: int, reason: str) -> InputError:
+    if "memory" in reason.lower():  # zstd's and xz's word for a window that is too large
+        cause = "refused: to unpack it takes more memory than it is given here."
+        return RefusedError(cause, place=place, next_step=UNPACK)
     what = f"the compressed data is corrupt ({reason})" if reason else "the compressed data is cut off (truncated file)"
     return DamagedError(f"{what}; {produced:,} bytes of the log could be read before that.", place=place)
 

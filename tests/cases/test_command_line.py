@@ -201,6 +201,18 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
         )
         assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
+    @pytest.mark.parametrize("command", ["report -o page.html", "run -o out", "fleet -o out --workers 2"])
+    def test_too_few_open_files_are_said(command: str, tmp_path: Path) -> None:
+        shutil.copy(LOG, tmp_path / "a.log")
+        name, *options = command.split()
+        limited = ["bash", "-c", 'ulimit -n 12; exec "$@"', "bash", *STARFACE_NB, name, "a.log", *options]
+        done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "starface-nb: A program may open 12 files at once here; this needs 256. Lift the limit: `ulimit -n 1024`.\n"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
+
     def test_pictures_need_more_than_the_rest() -> None:
         limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *STARFACE_NB, "report", LOG, "-o", "/dev/null"]
         done = subprocess.run(limited, capture_output=True, text=True)
