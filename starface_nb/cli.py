@@ -94,6 +94,8 @@ def _told(error: BaseException) -> int:
         return _say("interrupted; nothing half-written was left.", _INTERRUPTED)
     if isinstance(error, StarfaceError):
         return _say(str(error))
+    if _is_loading(error):
+        return _say(f"A library does not load: {error}. Install starface-nb anew, or what that library needs.")
     if isinstance(error, OSError):
         if error.filename is None and sys.stdout is sys.__stdout__:
             _close_output()
@@ -105,6 +107,13 @@ def _told(error: BaseException) -> int:
         f"({Path(last.filename).name}, line {last.lineno}). Please report it with the command that led to it.",
         _FAULT,
     )
+
+
+def _is_loading(error: BaseException) -> bool:
+    """Say whether an error is a library's that is being imported, or the system's that cannot load it."""
+    own = (getattr(error, "name", None) or "").startswith("starface_nb")
+    kind = isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is None)
+    return kind and not own and any(frame.name == "<module>" for frame in extract_tb(error.__traceback__))
 
 
 def _say(message: str, status: int = _WRONG_INPUT) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starface_nb.text import visible
@@ -24,9 +25,10 @@ def say(message: str) -> None:
 
 
 def note(*messages: str) -> None:
-    """Write a line each to standard error, with who says it."""
-    for message in messages:
-        print(f"starface-nb: {visible(message)}", file=sys.stderr)
+    """Write a line each to standard error, with who says it; where nothing can be written, the exit status tells."""
+    with suppress(OSError):
+        for message in messages:
+            print(f"starface-nb: {visible(message)}", file=sys.stderr, flush=True)
 
 
 def write_utf8(text: str) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from errno import ENOMEM
+from importlib import import_module
 from importlib.util import find_spec
 
 
@@ -44,9 +45,15 @@ _EXTRAS = {"pdf": ("plutoprint", "A PDF"), "cluster": ("distributed", "A Dask cl
 
 
 def missing(extra: str) -> str:
-    """Return what is to be said where an extra of the package is not installed; nothing where it is."""
+    """Return what is to be said where an extra of the package is not there or does not load; nothing where it does."""
     module, what = _EXTRAS[extra]
-    return "" if find_spec(module) else f'{what} needs an extra: python -m pip install "starface-nb[{extra}]"'
+    if find_spec(module) is None:
+        return f'{what} needs an extra: python -m pip install "starface-nb[{extra}]"'
+    try:
+        import_module(module)
+    except Exception as error:  # whatever the library, or the system's that it needs, brings up
+        return f"{what} is not available here: {module} does not load ({error}). Install it anew, or what it needs."
+    return ""
 
 
 def need(extra: str) -> None:

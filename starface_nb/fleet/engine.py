@@ -191,29 +191,29 @@ def _on_cluster(
 
 @contextmanager
 def _connected(scheduler: Scheduler) -> Iterator[Client]:
-    need("cluster")
+    secured = security(scheduler)
     from distributed import Client
     from distributed.comm.addressing import get_address_host_port
 
-    security = _security(scheduler)
     logger = logging.getLogger("distributed")
     with ExitStack() as stack:
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(_SILENT)  # what matters comes back as results
         try:
             get_address_host_port(scheduler.address)
-            client = Client(scheduler.address, timeout=_PATIENCE, set_as_default=False, security=security)  # type: ignore[no-untyped-call]
+            client = Client(scheduler.address, timeout=_PATIENCE, set_as_default=False, security=secured)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever the network, TLS or the address brings up
             raise SetupError(
                 f"No Dask scheduler answers there ({type(error).__name__}: {error}).",
                 place=scheduler.address,
-                next_step="Start one with `dask scheduler` and `dask worker`, or leave --scheduler out.",
+                next_step="Start `dask scheduler` and `dask worker`, check the certificates, or leave it out.",
             ) from None
         yield stack.enter_context(client)
 
 
-def _security(scheduler: Scheduler) -> Any:
+def security(scheduler: Scheduler) -> Any:
     """Return what secures the way to the scheduler: nothing but what was given, whatever Dask's own configuration."""
+    need("cluster")
     from distributed.security import Security
 
     files = (scheduler.authority, scheduler.certificate, scheduler.key)

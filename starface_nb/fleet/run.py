@@ -18,7 +18,7 @@ from starface_nb import __version__
 from starface_nb.errors import InputError, SettingError
 from starface_nb.files import keep_free, locked, parquet, private_folder, write
 from starface_nb.fleet.changes import quick_fingerprint
-from starface_nb.fleet.engine import Scheduler, examine_all
+from starface_nb.fleet.engine import Scheduler, examine_all, security
 from starface_nb.fleet.examine import Examined, Row, examine
 from starface_nb.fleet.schemas import FLEET, URGENCY
 from starface_nb.progress import Progress
@@ -77,6 +77,8 @@ def run_fleet(
     """
     settings, folder = settings or Settings(), Path(folder)
     scheduler = Scheduler(scheduler) if isinstance(scheduler, str) else scheduler
+    if scheduler:
+        security(scheduler)  # what is wrong with it is said before anything is written
     customers = find_customers(sources, leave_out=folder)
     results = [folder / name for name in ("fleet.html", _SUMMARY)]
     homes = {slug: folder / _CUSTOMERS / slug for slug in customers}

@@ -165,6 +165,33 @@ def test_a_typed_time_is_in_the_logs_zone_unless_it_says_so() -> None:
         moment("tomorrow", "UTC")
 
 
+@pytest.mark.parametrize(
+    ("library", "command"),
+    [
+        ("plutoprint", "report {} -o page.pdf"),
+        ("plutoprint", "report {} -o page.html --pdf"),
+        ("distributed", "fleet {} -o out --scheduler tcp://127.0.0.1:9"),
+        ("vl_convert", "report {} -o page.html"),
+    ],
+)
+@pytest.mark.parametrize("error", ["ImportError", "OSError"])
+def test_a_library_that_does_not_load_is_said(library: str, command: str, error: str, tmp_path: Path) -> None:
+    (tmp_path / library).mkdir()
+    (tmp_path / library / "__init__.py").write_text(f"raise {error}('libxyz.so: cannot open shared object file')")
+    search = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    done = subprocess.run(
+        [*STARFACE_NB, *command.format(LOG).split()],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "does not load" in done.stderr
+    assert "libxyz.so" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [library]
+
+
 if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
 
     def test_a_reader_that_has_seen_enough_is_no_error() -> None:
@@ -182,6 +209,9 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
         if not Path("/dev/full").exists():
             pytest.skip("no /dev/full on this system")
         with open("/dev/full", "w") as full:  # noqa: PTH123
+            command = [*STARFACE_NB, "anonymise", LOG, "-o", tmp_path / "new.log"]
+            assert subprocess.run(command, stdout=full, stderr=full).returncode == 2
+            assert subprocess.run([*STARFACE_NB, "check", "none"], stdout=full, stderr=full).returncode == 2
             done = subprocess.run([*STARFACE_NB, "events", LOG], stdout=full, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 2
         assert done.stderr.splitlines() == [

@@ -18,13 +18,15 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
+from starface_nb.cli import main
 from starface_nb.errors import InputError, SetupError
-from starface_nb.fleet import FLEET, as_text, fleet_html, run_fleet
+from starface_nb.fleet import FLEET, Scheduler, as_text, fleet_html, run_fleet
 from starface_nb.fleet.examine import examine
 from starface_nb.fleet.run import find_customers, ranked
 
 RECORDED = Path(__file__).parents[2] / "data/recorded"
 LOGS = ("mixed", "clean", "one-bad-phone", "undilated")
+SHORT = {"authority": "ca", "certificate": "cert", "key": "key"}
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m"
 
 
@@ -128,15 +130,24 @@ def test_only_what_changed_is_examined_again(tmp_path):
         assert names == ["a"]
 
 
+def certificate(folder: Path, name: str) -> dict[str, Path]:
+    """Make a certificate that vouches for itself, as its own authority."""
+    pem, key = folder / f"{name}.pem", folder / f"{name}.key"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    subprocess.run([*new, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True)
+    return {"authority": pem, "certificate": pem, "key": key}
+
+
 class Cluster:
-    """A Dask scheduler and its workers, each a process of its own."""
+    """A Dask scheduler and its workers, each a process of its own, that talk TLS."""
 
     def __init__(self, folder: Path, workers: int) -> None:
-        self.file = folder / "scheduler.json"
-        here = ["--interface", "lo"]
-        self.scheduler = self._start("scheduler", "--port", "0", "--no-dashboard", *here)
+        self.file, self.tls = folder / "scheduler.json", certificate(folder, "cluster")
+        here = ["--host", "tls://127.0.0.1", "--protocol", "tls", "--tls-ca-file", str(self.tls["authority"])]
+        here += ["--tls-cert", str(self.tls["certificate"]), "--tls-key", str(self.tls["key"]), "--no-dashboard"]
+        self.scheduler = self._start("scheduler", "--port", "0", *here)
         self.address = self._address()
-        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder), *here]
+        options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder), *here]
         self.workers = [self._start("worker", *options) for _ in range(workers)]
 
     def _start(self, what: str, *options: str) -> subprocess.Popen:
@@ -144,11 +155,10 @@ class Cluster:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _address(self) -> str:
-        for _ in range(3000):
-            if self.file.exists() and self.file.stat().st_size:
-                return json.loads(self.file.read_text())["address"]
+        while not (self.file.exists() and self.file.stat().st_size):
+            assert self.scheduler.poll() is None, "the scheduler did not start"
             time.sleep(0.1)
-        raise TimeoutError("the scheduler did not start")
+        return json.loads(self.file.read_text())["address"]
 
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):
@@ -156,11 +166,36 @@ class Cluster:
             process.wait()
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    made = Cluster(tmp_path, 2)
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    made = Cluster(tmp_path_factory.mktemp("cluster"), 2)
     yield made
     made.end()
+
+
+def test_a_cluster_answers_only_who_has_its_certificate(cluster, tmp_path, capfd, monkeypatch):
+    log, out, own = str(RECORDED / "clean/pbx.log"), tmp_path / "out", certificate(tmp_path, "mine")
+    monkeypatch.setattr("starface_nb.fleet.engine._PATIENCE", 2)
+
+    def told(address: str, **files: Path) -> str:
+        options = [f"--tls-{short}={files[name]}" for name, short in SHORT.items() if name in files]
+        assert main(["fleet", log, "-o", str(out), "--scheduler", address, *options]) == 2
+        said = capfd.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    assert cluster.address.startswith("tls://127.0.0.1:")
+    for stranger in (own, own | {"authority": cluster.tls["authority"]}, cluster.tls | {"authority": own["authority"]}):
+        assert "No Dask scheduler answers there" in told(cluster.address, **stranger)
+    assert "No Dask scheduler answers there" in told(cluster.address.replace("tls", "tcp"))
+    assert "tls:// takes three files, tcp:// none. Name them with --tls-ca" in told(cluster.address)
+    assert "tls:// takes three files" in told(cluster.address, key=own["key"], certificate=own["certificate"])
+    assert "tcp:// none" in told("tcp://127.0.0.1:9", **own)
+    assert "There is no such file" in told(cluster.address, **own | {"key": tmp_path / "none"})
+    assert "No Dask scheduler answers there" in told(cluster.address, **own | {"key": Path(log)})
+    options = [f"--tls-{short}={cluster.tls[name]}" for name, short in SHORT.items()]
+    assert main(["fleet", log, "-o", str(out), "--scheduler", cluster.address, *options]) == 1  # too short there
+    assert pl.read_parquet(out / "fleet.parquet")["state"].to_list() == ["read"]
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing_and_counts_nothing_twice(cluster, tmp_path):
@@ -176,7 +211,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_counts_nothing_twice(cl
         if done.total() == 3:
             os.kill(cluster.workers[0].pid, signal.SIGKILL)
 
-    summary = run_fleet([folder], tmp_path / "out", scheduler=cluster.address, on_done=on_done)
+    summary = run_fleet(
+        [folder], tmp_path / "out", scheduler=Scheduler(cluster.address, **cluster.tls), on_done=on_done
+    )
     assert cluster.workers[0].wait() == -signal.SIGKILL
     assert done == Counter({f"customer {n:02}": 1 for n in range(12)})
     assert summary["customer"].n_unique() == summary.height == 12
