@@ -67,7 +67,7 @@ _MORE = "Close other programs, lift the limit (`ulimit -v unlimited`), or give a
 
 def memory_error(error: BaseException) -> SetupError | None:
     """Return what is to be said where an error means that there was no memory for data or for another thread."""
-    ways = ("can't start new thread", "could not spawn threads")
+    ways = ("can't start new thread", "could not spawn threads", "failed to spawn")
     if isinstance(error, MemoryError) or getattr(error, "errno", 0) == ENOMEM or any(way in str(error) for way in ways):
         return SetupError("There is not enough memory.", next_step=_MORE)
     return None

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 import polars as pl
+from xlsxwriter import Workbook  # type: ignore[import-untyped]
 
 from starface_nb.errors import SettingError
 
@@ -54,5 +55,7 @@ def _write_excel(events: pl.DataFrame, file: BinaryIO, time_zone: str) -> None:
         )
     local = pl.col("time").dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
     sheet = BytesIO()  # a pipe cannot be written in the order that Excel's archive needs
-    events.select(local, *COLUMNS[1:]).write_excel(sheet, dtype_formats={pl.Datetime: "yyyy-mm-dd hh:mm:ss.000"})
+    as_text = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with Workbook(sheet, {"in_memory": True, "nan_inf_to_errors": True, **as_text}) as book:  # no temporary folder
+        events.select(local, *COLUMNS[1:]).write_excel(book, dtype_formats={pl.Datetime: "yyyy-mm-dd hh:mm:ss.000"})
     file.write(sheet.getvalue())
