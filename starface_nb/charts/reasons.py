@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from starface_nb.charts.theme import COLOURS, Picture, dressed
 from starface_nb.guide import cause_name, translator
 from starface_nb.guide.words import why
 
-MOST = 1e6
+MOST, _LETTERS, _LINE = 1e6, 48, 13
 
 
 def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
@@ -33,22 +34,27 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     tr = translator(language)
     rows = [
         {
-            "what": why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix("."),
+            "what": textwrap.fill(
+                why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix("."), _LETTERS
+            ),
             "times": min(math.exp(term["log_odds"]), MOST),
         }
         for term in evidence.get("terms") or []
     ]
     frame = pl.DataFrame(rows, schema={"what": pl.String, "times": pl.Float64})
+    lines = max((str(row["what"]).count("\n") + 1 for row in rows), default=1)
     axis = alt.Axis(title=tr("times as likely as under the next best cause"), format="~s", tickCount=5)
     bars = (
         alt.Chart(table(frame))
         .mark_bar(height=14, color=COLOURS[interval["cause"]])
         .encode(
             x=alt.X("times:Q", stack=None, scale=alt.Scale(type="log", domainMin=1), axis=axis),
-            y=alt.Y("what:N", sort=None, axis=alt.Axis(labelLimit=420, title=None)),
+            y=alt.Y(
+                "what:N", sort=None, axis=alt.Axis(labelExpr="split(datum.value, '\\n')", labelLimit=420, title=None)
+            ),
             tooltip=[alt.Tooltip("what:N"), alt.Tooltip("times:Q", format=".3~s")],
         )
-        .properties(height=24 * max(1, frame.height))
+        .properties(height=(_LINE * lines + 11) * max(1, frame.height))
     )
     title = tr(
         "{phone}: {cause}, confidence {share}",
@@ -78,7 +84,7 @@ def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
         "of:N", scale=alt.Scale(domain=[*groups.values()], range=[COLOURS["nat_expiry"], COLOURS["wan_outage"]])
     )
     points = base.mark_point(opacity=0.85).encode(
-        x=alt.X("said:Q", scale=share, axis=alt.Axis(title=tr("confidence told"), format=".0%")),
+        x=alt.X("said:Q", scale=share, axis=alt.Axis(title=tr("confidence told"), format=".0%", tickCount=7)),
         y=alt.Y("right:Q", scale=share, axis=alt.Axis(title=tr("answers that were right"), format=".0%")),
         size=alt.Size("answers:Q", scale=alt.Scale(type="log", range=[30, 420]), legend=None),
         color=named,
