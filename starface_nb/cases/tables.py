@@ -66,10 +66,7 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     ):
         text = str(pl.DataFrame(dict(zip(heads, cells, strict=True))))
     sides = ["text-align:right" if dtype.is_numeric() else "text-align:left" for dtype in shown.dtypes]
-    whole = [
-        f"{side};white-space:nowrap" if side.endswith("right") or dtype == pl.Datetime else side
-        for side, dtype in zip(sides, shown.dtypes, strict=True)
-    ]
+    whole = [f"{side};white-space:nowrap" if side.endswith("right") else side for side in sides]
     html = f"<table><thead>{_row('th', heads, sides)}</thead><tbody>"
     html += "".join(_row("td", row, whole) for row in zip(*cells, strict=True)) + "</tbody></table>"
     return Shown(f"{text}\n{rest}".rstrip(), html + (f"<p>{escape(rest)}</p>" if rest else ""))
