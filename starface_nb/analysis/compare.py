@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.analysis.common_phones import is_older, seen_after
+from starface_nb.analysis.common_phones import is_older, is_same, seen_after
 from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.exposure import Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
@@ -60,7 +60,9 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     """
     zone = after.log.time_zone
     shown, why = seen_after(before, after), ""
-    if is_older(before.log, after.log):
+    if is_same(before.log, after.log):
+        why = "same"
+    elif is_older(before.log, after.log):
         why = "older"
     elif shown.is_empty():
         why = "no_common_phone" if after.phones.height else "no_phone"

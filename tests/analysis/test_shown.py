@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import re
@@ -366,6 +367,18 @@ def test_the_older_log_is_no_after(clean: Diagnosis, tmp_path: Path) -> None:
     week = diagnosed(tmp_path, moved(lines("clean"), 7))
     assert reason(week, clean) == ("cannot_tell", {"older"})
     assert compare(clean, week).verdict == "unchanged"
+
+
+@pytest.mark.parametrize("name", ["clean", "one-bad-phone", "pjsip-clean"])
+def test_a_log_is_no_after_of_itself(name: str, tmp_path: Path) -> None:
+    log = RECORDED / name / "pbx.log"
+    packed = tmp_path / "copy.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    one, other = (sf.diagnose(sf.read_log(path, progress=False)) for path in (log, packed))
+    assert reason(one, other) == ("cannot_tell", {"same"})
+    found = compare(one, one)
+    assert not found.settled
+    assert "Both are the same log" in "\n".join(comparison_text(found, translator("en")))
 
 
 def test_phones_that_only_telephone_afterwards_are_cured(clean: Diagnosis, tmp_path: Path) -> None:
