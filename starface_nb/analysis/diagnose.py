@@ -1,5 +1,7 @@
 """From a log to a diagnosis: intervals, sites, cycles, causes, the NAT timeout and what to do about it."""
 
+import ctypes
+import sys
 from collections import Counter
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +28,7 @@ from starface_nb.errors import InputError
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_one_timeout, of_two_sites
 from starface_nb.model.causes import CODE
-from starface_nb.model.evidence import evidence_json
+from starface_nb.model.evidence import evidence_json, evidence_numbers
 from starface_nb.model.groups import group
 from starface_nb.model.infer import reason
 from starface_nb.model.renewals import tell
@@ -169,6 +171,11 @@ def examine(seen: Seen, settings: Settings) -> Results:
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
     sites = sites_frame(context, views, addresses)
+    numbers = evidence_numbers(context, views, raw)
+    del context, views
+    _give_back()
+    intervals = INTERVALS.check(intervals.with_columns(evidence_json(numbers).alias("evidence")))
+    del numbers
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
     registrations = inside(intervals, registered(states))
     never = (
@@ -181,6 +188,14 @@ def examine(seen: Seen, settings: Settings) -> Results:
         registrations, _calls_inside(log, intervals, registrations),
     )  # fmt: skip
     return restrained(results)
+
+
+def _give_back() -> None:
+    """Give back what the reasoning used before long texts are written: glibc keeps it, some 400 MiB of a large log."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # not in every C library
+            trim(0)
 
 
 def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -> pl.Series:
@@ -220,7 +235,7 @@ def intervals_frame(
     peers: pl.DataFrame,
     addresses: Addresses,
 ) -> pl.DataFrame:
-    """Return the intervals with site, cause, confidence and evidence; frame of schema `INTERVALS`."""
+    """Return the intervals with site, cause and confidence: the columns of `INTERVALS` but for the evidence."""
     n = raw.height
     cause, confidence = np.full(n, CODE["unknown"]), np.full(n, 0.3)
     for view in views:
@@ -230,17 +245,15 @@ def intervals_frame(
     trunk = raw.select("peer").join(peers.select("peer", "trunk"), on="peer", how="left", maintain_order="left")[
         "trunk"
     ]
-    frame = raw.with_columns(
+    return raw.with_columns(
         trunk,
         place(raw.select("peer", "start"), addresses, "start")["site"],
         pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
         pl.Series("confidence", np.round(confidence, 3)),
-        evidence_json(context, views, raw).alias("evidence"),
         ((pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6).alias("seconds"),
         pl.col("tech").cast(TECH),
         pl.col("ended_by").cast(ENDING),
     )
-    return INTERVALS.check(frame)
 
 
 def phones_frame(

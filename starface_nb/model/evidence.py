@@ -22,15 +22,20 @@ WEIGHTY = 0.5
 """Log-odds from which a term is worth telling."""
 
 
-def evidence_json(context: Context, views: list[SiteView], raw: pl.DataFrame) -> pl.Series:
-    """Return JSON texts in the order of the raw intervals."""
+def evidence_numbers(context: Context, views: list[SiteView], raw: pl.DataFrame) -> pl.DataFrame:
+    """Return what is told of each raw interval as numbers, in their order; nulls where nothing is (trunks)."""
     told = [_numbers(context, view, view.facts) for view in views if view.facts is not None and len(view.losses)]
     lines = raw.select("line", "end_line").with_row_index("row")
     if not told:
-        return _json(lines.drop("row"))
-    # Put in order before they are put into words, which are much longer.
-    frame = lines.join(pl.concat(told), on="row", how="left", maintain_order="left")
-    return pl.concat([_texts(part) for part in frame.iter_slices(PART)])
+        return lines.drop("row")
+    return lines.join(pl.concat(told), on="row", how="left", maintain_order="left")
+
+
+def evidence_json(numbers: pl.DataFrame) -> pl.Series:
+    """Return these numbers as JSON texts, which are much longer: let go of what is no longer needed before."""
+    if "row" not in numbers.columns:
+        return _json(numbers)
+    return pl.concat([_texts(part) for part in numbers.iter_slices(PART)])
 
 
 def _numbers(context: Context, view: SiteView, found: Found) -> pl.DataFrame:
@@ -40,8 +45,8 @@ def _numbers(context: Context, view: SiteView, found: Found) -> pl.DataFrame:
         "row": losses.row[use].astype(np.uint32),
         "idle_low_s": pl.Series(np.where(known, np.round(found.lower, 1), np.nan)).fill_nan(None),
         "idle_high_s": pl.Series(np.where(known, np.round(found.upper, 1), np.nan)).fill_nan(None),
-        "lost_together": found.together,
-        "at_risk": np.maximum(around.at_risk[use], found.together),
+        "lost_together": found.together.astype(np.uint32),
+        "at_risk": np.maximum(around.at_risk[use], found.together).astype(np.uint32),
         "ended_by_renewal": losses.renewed[use],
         "new_port": losses.registered[use],
         "late_answers": losses.late_near[use],
@@ -68,7 +73,7 @@ def largest(found: Found) -> pl.DataFrame:
     odds = np.vstack([np.where(found.event >= 0, 0.0, found.odds), joint])
     best = np.argsort(-odds, axis=0)[:TOLD]
     value: Floats = np.round(np.take_along_axis(odds, best, axis=0), 2)
-    columns = {f"term_{i}": found.cause * len(NAMES) + term for i, term in enumerate(best)}
+    columns = {f"term_{i}": (found.cause * len(NAMES) + term).astype(np.uint8) for i, term in enumerate(best)}
     return pl.DataFrame(columns | {f"odds_{i}": of_term for i, of_term in enumerate(value)})
 
 
