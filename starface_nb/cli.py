@@ -18,7 +18,7 @@ from starface_nb import (
 )
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, note
-from starface_nb.errors import InputError, StarfaceError, memory_error, need_files, need_memory
+from starface_nb.errors import InputError, StarfaceError, memory_error, need_files, need_memory, need_threads
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv is None:
             need_memory()
             need_files()
+            need_threads()
             _keep_streams_apart(options)
         status = COMMANDS[options.command].run(options)
         sys.stdout.flush()

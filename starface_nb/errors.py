@@ -4,6 +4,7 @@ import sys
 from errno import ENOMEM
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Event, Thread
 
 
 class StarfaceError(Exception):
@@ -68,8 +69,11 @@ _MORE = "Close other programs, lift the limit (`ulimit -v unlimited`), or give a
 def memory_error(error: BaseException) -> SetupError | None:
     """Return what is to be said where an error means that there was no memory for data or for another thread."""
     ways = ("can't start new thread", "could not spawn threads", "failed to spawn")
-    if isinstance(error, MemoryError) or getattr(error, "errno", 0) == ENOMEM or any(way in str(error) for way in ways):
+    if isinstance(error, MemoryError) or getattr(error, "errno", 0) == ENOMEM:
         return SetupError("There is not enough memory.", next_step=_MORE)
+    if any(way in str(error) for way in ways):
+        cause = "There is not enough memory for another thread, or no further one may be started."
+        return SetupError(cause, next_step=f"{_MORE} For threads the limit is `ulimit -u`.")
     return None
 
 
@@ -97,3 +101,30 @@ def need_files(least: int = 256, many: int = 8192) -> None:
             raise SetupError(cause, next_step="Lift the limit: `ulimit -n 1024`.")
         if 0 <= now < many:
             resource.setrlimit(resource.RLIMIT_NOFILE, (many if most < 0 else min(many, most), most))
+
+
+def need_threads(least: int = 24) -> None:
+    """Raise `SetupError` where this process may not start the threads whose lack libraries answer with a panic.
+
+    Whoever counts them (the user's limit, a container's) is asked by starting some; not where addresses are few.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        return
+    end, started = Event(), list[Thread]()
+    try:
+        for _ in range(least):
+            thread = Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        cause = f"Only {len(started)} more processes or threads may be started here; this needs {least}."
+        step = "Close other programs, or lift the limit: `ulimit -u 4096`, or the container's limit of processes."
+        raise SetupError(cause, next_step=step) from None
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()

@@ -243,6 +243,26 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
         )
         assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
+    @pytest.mark.parametrize("command", ["check", "events -o out.csv --format csv", "fleet -o out --workers 2"])
+    def test_too_few_threads_are_said(command: str, tmp_path: Path) -> None:
+        shutil.copy(LOG, tmp_path / "a.log")
+        name, *options = command.split()
+        few = (
+            "import runpy, threading; start = threading.Thread.start\n"
+            "def limited(thread):\n"
+            '    if threading.active_count() > 4: raise RuntimeError("can\'t start new thread")\n'
+            "    start(thread)\n"
+            "threading.Thread.start = limited; runpy.run_module('starface_nb', run_name='__main__', alter_sys=True)"
+        )
+        code = [sys.executable, "-c", few, name, "a.log", *options]
+        done = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "starface-nb: Only 4 more processes or threads may be started here; this needs 24. "
+            "Close other programs, or lift the limit: `ulimit -u 4096`, or the container's limit of processes.\n"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
+
     def test_pictures_need_more_than_the_rest() -> None:
         limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *STARFACE_NB, "report", LOG, "-o", "/dev/null"]
         done = subprocess.run(limited, capture_output=True, text=True)
