@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from starface_nb.errors import InputError
-from starface_nb.sources.limits import Account
+from starface_nb.sources.limits import Account, DamagedError
 from starface_nb.sources.streams import Stream
 from starface_nb.text import visible
 
@@ -51,14 +51,19 @@ def unreadable(error: OSError | ValueError, place: str) -> InputError:
 
 
 def file_stream(path: Path, account: Account) -> Stream:
-    """Return a file as it is now as a stream."""
+    """Return a file as it is now as a stream; reading raises `DamagedError` where the file has become shorter."""
     file = opened(path, account)
-    left = os.fstat(file.fileno()).st_size if path.is_file() else sys.maxsize  # a log may grow while it is read
+    size = os.fstat(file.fileno()).st_size if path.is_file() else sys.maxsize  # a log may grow while it is read
+    left = size
 
     def fill(room: memoryview) -> int:
         nonlocal left
         count = file.readinto(room[:left])
         left -= count
+        if len(room) and left and not count and size < sys.maxsize:
+            got = f"{size - left:,} of {size:,} bytes could be read before that."
+            cause = f"the file became shorter while it was read; {got}"
+            raise DamagedError(cause, place=visible(str(path)), next_step="Read it again, or a copy of it.")
         return count
 
     return Stream(fill, file.close)

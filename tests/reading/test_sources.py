@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -16,6 +17,7 @@ import starface_nb as sf
 from starface_nb.errors import InputError
 from starface_nb.sources.limits import Limits
 from starface_nb.sources.named import NOT_A_LOG, rank_of
+from starface_nb.sources.opening import CountedFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -340,3 +342,28 @@ def test_links_that_lead_nowhere_or_in_a_circle(tmp_path: Path) -> None:
 def test_an_empty_name_is_no_log() -> None:
     with pytest.raises(InputError, match="no log was named"):
         scan_logs([""], NEEDLES)
+
+
+@pytest.mark.parametrize("kind", ["", *PACK])
+@pytest.mark.parametrize("left", [0, 1000])
+def test_a_log_that_becomes_shorter_while_it_is_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, left: int
+) -> None:
+    noise = hashlib.shake_256().hexdigest(2 << 20).encode()  # so that packed, too, it takes several reads
+    text = TEXT + b"\n".join(noise[at : at + 200] for at in range(0, len(noise), 200)) + b"\n"
+    path = written(tmp_path / "full", PACK.get(kind, bytes)(text))
+    readinto = CountedFile.readinto
+
+    def cut_after(file: CountedFile, buffer: memoryview) -> int:
+        count = readinto(file, buffer)
+        if file.tell() >= 1 << 20:
+            os.truncate(path, left)
+        return count
+
+    monkeypatch.setattr(CountedFile, "readinto", cut_after)
+    with pytest.raises(InputError, match=r"full: the file became shorter while it was read; .* Copy it again"):
+        scan_logs([str(path)], NEEDLES)
+    path.write_bytes(PACK.get(kind, bytes)(text))
+    hits, _ = scan_logs([str(path)], NEEDLES, limits=Limits(allow_damaged=True))
+    assert "became shorter while it was read" in hits[0].note
+    assert texts(hits[0]) == LINES
