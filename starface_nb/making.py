@@ -1,7 +1,9 @@
 """The commands that make logs: without personal data, or with known truth."""
 
+import os
 from argparse import Namespace
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from starface_nb.arguments import LOG, TIME_ZONE, arg, as_kept, command, duration, folder, new_place, number
@@ -25,10 +27,11 @@ def anonymise(options: Namespace) -> int:
 
     if options.key:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
+    key = partial(privacy.load_key, options.key) if options.key else None
     done = privacy.anonymise(
         options.log,
         options.output,
-        key=privacy.load_key(options.key) if options.key else None,
+        key=key() if key and os.path.exists(options.key) else key,  # noqa: PTH110  a new one only once the log was read
         shift_weeks=options.shift_weeks,
         time_zone=options.time_zone,
     )

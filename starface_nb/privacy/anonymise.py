@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -69,7 +69,7 @@ def anonymise(
     logs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
-    key: bytes | None = None,
+    key: bytes | Callable[[], bytes] | None = None,
     shift_weeks: int = 0,
     time_zone: str | None = None,
 ) -> Anonymised:
@@ -85,8 +85,9 @@ def anonymise(
         Files, archives, folders, globs of one log; `-` is standard input.
     output : path
         A name ending in `.zip` gives a zip; an existing empty folder, or several files, a folder; otherwise one file.
-    key : bytes, optional
-        Secret that decides the replacements; default: a random one that nobody keeps.
+    key : bytes or callable, optional
+        Secret that decides the replacements, or what makes it once the log was read; default: a random one that nobody
+        keeps.
     shift_weeks : int
         Move all times by whole weeks; distances in time and hours of the day (in UTC) stay. May be negative.
     time_zone : str, optional
@@ -110,13 +111,13 @@ def anonymise(
     parsed, _ = order.without_overlaps(parsed)
     rows = [_understood(one) for one in parsed]
     names, addresses = _identities(parsed, rows)
-    pseudonyms = Pseudonyms(key or secrets.token_bytes(_KEY_BYTES), [*names, *addresses])
+    _check_times(parsed, moved := timedelta(weeks=shift_weeks))
+    secret = key() if callable(key) else key or secrets.token_bytes(_KEY_BYTES)
+    pseudonyms = Pseudonyms(secret, [*names, *addresses])
     for name in names:
         pseudonyms.name(name)
     for address in addresses:
         pseudonyms.address(address)
-    moved = timedelta(weeks=shift_weeks)
-    _check_times(parsed, moved)
     writer = _Writer(pseudonyms, moved, zone)
     texts = [writer.file(one, some) for one, some in zip(parsed, rows, strict=True)]
     _write(path, texts)

@@ -305,3 +305,15 @@ def test_entries_glued_onto_one_line_pass_once_each(tmp_path):
     assert after["kind"].to_list() == ["reachable"] * 10 + ["unreachable"] * 2
     assert after["peer"].rle_id().to_list() == [0] * 11 + [1]
     assert done.kept == len((tmp_path / "out.log").read_text().splitlines()) == 12
+
+
+@pytest.mark.parametrize("bad", ["missing.log", "empty.log", "binary.log"])
+def test_what_cannot_be_read_leaves_no_new_key(bad, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.log").touch()
+    Path("binary.log").write_bytes(bytes(range(256)) * 20)
+    Path("a.log").write_bytes((ROOT / "data/recorded/clean/pbx.log").read_bytes())
+    before = {path.name for path in tmp_path.iterdir()}
+    assert main(["anonymise", "a.log", bad, "-o", "out", "--key", "key"]) == 2
+    assert bad in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == before
