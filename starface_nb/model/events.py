@@ -208,15 +208,15 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     prior = _lengths_before(site, down, share_of)
     a = np.logaddexp(np.log1p(-P.missed) + weight[Fate.MIXED], np.log(P.missed) + weight[Fate.ALIVE]) + new["alive"]
     d = weight[Fate.GONE] + new["dead"]
-    silence = np.where(moved[..., None], 0.9999, silence_kills(down))
-    line = np.stack([
-        _log_sums((prior[LINE] + a)[..., None] + np.log1p(-silence)),
-        _log_sums((prior[LINE] + d)[..., None] + np.log(silence)),
-    ])  # fmt: skip
+    p = weight[Fate.PARTLY] + new["alive"]
+    silence = silence_kills(down + site.step.max(axis=2) / 2)  # which lasts until the next probe
+    line = _line(prior[LINE][..., None], a[..., None], p[..., None], d[..., None],
+                 np.where(moved[..., None], 0.9999, silence))  # fmt: skip
     step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF
+    fate_sum = np.logaddexp(np.logaddexp(a, d), p)
     booted, boots = _boots(site, here, scene.log_end, risk - size)
     over = np.stack([
-        prior[LINE] + np.logaddexp(a, d),
+        prior[LINE] + fate_sum,
         prior[BOX] + weight[Fate.GONE] + new["box"],
         prior[BURST] + weight[Fate.SHORT] + new["alive"],
         np.where(np.arange(down.shape[1]) == 0, booted + new["alive"], -np.inf),
@@ -227,13 +227,14 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     ])  # fmt: skip
     total = _log_sums(over, axis=2)
     post = np.exp(over - total[..., None])
-    dead = expit(d - a)[..., None]
+    lived, died, some = (np.exp(one - fate_sum)[..., None] for one in (a, d, p))
     revived = expit(weight[Fate.REVIVED] - weight[Fate.OWN])[..., None]
 
     def share(taken: Floats) -> Floats:
         part = taken * odds / (taken * odds + 1 - taken)
         kinds = [
-            (1 - dead) * part[Fate.MIXED] + dead * part[Fate.GONE], part[Fate.GONE], part[Fate.SHORT],
+            lived * part[Fate.MIXED] + died * part[Fate.GONE] + some * part[Fate.PARTLY],
+            part[Fate.GONE], part[Fate.SHORT],
             np.broadcast_to(boots, every.shape), part[Fate.REFUSED], part[Fate.UNANSWERED],
             revived * part[Fate.REVIVED] + (1 - revived) * part[Fate.OWN], part[Fate.LATE],
         ]  # fmt: skip
@@ -246,6 +247,17 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
             group, float(begin[i, 0]), int(risk[i, 0]), line[:, i], total[1:, i],
             belongs[i, :, :n], explains[i, :, :n], site.alone[i, 0, :n],
         )  # fmt: skip
+
+
+def _line(prior: Floats, alive: Floats, partly: Floats, dead: Floats, silence: Floats) -> Floats:
+    """Return the weights of a line outage that all bindings outlived, and of one that cost some or all of them.
+
+    `silence` is the probability that the silence kills. Phones are probed one after the other, so that each was silent
+    for another time: where that decides, some bindings are dead and others live.
+    """
+    either = silence * (1 - silence)
+    lost = np.logaddexp(dead + np.log(silence - either / 2), partly + np.log(either))
+    return np.stack([_log_sums(prior + alive + np.log(1 - silence - either / 2)), _log_sums(prior + lost)])
 
 
 def _possible(site: Struck, scene: Scene, begin: Floats, down: Floats) -> Floats:

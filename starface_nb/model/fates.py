@@ -12,9 +12,9 @@ from starface_nb.model.priors import HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
-Fate = IntEnum("Fate", "MIXED ALIVE SHORT LATE GONE REFUSED UNANSWERED REVIVED OWN", start=0)
-"""What becomes of the bindings: some die by age, none, some in a burst, none while answers are late, all; blocked,
-unanswered; brought back by one REGISTER on the port that they share, or each by its own."""
+Fate = IntEnum("Fate", "MIXED ALIVE PARTLY SHORT LATE GONE REFUSED UNANSWERED REVIVED OWN", start=0)
+"""What becomes of the bindings: some die by age, none, each as likely as not, some in a burst, none while answers are
+late, all; blocked, unanswered; brought back by one REGISTER on the port that they share, or each by its own."""
 
 
 AFTER_S = 3.0
@@ -77,6 +77,7 @@ def fates(site: Struck, begin: Floats, down: Floats, log_end: float, kills: floa
     return np.stack([
         np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
         alive,
+        np.logaddexp(alive, dead) + HALF,  # the outage was about as long as the silence that they outlive
         np.logaddexp(np.log1p(-kills) + alive, np.log(kills) + dead),
         np.logaddexp(alive + site.late, site.spell) + HALF,  # with the others, or as each is answered in time
         np.logaddexp(np.log(P.missed) + alive, np.log1p(-P.missed) + dead),
