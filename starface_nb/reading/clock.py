@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from struct import error as StructError  # noqa: N812  a class, whatever its name
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -34,15 +35,16 @@ Nearby = Callable[[int, int], tuple[Micros, Micros]]
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the zone, or say what is wrong with its name."""
+    """Return the zone, or say what is wrong with its name, or that its rules cannot be read on this machine."""
+    cause, step = f"{name!r} is no time zone.", "Use a name such as Europe/Berlin, Europe/Paris or UTC."
     try:
-        found = ZoneInfo(name)
-        pl.Series([0], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)  # it knows fewer names
-        return found
-    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.ComputeError):
-        raise SettingError(
-            f"{name!r} is no time zone.", next_step="Use a name such as Europe/Berlin, Europe/Paris or UTC."
-        ) from None
+        pl.Series([0], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)  # it knows fewer names, by heart
+        if name:  # which it takes for none at all where it is empty
+            cause = f"The rules of the time zone {name!r} are missing or damaged on this machine."
+            step = "Install `tzdata` anew (the system's, or by pip); PYTHONTZPATH must name no other folder."
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, EOFError, IndexError, StructError, pl.exceptions.ComputeError):
+        raise SettingError(cause, next_step=step) from None
 
 
 def micros(times: pl.Series) -> Micros:

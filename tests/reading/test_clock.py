@@ -1,6 +1,7 @@
 """The clock: daylight saving, the missing year, date formats, steps backwards."""
 
 import os
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -204,3 +205,19 @@ def test_local_times_come_back_from_utc_all_year(zone):
     back, impossible = clock.to_utc(local, np.arange(local.size, dtype=np.int64), zone)
     assert np.array_equal(back, moments)
     assert impossible == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no zone", b"TZif2" + bytes(15), b"TZif2" + bytes(15) + b"\0\0\0\x09" * 6])
+def test_a_damaged_zone_is_not_called_a_wrong_name(content, tmp_path):
+    (tmp_path / "Europe").mkdir()
+    (tmp_path / "Europe" / "Berlin").write_bytes(content)
+    zoneinfo.reset_tzpath([str(tmp_path)])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        with pytest.raises(SettingError, match="'Europe/Berlin' are missing or damaged on this machine"):
+            clock.zone("Europe/Berlin")
+        with pytest.raises(SettingError, match="'Europe/Berln' is no time zone"):
+            clock.zone("Europe/Berln")
+    finally:
+        zoneinfo.reset_tzpath()
+        zoneinfo.ZoneInfo.clear_cache()
