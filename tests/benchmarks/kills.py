@@ -124,7 +124,7 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
         there = {path.relative_to(folder) for path in (folder / "out").rglob("*") if not path.name.startswith(".")}
         while found["kills"] < times:
             if name == "fleet":
-                shutil.rmtree(folder / "out" / "customers")  # or nothing would be left to do
+                shutil.rmtree(folder / "out" / "customers", ignore_errors=True)  # or nothing would be left to do
             process = begin(code, arguments, folder, mark)
             since = time.monotonic()
             with suppress(subprocess.TimeoutExpired):
