@@ -124,7 +124,8 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
         there = {path.relative_to(folder) for path in (folder / "out").rglob("*") if not path.name.startswith(".")}
         while found["kills"] < times:
             if name == "fleet":
-                shutil.rmtree(folder / "out" / "customers", ignore_errors=True)  # or nothing would be left to do
+                for path in (folder / "out" / "customers").glob("*/*.parquet"):  # or nothing would be left to do
+                    path.unlink()
             process = begin(code, arguments, folder, mark)
             since = time.monotonic()
             with suppress(subprocess.TimeoutExpired):
