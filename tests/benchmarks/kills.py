@@ -97,6 +97,12 @@ def half_written(folder: Path) -> list[str]:
     return wrong
 
 
+def forget_examined(folder: Path) -> None:
+    """Remove what a fleet has examined already, or nothing would be left to do."""
+    for path in (folder / "customers").glob("*/*.parquet"):
+        path.unlink()
+
+
 def told_fault(folder: Path, status: int) -> bool:
     """Say whether a command that was killed told a fault of its own; show it."""
     said = (folder / "said").read_text()
@@ -123,9 +129,7 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
         lasts, key = time.monotonic() - since, (folder / "key").read_bytes() if name == "anonymise" else b""
         there = {path.relative_to(folder) for path in (folder / "out").rglob("*") if not path.name.startswith(".")}
         while found["kills"] < times:
-            if name == "fleet":
-                for path in (folder / "out" / "customers").glob("*/*.parquet"):  # or nothing would be left to do
-                    path.unlink()
+            forget_examined(folder / "out")
             process = begin(code, arguments, folder, mark)
             since = time.monotonic()
             with suppress(subprocess.TimeoutExpired):
