@@ -97,9 +97,9 @@ def half_written(folder: Path) -> list[str]:
     return wrong
 
 
-def forget_examined(folder: Path) -> None:
-    """Remove what a fleet has examined already, or nothing would be left to do."""
-    for path in (folder / "customers").glob("*/*.parquet"):
+def forget_fleet(name: str, out: Path) -> None:
+    """Remove what a fleet has written, or nothing would be left to do; the page alone would be taken for foreign."""
+    for path in (*out.rglob("*.parquet"), *out.glob("fleet.html")) if name == "fleet" else ():
         path.unlink()
 
 
@@ -129,7 +129,7 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
         lasts, key = time.monotonic() - since, (folder / "key").read_bytes() if name == "anonymise" else b""
         there = {path.relative_to(folder) for path in (folder / "out").rglob("*") if not path.name.startswith(".")}
         while found["kills"] < times:
-            forget_examined(folder / "out")
+            forget_fleet(name, folder / "out")
             process = begin(code, arguments, folder, mark)
             since = time.monotonic()
             with suppress(subprocess.TimeoutExpired):
