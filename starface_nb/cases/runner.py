@@ -88,20 +88,6 @@ def _wait_for(kernel: AsyncKernelClient) -> None:
                 raise
 
 
-@contextmanager
-def _fresh(client: NotebookClient) -> Iterator[None]:
-    """Let a client have a kernel of its own, of which nothing is left, not even where it was just about to start."""
-    try:
-        with client.setup_kernel(stderr=DEVNULL):
-            yield
-    except BaseException:
-        process = getattr(getattr(client.km, "provisioner", None), "process", None)
-        if process:
-            process.kill()
-            process.wait()
-        raise
-
-
 def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Path | None = None) -> Executed:
     """Run a notebook in a fresh kernel, or in the one with this connection file, which stays.
 
@@ -112,7 +98,6 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
         notebook,
         timeout=_CELL_SECONDS,
         kernel_name="python3",
-        shutdown_kernel="immediate",
         config=Config(  # other users of the machine can see TCP
             {"KernelManager": {"transport_encryption": "auto", "connection_file": str(keys)}}
         ),
@@ -122,7 +107,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
     try:
         client.reset_execution_trackers()
         # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
-        with _connected(client, kernel) if kernel else _fresh(client):
+        with _connected(client, kernel) if kernel else client.setup_kernel(stderr=DEVNULL):
             keys.unlink(missing_ok=True)  # of no more use: who is killed from now on leaves nothing
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
