@@ -80,6 +80,38 @@ def write(path: Path, content: bytes, *, alone: bool = False) -> None:
         file.write(content)
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file whole, unless there is one: of several who try at once, the first one's content stays for all.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    beside = unfinished(path.parent)
+    write(beside, content)
+    try:
+        with suppress(FileExistsError):
+            _put(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Give a file its name if that is free: on POSIX a rename would replace what another has just written."""
+    if os.name != "posix":
+        beside.rename(path)
+        return
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with os.fdopen(os.open(path, _NEW, 0o600), "wb") as file:
+            file.write(beside.read_bytes())
+
+
 def parquet(frame: pl.DataFrame) -> bytes:
     """Return a frame as the content of a parquet file; to be written by `write`, whose errors name the file."""
     buffer = io.BytesIO()

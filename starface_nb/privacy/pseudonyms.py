@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from starface_nb.errors import SettingError
-from starface_nb.files import write
+from starface_nb.files import write_new
 from starface_nb.networks import KINDS, networks
 from starface_nb.tables import table
 
@@ -34,7 +34,7 @@ def load_key(path: Path) -> bytes:
     """
     try:
         if not path.exists():
-            write(path, secrets.token_hex(_NEW).encode() + b"\n")
+            write_new(path, secrets.token_hex(_NEW).encode() + b"\n")
         if not path.is_file():
             raise OSError(0, "it is no file")
         with path.open("rb") as file:

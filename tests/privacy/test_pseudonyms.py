@@ -1,10 +1,12 @@
 import ipaddress
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
 from starface_nb.observations.phones import tell_trunks
-from starface_nb.privacy.pseudonyms import Pseudonyms
+from starface_nb.privacy.pseudonyms import Pseudonyms, load_key
 
 NAMES = [
     "1234.snomd345",
@@ -102,3 +104,27 @@ def test_any_text_can_be_a_name(name):
     new = Pseudonyms(b"key", [name]).name(name)
     assert len(new) <= max(len(name), 65)
     assert re.fullmatch(r"[\w .+/#*-]*", new, re.ASCII)
+
+
+def test_all_who_make_a_key_at_once_have_the_one_that_stays(tmp_path):
+    for attempt in range(20):
+        path, start = tmp_path / f"key{attempt}", Barrier(12)
+
+        def load(_: int, path=path, start=start) -> bytes:
+            start.wait()
+            return load_key(path)
+
+        with ThreadPoolExecutor(12) as pool:
+            keys = set(pool.map(load, range(12)))
+        assert keys == {path.read_bytes().strip()}
+    assert {path.name for path in tmp_path.iterdir()} == {f"key{attempt}" for attempt in range(20)}
+
+
+@pytest.mark.parametrize("error", [PermissionError, OSError])
+def test_a_key_is_made_where_the_file_system_knows_no_links(error, tmp_path, monkeypatch):
+    def refused(*_: object) -> None:
+        raise error("no links")
+
+    monkeypatch.setattr("os.link", refused)
+    assert load_key(tmp_path / "key") == (tmp_path / "key").read_bytes().strip()
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
