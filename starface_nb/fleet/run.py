@@ -29,7 +29,7 @@ from starface_nb.sources.named import NOT_A_LOG, rank_of
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
-_SUMMARY, _CUSTOMERS = "fleet.parquet", "customers"
+_SUMMARY, _CUSTOMERS, _LOCK = "fleet.parquet", "customers", ".fleet.lock"
 
 
 def run_fleet(
@@ -71,7 +71,7 @@ def run_fleet(
     InputError
         A path does not exist, or there is no customer.
     SettingError
-        The folder holds another fleet's results.
+        The folder holds another fleet's results, or may be a customer's.
     SetupError
         The scheduler does not answer, or the folder cannot be written.
     """
@@ -85,8 +85,7 @@ def run_fleet(
     kept = [home / name for home in homes.values() for name in (_RESULT, _INTERVALS)]
     keep_apart([path for _, path in customers.values()], [*results, *kept])
     left = _others(folder, homes)
-    for home in homes.values():
-        private_folder(home)
+    private_folder(folder)
     known = {
         slug: {
             "customer": name,
@@ -96,7 +95,9 @@ def run_fleet(
         for slug, (name, path) in customers.items()
     }
     work = partial(examine, settings=settings, time_zone=time_zone and zone(time_zone).key)
-    with locked(folder / ".fleet.lock"):
+    with locked(folder / _LOCK):
+        for home in homes.values():
+            private_folder(home)
         found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
         rows = {slug: row for slug, row in found.items() if row is not None}
         waiting = {slug: path for slug, (_, path) in customers.items() if slug not in rows}
@@ -149,6 +150,8 @@ def find_customers(
     ------
     InputError
         A path does not exist, or there is no customer at all.
+    SettingError
+        The folder to leave out may be a customer's.
     """
     paths = [Path(source) for source in sources]
     for path in paths:
@@ -156,12 +159,7 @@ def find_customers(
             raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
         if _is_special(path):
             raise InputError("This is neither a file nor a folder.", place=str(path), next_step="Name a log's file.")
-    results = {leave_out.resolve(), leave_out.resolve() / _CUSTOMERS} if leave_out else set()
-    if len(paths) == 1 and paths[0].is_dir():
-        if (paths[0] / _SUMMARY).exists():
-            results.add(paths[0].resolve() / _CUSTOMERS)
-        paths = [path for path in paths[0].iterdir() if _may_be_customer(path)]
-    paths = [path for path in paths if path.resolve() not in results]
+    paths = _without_results(paths, leave_out)
     paths.sort(key=lambda path: (path.name.lower(), path.name, str(path)))
     if not paths:
         raise InputError(
@@ -179,13 +177,32 @@ def find_customers(
     return found
 
 
+def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path]:
+    """Return the customers among these paths, or in the one folder, without the folders of results."""
+    results = {leave_out.resolve(), leave_out.resolve() / _CUSTOMERS} if leave_out else set()
+    if len(paths) == 1 and paths[0].is_dir():
+        if _is_fleet(paths[0]):
+            results.add(paths[0].resolve() / _CUSTOMERS)
+        paths = [path for path in paths[0].iterdir() if _may_be_customer(path)]
+    for path in paths:
+        if path.resolve() in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
+            cause, step = "This may be a customer's: the results would lie in it.", "Name another folder for them."
+            raise SettingError(cause, place=str(path), next_step=step)
+    return [path for path in paths if path.resolve() not in results]
+
+
 def _may_be_customer(path: Path) -> bool:
     """Say whether something in a folder of customers may be one: not hidden, no page, no table, no earlier result."""
     if path.name.startswith(".") or _is_special(path):
         return False
     if path.is_dir():
-        return not (path / _SUMMARY).exists()
+        return not _is_fleet(path)
     return rank_of(path.name) != NOT_A_LOG and path.suffix != ".jsonl"
+
+
+def _is_fleet(folder: Path) -> bool:
+    """Say whether a folder holds a fleet's results, or what was to become some."""
+    return any((folder / name).is_file() for name in (_SUMMARY, _LOCK))
 
 
 def _is_special(path: Path) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -305,3 +306,26 @@ def test_ranking_puts_who_needs_help_first():
     )
     assert frame["customer"].to_list() == ["a lot", "a little", "unclear", "healthy", "no phone", "broken"]
     assert frame["rank"].to_list() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("customer", "results"), [("one", "one"), ("customers", "."), ("fleet.parquet", "out")])
+def test_no_customer_is_left_out_silently(customer, results, tmp_path, capfd):
+    for name in (customer, "other"):
+        (tmp_path / name).mkdir()
+        shutil.copy(RECORDED / "clean/pbx.log", tmp_path / name / "full")
+    status = main(["fleet", str(tmp_path), "-o", str(tmp_path / results)])
+    told = capfd.readouterr()
+    if results == "out":
+        assert "2 customers" in told.out
+    else:
+        assert (status, told.err.count("\n")) == (2, 1)
+        assert f"{customer}: This may be a customer's" in told.err
+        assert [path.name for path in (tmp_path / customer).iterdir()] == ["full"]
+
+
+def test_results_among_the_customers_are_known_again(tmp_path, capfd):
+    (tmp_path / "one").mkdir()
+    shutil.copy(RECORDED / "clean/pbx.log", tmp_path / "one" / "full")
+    for results in (".", ".", "out", "out"):
+        assert main(["fleet", str(tmp_path), "-o", str(tmp_path / results)]) == 1
+        assert "1 customer," in capfd.readouterr().out
