@@ -96,7 +96,7 @@ def anonymise(
     Raises
     ------
     InputError
-        A source cannot be read.
+        A source cannot be read, or no line of any file is Asterisk's.
     SettingError
         The output is one of the inputs, a folder that holds something already, or the weeks lead out of the calendar.
     """
@@ -105,6 +105,7 @@ def anonymise(
     _check_place(path, logs)
     needles = [*catalogue.NEEDLES, table("privacy/kept")["useragent"]["needle"].encode()]
     hits, _ = scan_logs(logs, needles, words=True)
+    order.without_foreign(hits)  # of a file that is no log, nothing would be left
     found = put_together(member for hit in hits for member in hit.members)
     zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])

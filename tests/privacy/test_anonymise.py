@@ -307,6 +307,14 @@ def test_entries_glued_onto_one_line_pass_once_each(tmp_path):
     assert done.kept == len((tmp_path / "out.log").read_text().splitlines()) == 12
 
 
+def test_what_is_no_log_is_refused_and_leaves_nothing(tmp_path, capsys):
+    letter = tmp_path / "letter.log"
+    letter.write_text("Dear all,\nthe phones are down again.\n")
+    assert main(["anonymise", str(letter), "-o", str(tmp_path / "new.log"), "--key", str(tmp_path / "key")]) == 2
+    assert "no line of this file is Asterisk's" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.log"]
+
+
 @pytest.mark.parametrize("bad", ["missing.log", "empty.log", "binary.log"])
 def test_what_cannot_be_read_leaves_no_new_key(bad, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
