@@ -66,6 +66,9 @@ class ExhaustedError(RefusedError):
 class DamagedError(InputError):
     """A compressed stream ends early or is corrupt; what stands before the damage was delivered."""
 
+    def __init__(self, cause: str, *, place: str = "", next_step: str = "") -> None:
+        super().__init__(cause, place=place, next_step=next_step or "Copy or download it again.")
+
 
 # What passing a limit means: for all that is read, or for the one file; why, and what to do.
 _PASSED = {

@@ -31,7 +31,7 @@ def _nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(inside)
     yield
     assert list(inside.iterdir()) == []
-    assert all(p == tmp_path / "deep" or p.suffix in {".zip", ".tar", ".gz"} for p in tmp_path.iterdir())
+    assert all(p == tmp_path / "deep" or p.suffix in {".zip", ".tar", *(f".{kind}" for kind in PACK)} for p in tmp_path.iterdir())
 
 
 def _tar(members: list[tuple[tarfile.TarInfo, bytes]], **options: object) -> bytes:
@@ -177,8 +177,16 @@ def test_cut_off_archives(tmp_path: Path, keep: float) -> None:
         cut = data[: int(len(data) * keep)]
         if path.suffix == ".tar" and keep > 0.99:
             continue  # only padding is missing
-        with pytest.raises(InputError, match=r"cut off|damaged"):
+        with pytest.raises(InputError, match=r"(cut off|damaged).* again"):
             scan_logs([written(path, cut)], NEEDLES)
+
+
+@pytest.mark.parametrize("kind", PACK)
+@pytest.mark.parametrize("name", ["full", "x.tar"])
+def test_what_is_cut_off_at_its_beginning_says_what_to_do(tmp_path: Path, kind: str, name: str) -> None:
+    data = PACK[kind](tarred({"full": TEXT}) if name == "x.tar" else TEXT)
+    with pytest.raises(InputError, match=r"(cut off|damaged|corrupt).* again"):
+        scan_logs([written(tmp_path / f"{name}.{kind}", data[: len(data) // 4])], NEEDLES)
 
 
 def test_cut_off_tar_gz_is_an_error_even_if_some_members_are_whole(tmp_path: Path) -> None:
