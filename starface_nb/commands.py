@@ -236,10 +236,10 @@ def compare(options: Namespace) -> int:
         raise SettingError(
             "compare takes one log or two.", next_step="Give several files of one side as a folder or a glob in quotes."
         )
-    if options.at and len(options.log) == 2:
+    if options.at is not None and len(options.log) == 2:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
     first, *second = (_diagnosis(log, options) for log in options.log)
-    at = moment(options.at, first.log.time_zone) if options.at else None
+    at = None if options.at is None else moment(options.at, first.log.time_zone)
     result = analysis.compare(first, second[0]) if second else analysis.compare_at(first, at)
     if options.json:
         write_utf8(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")

@@ -74,7 +74,10 @@ def simulate(options: Namespace) -> int:
     time_zone = zone(options.time_zone or drawn.time_zone).key
     form, noise = options.date_format or drawn.style.date_format, options.noise
     style = replace(drawn.style, date_format=form, noise=drawn.style.noise if noise is None else noise)
-    start, tech = moment(options.start, time_zone) if options.start else drawn.start, options.driver or drawn.tech
+    start, tech = (
+        drawn.start if options.start is None else moment(options.start, time_zone),
+        options.driver or drawn.tech,
+    )
     asked = replace(drawn, style=style, start=start, time_zone=time_zone, tech=tech)
     made = simulation.simulate(asked, options.seed)
     path, count = made.write(options.output), len(made.truth["unreachable_intervals"])

@@ -197,6 +197,7 @@ def test_the_command_compares_two_logs(tmp_path: Path, capsys: pytest.CaptureFix
     "wrong",
     [
         ["--at", "soon"],
+        ["--at", ""],
         ["--at", "2026-03-13T11:45", "--time-zone", "Nowhere/Land"],
         [str(FIXED), "--at", "2026-03-13T11:45"],
         [str(FIXED), str(FIXED)],
