@@ -218,35 +218,33 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
             "starface-nb: output: No space left on device. Choose another file or folder, or make room there."
         ]
 
+    def refused(python: list[str], command: str, folder: Path) -> str:
+        """Return what a command says that is refused before its work, and of which nothing is left."""
+        shutil.copy(LOG, folder / "a.log")
+        name, *options = command.split()
+        done = subprocess.run([*python, name, "a.log", *options], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert [path.name for path in folder.iterdir()] == ["a.log"]
+        return done.stderr
+
+    def limited(limit: str) -> list[str]:
+        return ["bash", "-c", f'ulimit {limit}; exec "$@"', "bash", *STARFACE_NB]
+
     @pytest.mark.parametrize("command", ["check", "fleet -o out --workers 2", "report -o page.html"])
     def test_too_little_memory_is_said(command: str, tmp_path: Path) -> None:
-        shutil.copy(LOG, tmp_path / "a.log")
-        name, *options = command.split()
-        limited = ["bash", "-c", 'ulimit -v 900000; exec "$@"', "bash", *STARFACE_NB, name, "a.log", *options]
-        done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 2, done.stderr
-        assert done.stderr == (
+        assert refused(limited("-v 900000"), command, tmp_path) == (
             "starface-nb: A program may have 878 MiB of memory here; this needs 1,024 MiB of addresses. "
             "Lift the limit: `ulimit -v unlimited`.\n"
         )
-        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
     @pytest.mark.parametrize("command", ["report -o page.html", "run -o out", "fleet -o out --workers 2"])
     def test_too_few_open_files_are_said(command: str, tmp_path: Path) -> None:
-        shutil.copy(LOG, tmp_path / "a.log")
-        name, *options = command.split()
-        limited = ["bash", "-c", 'ulimit -n 12; exec "$@"', "bash", *STARFACE_NB, name, "a.log", *options]
-        done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 2
-        assert done.stderr == (
+        assert refused(limited("-n 12"), command, tmp_path) == (
             "starface-nb: A program may open 12 files at once here; this needs 256. Lift the limit: `ulimit -n 1024`.\n"
         )
-        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
     @pytest.mark.parametrize("command", ["check", "events -o out.csv --format csv", "fleet -o out --workers 2"])
     def test_too_few_threads_are_said(command: str, tmp_path: Path) -> None:
-        shutil.copy(LOG, tmp_path / "a.log")
-        name, *options = command.split()
         few = (
             "import runpy, threading; start = threading.Thread.start\n"
             "def limited(thread):\n"
@@ -254,18 +252,15 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
             "    start(thread)\n"
             "threading.Thread.start = limited; runpy.run_module('starface_nb', run_name='__main__', alter_sys=True)"
         )
-        code = [sys.executable, "-c", few, name, "a.log", *options]
-        done = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 2
-        assert done.stderr == (
+        assert refused([sys.executable, "-c", few], command, tmp_path) == (
             "starface-nb: Only 4 more processes or threads may be started here; this needs 24. "
             "Close other programs, or lift the limit: `ulimit -u 4096`, or the container's limit of processes.\n"
         )
-        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
     def test_pictures_need_more_than_the_rest() -> None:
-        limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *STARFACE_NB, "report", LOG, "-o", "/dev/null"]
-        done = subprocess.run(limited, capture_output=True, text=True)
+        done = subprocess.run(
+            [*limited("-v 4000000"), "report", LOG, "-o", "/dev/null"], capture_output=True, text=True
+        )
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert "needs 73,728 MiB" in done.stderr
 

@@ -31,7 +31,8 @@ def _nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(inside)
     yield
     assert list(inside.iterdir()) == []
-    assert all(p == tmp_path / "deep" or p.suffix in {".zip", ".tar", *(f".{kind}" for kind in PACK)} for p in tmp_path.iterdir())
+    allowed = {".zip", ".tar", *(f".{kind}" for kind in PACK)}
+    assert all(p == tmp_path / "deep" or p.suffix in allowed for p in tmp_path.iterdir())
 
 
 def _tar(members: list[tuple[tarfile.TarInfo, bytes]], **options: object) -> bytes:
