@@ -5,13 +5,15 @@ import re
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from starface_nb.settings import KEEPALIVES_S
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 Run = Callable[[Namespace], int]
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-SHORTEST_S, _LONGEST_S = 1.0, 366 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ def arg(*flags: str, **values: Any) -> Argument:
     return flags, values
 
 
-def duration(text: str) -> float:
+def duration(text: str, longest_s: float = 366 * 86400.0) -> float:
     """Return seconds for a duration such as `60m`, `3600`, `90s` or `1h`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip(), re.ASCII)
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not SHORTEST_S <= seconds <= _LONGEST_S:
-        raise ArgumentTypeError(f"{text!r} is no duration; write for example 60m, 90s or 1h (1 second to 366 days)")
+    if not KEEPALIVES_S[0] <= seconds <= longest_s:
+        span = f"1 second to {longest_s / 86400:g} days"
+        raise ArgumentTypeError(f"{text!r} is no duration; write for example 60m, 90s or 1h ({span})")
     return seconds
 
 
@@ -111,7 +114,7 @@ TIME_ZONE = arg(
 )
 KEEPALIVE = arg(
     "--keepalive",
-    type=duration,
+    type=partial(duration, longest_s=KEEPALIVES_S[1]),
     metavar="DURATION",
     help="the phones' keepalive interval (default: 60m, or what a support bundle makes of it)",
 )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from starface_nb.errors import SettingError
 
-LONGEST_KEEPALIVE_S = 7 * 86400.0
+KEEPALIVES_S = (1.0, 7 * 86400.0)
+"""The shortest and the longest keepalive that is taken, wherever it is given."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,12 @@ class Settings:
     asked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("keepalive_s", "probe_interval_s", "probe_retry_s", "probe_timeout_s"):
+        if not KEEPALIVES_S[0] <= self.keepalive_s <= KEEPALIVES_S[1]:
+            cause = f"A keepalive lies between 1 second and 7 days, not at {self.keepalive_s:,.10g} s."
+            raise SettingError(cause, next_step="The guide's is 60 minutes, its newer German edition's 60 seconds.")
+        for name in ("probe_interval_s", "probe_retry_s", "probe_timeout_s"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name} must be more than 0 seconds, not {getattr(self, name)}.", place="settings")
-        if self.keepalive_s > LONGEST_KEEPALIVE_S:
-            raise SettingError(
-                f"A keepalive of {self.keepalive_s / 60:,.0f} minutes is none: no phone waits longer than 7 days.",
-                place="settings",
-                next_step="Give it in minutes: 60 in the guide.",
-            )
         if not 0.5 <= self.level < 1:
             raise SettingError(f"level must lie between 0.5 and 1, not {self.level}.", place="settings")
 

@@ -12,7 +12,7 @@ from starface_nb.model.schemas import CAUSE, OUTCOME, RENEWER, VERDICT
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 from starface_nb.observations.observed import Observation
 from starface_nb.reading.log import Log
-from starface_nb.settings import Settings
+from starface_nb.settings import KEEPALIVES_S, Settings
 
 LEAST_TURNS = 3
 """So many whole periods must have been under observation at a site for "no expiry seen" to mean anything."""
@@ -159,7 +159,7 @@ def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None
     usual = periods.quantile(USUAL_PHONE, "nearest")
     if usual is None or usual < CONTRADICTED * settings.keepalive_s:
         return None
-    return float(usual)
+    return min(float(usual), KEEPALIVES_S[1])
 
 
 def died_unrenewed(results: Results) -> bool:

@@ -19,7 +19,7 @@ from starface_nb.reading import DEFAULT_ZONE
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.tables import how_sure, site_rows
 from starface_nb.report.ticket import ticket
-from starface_nb.settings import LONGEST_KEEPALIVE_S
+from starface_nb.settings import KEEPALIVES_S
 
 _MOST_SITES, _MOST_NOTES = 12, 5
 _IN_THE_TABLE = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "timeout_fixed", "not_cured", "other_causes",
@@ -117,8 +117,8 @@ class Verdict(CasePanel):
             minutes = float(text.replace(",", "."))
         except ValueError:
             raise SettingError(self.tr("{text} is no number of minutes.", text=text)) from None
-        if not 60 <= 60 * minutes <= LONGEST_KEEPALIVE_S:
-            raise SettingError(self.tr("A keepalive lies between 1 minute and 7 days, not at {text}.", text=text))
+        if not KEEPALIVES_S[0] <= 60 * minutes <= KEEPALIVES_S[1]:
+            raise SettingError(self.tr("A keepalive lies between 1 second and 7 days, not at {text}.", text=text))
         self._keep(keepalive_s=60 * minutes)
 
     def _keep(self, **settings: Any) -> None:

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from starface_nb import samples
+from starface_nb import diagnose, samples
 from starface_nb.cases import CaseError, open_case
 from starface_nb.cases.opening import clean_name
-from starface_nb.errors import InputError
+from starface_nb.errors import InputError, SettingError
 from starface_nb.reading import read_log
 
 
@@ -52,6 +52,15 @@ def test_reopened_where_it_was_left(tmp_path: Path, customer: Path) -> None:
     changed = again.change(keepalive_s=60, language="fr")
     assert open_case(customer, root=tmp_path / "cases").settings == changed.settings
     assert open_case(name="customer", root=tmp_path / "cases").language == "fr"
+
+
+@pytest.mark.parametrize("minutes", [0, 99_999, float("nan")])
+def test_a_keepalive_that_no_phone_has_is_refused_wherever_it_is_given(customer: Path, minutes: float) -> None:
+    with pytest.raises(SettingError, match="between 1 second and 7 days"):
+        open_case(customer, root=customer.parent, keepalive_minutes=minutes)
+    with pytest.raises(SettingError, match="between 1 second and 7 days"):
+        diagnose(read_log(customer, progress=False), keepalive_s=60 * minutes)
+    assert [path.name for path in customer.parent.iterdir()] == ["customer.log"]
 
 
 def test_results_are_kept_as_parquet(tmp_path: Path, customer: Path) -> None:

@@ -56,6 +56,11 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
         ("check LOG --keepalive soon", "'soon' is no duration; write for example 60m"),
         ("check LOG --keepalive 0", "'0' is no duration"),
         ("check LOG --keepalive 99999999d", "'99999999d' is no duration"),
+        (
+            "check LOG --keepalive 99999m",
+            "60m, 90s or 1h (1 second to 7 days)",
+        ),
+        ("fleet LOG -o FOLDER/out --keepalive 8d", "'8d' is no duration"),
         ("check LOG --time-zone Mars/Phobos", "'Mars/Phobos' is no time zone. Use a name such as Europe/Berlin"),
         ("check FOLDER", "holds no log that can be read"),
         ("check missing.log", "missing.log: no such file or folder. Check the path."),

@@ -140,8 +140,8 @@ def test_settings_are_kept_or_refused_where_they_were_typed(case: Case, tmp_path
     panel = panels.Verdict(kept)
     for field, typed, told in (
         ("time_zone", "Europe/Berln", "is no time zone"),
-        ("keepalive", "0", "between 1 minute and 7 days"),
-        ("keepalive", "99999", "between 1 minute and 7 days"),
+        ("keepalive", "0", "between 1 second and 7 days"),
+        ("keepalive", "99999", "between 1 second and 7 days"),
         ("keepalive", "soon", "is no number of minutes"),
     ):
         panel.receive(field, None, typed)
