@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from starface_nb.guide import Translator, cause_name, translator
+from starface_nb.guide.words import note_text
 from starface_nb.tables import table
 from starface_nb.text import visible
 
@@ -101,7 +102,7 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
     if name == "cause":
         return cause_name(value, tr)
     if name == "reason":
-        return tr(value)
+        return note_text(value, tr) or tr(value)
     if isinstance(dtype, pl.Enum) or name == "verdict":
         words = table("guide/texts").get(name, {})
         return tr(words[value]) if value in words else value.replace("_", " ")

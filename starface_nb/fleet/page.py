@@ -31,6 +31,7 @@ def fleet_html(summary: pl.DataFrame, language: str = "en", time_zone: str = "Eu
         height=_STRIP_HEIGHT,
         bars=_bars,
         told=_told,
+        reason=_reason,
         words=words,
     )
 
@@ -41,7 +42,7 @@ def as_text(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europ
     lines = [_headline(summary, tr)]
     for row in summary.sort("rank").iter_rows(named=True):
         losses = "" if row["reason"] else tr.count("{n} loss", "{n} losses", row["losses"])
-        said = row["reason"] or tr.joined(", ".join(_told(row, tr)), losses)
+        said = _reason(row, tr) or tr.joined(", ".join(_told(row, tr)), losses)
         lines.append(f"{row['rank']:>4}  {visible(row['customer'])}: {visible(said)}")
     return "\n".join(lines)
 
@@ -57,6 +58,12 @@ def _headline(summary: pl.DataFrame, tr: Translator) -> str:
     if failed:
         parts.append(tr.count("{n} log could not be read", "{n} logs could not be read", failed))
     return ", ".join(parts)
+
+
+def _reason(row: dict[str, Any], tr: Translator) -> str:
+    """Return why a log could not be read; nothing where it was."""
+    reason = row["reason"] or ""
+    return words.note_text(reason, tr) or reason
 
 
 def _told(row: dict[str, Any], tr: Translator) -> list[str]:

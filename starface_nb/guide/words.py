@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import polars as pl
 
 from starface_nb.analysis.incidents import OF_A_SITE
 from starface_nb.guide.i18n import Translator
+from starface_nb.sources import foreign
 from starface_nb.tables import table
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ HERE = Path(__file__).parent
 # Which values of a TOML file are shown to people and therefore translated; in texts.toml all are.
 TEXTS = frozenset({"title", "question", "why", "how", "covered", "not_covered",
                    "label", "meaning", "name", "advice", "text"})  # fmt: skip
-_SENTENCES = {"why", "how", "span"}  # of notes: values that are such sentences themselves, and numbers
+_SENTENCES = {"why", "how", "span", "what", "rest"}  # of notes: values that are such texts themselves, and numbers
 _COUNTS = {"n", "before"}
+_NUMBERS = {*_COUNTS, "line", "byte", "first", "last"}
+_SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z]|skipped: )")
 MOST_TERMS = 2
 """Terms of a cause that are told in one sentence."""
 
@@ -166,9 +169,13 @@ def why(cause: str, evidence: Mapping[str, Any], tr: Translator) -> str:
 @cache
 def _notes() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
-        (text, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(text))))
-        for text in table("guide/texts")["note"]
+        (text, re.compile(re.sub(r"\\{(\w+)\\}", _any, re.escape(text))))
+        for text in (*foreign.texts(), *table("guide/texts")["note"])
     )
+
+
+def _any(name: re.Match[str]) -> str:
+    return rf"(?P<{name[1]}>{r'[0-9,]+' if name[1] in _NUMBERS else '.+?'})"
 
 
 def without_folders(note: str) -> str:
@@ -176,8 +183,9 @@ def without_folders(note: str) -> str:
     return re.sub(r"(?<![\w<])(?:[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])+([^\s/\\]+)", r"\1", note)
 
 
+@lru_cache(4096)
 def note_text(note: str, tr: Translator) -> str | None:
-    """Return a note on a log in the translator's language; None where it is said in English alone."""
+    """Return a note on a log, or why one is not read, in the translator's language; None where English alone has it."""
     if tr.language == "en":
         return note
     for text, pattern in _notes():
@@ -185,6 +193,10 @@ def note_text(note: str, tr: Translator) -> str | None:
             values = {name: _of_note(name, value, tr) for name, value in found.groupdict().items()}
             if None not in values.values():
                 return tr(text, **values)
+    for end in _SENTENCE_END.finditer(note):
+        told = [note_text(part, tr) for part in (note[: end.start()], note[end.end() :])]
+        if None not in told:
+            return " ".join(map(str, told))
     return None
 
 

@@ -14,6 +14,7 @@ import traitlets
 from markupsafe import Markup
 
 from starface_nb.errors import StarfaceError
+from starface_nb.guide.words import note_text
 from starface_nb.templates import fill
 from starface_nb.text import visible
 
@@ -79,7 +80,7 @@ class Panel:
             self.show(said="")
             getattr(self, f"do_{do}")(arg, value)
         except (StarfaceError, OSError) as error:
-            self.show(said=bad(str(error)))
+            self.show(said=bad(note_text(str(error), self.tr) or str(error)))
         except Exception as error:
             self.show(said=bad(f"{type(error).__name__}: {error}"))
             raise

@@ -26,8 +26,9 @@ _TAR_HEADER = 1 << 20  # bytes of a tar member's long name or extended header
 _BAD_ZIP = (zipfile.BadZipFile, LZMAError, OSError, EOFError, ValueError, struct.error, NotImplementedError)
 _HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
             tarfile.SOLARIS_XHDTYPE)  # fmt: skip
-_UNSEEN = {tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link", tarfile.CHRTYPE: "a device file",
-           tarfile.BLKTYPE: "a device file", tarfile.FIFOTYPE: "a named pipe"}  # fmt: skip
+_UNSEEN = {tarfile.SYMTYPE: "it is a symbolic link", tarfile.LNKTYPE: "it is a hard link",
+           tarfile.CHRTYPE: "it is a device file", tarfile.BLKTYPE: "it is a device file",
+           tarfile.FIFOTYPE: "it is a named pipe"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ def _ending(stream: Stream) -> Stream:
 
 def _tar_refusal(info: tarfile.TarInfo) -> str:
     if info.type in _UNSEEN or info.issparse():
-        return f"it is {_UNSEEN.get(info.type, 'a sparse file')}"
+        return _UNSEEN.get(info.type, "it is a sparse file")
     return _outside(info.name)
 
 

@@ -46,6 +46,12 @@ def text_kind(head: bytes) -> Kind:
     return next(one for one in kinds() if one.pattern and re.search(f"(?m){one.pattern}", text))
 
 
+def texts() -> list[str]:
+    """Return every text that is said of such files."""
+    said = [text for kind in kinds() for text in (kind.name, kind.step) if text]
+    return [*dict.fromkeys(said), table("sources/foreign")["right"]]
+
+
 def refusal(kind: Kind, place: str) -> InputError:
     """Return the error that says what a file is, and where the right one is."""
     cause = f"no line of this file is Asterisk's; it seems to be {kind.name}."

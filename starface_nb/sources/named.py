@@ -310,10 +310,9 @@ def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
     notes, limit = argument.beside.notes, account.limits.max_members
     count = 0
 
-    def unreadable(error: OSError) -> None:
-        notes.append(f"skipped: {visible(str(error.filename))}: {error.strerror}.")
-
-    for root, folders, files in os.walk(folder, onerror=unreadable):
+    for root, folders, files in os.walk(
+        folder, onerror=lambda error: notes.append(f"skipped: {unreadable(error, error.filename)}")
+    ):
         folders.sort()
         for name in sorted(files):
             path = Path(root, name)
@@ -328,4 +327,4 @@ def _walk(folder: Path, argument: Argument, account: Account) -> Iterator[Path]:
                 elif path.is_file():
                     yield path
             except (OSError, RuntimeError) as error:  # a link that leads nowhere, in a circle, or may not be followed
-                notes.append(f"skipped: {visible(str(path))}: {getattr(error, 'strerror', None) or error}.")
+                notes.append(f"skipped: {unreadable(error, str(path))}")

@@ -40,7 +40,7 @@ def opened(path: str | Path, account: Account) -> CountedFile:
         raise unreadable(error, str(path)) from None
 
 
-def unreadable(error: OSError | ValueError, place: str) -> InputError:
+def unreadable(error: OSError | ValueError | RuntimeError, place: str) -> InputError:
     """Return the error for what the system refuses."""
     if isinstance(error, PermissionError):
         return InputError("permission denied.", place=visible(place), next_step="Ask for read access.")

@@ -6,6 +6,7 @@ import ast
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import jinja2
@@ -14,6 +15,8 @@ from jinja2 import nodes
 import starface_nb
 from starface_nb.cases.copies import prose
 from starface_nb.guide import words
+from starface_nb.sources import foreign
+from starface_nb.sources.archives import ENCRYPTED
 from starface_nb.tables import table
 
 PACKAGE = Path(starface_nb.__file__).parent
@@ -132,6 +135,7 @@ def texts() -> Iterator[tuple[str, str]]:
         for key, text in _leaves(table(f"guide/{path.stem}")):
             if path.name == "texts.toml" or key in words.TEXTS:
                 yield path.name, text
+    yield from (("foreign.toml", text) for text in foreign.texts())
     for name, columns in _CSV_TEXTS.items():
         yield from ((name, row[column]) for row in csv_rows(name) for column in columns if row[column])
 
@@ -180,3 +184,72 @@ def _notes(node: ast.AST) -> Iterator[str]:
 
 def _is_own(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "own"
+
+
+_ERRORS = {"InputError", "RefusedError", "ExhaustedError", "DamagedError", "error", "__init__"}
+_REFUSE = {"sources": _ERRORS, "reading": _ERRORS, "bundle": _ERRORS, "analysis": _ERRORS, "fleet": {"failed"}}
+_HOLD_TEXTS = {"cause", "step", "what", "got"}
+
+
+def reasons_of_refusal() -> list[str]:
+    """Return every sentence on why a file or a customer's log is not read, and what to do, with 1 for each value."""
+    found = [str(foreign.refusal(kind, "")) for kind in foreign.kinds()]
+    for room, names in _REFUSE.items():
+        for path in {*(PACKAGE / room).glob("*.py")} - {PACKAGE / "sources" / "apart.py"}:  # that is on what is written
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            held = _held(tree)
+            found += [text for node in ast.walk(tree) for told in _refusals(node, names) for text in _read(told, held)]
+    return sorted({text for text in found if text.strip("1 ")} - {ENCRYPTED})
+
+
+def _refusals(node: ast.AST, names: set[str]) -> Iterator[ast.expr]:
+    """Yield what an error, or a function that says why a member of an archive is refused, is given to say."""
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in names:
+            yield from node.args[: name != "__init__"]
+            yield from (one.value for one in node.keywords if one.arg == "next_step")
+    elif isinstance(node, ast.FunctionDef) and node.name.endswith(("_refusal", "_outside")):
+        yield from (one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value)
+
+
+def _held(tree: ast.Module) -> dict[str, list[ast.expr]]:
+    """Return what constants, and the variables that hold such texts, are set to."""
+    held: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+            names = target.elts if isinstance(target, ast.Tuple) else [target]
+            apart = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            values = node.value.elts if apart and isinstance(node.value, ast.Tuple) else [node.value] * len(names)
+            for name, value in zip(names, values, strict=True):
+                if isinstance(name, ast.Name) and (name.id in _HOLD_TEXTS or name.id.lstrip("_").isupper()):
+                    held.setdefault(name.id, []).append(value)
+    return held
+
+
+def _read(node: ast.expr, held: dict[str, list[ast.expr]]) -> list[str]:
+    """Return the texts that an expression may be, with 1 for what is not known before."""
+    match node:
+        case ast.Constant(str(text)):
+            return [text.replace("{:,}", "1")]
+        case ast.JoinedStr(parts):
+            told = [part.value if isinstance(part, ast.FormattedValue) else part for part in parts]
+            return ["".join(way) for way in product(*(_read(part, held) or ["1"] for part in told))]
+        case ast.BinOp(left, ast.Add(), right):
+            return ["".join(way) for way in product(_read(left, held), _read(right, held))]
+        case ast.Call(ast.Name("next_step")):
+            return [foreign.next_step(None)]
+        case ast.Name(name):
+            several = held.get(name, [])
+        case ast.IfExp(_, body, other):
+            several = [body, other]
+        case ast.Dict(_, values) | ast.BoolOp(_, values) | ast.Tuple(values):
+            several = values
+        case ast.Subscript(value) | ast.Call(ast.Attribute(value, "format")):
+            several = [value]
+        case ast.Call(ast.Attribute(value, "get"), [_, otherwise]):
+            several = [value, otherwise]
+        case _:
+            several = []
+    return [text for one in several for text in _read(one, held)]
