@@ -17,6 +17,7 @@ from starface_nb.text import visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 _NAMES = ("line", "end_line", "port")  # numbers that nobody adds up
+_FITTING = "font-size:clamp(9px,1.6vw,13px)"  # in a window of 680 px, too
 _SHARES = ("confidence", "level", "probability_too_short")
 
 
@@ -68,7 +69,7 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
         text = str(pl.DataFrame(dict(zip(heads, cells, strict=True))))
     sides = ["text-align:right" if dtype.is_numeric() else "text-align:left" for dtype in shown.dtypes]
     whole = [f"{side};white-space:nowrap" if side.endswith("right") else side for side in sides]
-    html = f"<table><thead>{_row('th', heads, sides)}</thead><tbody>"
+    html = f"<table style='{_FITTING}'><thead>{_row('th', heads, sides)}</thead><tbody>"
     html += "".join(_row("td", row, whole) for row in zip(*cells, strict=True)) + "</tbody></table>"
     return Shown(f"{text}\n{rest}".rstrip(), html + (f"<p>{escape(rest)}</p>" if rest else ""))
 

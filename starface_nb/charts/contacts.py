@@ -98,7 +98,7 @@ def _points(s: Scene, frame: pl.DataFrame, looks: Looks, tips: list[alt.Tooltip]
     colours, shapes = ([look[i] for look in looks.values()] for i in (0, 1))
     return (
         alt.Chart(table(frame))
-        .mark_point(size=40, opacity=0.8, clip=True)
+        .mark_point(size=40, opacity=1, clip=True)
         .encode(
             x=s.time(field="at"),
             color=alt.Color("what:N", scale=alt.Scale(domain=list(looks), range=colours)),

@@ -112,10 +112,10 @@ def cycles(s: Scene) -> Picture:
         color=alt.Color("what:N", scale=look, legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3)),
         tooltip=s.tips(peer=tr("phone"), what=tr("cycle"), text=tr("NAT timeout"), at=tr("ended")),
     )
-    arrow = base.transform_filter("datum.open").mark_point(shape="triangle-right", size=28, opacity=0.8, clip=True)
+    arrow = base.transform_filter("datum.open").mark_point(shape="triangle-right", size=28, opacity=1, clip=True)
     chart = alt.layer(
         *_eras(s, site, x, top),
-        base.mark_rule(strokeWidth=2, opacity=0.75, clip=True).encode(x2="high:Q"),
+        base.mark_rule(strokeWidth=2, clip=True).encode(x2="high:Q"),
         arrow,
         *_defaults(s, top),
         *_keepalive(s, x),

@@ -30,7 +30,7 @@ def draw_fold(s: Scene, known: pl.DataFrame | None = None) -> Picture:
     base = alt.Chart(table(told)).encode(x=x, y=s.time(alt.Y), color=s.cause(), tooltip=tips)
     marks = [
         base.mark_rule(opacity=min(0.3, 60 / max(1, told.height))).encode(x2="back:Q"),  # many must not hide the points
-        base.properties(name=LOSSES).mark_point(size=36, opacity=0.9).encode(shape=s.cause(alt.Shape, SHAPES)),
+        base.properties(name=LOSSES).mark_point(size=36, opacity=1).encode(shape=s.cause(alt.Shape, SHAPES)),
     ]
     unknown = s.intervals.height - data.height
     note = tr.count(

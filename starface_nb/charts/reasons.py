@@ -83,7 +83,7 @@ def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
     named = alt.Color(
         "of:N", scale=alt.Scale(domain=[*groups.values()], range=[COLOURS["nat_expiry"], COLOURS["wan_outage"]])
     )
-    points = base.mark_point(opacity=0.85).encode(
+    points = base.mark_point(opacity=1).encode(
         x=alt.X("said:Q", scale=share, axis=alt.Axis(title=tr("confidence told"), format=".0%", tickCount=7)),
         y=alt.Y("right:Q", scale=share, axis=alt.Axis(title=tr("answers that were right"), format=".0%")),
         size=alt.Size("answers:Q", scale=alt.Scale(type="log", range=[30, 420]), legend=None),

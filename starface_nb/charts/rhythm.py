@@ -35,7 +35,7 @@ def simultaneity(s: Scene) -> Picture:
     y = alt.Y("foot:Q", axis=None, scale=alt.Scale(domain=[len(rows), 0], nice=False))
     base, head = alt.Chart(table(data)).encode(x=s.time(), detail="name:N"), alt.Chart(table(heads))
     chart = alt.layer(
-        base.mark_area(color=ACCENT, opacity=0.85, interpolate="step-after", clip=True).encode(y=y, y2="high:Q"),
+        base.mark_area(color=ACCENT, opacity=1, interpolate="step-after", clip=True).encode(y=y, y2="high:Q"),
         base.mark_rect(color="transparent", aria=False).encode(x2="until:T", y=y, y2="full:Q", tooltip=tips),
         head.mark_rule(strokeDash=[4, 3]).encode(y="full:Q"),
         head.mark_text(baseline="bottom", dy=-3, fontWeight="bold").encode(x=alt.value(4), y="full:Q", text="text:N"),

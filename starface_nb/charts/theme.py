@@ -20,8 +20,8 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.tables import table
 
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
-WIDTH, WIDE = 580, 760
-"""A picture's width in JupyterLab at least, where a window 1024 px wide shows it uncut, and as an SVG on a page."""
+WIDTH, WIDE, WIDEST = 580, 760, 1180
+"""A picture's width in JupyterLab until its cell is measured, as an SVG on a page, and in JupyterLab at most."""
 _TITLE, _NOTE = 80, 104
 """Most letters in a line of a title and of the notes under it, at that width."""
 FONTS = Path(__file__).parent / "fonts"
@@ -29,7 +29,7 @@ FONT = "Desk Sans, Liberation Sans, Arial, Helvetica, sans-serif"
 """Text is measured with the font that lies here; the others have the same widths, where a page does not hold it."""
 INK = "#808080"
 """Lines that must be seen on white and on dark alike; text takes its colour from JupyterLab's theme."""
-ACCENT = "#0072b2"
+ACCENT = "#247dff"
 LOSSES = "loss"
 """Name of the marks that stand for one loss each."""
 _MARKER = "#010203"
@@ -47,9 +47,13 @@ COLOURS, SHAPES, THICKNESS = (
 _MIME = "application/vnd.vegalite.v5+json"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _OLDEST_VEGA_LITE = "5.8"
-# Vega-Lite's own "container" finds no width there: the box is empty, or not on the page yet, when it is measured.
-_ROOM = f"clamp(windowSize()[0] - 450, {WIDTH}, 1000)"
-_WIDE_AS_THE_WINDOW = {"name": "width", "init": _ROOM, "on": [{"events": "window:resize", "update": _ROOM}]}
+# Vega-Lite's own "container" finds no width there: the box is empty, or not on the page yet, when it is measured. It is
+# looked at again and again: it changes with the window, with JupyterLab's side bar, and where a cell comes into sight.
+# In a narrow window JupyterLab cuts 8 px off each output's right side.
+_ROOM = f"min(containerSize()[0] - (windowSize()[0] > 760 ? 0 : 8), {WIDEST})"
+_ROOM = f"containerSize()[0] ? {_ROOM} : width"
+_WIDE_AS_THE_CELL = {"name": "width", "value": WIDTH, "on": [{"events": "timer{300}", "update": _ROOM}]}
+_BOX = ".vega-embed{display:block}"  # it would be as wide as what is in it
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 _CONFIG: dict[str, Any] = {"font": FONT, **table("charts/theme")["config"]}
 _CONFIG |= {part: {"title": None, **_CONFIG[part]} for part in ("axis", "legend", "header")}
@@ -152,11 +156,11 @@ def _wrapped(text: str, letters: int) -> list[str]:
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     # in the picture, not in the output's metadata: there JupyterLab would keep the theme of the day along with it
-    options: dict[str, Any] = {"actions": False}
+    options: dict[str, Any] = {"actions": False, "defaultStyle": _BOX}
     shown = {**spec, "$schema": _SCHEMA, "usermeta": {"embedOptions": options}}
     if "autosize" in spec:
         shown["params"] = [{"name": "signals", "value": None}]  # so that there is a list of signals to add to
-        options["patch"] = [{"op": "add", "path": "/signals/-", "value": _WIDE_AS_THE_WINDOW}]
+        options["patch"] = [{"op": "add", "path": "/signals/-", "value": _WIDE_AS_THE_CELL}]
     return {_MIME: shown, "image/svg+xml": _svg({**spec, "$schema": _SCHEMA}), "text/plain": "starface_nb picture"}, {}
 
 

@@ -35,6 +35,13 @@ CASE = "00_case_customer.ipynb"
 LIVE = ".sfnb-live"
 COUNTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter(cell => cell.model.type === 'code').map(cell => cell.model.sharedModel.execution_count)"""
+# Outputs that scroll sideways, and pictures that leave room beside them or are cut.
+ILL_FITTING = """() => [...document.querySelectorAll('.jp-OutputArea-output')].filter(one => {
+    const picture = one.querySelector('.vega-embed canvas')?.getBoundingClientRect();
+    const room = one.closest('.jp-OutputArea').getBoundingClientRect();
+    const fits = !picture || (picture.right <= room.right + 1 && picture.width > Math.min(1180, one.clientWidth) - 20);
+    return one.scrollWidth > one.clientWidth + 1 || !fits;
+}).map(one => one.textContent.slice(0, 80))"""
 EVERYTHING = re.compile(r"^\d+ incidents, 578 losses$")
 
 
@@ -277,6 +284,9 @@ def test_restarts_runs_all_and_draws(name: str, curated: Path, open_notebook: Op
     assert notebook.pictures() == []
     run_and_look(notebook, name)
     assert [text for text in wrong if text.startswith("WARN")] == []  # what Vega-Lite says of a picture
+    for width in (1440, 1024, 683):
+        notebook.page.set_viewport_size({"width": width, "height": 6000})
+        until(lambda: notebook.page.evaluate(ILL_FITTING) == [], f"{name}: fits a window of {width} px", seconds=30)
 
 
 def test_a_saved_notebook_shows_its_pictures_without_running(curated: Path, open_notebook: Open) -> None:

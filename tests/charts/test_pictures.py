@@ -267,6 +267,20 @@ def test_before_and_after_and_fleet() -> None:
     assert {"1. <b>", "too short: 5 to 6 min; 5 losses; highest bar: 2"} <= set(texts(page))
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    r, g, b = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#333333", "#212121", "#111111"])  # white, Vega's and JupyterLab's dark
+@pytest.mark.parametrize("mark", [*theme.COLOURS.values(), theme.ACCENT, theme.INK])
+def test_marks_stand_out_on_light_and_dark(mark: str, ground: str) -> None:
+    darker, lighter = sorted(map(luminance, (mark, ground)))
+    assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
 def test_what_a_picture_says_of_itself_keeps_addresses_whole() -> None:
     spoken = re.findall(
         r'aria-label="([^"]*)"', theme._svg({"mark": "point", "description": "203.0.113.21, 10.113.205.7"})
