@@ -18,7 +18,15 @@ from starface_nb import (
 )
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, note
-from starface_nb.errors import InputError, StarfaceError, memory_error, need_files, need_memory, need_threads
+from starface_nb.errors import (
+    InputError,
+    SettingError,
+    StarfaceError,
+    memory_error,
+    need_files,
+    need_memory,
+    need_threads,
+)
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
@@ -60,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background or `nohup` may ask
                 signal.signal(number, _end)
         _open_streams()
+        _find_home()
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no large matrix is multiplied here: more would only wait
     fall_back()
     try:
@@ -68,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
+        if empty := [name for name, value in vars(options).items() if value == "" and name != "customer"]:
+            flag = "--" + empty[0].replace("_", "-")  # as a variable of the shell may be
+            raise SettingError("An empty value was given.", place=flag, next_step="Leave it out, or give one.")
         if argv is None:
             need_memory()
             need_files()
@@ -127,6 +139,16 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  until the end
+
+
+def _find_home() -> None:
+    """Let libraries that look for a home on import find one: if not in HOME, the user's, or none that is there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ.pop("HOME", None)
+        home = os.path.expanduser("~")  # noqa: PTH111  says where it knows none
+        os.environ["HOME"] = f"{os.sep}nonexistent" if home == "~" else home
 
 
 def _keep_streams_apart(options: argparse.Namespace) -> None:

@@ -166,7 +166,7 @@ def run(options: Namespace) -> int:
     from starface_nb.cases.runner import run_notebooks
     from starface_nb.report import report_names, write_report
 
-    chosen = options.notebooks.split(",") if options.notebooks else None
+    chosen = options.notebooks.replace(",", " ").split() if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
     logs = _logs(options)
     written = (*notebooks, *report_names(), "answers.json")
@@ -175,7 +175,7 @@ def run(options: Namespace) -> int:
         keep_free(options.output, written)
     case = open_case(logs, folder=options.output, **of_case(options))
     note(*case.notes)
-    executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, replace=True, case=case))
+    executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, case=case))
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)

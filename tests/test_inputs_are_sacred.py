@@ -396,6 +396,21 @@ def test_an_empty_name_is_no_folder(command: str, desk: Path, capsys: pytest.Cap
     assert sorted(desk.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["check a.log --router-log", "report a.log -o r.html --router", "anonymise a.log -o n --time-zone",
+     "run a.log -o c --notebooks", "events a.log --time-zone", "simulate -o s --start", "compare a.log --at",
+     "fleet d -o f --scheduler", "lab --dry-run a.log --case"],
+)  # fmt: skip
+def test_an_empty_value_is_not_one_that_was_not_given(
+    command: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(desk.rglob("*"))
+    assert status([*command.split(), ""]) == 2
+    assert command.split()[-1] in capsys.readouterr().err
+    assert sorted(desk.rglob("*")) == before
+
+
 @POSIX
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_empty_ones(closed: str, desk: Path) -> None:

@@ -45,7 +45,6 @@ def copy_notebooks(
     folder: Path,
     *,
     chosen: Sequence[str] | None = None,
-    replace: bool = False,
     case: Case | None = None,
     named: bool = False,
 ) -> list[Path]:
@@ -57,8 +56,6 @@ def copy_notebooks(
         The case's folder.
     chosen : sequence of str, optional
         Beginnings of the names wanted (`"00"`, `"05"`); default: all.
-    replace : bool
-        Whether to overwrite copies that are there already; an analyst may have worked in them.
     case : Case, optional
         Gives the prose its language and the first notebook its title.
     named : bool
@@ -74,10 +71,10 @@ def copy_notebooks(
     for original in curated(chosen):
         mine = case is not None and named and original.stem == CASE
         copies.append(folder / (f"{CASE}_{case.name}.ipynb" if case and mine else original.name))
-        new = replace or not copies[-1].exists()
+        new = not copies[-1].exists()  # an analyst may have worked in one that is there
         if not new and (case is None or case.read_only):
             continue
-        notebook = json.loads((original if new else copies[-1]).read_bytes())
+        notebook = _read(original if new else copies[-1])
         if new:  # a notebook that opens no case is told the language
             opens = any("open_case(" in "".join(cell["source"]) for cell in notebook["cells"])
             notebook = _emptied(notebook, _PARAMETERS | ({"language": case.language} if case and not opens else {}))
@@ -85,6 +82,17 @@ def copy_notebooks(
             _word(notebook, case.name, case.language)
         _save(notebook, copies[-1])
     return copies
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        notebook: dict[str, Any] = json.loads(path.read_bytes())
+        if all("source" in cell for cell in notebook["cells"]):
+            return notebook
+    except (ValueError, LookupError, TypeError):
+        pass
+    step = "Move it somewhere else: a new one is made then."
+    raise SettingError("This is no notebook, or a damaged one.", place=str(path), next_step=step)
 
 
 def prose() -> list[str]:

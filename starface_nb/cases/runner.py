@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
+from tempfile import TemporaryFile
 from time import monotonic
 
 import nbformat
@@ -16,8 +16,10 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat.sign import NotebookNotary
 from traitlets.config import Config
 
+from starface_nb.errors import SetupError
 from starface_nb.files import is_frozen, unfinished, write
 from starface_nb.progress import Progress
+from starface_nb.text import visible
 
 _CELL_SECONDS, _START_SECONDS = 1800, 180
 
@@ -77,6 +79,28 @@ def _connected(client: NotebookClient, kernel: Path) -> Iterator[None]:
         client.kc.stop_channels()
 
 
+@contextmanager
+def _started(client: NotebookClient, kernel: Path | None) -> Iterator[None]:
+    """Let a client have a kernel, its own or one that runs already; say why none starts, in its words."""
+    with TemporaryFile() as said:
+        begun = False
+        try:
+            with _connected(client, kernel) if kernel else client.setup_kernel(stderr=said):
+                begun = True
+                yield
+        except RuntimeError as error:
+            if begun:
+                raise
+            said.seek(0)
+            last = [line.strip() for line in said.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            raise SetupError(
+                visible(f"Python's kernel did not start: {last[-1] if last else error}."),
+                place="notebooks",
+                next_step="Move away what runs before it: files in ~/.ipython/profile_default/startup, and a file "
+                "in the case's folder that is called as a module of Python (types.py).",
+            ) from None
+
+
 def _wait_for(kernel: AsyncKernelClient) -> None:
     """Wait until a kernel answers; one that on a busy machine misses a heartbeat while it starts is not dead."""
     end = monotonic() + _START_SECONDS
@@ -107,7 +131,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
     try:
         client.reset_execution_trackers()
         # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
-        with _connected(client, kernel) if kernel else client.setup_kernel(stderr=DEVNULL):
+        with _started(client, kernel):
             keys.unlink(missing_ok=True)  # of no more use: who is killed from now on leaves nothing
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":

@@ -200,10 +200,13 @@ class _Writer:
                 done.append((row["time"], self._line(row, message), row["entry"]))
         lines = _sure(done)
         self.kept += len(lines)
-        known = {time for time, _ in lines}
-        for time, place in ((parsed.first, 0), (parsed.last, len(lines) + 1)):
-            if time and time not in known:
-                lines.insert(place, (time, f"{self._stamp(time)}VERBOSE[1] logger.c: {LEFT_OUT}"))
+        known, left = {time for time, _ in lines}, parsed.hits.lines - len(lines)
+        # a log that is about one phone because all else is left out must not look like a search for that phone
+        least = min(left, len(lines) if rows["peer"].n_unique() == 1 else 1)
+        edges = [(time, place) for time, place in ((parsed.first, 0), (parsed.last, 1)) if time and time not in known]
+        more = [(parsed.last, 1)] * (least - len(edges))
+        for time, place in (*edges, *more):
+            lines.insert(place and len(lines), (time, f"{self._stamp(time)}VERBOSE[1] logger.c: {LEFT_OUT}"))
         return "".join(f"{line}\n" for _, line in lines)
 
     def _line(self, row: dict[str, Any], message: str) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import string
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def load_key(path: Path) -> bytes:
         if not path.is_file():
             raise OSError(0, "it is no file")
         with path.open("rb") as file:
-            key = file.read(_MOST + 1).strip()
+            key = file.read(_MOST + 1).removeprefix(BOM_UTF8).strip()  # an editor may have saved it
     except OSError as error:
         raise SettingError(
             f"The key cannot be read or made: {error.strerror or error}.",

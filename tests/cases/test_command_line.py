@@ -287,3 +287,15 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
         assert err.splitlines()[-1] == "starface-nb: interrupted; nothing half-written was left."
         assert "Traceback" not in err
         assert not [path.name for path in folder.rglob("*") if path.name.startswith(".") and path.suffix != ".lock"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="HOME is POSIX's")
+@pytest.mark.parametrize("home", ["~", "~nobody-of-this-name", None])
+def test_a_home_that_is_none_stops_no_command(home: str | None, tmp_path: Path) -> None:
+    unknown = "import os, pwd, sys\ndef getpwuid(_):\n raise KeyError\n" + ("" if home else "pwd.getpwuid = getpwuid\n")
+    code = f"{unknown}from starface_nb.cli import main\nsys.exit(main())"
+    env = {name: value for name, value in os.environ.items() if name != "HOME"} | ({"HOME": home} if home else {})
+    asked = [sys.executable, "-c", code, "report", str(LOG), "-o", "r.html"]
+    run = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (1, "starface-nb: Report written: r.html\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]

@@ -17,6 +17,7 @@ from starface_nb import samples
 from starface_nb.cases import open_case
 from starface_nb.cases.runner import run_notebooks
 from starface_nb.cli import main
+from starface_nb.errors import SetupError
 from starface_nb.guide import checklist, headline
 
 
@@ -131,6 +132,34 @@ def test_a_failing_notebook_is_named_with_its_cell_and_the_others_still_run(tmp_
     assert "ran" in shown(second.path)
     kept = nbformat.read(first.path, as_version=4)
     assert [cell.get("execution_count") for cell in kept.cells] == [None, 1, 2, None]
+
+
+def test_a_second_run_keeps_what_an_analyst_wrote(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["run", str(log), "-o", str(tmp_path / "case"), "--notebooks", "10, "]
+    notebook = tmp_path / "case" / "10_free_work.ipynb"
+    main(asked)
+    mine = nbformat.read(notebook, as_version=4)
+    mine.cells += [v4.new_markdown_cell("a note of mine"), v4.new_code_cell("print('counted by me')")]
+    nbformat.write(mine, notebook)
+    assert main(asked) in (0, 1)
+    assert "a note of mine" in notebook.read_text("utf-8")
+    assert "counted by me" in shown(notebook)
+    for damaged in ("{", "[]", '{"cells": 3}', '{"cells": [{}]}'):
+        notebook.write_text(damaged)
+        capsys.readouterr()
+        assert main(asked) == 2
+        assert "10_free_work.ipynb: This is no notebook" in capsys.readouterr().err
+        assert notebook.read_text() == damaged
+
+
+def test_a_kernel_that_does_not_start_is_told_in_its_own_words(tmp_path: Path) -> None:
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1")]), tmp_path / "one.ipynb")
+    (tmp_path / "types.py").write_text("raise ValueError('a file of the case')")
+    with pytest.raises(SetupError, match=r"did not start: ValueError: a file of the case\..*Move away"):
+        run_notebooks([tmp_path / "one.ipynb"])
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"one.ipynb", "types.py"}
 
 
 def test_wrong_notebooks_and_logs_are_said_before_anything_runs(

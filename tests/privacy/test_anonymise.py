@@ -14,6 +14,7 @@ import starface_nb as sf
 from starface_nb.cli import main
 from starface_nb.errors import InputError
 from starface_nb.privacy import anonymise
+from starface_nb.privacy.anonymise import LEFT_OUT
 from starface_nb.simulation import Wish, simulate
 from tests.simulation.families import make
 
@@ -50,7 +51,7 @@ def test_same_diagnosis_and_nobody_left(path, tmp_path):
     )
     header = set(re.findall(r"\[(\d+)\]", text)) | set(re.findall(r":(\d+)", text))
     assert originals(path) & (words - header) == set()
-    assert done.kept == len(text.splitlines())
+    assert done.kept == len([line for line in text.splitlines() if LEFT_OUT not in line])
     assert done.kept + done.left_out == len(path.read_text().splitlines())
     assert done.refused == 0
     assert story(sf.diagnose(sf.read_log(tmp_path / "out.log"))) == story(sf.diagnose(sf.read_log(path)))
@@ -241,12 +242,37 @@ def test_simulated_customers_keep_their_diagnosis(tmp_path):
                 assert not re.search(rf"(?<![\w.:\[]){re.escape(identity)}(?![\w.])", text), identity
 
 
+@pytest.mark.parametrize("phones", [1, 2])
+@pytest.mark.parametrize("calls", [12, 300])
+def test_what_is_left_out_makes_no_log_incomplete(phones, calls, tmp_path):
+    stamp = "[2026-03-04 {:02}:{:02}:00] "
+    lines = [
+        stamp.format(8 + n // 60, n % 60) + f"NOTICE[1] chan_sip.c: Peer '2{phone}' is now {what}\n"
+        for n in range(0, 120, 10)
+        for phone in range(phones)
+        for what in ("Lagged. (2100ms / 2000ms)", "Reachable. (30ms / 2000ms)")
+    ]
+    said = 'VERBOSE[77][C-00000001] pbx.c: Executing [s@default:1] NoOp("Local/s@x", "") in new stack\n'
+    path = tmp_path / "full"
+    path.write_text("".join(lines) + (stamp.format(10, 0) + said) * calls)
+    anonymise([path], tmp_path / "out.log", key=KEY)
+    before, after = (sf.diagnose(sf.read_log(one, progress=False)) for one in (path, tmp_path / "out.log"))
+    assert [finding.id for finding in after.findings] == [finding.id for finding in before.findings]
+    assert after.log.events.height == before.log.events.height
+    path.write_text("".join(lines))  # nothing is left out: what a log lacks, its anonymous form lacks
+    anonymise([path], tmp_path / "alone.log", key=KEY)
+    assert LEFT_OUT not in (tmp_path / "alone.log").read_text()
+
+
 def test_command_makes_a_key_once_and_says_what_was_left_out(tmp_path, capsys):
     log, key = str(ROOT / "data/recorded/clean/pbx.log"), tmp_path / "key"
     for name in ("a", "b"):
         assert main(["anonymise", log, "-o", str(tmp_path / name), "--key", str(key)]) == 0
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert key.stat().st_mode & 0o077 == 0
+    (tmp_path / "edited").write_bytes(b"\xef\xbb\xbf" + key.read_bytes().replace(b"\n", b"\r\n"))
+    assert main(["anonymise", log, "-o", str(tmp_path / "c"), "--key", str(tmp_path / "edited")]) == 0
+    assert (tmp_path / "c").read_bytes() == (tmp_path / "a").read_bytes()
     assert (tmp_path / "a").stat().st_mode & 0o077 == 0
     assert re.search(r"left out: \d+ lines that are not understood", capsys.readouterr().out)
 
