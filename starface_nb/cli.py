@@ -23,6 +23,7 @@ from starface_nb.errors import (
     SettingError,
     StarfaceError,
     memory_error,
+    need_counts,
     need_files,
     need_memory,
     need_threads,
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             flag = "--" + empty[0].replace("_", "-")  # as a variable of the shell may be
             raise SettingError("An empty value was given.", place=flag, next_step="Leave it out, or give one.")
         if argv is None:
+            need_counts()
             need_memory()
             need_files()
             need_threads()

@@ -1,5 +1,7 @@
 """The errors a user can meet: each says the cause, the place and the next step."""
 
+import os
+import re
 import sys
 from errno import ENOMEM
 from importlib import import_module
@@ -75,6 +77,22 @@ def memory_error(error: BaseException) -> SetupError | None:
         cause = "There is not enough memory for another thread, or no further one may be started."
         return SetupError(cause, next_step=f"{_MORE} For threads the limit is `ulimit -u`.")
     return None
+
+
+_COUNTS = {  # polars panics at 0; on 2 cores it takes 1 s of processor time to start 256 threads, half a minute for 512
+    "POLARS_MAX_THREADS": max(256, os.cpu_count() or 1),
+    "POLARS_ASYNC_THREAD_COUNT": max(256, os.cpu_count() or 1),
+    "POLARS_IDEAL_MORSEL_SIZE": 10**9,
+}
+
+
+def need_counts() -> None:
+    """Raise `SetupError` where a variable of a library's has a value that the library does not survive."""
+    for name, most in _COUNTS.items():
+        value = os.environ.get(name) or "1"
+        if not (re.fullmatch("[0-9]{1,10}", value) and 1 <= int(value) <= most):
+            cause = f"The environment's variable is {value!r}, not a whole number from 1 to {most:,}."
+            raise SetupError(cause, place=name, next_step=f"Give it such a number, or none: `unset {name}`.")
 
 
 def need_memory(least: int = 1 << 30) -> None:

@@ -299,3 +299,34 @@ def test_a_home_that_is_none_stops_no_command(home: str | None, tmp_path: Path) 
     run = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (1, "starface-nb: Report written: r.html\n")
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POLARS_MAX_THREADS", "0"),
+        ("POLARS_MAX_THREADS", "100000"),
+        ("POLARS_MAX_THREADS", "-1"),
+        ("POLARS_MAX_THREADS", "two"),
+        ("POLARS_MAX_THREADS", "9" * 5000),
+        ("POLARS_ASYNC_THREAD_COUNT", "0"),
+        ("POLARS_IDEAL_MORSEL_SIZE", "0"),
+    ],
+)
+def test_a_count_that_a_library_does_not_survive_is_said_before_it_is_loaded(name: str, value: str) -> None:
+    code = "import sys\nfrom starface_nb.cli import main\nstatus = main()\nsys.exit(status + ('polars' in sys.modules))"
+    asked = [sys.executable, "-c", code, "check", str(LOG)]
+    run = subprocess.run(asked, env=os.environ | {name: value}, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"starface-nb: {name}: The environment's variable is '{value}', not a whole number")
+    assert run.stderr.endswith(f" Give it such a number, or none: `unset {name}`.\n")
+
+
+def test_a_count_that_a_library_can_do_with_is_left_alone() -> None:
+    run = subprocess.run(
+        [*STARFACE_NB, "check", str(LOG)],
+        env=os.environ | {"POLARS_MAX_THREADS": "256", "POLARS_IDEAL_MORSEL_SIZE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stderr) == (1, "")
