@@ -78,6 +78,8 @@ def new_file(text: str) -> Path:
 def new_place(text: str) -> Path:
     """Return the path of a file or folder to be written in a folder that is there."""
     path = Path(text)
+    if text == "-":
+        raise ArgumentTypeError("- is no file here; name one, or write /dev/stdout where the system has it")
     if not path.parent.is_dir():
         raise ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
     path.lstat() if path.is_symlink() else path.exists()  # a name that is too long is said now

@@ -111,6 +111,8 @@ def _told(error: BaseException) -> int:
         return _say(str(error))
     if _is_loading(error):
         return _say(f"A library does not load: {error}. Install starface-nb anew, or what that library needs.")
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # what a gone current folder leads to
+        return _say("the current folder has gone. Change into another one.")
     if isinstance(error, OSError):
         if error.filename is None and sys.stdout is sys.__stdout__:
             _close_output()

@@ -323,7 +323,12 @@ def test_a_current_folder_that_has_gone_is_said(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     code = f"import os, sys; os.rmdir({str(gone)!r}); from starface_nb.cli import main; sys.exit(main(sys.argv[1:]))"
     home = str(Path(__file__).parents[1])  # -P below: as in the installed command, where modules never come from there
-    for command in (["events", str(LOG), "-o", "e.jsonl"], ["report", str(LOG), "-o", "r.html"]):
+    case = str(tmp_path / "case")
+    for command in (
+        ["events", str(LOG), "-o", "e.jsonl"],
+        ["report", str(LOG), "-o", "r.html"],
+        ["run", str(LOG), "-o", case, "--notebooks", "10"],
+    ):
         gone.mkdir()
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, *command],
@@ -334,6 +339,7 @@ def test_a_current_folder_that_has_gone_is_said(tmp_path: Path) -> None:
         )
         assert done.returncode == 2, done.stderr
         assert done.stderr.count("\n") == 1
+    assert "the current folder has gone" in done.stderr
 
 
 # ---- what is shown ----

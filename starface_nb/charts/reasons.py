@@ -12,10 +12,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from starface_nb.charts.scene import table
+from starface_nb.charts.scene import LONGEST_NAME, table
 from starface_nb.charts.theme import COLOURS, Picture, dressed
 from starface_nb.guide import cause_name, translator
 from starface_nb.guide.words import why
+from starface_nb.text import visible
 
 MOST, _LETTERS, _LINE = 1e6, 48, 13
 
@@ -58,7 +59,7 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     )
     title = tr(
         "{phone}: {cause}, confidence {share}",
-        phone=interval["peer"],
+        phone=visible(interval["peer"], LONGEST_NAME),
         cause=cause_name(interval["cause"], tr),
         share=tr.percent(interval["confidence"], 1),
     )

@@ -33,9 +33,13 @@ def said(values: pl.Expr, speak: Callable[[Any], str]) -> pl.Expr:
     return values.map_elements(speak, return_dtype=pl.String)
 
 
+LONGEST_NAME = 60
+"""Characters of a name in a picture: Vega takes the longer to measure them the more there are."""
+
+
 def plain(column: str) -> pl.Expr:
-    """Return a text column with control and direction characters made visible."""
-    return said(pl.col(column), visible)
+    """Return a column of names: no longer than a picture can show, control and direction characters made visible."""
+    return said(pl.col(column), lambda text: visible(text, LONGEST_NAME))
 
 
 def cause_names(tr: Translator) -> dict[str, str]:

@@ -160,6 +160,15 @@ def test_names_that_become_equal_keep_rows_of_their_own(case: Diagnosis) -> None
     assert {"a\\x01", "a\\x01 (2)"} < set(scene(bad).phones["label"])
 
 
+def test_no_picture_has_more_of_a_name_than_it_can_show(case: Diagnosis) -> None:
+    long = renamed(renamed(case, "21104.snomd345", "a" * 5000), "21106.snomd735", "a" * 4999 + "b")
+    for picture in PICTURES:
+        assert "a" * 100 not in json.dumps(specification(picture(long)))
+    row = long.intervals.filter(pl.col("peer") == "a" * 5000).row(0, named=True)
+    assert "a" * 100 not in json.dumps(specification(charts.terms(row)))
+    assert scene(long).phones["label"].n_unique() == case.phones.height
+
+
 def test_inline_pictures_share_no_id(case: Diagnosis) -> None:
     one, two = (charts.to_inline_svg(charts.timeline(case, site=s)) for s in ("203.0.113.21", "203.0.113.22"))
     assert not set(re.findall(r' id="([^"]+)"', one)) & set(re.findall(r' id="([^"]+)"', two))

@@ -287,6 +287,12 @@ def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
         os.mkfifo(tmp_path / "pipe")
         assert main(["anonymise", str(log), "-o", str(tmp_path / "x"), "--key", str(tmp_path / "pipe")]) == 2
         assert "it is no file" in capsys.readouterr().err
+    (tmp_path / "out").mkdir()
+    assert main(["anonymise", str(log), "-o", str(tmp_path / "out"), "--key", str(tmp_path / "out/key")]) == 2
+    assert "handed out" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(SystemExit, match="2"):
+        main(["anonymise", str(log), "-o", "-"])
     with pytest.raises(InputError, match="the log itself"):
         anonymise([log], log)
     assert log.read_bytes() == (ROOT / "data/recorded/clean/pbx.log").read_bytes()
