@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import webbrowser
 import zipfile
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -198,6 +197,8 @@ def run(options: Namespace) -> int:
 )
 def lab(options: Namespace) -> int:
     """Prepare the case, become JupyterLab and stay until it ends."""
+    import webbrowser
+
     from starface_nb.lab import prepare, start
 
     options.log = _logs(options)

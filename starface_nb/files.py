@@ -9,7 +9,6 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, BinaryIO
 
 from starface_nb.errors import SettingError, SetupError
@@ -28,7 +27,7 @@ def unfinished(folder: Path) -> Path:
         with suppress(OSError):
             if time.time() - left.lstat().st_mtime > _ABANDONED_S:
                 left.unlink() if not left.is_dir() else shutil.rmtree(left)
-    return folder / f".starface-nb-{token_hex(8)}"
+    return folder / f".starface-nb-{os.urandom(8).hex()}"
 
 
 @contextmanager

@@ -58,8 +58,7 @@ class Schema:
         """
         frame = frame.match_to_schema(self.dtypes, extra_columns="ignore")
         strict = [column.name for column in self.columns if not column.nullable]
-        nulls = frame.select(pl.col(strict).null_count())
-        bad = [name for name in strict if nulls[name][0]]
+        bad = [name for name in strict if frame[name].null_count()]
         if bad:
             raise ValueError(f"frame {self.name!r} has nulls where none may be: {bad}")
         return frame

@@ -89,14 +89,14 @@ def _struck(intervals: pl.DataFrame, eras: pl.DataFrame) -> pl.DataFrame:
 
 def _with_repeats(bursts: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Add `series` (bursts of one series are one incident) and `every_s` to bursts sorted by key and start."""
-    parts = []
-    for (_, cause, _), part in bursts.group_by(keys, maintain_order=True):
-        every = regular_step(part["start"].dt.epoch("ms").to_numpy() / 1000.0)
-        apart = every is None and str(cause) in (*OF_A_SITE, "pbx_restart")
-        series = pl.int_range(pl.len()) if apart else pl.lit(0, pl.Int64)
-        told = None if str(cause) == "nat_expiry" else every
-        parts.append(part.with_columns(series.alias("series"), pl.lit(told, dtype=pl.Float64).alias("every_s")))
-    return pl.concat(parts)
+    series, told = list[int](), list[float | None]()
+    groups = bursts.group_by(keys, maintain_order=True).agg(pl.col("start").dt.epoch("ms"))
+    for cause, starts in groups.select("cause", "start").iter_rows():
+        every = regular_step(np.array(starts) / 1000.0)
+        apart = every is None and cause in (*OF_A_SITE, "pbx_restart")
+        series += range(len(starts)) if apart else [0] * len(starts)
+        told += [None if cause == "nat_expiry" else every] * len(starts)
+    return bursts.with_columns(pl.Series("series", series, pl.Int64), pl.Series("every_s", told, pl.Float64))
 
 
 def regular_step(times: Floats) -> float | None:

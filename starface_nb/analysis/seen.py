@@ -50,8 +50,11 @@ class Seen:
 
     def places(self, peer: str) -> list[Place]:
         """Return the registrations of a phone: time, address, port."""
-        at, n = self.rows.get(peer, (0, 0))
-        return self.registered.select("time", "address", "port").slice(at, n).rows()
+        return self._places.slice(*self.rows.get(peer, (0, 0))).rows()
+
+    @cached_property
+    def _places(self) -> pl.DataFrame:
+        return self.registered.select("time", "address", "port")
 
     @cached_property
     def rows(self) -> dict[str, tuple[int, int]]:

@@ -59,9 +59,11 @@ def _lines(log: Log, needles: Sequence[str]) -> pl.DataFrame:
     if not paths or not needles:
         return none
     try:
-        found, _ = scan_logs(paths, [needle.encode() for needle in needles], progress=False, words=True)
+        found, _ = scan_logs(paths, [needle.encode() for needle in needles], progress=False, words=True, ends=False)
     except InputError:  # a log that was remembered may be gone by now
         return none
     zone = ZoneInfo(log.time_zone)
-    rows = [parse(one, zone).rows.select("time", "text", pl.col("kind").cast(pl.String)) for one in found]
+    rows = [
+        parse(one, zone).rows.select("time", "text", pl.col("kind").cast(pl.String)) for one in found if one.rows.height
+    ]
     return pl.concat([none, *rows]).drop_nulls(["time", "text"])

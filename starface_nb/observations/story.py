@@ -208,8 +208,8 @@ def off_the_grid(resolution: float) -> float:
 
 def seconds(times: pl.Series, origin_us: int) -> Floats:
     """Return float seconds since the origin; null becomes infinity."""
-    micro = times.dt.epoch("us").cast(pl.Float64)
-    return ((micro - origin_us) / 1e6).fill_null(float("inf")).to_numpy()
+    time = times.to_numpy()
+    return np.where(np.isnat(time), np.inf, (time.astype(np.int64) - origin_us) / 1e6)
 
 
 def after(last: datetime | None, origin: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -105,7 +106,7 @@ def match(message: pl.Series, module: pl.Series) -> pl.DataFrame:
         if test.any():
             found.append(_extract(rows.filter(test), entries()[i], i))
             is_open[found[-1]["row"].to_numpy()] = False
-    return pl.concat(found).sort("row")
+    return pl.concat(found, how="diagonal").sort("row")
 
 
 def _could_be(entry: Entry, modules: list[str]) -> pl.Expr:
@@ -134,8 +135,10 @@ def _extract(some: pl.DataFrame, entry: Entry, index: int) -> pl.DataFrame:
 
 
 def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> pl.DataFrame:
-    """Return the rows that an entry's pattern has read, with what the entry says of them."""
-    same = {group: [name for name in names if name.rstrip("0123456789") == group] for group in GROUPS}
+    """Return the rows that an entry's pattern has read, with what the entry says of them; only the groups it has."""
+    same = defaultdict[str, list[str]](list)
+    for name in names:
+        same[name.rstrip("0123456789")].append(name)
     state = pl.col("state").str.to_lowercase() if entry.fallback and entry.kinds else pl.col("state")
     kind = (
         state.replace_strict(entry.kinds, default=None, return_dtype=KIND)
@@ -148,5 +151,5 @@ def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> p
         kind.alias("kind"),
         pl.lit(entry.tech, TECH).alias("tech"),
         pl.lit(entry.role).alias("role"),
-        *(pl.coalesce(c).alias(n) if c else pl.lit(None, pl.String).alias(n) for n, c in same.items()),
+        *(pl.coalesce(names).alias(group) for group, names in same.items()),
     )

@@ -49,7 +49,7 @@ def zone(name: str) -> ZoneInfo:
 
 def micros(times: pl.Series) -> Micros:
     """Return microseconds since 1970 (`NOT_A_TIME` for null)."""
-    return times.to_physical().fill_null(NOT_A_TIME).to_numpy().astype(np.int64)
+    return times.to_numpy().astype(np.int64)
 
 
 def datetime_of(time: int) -> datetime | None:

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from email.message import Message
-from email.policy import compat32
 from functools import cache
 from itertools import chain, islice
 from typing import Any
@@ -36,7 +35,7 @@ def is_mail(head: str) -> bool:
 
 def unmailed(raw: bytes) -> bytes:
     """Return the texts in a mail, one after the other: its own and those attached."""
-    parts = [part for part in email.message_from_bytes(raw, policy=compat32).walk() if not part.is_multipart()]
+    parts = [part for part in email.message_from_bytes(raw).walk() if not part.is_multipart()]
     plain = [part for part in parts if part.get_content_type() != "text/html"]
     return b"\n".join(_payload(part) for part in plain or parts)
 

@@ -136,10 +136,12 @@ class Reader:
         Regex of what stands before every line.
     words : bool
         See `messages.read_lines`.
+    ends : bool
+        See `scan.scan_logs`.
     """
 
-    def __init__(self, prefix: str | None, *, words: bool) -> None:
-        self.prefix, self._words = prefix, words
+    def __init__(self, prefix: str | None, *, words: bool, ends: bool) -> None:
+        self.prefix, self._words, self._ends = prefix, words, ends
         self._places: dict[str, list[Any]] = {name: [] for name in _PLACE}
         self._texts, self._rows, self._lines, self._cut = list[bytes](), list[pl.DataFrame](), 0, 0
         self.wide: int | None = None  # about where the text goes on as UTF-16
@@ -161,9 +163,10 @@ class Reader:
 
     def hits(self, name: str, ends: Ends, ends_dumped: NDArray[np.bool_], **about: Any) -> Hits:
         """Return all that was found, once the text has ended."""
-        self._places["offset"].append(np.array(ends.offsets, np.int64))
-        self._places["dumped"].append(ends_dumped)
-        self._read(ends.lines)
+        lines = ends.lines if self._ends or self._rows or self._texts else []
+        self._places["offset"].append(np.array(ends.offsets[: len(lines)], np.int64))
+        self._places["dumped"].append(ends_dumped[: len(lines)])
+        self._read(lines)
         merged = _merged(self._rows, ends)
         prefix = usual_prefix(ends.lines)
         if prefix != self.prefix:  # the end of the text told more

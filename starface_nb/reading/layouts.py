@@ -95,14 +95,16 @@ def _read_with(some: list[Layout], rows: pl.DataFrame, done: list[pl.DataFrame])
     for layout in some:
         if not rows.height:
             break
-        rows = rows.with_columns(pl.col("text").str.extract_groups(layout.pattern).struct.unnest())
-        rows = rows.with_columns(pl.col("text").str.strip_prefix(pl.col("header")).alias("message"))
+        read = rows.with_columns(pl.col("text").str.extract_groups(layout.pattern).struct.unnest())
+        if read["header"].null_count() == rows.height:
+            continue
+        read = read.with_columns(pl.col("text").str.strip_prefix(pl.col("header")).alias("message"))
         hit = pl.col("header").is_not_null()
         if layout.message:
             hit &= pl.col("message").str.contains(layout.message)
-        found = rows.filter(hit)
+        found = read.filter(hit)
         done.append(_parts(found, layout.name))
-        rows = (rows.filter(~hit) if found.height < rows.height else rows.clear()).select("row", "text")
+        rows = rows.filter(read.select(~hit).to_series()) if found.height < rows.height else rows.clear()
     return rows
 
 

@@ -43,6 +43,7 @@ class Job:
     needles: Needles
     account: Account
     words: bool
+    ends: bool
     threads: int  # for each source
 
 
@@ -53,6 +54,7 @@ def scan_logs(
     progress: bool = True,
     limits: Limits | None = None,
     words: bool = False,
+    ends: bool = True,
 ) -> tuple[list[Hits], list[str]]:
     """Find every line that holds one of the needles.
 
@@ -68,6 +70,8 @@ def scan_logs(
         Default: the usual ones, as changed by the environment.
     words : bool
         Keep the text of every line, see `messages.read_lines`.
+    ends : bool
+        Read a file's first and last lines even where no other line of it is found.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def scan_logs(
     account = Account(limits or Limits())
     arguments, sources = expand(logs, account)
     account.take_read()
-    job = Job(Needles(needles), account, words, max(1, cores() // max(1, len(sources))))
+    job = Job(Needles(needles), account, words, ends, max(1, cores() // max(1, len(sources))))
     with ThreadPoolExecutor(cores(), thread_name_prefix="scan") as pool:
         try:
             outcomes = _run(sources, job, pool, progress)
@@ -201,7 +205,7 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Callable[[], Hits]:
 
     prefix = usual_prefix(Ends(text.stream.peek(EDGE)[:EDGE], b"", 2 * EDGE).lines)
     blocks, dumps = Blocks(fill if pipe else text.stream.readinto, EDGE), Dumps(prefix)
-    reader = Reader(prefix, words=job.words)
+    reader = Reader(prefix, words=job.words, ends=job.ends)
     for placed in dumps.placed(searched(blocks, job.needles, job.account, text.name, job.threads), blocks):
         reader.add(placed)
     if reader.wide is not None:
