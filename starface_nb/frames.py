@@ -57,8 +57,7 @@ class Schema:
             A column that may not be null is null somewhere.
         """
         frame = frame.match_to_schema(self.dtypes, extra_columns="ignore")
-        strict = [column.name for column in self.columns if not column.nullable]
-        bad = [name for name in strict if frame[name].null_count()]
+        bad = [one.name for one in self.columns if not one.nullable and frame[one.name].null_count()]
         if bad:
             raise ValueError(f"frame {self.name!r} has nulls where none may be: {bad}")
         return frame

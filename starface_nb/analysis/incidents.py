@@ -93,8 +93,7 @@ def _with_repeats(bursts: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     groups = bursts.group_by(keys, maintain_order=True).agg(pl.col("start").dt.epoch("ms"))
     for cause, starts in groups.select("cause", "start").iter_rows():
         every = regular_step(np.array(starts) / 1000.0)
-        apart = every is None and cause in (*OF_A_SITE, "pbx_restart")
-        series += range(len(starts)) if apart else [0] * len(starts)
+        series += range(len(starts)) if every is None and cause in (*OF_A_SITE, "pbx_restart") else [0] * len(starts)
         told += [None if cause == "nat_expiry" else every] * len(starts)
     return bursts.with_columns(pl.Series("series", series, pl.Int64), pl.Series("every_s", told, pl.Float64))
 

@@ -50,11 +50,8 @@ class Seen:
 
     def places(self, peer: str) -> list[Place]:
         """Return the registrations of a phone: time, address, port."""
-        return self._places.slice(*self.rows.get(peer, (0, 0))).rows()
-
-    @cached_property
-    def _places(self) -> pl.DataFrame:
-        return self.registered.select("time", "address", "port")
+        at, n = self.rows.get(peer, (0, 0))
+        return self.registered.slice(at, n).select("time", "address", "port").rows()
 
     @cached_property
     def rows(self) -> dict[str, tuple[int, int]]:

@@ -62,8 +62,6 @@ def _lines(log: Log, needles: Sequence[str]) -> pl.DataFrame:
         found, _ = scan_logs(paths, [needle.encode() for needle in needles], progress=False, words=True, ends=False)
     except InputError:  # a log that was remembered may be gone by now
         return none
-    zone = ZoneInfo(log.time_zone)
-    rows = [
-        parse(one, zone).rows.select("time", "text", pl.col("kind").cast(pl.String)) for one in found if one.rows.height
-    ]
+    columns, zone = ("time", "text", pl.col("kind").cast(pl.String)), ZoneInfo(log.time_zone)
+    rows = [parse(one, zone).rows.select(columns) for one in found if one.rows.height]
     return pl.concat([none, *rows]).drop_nulls(["time", "text"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -136,9 +135,7 @@ def _extract(some: pl.DataFrame, entry: Entry, index: int) -> pl.DataFrame:
 
 def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> pl.DataFrame:
     """Return the rows that an entry's pattern has read, with what the entry says of them; only the groups it has."""
-    same = defaultdict[str, list[str]](list)
-    for name in names:
-        same[name.rstrip("0123456789")].append(name)
+    same = {group: [name for name in names if name.rstrip("0123456789") == group] for group in GROUPS}
     state = pl.col("state").str.to_lowercase() if entry.fallback and entry.kinds else pl.col("state")
     kind = (
         state.replace_strict(entry.kinds, default=None, return_dtype=KIND)
@@ -151,5 +148,5 @@ def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> p
         kind.alias("kind"),
         pl.lit(entry.tech, TECH).alias("tech"),
         pl.lit(entry.role).alias("role"),
-        *(pl.coalesce(names).alias(group) for group, names in same.items()),
+        *(pl.coalesce(some).alias(group) for group, some in same.items() if some),
     )
