@@ -56,6 +56,7 @@ class Canvas(CasePanel):
         self._undo: list[tuple[str, Any, str, str]] = []
         self._take()
         if self._found.phones.height > _MOST_PHONES and self._found.sites.height > 1:
+            self._draw()  # of all phones, and kept: taking the choice back is then as quick as any other
             worst = self._found.intervals["site"].value_counts().sort("count", "site", descending=[True, False])
             self.query = Query(site=worst["site"][0])
         self._draw()

@@ -167,6 +167,20 @@ def test_no_text_in_a_table_is_a_formula(case: Case, monkeypatch: pytest.MonkeyP
         assert b"<f>" not in book.read("xl/worksheets/sheet1.xml")
 
 
+def test_of_many_phones_the_worst_site_comes_first_and_all_are_drawn_beforehand(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panels.canvas, "_MOST_PHONES", 10)
+    canvas = panels.Canvas(case)
+    assert canvas.query.site is not None
+    narrow = canvas.parts["pictures"]
+    monkeypatch.setattr(panels.canvas.charts, "linked", lambda _drawn: pytest.fail("drawn again"))
+    canvas.receive("reset")
+    assert canvas.selection.height == case.diagnosis.intervals.height
+    assert canvas.parts["said"] == ""
+    assert canvas.parts["pictures"] != narrow
+
+
 def test_the_canvas_narrows_pictures_and_table_together(case: Case) -> None:
     canvas = panels.Canvas(case)
     every = case.diagnosis.intervals
