@@ -1,6 +1,7 @@
 """The command line: finds the command, runs it, turns errors into one clear message and an exit status."""
 
 import argparse
+import errno
 import io
 import os
 import signal
@@ -32,6 +33,7 @@ from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
 _WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
+_POLARS_PIPE = f"(os error {errno.EPIPE})"  # its error has no number
 _AGAIN_S = 20  # a signal to end that was lost in a callback comes again
 _ending = list[BaseException]()  # what signals to end have raised
 
@@ -102,7 +104,7 @@ def _told(error: BaseException) -> int:
     """Say what happened in one line; return the exit status."""
     if isinstance(error, SystemExit):
         return _TERMINATED
-    if isinstance(error, BrokenPipeError):  # the reader has seen enough
+    if isinstance(error, BrokenPipeError) or _POLARS_PIPE in str(error):  # the reader has seen enough
         _close_output()
         return 0
     if isinstance(error, KeyboardInterrupt):

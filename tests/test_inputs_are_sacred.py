@@ -386,6 +386,19 @@ def test_a_time_zone_that_is_none_is_said(name: str, capsys: pytest.CaptureFixtu
 
 
 @POSIX
+def test_a_link_to_a_customer_is_no_further_one(tmp_path: Path) -> None:
+    from starface_nb.fleet.run import find_customers
+
+    folder, elsewhere = tmp_path / "all", tmp_path / "elsewhere.log"
+    (folder / "a").mkdir(parents=True)
+    for path in (folder / "a" / "full", elsewhere):
+        path.write_bytes(LOG.read_bytes())
+    for name, target in (("same", "a"), ("inside.log", "a/full"), ("other.log", elsewhere)):
+        (folder / name).symlink_to(target)
+    assert {path.name for _, path in find_customers([folder]).values()} == {"a", "other.log"}
+
+
+@POSIX
 def test_a_pipe_among_customers_is_passed_over(tmp_path: Path) -> None:
     shutil.copy(LOG, tmp_path / "customer.log")
     os.mkfifo(tmp_path / "other.log")

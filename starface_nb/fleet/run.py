@@ -183,12 +183,19 @@ def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path
     if len(paths) == 1 and paths[0].is_dir():
         if _is_fleet(paths[0]):
             results.add(paths[0].resolve() / _CUSTOMERS)
-        paths = [path for path in paths[0].iterdir() if _may_be_customer(path)]
+        found = [path for path in paths[0].iterdir() if _may_be_customer(path)]
+        own = {path.resolve() for path in found if not path.is_symlink()}
+        paths = [path for path in found if not path.is_symlink() or own.isdisjoint(_levels(path))]
     for path in paths:
         if path.resolve() in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
             cause, step = "This may be a customer's: the results would lie in it.", "Name another folder for them."
             raise SettingError(cause, place=str(path), next_step=step)
     return [path for path in paths if path.resolve() not in results]
+
+
+def _levels(link: Path) -> list[Path]:
+    """Return where a link leads to, and every folder above: a link to or into a customer is no further one."""
+    return [link.resolve(), *link.resolve().parents]
 
 
 def _may_be_customer(path: Path) -> bool:

@@ -199,13 +199,13 @@ def test_a_library_that_does_not_load_is_said(library: str, command: str, error:
 
 if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
 
-    def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-        with subprocess.Popen(
-            [*STARFACE_NB, "events", samples.recorded("mixed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as run:
+    @pytest.mark.parametrize(("form", "first"), [("jsonl", b"{"), ("csv", b"time,")])
+    def test_a_reader_that_has_seen_enough_is_no_error(form: str, first: bytes) -> None:
+        asked = [*STARFACE_NB, "events", "--format", form, samples.recorded("mixed")]
+        with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
             assert run.stdout is not None
             assert run.stderr is not None
-            assert run.stdout.readline().startswith(b"{")
+            assert run.stdout.readline().startswith(first)
             run.stdout.close()
             assert run.stderr.read() == b""
         assert run.returncode == 0
