@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,8 @@ from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.messages import HEADERLESS, decode, read_lines
 from starface_nb.sources.limits import DamagedError
 
-_READ_AT_ONCE = 10_000  # lines
+READ_AT_ONCE = 10_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
-_NONE = np.empty(0, np.int64)
 _SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
 
@@ -98,7 +99,7 @@ class Hits:
     def fingerprint(self) -> str:
         """Identifies what was read, the same in any container: size, both ends, and what every candidate line says."""
         digest = hashlib.sha256(b"%d\0" % self.bytes + self.ends.head + self.ends.tail)
-        for rows in self.rows.select(_SAYS).iter_slices(_READ_AT_ONCE):
+        for rows in self.rows.select(_SAYS).iter_slices(READ_AT_ONCE):
             for column in rows:
                 said = column.drop_nulls()
                 text = said.dtype == pl.String
@@ -141,60 +142,79 @@ class Reader:
     """
 
     def __init__(self, prefix: str | None, *, words: bool, ends: bool) -> None:
-        self.prefix, self._words, self._ends = prefix, words, ends
+        self.prefix, self._words, self._always = prefix, words, ends
         self._places: dict[str, list[Any]] = {name: [] for name in _PLACE}
         self._texts, self._rows, self._lines, self._cut = list[bytes](), list[pl.DataFrame](), 0, 0
+        self._ends = Ends(b"", b"", 0)
         self.wide: int | None = None  # about where the text goes on as UTF-16
+
+    @property
+    def waiting(self) -> int:
+        """How many lines were found and not yet read."""
+        return len(self._texts)
+
+    @property
+    def has_read(self) -> bool:
+        """Whether there are rows, be it none."""
+        return bool(self._rows)
 
     def add(self, placed: Placed) -> None:
         """Take in what the next block holds."""
         found = placed.found
         if found.texts:
-            self._texts += found.texts
-            self._places["offset"].append(found.offsets)
-            self._places["line"].append(found.numbers + (self._lines + 1))
-            self._places["dumped"].append(placed.dumped)
+            self._take(found.texts, found.offsets, found.numbers + (self._lines + 1), placed.dumped)
             self._places["entry_begin"] += placed.entry_begins
         self._lines, self._cut = self._lines + found.lines, self._cut + found.cut
         if found.has_wide and self.wide is None:
             self.wide = found.block.start
-        if len(self._texts) > _READ_AT_ONCE:
-            self._read([])
+        if self.waiting > READ_AT_ONCE:
+            read_together([self])
 
-    def hits(self, name: str, ends: Ends, ends_dumped: NDArray[np.bool_], **about: Any) -> Hits:
-        """Return all that was found, once the text has ended."""
-        lines = ends.lines if self._ends or self._rows or self._texts else []
-        self._places["offset"].append(np.array(ends.offsets[: len(lines)], np.int64))
-        self._places["dumped"].append(ends_dumped[: len(lines)])
-        self._read(lines)
-        merged = _merged(self._rows, ends)
+    def end(self, ends: Ends, dumped: NDArray[np.bool_]) -> None:
+        """Take in the first and last lines, once the text has ended; they have no number."""
+        self._ends = ends
+        lines = ends.lines if self._always or self._rows or self._texts else []
+        offsets = np.array(ends.offsets[: len(lines)], np.int64)
+        self._take(lines, offsets, np.zeros_like(offsets), dumped[: len(lines)])
+        self._places["entry_begin"] += [None] * offsets.size
+
+    def _take(self, texts: list[bytes], *places: NDArray[Any]) -> None:
+        self._texts += texts
+        for name, one in zip(_PLACE, places, strict=False):
+            self._places[name].append(one)
+
+    def hits(self, name: str, **about: Any) -> Hits:
+        """Return all that was found, once it is read."""
+        ends, merged = self._ends, _merged(self._rows, self._ends)
         prefix = usual_prefix(ends.lines)
         if prefix != self.prefix:  # the end of the text told more
             merged = _read_again(merged, prefix)
         return Hits(name, merged, self._lines, self._cut, ends, prefix=prefix, **about)
 
-    def _read(self, ends: list[bytes]) -> None:
-        """Read what was found since; the lines of the ends have no number."""
-        begins = self._places.pop("entry_begin")
+    @staticmethod
+    def _read(readers: Sequence[Reader]) -> None:
+        """Read what waits in some with the same prefix."""
+        places = {name: list(chain.from_iterable(one._places[name] for one in readers)) for name in _PLACE}
+        begins = places.pop("entry_begin")
         place = pl.DataFrame(
-            {
-                "offset": np.concatenate(self._places["offset"]),
-                "line": pl.concat(
-                    [
-                        pl.Series(np.concatenate([_NONE, *self._places["line"]])),
-                        pl.Series([None] * len(ends), dtype=pl.Int64),
-                    ]
-                ),
-                "dumped": np.concatenate(self._places["dumped"]),
-                "entry_begin": begins + [None] * len(ends),
-            },
-            schema=_PLACE,
-        )
-        text = decode(self._texts + ends)
-        self._texts, self._places = [], {name: [] for name in _PLACE}
-        rows = place.hstack(read_lines(text, self.prefix, words=self._words))
+            {**{name: np.concatenate(some) for name, some in places.items()}, "entry_begin": begins}, schema=_PLACE
+        ).with_columns(pl.col("line").replace(0, None))
+        text, counts = decode([text for one in readers for text in one._texts]), [one.waiting for one in readers]
+        for one in readers:
+            one._texts, one._places = [], {name: [] for name in _PLACE}
+        rows = place.hstack(read_lines(text, readers[0].prefix, words=readers[0]._words))
         shown = pl.col("dumped") & pl.any_horizontal(pl.col("entry", "like").is_not_null())
-        self._rows.append(rows.with_columns(pl.when(shown).then(text).otherwise("text").alias("text")))
+        rows, at = rows.with_columns(pl.when(shown).then(text).otherwise("text").alias("text")), 0
+        for one, count in zip(readers, counts, strict=True):
+            one._rows.append(rows[at : at + count])
+            at += count
+
+
+def read_together(readers: Sequence[Reader]) -> None:
+    """Read what waits in several texts in one go: to begin costs as much time as some thousand lines."""
+    unread = [one for one in readers if one.waiting or not one.has_read]
+    for prefix in {one.prefix for one in unread}:
+        Reader._read([one for one in unread if one.prefix == prefix])
 
 
 def _merged(frames: list[pl.DataFrame], ends: Ends) -> pl.DataFrame:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import cache
 
 from starface_nb.errors import InputError
 from starface_nb.progress import Progress
 from starface_nb.reading.dumps import Dumps
-from starface_nb.reading.hits import Hits, Reader
+from starface_nb.reading.hits import READ_AT_ONCE, Hits, Reader, read_together
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.lines import Blocks, Needles, searched
 from starface_nb.reading.unwrap import Text, texts
@@ -24,6 +23,7 @@ __all__ = ["Limits", "scan_logs"]
 
 EDGE = 64 << 10
 _WIDE = "is UTF-16, which is not read within UTF-8"
+_SMALL = 1 << 20  # bytes of sources that are read together
 PIPED = 64 << 20  # bytes of a log from a pipe that are kept to show lines of it
 
 
@@ -34,6 +34,23 @@ class Outcome:
     source: Source
     hits: list[Hits]
     beside: Beside
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A text that was searched to its end."""
+
+    text: Text
+    reader: Reader
+    damage: DamagedError | None
+    content: bytes | None
+
+    def hits(self) -> Hits:
+        """Return what was found, once the reader has read it."""
+        text = self.text
+        about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "content": self.content}
+        found = self.reader.hits(text.name, damage=self.damage, **about)
+        return found.numbered(text.numbers, newest_first=text.newest_first)
 
 
 @dataclass(frozen=True)
@@ -89,10 +106,11 @@ def scan_logs(
     account = Account(limits or Limits())
     arguments, sources = expand(logs, account)
     account.take_read()
-    job = Job(Needles(needles), account, words, ends, max(1, cores() // max(1, len(sources))))
+    groups = _groups(sources)
+    job = Job(Needles(needles), account, words, ends, max(1, cores() // max(1, len(groups))))
     with ThreadPoolExecutor(cores(), thread_name_prefix="scan") as pool:
         try:
-            outcomes = _run(sources, job, pool, progress)
+            outcomes = _run(groups, job, pool, progress)
         except BaseException:
             account.stop.set()
             pool.shutdown(cancel_futures=True)
@@ -108,16 +126,28 @@ def scan_logs(
     return [replace(hit, members=members) for hit in hits], notes
 
 
-def _run(sources: Sequence[Source], job: Job, pool: ThreadPoolExecutor, progress: bool) -> list[Outcome]:
-    work = [pool.submit(_scan, source, job) for source in sources]
+def _groups(sources: Sequence[Source]) -> list[list[Source]]:
+    """Return the sources, small ones next to each other in one group; a pipe alone: it may have to be waited for."""
+    groups = list[list[Source]]()
+    for source in sources:
+        last = groups[-1] if groups else []
+        if last and last[-1].path and source.path and sum(one.size for one in last) + source.size <= _SMALL:
+            last.append(source)
+        else:
+            groups.append([source])
+    return groups
+
+
+def _run(groups: list[list[Source]], job: Job, pool: ThreadPoolExecutor, progress: bool) -> list[Outcome]:
+    work = [pool.submit(_scan, group, job) for group in groups]
     left = set(work)
-    with Progress(sum(s.size for s in sources), "Reading", enabled=progress) as bar:
+    with Progress(sum(one.size for group in groups for one in group), "Reading", enabled=progress) as bar:
         while left:
             done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
             bar.advance(job.account.take_read())  # in this thread alone: notebooks' widgets know no other
             for one in done:
                 one.result()
-    return [one.result() for one in work]
+    return [outcome for one in work for outcome in one.result()]
 
 
 def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes: list[str]) -> list[Hits]:
@@ -149,20 +179,38 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     return kept
 
 
-# ---- one source ----
+# ---- some sources ----
 
 
-def _scan(source: Source, job: Job) -> Outcome:
-    """Scan what is in a source, text after text."""
-    outcome, found, damage = Outcome(source, [], Beside()), list[tuple[int, Callable[[], Hits]]](), None
+def _scan(sources: Sequence[Source], job: Job) -> list[Outcome]:
+    """Scan some sources; what is found in small ones is read in one go."""
+    searched = [_search(source, job) for source in sources]
+    read_together([one.reader for _, found, _ in searched for one in found])
+    for outcome, found, damage in searched:
+        outcome.hits.extend(one.hits() for one in found)
+        if damage:
+            outcome.hits[-1] = replace(outcome.hits[-1], damage=damage)
+        outcome.beside.notes.extend(
+            f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note
+        )
+    return [outcome for outcome, _, _ in searched]
+
+
+def _search(source: Source, job: Job) -> tuple[Outcome, list[Searched], DamagedError | None]:
+    """Search what is in a source, text after text."""
+    outcome, found, damage = Outcome(source, [], Beside()), list[Searched](), None
+    waiting = list[Reader]()
     try:
-        for archives, hits in _searched(source, job, outcome.beside):
-            found.append((archives, hits))
-            if archives < 2:  # what is in archives in archives is not read before all of them are known
-                hits()
+        for one in _searched(source, job, outcome.beside):
+            found.append(one)
+            if one.text.archives < 2:  # what is in archives in archives is not read before all of them are known
+                waiting.append(one.reader)
+            if one.reader.waiting * len(waiting) > READ_AT_ONCE:  # so that some times as many lines wait at most
+                read_together(waiting)
+                waiting.clear()
     except InputError as error:
         if isinstance(error, ExhaustedError):  # what is in archives in archives is then a random part
-            found = [(archives, hits) for archives, hits in found if archives < 2]
+            found = [one for one in found if one.text.archives < 2]
         if isinstance(error, DamagedError) and found:
             damage = error
         elif source.direct and not found:
@@ -171,30 +219,26 @@ def _scan(source: Source, job: Job) -> Outcome:
             outcome.beside.skip(error)
     except OSError as error:
         outcome.beside.skip(unreadable(error, source.name))
-    outcome.hits.extend(hits() for _, hits in found)
-    if damage:
-        outcome.hits[-1] = replace(outcome.hits[-1], damage=damage)
-    outcome.beside.notes.extend(f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note)
-    return outcome
+    return outcome, found, damage
 
 
-def _searched(source: Source, job: Job, beside: Beside) -> Iterator[tuple[int, Callable[[], Hits]]]:
-    """Yield each text, once it is searched: in how many archives it was, and what reads the lines found."""
+def _searched(source: Source, job: Job, beside: Beside) -> Iterator[Searched]:
+    """Yield each text, once it is searched."""
     for text in texts(source, job.account, beside):
         may_be = source.direct or text.rank >= ANY_NAME
         if (router := router_log(text.name, text.stream, may_be=may_be)) is not None:
             beside.members.append(router)
             continue
         try:
-            yield text.archives, cache(_scan_text(text, job, pipe=source.path is None))
+            yield _scan_text(text, job, pipe=source.path is None)
         except RefusedError as error:
             if isinstance(error, ExhaustedError) or not text.archives:
                 raise
             beside.skip(error)
 
 
-def _scan_text(text: Text, job: Job, *, pipe: bool) -> Callable[[], Hits]:
-    """Search a text to its end; return what reads the lines that were found."""
+def _scan_text(text: Text, job: Job, *, pipe: bool) -> Searched:
+    """Search a text to its end."""
     kept = bytearray()
 
     def fill(room: memoryview) -> int:  # what comes through a pipe can not be read again
@@ -211,12 +255,5 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Callable[[], Hits]:
     if reader.wide is not None:
         text.remarks.append(f"from about byte {reader.wide:,} on some of it {_WIDE}")
     ends = Ends(blocks.head, blocks.tail, blocks.size)
-    content = bytes(kept) if pipe and len(kept) <= PIPED else None
-    about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "content": content}
-
-    def hits() -> Hits:
-        dumped = dumps.among_ends(ends.offsets, ends.head)
-        found = reader.hits(text.name, ends, dumped, damage=blocks.damage, **about)
-        return found.numbered(text.numbers, newest_first=text.newest_first)
-
-    return hits
+    reader.end(ends, dumps.among_ends(ends.offsets, ends.head))
+    return Searched(text, reader, blocks.damage, bytes(kept) if pipe and len(kept) <= PIPED else None)

@@ -10,11 +10,14 @@ import threading
 import zlib
 from pathlib import Path
 
+import polars as pl
 import pytest
 from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
 import starface_nb as sf
 from starface_nb.errors import InputError
+from starface_nb.reading import hits as reading_hits
+from starface_nb.reading.messages import read_lines
 from starface_nb.sources.limits import Limits
 from starface_nb.sources.named import NOT_A_LOG, rank_of
 from starface_nb.sources.opening import CountedFile
@@ -367,3 +370,21 @@ def test_a_log_that_becomes_shorter_while_it_is_read_is_said(
     hits, _ = scan_logs([str(path)], NEEDLES, limits=Limits(allow_damaged=True))
     assert "became shorter while it was read" in hits[0].note
     assert texts(hits[0]) == LINES
+
+
+def test_small_files_are_read_in_one_go_and_as_each_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(40):
+        line = f"[2026-03-04 08:{n:02}:00] NOTICE[1] chan_sip.c: Peer '{n}' is now Lagged. (30ms / 20ms)\n"
+        (tmp_path / f"pbx{n:02}.log").write_text(f"pbx{n % 2} | {line}" if n % 4 > 1 else line)
+    alone = [sf.read_log(path) for path in sorted(tmp_path.iterdir())]
+    prefixes = list[str | None]()
+
+    def noted(text: pl.Series, prefix: str | None, *, words: bool) -> pl.DataFrame:
+        prefixes.append(prefix)
+        return read_lines(text, prefix, words=words)
+
+    monkeypatch.setattr(reading_hits, "read_lines", noted)
+    log = sf.read_log(tmp_path)
+    assert len(prefixes) == len(set(prefixes)) == 2
+    assert log.events.equals(pl.concat([one.events for one in alone]))
+    assert log.fingerprint == "+".join(one.fingerprint for one in alone)
