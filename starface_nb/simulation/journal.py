@@ -86,8 +86,8 @@ class Journal:
         if mapping.killed is not None:
             return mapping.killed
         if site.router.renewal == "any_packet" and mapping.timeout > self._interval:
-            # Probing had kept it alive, so whatever stopped the probes' answers killed it.
-            last = mapping.dies - 1e-3
+            # Probing had kept it alive, so whatever stopped the next probe or its answer killed it.
+            last = min(mapping.renewed + self._interval, mapping.dies - 1e-3)
             for timeline in (self._pbx_down, site.line, site.box, phone.down):
                 fault = timeline.at(last)
                 if fault:
