@@ -71,7 +71,7 @@ class Cycles:
     routine : silent renewals that must lie inside, by the phone's own period
     period : the period used, seconds: the phone's own, or the keepalive taken for it
     loss : index of the loss that ended the cycle, -1 where none did
-    new : it began with a line that tells of a new binding
+    new : it began with what may be a new binding: a Registered line, or a renewal that ended a loss
     """
 
     phone: Ints
@@ -117,7 +117,7 @@ def find_cycles(story: Story) -> Cycles:
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
-    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, renewals.seen)
+    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, np.ones(n, bool))
     return _with_earlier(story, found)
 
 

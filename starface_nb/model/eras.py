@@ -197,13 +197,23 @@ def _moment(edges: Floats, sums: Floats, cut: int, cuts: list[int]) -> tuple[flo
     return float(low), float(high)
 
 
-def probability_expiring(evidence: Evidence, phones: int, low: float, high: float, prior: float, shares: bool) -> float:
+def probability_expiring(
+    evidence: Evidence,
+    phones: int,
+    low: float,
+    high: float,
+    prior: float,
+    shares: bool,
+    speaks_for: tuple[float, float] = (MATCH, CONTRADICTION),
+) -> float:
     """Return the probability that bindings of this site expire inside the bracket, phones weighed one by one.
 
     A phone may be untouched by a short timeout, and one phone may fail in lockstep by itself; so a single regular
     phone among many that show nothing proves no timeout of the router, and one that returns when it likes, not at its
     next renewal, proves little. Where ports are shared, phones answer over others' bindings and contradict nothing.
+    `speaks_for`: what a loss inside and an outlived cycle weigh, log.
     """
+    match, contradiction = speaks_for
     inside = (evidence.lost.lower < high) & (evidence.lost.upper > low)
     matches = np.bincount(evidence.lost.phone[inside], evidence.lost.weight[inside], minlength=phones)
     outlived = evidence.kept.reach >= high
@@ -211,7 +221,7 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     # Between a timeout just below its period and its REGISTER a phone may not be probed at all.
     period = np.where(kept.reach > kept.idle, kept.reach - CELL_S, np.inf)
     unseen = np.clip(1 - (period - (low + high) / 2) / CELL_S, 0.0, 1.0)
-    speaks = np.log(unseen + (1 - unseen) * np.exp(CONTRADICTION))
+    speaks = np.log(unseen + (1 - unseen) * np.exp(contradiction))
     against = np.bincount(kept.phone, kept.count * speaks, minlength=phones)
     several = (np.bincount(evidence.lost.phone[inside], evidence.lost.soft[inside], minlength=phones) >= 1.5).sum() >= 2
     odds = evidence.lost.loose if several else evidence.lost.rhythm
@@ -219,7 +229,7 @@ def probability_expiring(evidence: Evidence, phones: int, low: float, high: floa
     # The wider the bracket, the less it says that losses fall inside, and the fewer brackets there were to choose from.
     wider = max(0.0, float(np.log((high - low) / CELL_S)))
     cells = max(1.0, 3600.0 / max(high - low, CELL_S))
-    touched = np.minimum((MATCH - wider) * matches + against, np.log(cells / LOCKSTEP))
+    touched = np.minimum((match - wider) * matches + against, np.log(cells / LOCKSTEP))
     rhythm = np.where(matches > 0, np.clip(rhythm, *RHYTHM), 0.0)
     # One phone may fail by itself again and again; several do not at the same age of their registrations.
     worst = np.arange(phones) == (rhythm.argmin() if phones else 0)

@@ -362,14 +362,18 @@ def _log_sums(weights: Floats, axis: int = 1) -> Floats:
 
 
 def settle(
-    events: list[Event], scene: Scene, pbx: tuple[float, float], days: float, *, shares: bool
+    events: list[Event], scene: Scene, pbx: tuple[float, float], days: float, *, shares: bool, by_age: float = 0.0
 ) -> list[Explained]:
-    """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared."""
+    """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared.
+
+    `by_age`: the probability that bindings die by their registration's age, whatever is sent: no silence kills those.
+    """
     if not events:
         return []
     line = np.array([event.line for event in events])
     other = np.array([event.other for event in events])
-    score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - P.kills, P.kills / len(P.silences)))
+    kills = P.kills * max(1 - by_age, 1e-9)
+    score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - kills, kills / len(P.silences)))
     score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[0]
     if np.isfinite(pbx[1]):
         score = score + np.log(silence_kills(np.array([pbx[1]])))[0]

@@ -111,6 +111,8 @@ class SiteData:
         turns = np.ceil(np.maximum((self.loss.start - self.anchor) / self.period, 1e-9))
         self.spread = 6.0 + P.period_spread * self.period * np.sqrt(np.nan_to_num(turns, nan=1.0)) + np.where(
             self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
+        # A REGISTER that is a little late is the one due now, not the next.
+        turns = np.ceil(np.maximum((self.loss.start - self.spread - self.anchor) / self.period, 1e-9))
         self.due = np.where(turns <= 12, self.anchor + turns * self.period, np.nan)
         self.after_start = first_after_start(self.loss, story.starts)[0]
         surface = context.surfaces.get(site.name, Surface())
@@ -236,17 +238,18 @@ class SiteData:
     def nat(self, eras: list[Era]) -> tuple[Floats, Floats]:
         """Return the log-likelihoods of beginning and end under the NAT timeout of each loss's era."""
         n, loss = len(self.loss), self.loss
-        low, high = self.bounds(eras)
+        low, high, share = self.bounds(eras)
         slop, probe = self.story.slop, self.story.settings.probe_interval_s
+        latest = np.where(share < 1, 0.0, high)  # what only new bindings do, they do at their first silence
         fits, near = high <= probe, np.zeros(n, bool)
         for exposure in (self.context.exposure, self.context.soft, self.context.shared):
             cut = exposure.take(self.site.losses)
-            over = (cut.lower < high + slop) & (cut.upper > low - slop)
+            over = (cut.lower < latest + slop) & (cut.upper > low - slop)
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits = np.where(self.after_start, near, fits)
         # Late answers, which leave no line, and reloads shift the probes.
         misfit = P.off_cell if self.shares else P.misfit  # which phone's renewal counts is not known for sure
-        chance = np.where(fits, 1 - P.off_cell, np.where(near, P.shifted, misfit))
+        chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
@@ -268,15 +271,16 @@ class SiteData:
         both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), 2 * NEVER)
         return begin, both - begin
 
-    def bounds(self, eras: list[Era]) -> tuple[Floats, Floats]:
-        """Return the bracket that holds for each loss, up to infinity where bindings do not expire."""
+    def bounds(self, eras: list[Era]) -> tuple[Floats, Floats, Floats]:
+        """Return the bracket that holds for each loss, up to infinity where bindings do not expire, and their share."""
         high = [era.high if era.expiring > SURE else np.inf for era in eras]
         here = era_of(eras, self.best, self.loss.start, self.story.settings.keepalive_s)
-        return np.array([era.low for era in eras])[here], np.array(high)[here]
+        low, share = np.array([(era.low, era.share) for era in eras])[here].T
+        return low, np.array(high)[here], share
 
     def inside(self, eras: list[Era]) -> Bools:
         """Say which losses lie within the bracket of their era."""
-        low, high = self.bounds(eras)
+        low, high, _ = self.bounds(eras)
         return np.asarray(np.isfinite(high) & (self.best.lower < high) & (self.best.upper > low), bool)
 
     # -- with the events ----------------------------------------------------------------------------------------------
@@ -314,11 +318,11 @@ class SiteData:
         """Return what struck the site."""
         if before == []:
             return []
-        _, high = self.bounds(eras)
+        _, high, _ = self.bounds(eras)
         last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
         outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
         a, e = self.around, self.ends
-        again = a.placed & self.loss.registered
+        again = a.placed & np.isfinite(self.loss.end)
         floor = np.log(P.shifted) if self.shares and np.isfinite(high).any() else -np.inf
         late, refused, moved, went_on = self.beside
         mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
@@ -333,7 +337,9 @@ class SiteData:
         )  # fmt: skip
         scene = Scene(self.window, self.heard, self.story.end, kills)
         found = candidates(struck, scene, before)
-        return settle(found, scene, self.pbx_silence, self.span / DAY_S, shares=self.shares)
+        interval = self.story.settings.probe_interval_s
+        by_age = max((era.expiring for era in eras if era.low >= interval), default=0.0)
+        return settle(found, scene, self.pbx_silence, self.span / DAY_S, shares=self.shares, by_age=by_age)
 
     def join(self, posterior: Floats, events: list[Explained]) -> Floats:
         """Mix each loss's own explanation with that of the event it may belong to; return the latter's probability."""

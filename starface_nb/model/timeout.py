@@ -54,6 +54,7 @@ class Era:
     start, end : seconds since the log's start
     estimate, probability, verdict, renewed_by : what is said of the timeout
     low, high : where it lies if there is one; `expiring`: the probability that there is
+    share : how many of the bindings it strikes; where only new ones die, some of those live as well
     """
 
     start: float
@@ -65,6 +66,7 @@ class Era:
     low: float = 0.0
     high: float = np.inf
     expiring: float = 0.0
+    share: float = 1.0
     expired: int = 0
     survived: int = 0
     excluded: int = 0
@@ -244,18 +246,21 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
     low, high = estimate.low, estimate.high
     # A router may drop at the first silence what it has just mapped, and keep for longer what is in steady use.
-    new, first = replace(part, kept=part.kept.take(part.kept.new)), settings.probe_interval_s + story.slop
-    young = probability_expiring(new, phones, 0.0, first, PRIOR_EXPIRING, shares)
-    if probability < SURE < young and not shares:
+    first = settings.probe_interval_s + story.slop
+    at_once = part.lost.lower < story.slop
+    young, share = (0.0, 1.0) if shares else _young(part, at_once, phones, first)
+    if probability < SURE < young:
         probability, low, high = young, 0.0, first
-        lost = int((part.lost.lower < first).sum())
+        lost = int(at_once.sum())
         estimate = replace(estimate, low=0.0, high=settings.probe_interval_s, probability_below=young, supported=lost)
+    else:
+        share = 1.0
     expiring = probability
     below = estimate.low < settings.keepalive_s and estimate.high <= settings.keepalive_s + 61
     short = probability * (1.0 if below else 0.0)
     if short >= SURE:
         verdict = "too_short"
-    elif short <= 1 - SURE and outlived >= ENOUGH_SURVIVED:
+    elif short <= 1 - SURE and young < 0.5 and outlived >= ENOUGH_SURVIVED:
         verdict = "no_expiry_seen"
     else:
         verdict = "undetermined"
@@ -267,7 +272,31 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     renewed_by = "undetermined"
     if verdict == "too_short" and estimate.low > settings.probe_interval_s:
         renewed_by = "registration"
-    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring)
+    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring, share)
+
+
+def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[float, float]:
+    """Return the probability that new bindings die at their first silence, and the share of them that do.
+
+    Held against the losses that strike at any probe: where phones are lost as often later on, they are lost by chance.
+    """
+    new = part.kept.take(part.kept.new)
+    died, lived = float(part.lost.weight[at_once].sum()), len(new.born)
+    later = part.lost.soft[~at_once].sum() + 1 / len(part.kept.idle) if len(part.kept.idle) else 1.0
+    probes = (part.kept.idle * part.kept.count).sum() / first + lived + died + 1.0
+    share, chance = (died + 1) / (died + lived + 2), later / (later + probes)
+    kept = replace(new, count=np.ones(lived, np.int64))
+    odds = np.log(share / chance), np.log1p(-share) - np.log1p(-chance)
+    found = probability_expiring(
+        Evidence(part.lost.take(at_once), kept),
+        phones,
+        0.0,
+        first,
+        PRIOR_EXPIRING,
+        False,
+        (float(odds[0]), float(odds[1])),
+    )
+    return found, share
 
 
 def era_of(eras: list[Era], best: Exposure, start: Floats, keepalive: float) -> Ints:
