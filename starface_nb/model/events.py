@@ -7,7 +7,7 @@ been lost by itself. The event is taken with the odds that it has, and each loss
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -64,12 +64,14 @@ class Scene:
     heard : when phones of the site were heard
     log_end : seconds
     kills : in what share of lost probes the silence cost the binding
+    unseen : log-probability that nobody saw who renewed the binding that several phones share, and when
     """
 
     window: float
     heard: Floats
     log_end: float
     kills: float
+    unseen: float
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     down, share_of = lengths(begin, back)
     size = 1 + np.count_nonzero(np.diff(np.sort(site.phone)), axis=2)
     risk = np.maximum(site.at_risk.max(axis=2), size)
+    site = replace(site, expiry=np.maximum(site.expiry, (scene.unseen / size)[..., None]))
     caught, first = _caught(site.failed - begin[:, None], down, scene.window, risk - size)
     every = np.broadcast_to(1 - P.missed, caught.shape)
     taken = np.stack([caught] * Fate.GONE + [every] * (Fate.OWN + 1 - Fate.GONE))

@@ -323,7 +323,7 @@ class SiteData:
         outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
         a, e = self.around, self.ends
         again = a.placed & np.isfinite(self.loss.end)
-        floor = np.log(P.shifted) if self.shares and np.isfinite(high).any() else -np.inf
+        unseen = float(np.log(P.shifted)) if self.shares and np.isfinite(high).any() else -np.inf
         late, refused, moved, went_on = self.beside
         mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
         spell = late.under(LATENCY) - late.under(WAN)
@@ -332,10 +332,10 @@ class SiteData:
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
             e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,
-            refused.under(BLOCK) - refused.under(WAN), np.maximum(expiry, floor),
+            refused.under(BLOCK) - refused.under(WAN), expiry,
             self.after_start, a.at_risk,
         )  # fmt: skip
-        scene = Scene(self.window, self.heard, self.story.end, kills)
+        scene = Scene(self.window, self.heard, self.story.end, kills, unseen)
         found = candidates(struck, scene, before)
         interval = self.story.settings.probe_interval_s
         by_age = max((era.expiring for era in eras if era.low >= interval), default=0.0)

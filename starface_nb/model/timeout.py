@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import lgamma
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from starface_nb.model.eras import (
     touched_phones,
 )
 from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
+from starface_nb.model.priors import HOUR_S
+from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
 
@@ -282,20 +285,16 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     """
     new = part.kept.take(part.kept.new)
     died, lived = float(part.lost.weight[at_once].sum()), len(new.born)
-    later = part.lost.soft[~at_once].sum() + 1 / len(part.kept.idle) if len(part.kept.idle) else 1.0
-    probes = (part.kept.idle * part.kept.count).sum() / first + lived + died + 1.0
-    share, chance = (died + 1) / (died + lived + 2), later / (later + probes)
-    kept = replace(new, count=np.ones(lived, np.int64))
-    odds = np.log(share / chance), np.log1p(-share) - np.log1p(-chance)
-    found = probability_expiring(
-        Evidence(part.lost.take(at_once), kept),
-        phones,
-        0.0,
-        first,
-        PRIOR_EXPIRING,
-        False,
-        (float(odds[0]), float(odds[1])),
-    )
+    later, (usual, few) = float(part.lost.soft[~at_once].sum()), P.bursts_per_hour
+    probes = (part.kept.idle * part.kept.count).sum() / first + few * HOUR_S / (usual * first)
+    share, chance = (died + 1) / (died + lived + 2), (later + few) / (later + probes)
+    odds = float(np.log(share / chance)), float(np.log1p(-share) - np.log1p(-chance))
+    # Any share was as likely before; the one that fits best alone would say too much.
+    choice = lgamma(died + 1) + lgamma(lived + 1) - lgamma(died + lived + 2)
+    choice -= died * np.log(share) + lived * np.log1p(-share)
+    prior = 1 / (1 + (1 / PRIOR_EXPIRING - 1) * np.exp(-choice))
+    evidence = Evidence(part.lost.take(at_once), replace(new, count=np.ones(lived, np.int64)))
+    found = probability_expiring(evidence, phones, 0.0, first, float(prior), False, odds)
     return found, share
 
 
