@@ -13,13 +13,14 @@ import numpy as np
 
 from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, RESTART, ROUTER, UNKNOWN, WAN
 from starface_nb.model.eras import MATCH
-from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates, settle
+from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates
 from starface_nb.model.fates import Struck
 from starface_nb.model.found import Found, odds_of
 from starface_nb.model.likelihood import BLOCKING, TWO_TURNS, Mark, due, either, expit, log_normal, log_uniform, repeats
 from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schemas import CAUSES
+from starface_nb.model.settle import settle
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, era_of, fit
 from starface_nb.observations.story import Bools, Floats, first_after_start

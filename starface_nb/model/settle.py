@@ -1,0 +1,53 @@
+"""Which events of a site are believed: what strikes a site does so again, and its bindings outlive one silence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from starface_nb.model.events import BURST, LINE, SPELL, STEP, Event, Explained, Scene
+from starface_nb.model.fates import silence_kills
+from starface_nb.model.priors import DAY_S
+from starface_nb.model.priors import PRIORS as P
+
+
+def settle(
+    events: list[Event], scene: Scene, pbx: tuple[float, float], days: float, *, shares: bool, by_age: float = 0.0
+) -> list[Explained]:
+    """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared.
+
+    `by_age`: the probability that bindings die by their registration's age, whatever is sent: no silence kills those.
+    """
+    if not events:
+        return []
+    line = np.array([event.line for event in events])
+    other = np.array([event.other for event in events])
+    kills = P.kills * max(1 - by_age, 1e-9)
+    score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - kills, kills / len(P.silences)))
+    score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[0]
+    if np.isfinite(pbx[1]):
+        score = score + np.log(silence_kills(np.array([pbx[1]])))[0]
+    base = np.array([P.kinds[LINE], *P.kinds])
+    base[1 + STEP] = P.shared_deaths_per_day if shares else base[1 + STEP]
+    most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
+    most[[0, 1, 1 + BURST, 1 + STEP, 1 + SPELL]] = np.inf
+    kinds = np.zeros((len(base), len(events)))
+    for turn in range(8):
+        # What strikes a site does so again: each event takes its rates from the others.
+        others = kinds.sum(axis=1, keepdims=True) - kinds
+        if turn == 1:
+            others[1] += others[2]
+        each = np.log(
+            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * scene.window / DAY_S
+        )
+        rest = other.T + each[2:]
+        both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
+                         *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
+        total = np.logaddexp(0.0, np.logaddexp.reduce(both, axis=0))
+        weight = score + total.sum(axis=0)
+        mix = np.exp(weight - weight.max())
+        kinds = np.exp(both - total) @ (mix / mix.sum())
+    kinds = np.concatenate([kinds[:1] + kinds[1:2], kinds[2:]]).T
+    chance = kinds.sum(axis=1)
+    return [
+        Explained(event, float(p), k / max(float(p), 1e-12)) for event, p, k in zip(events, chance, kinds, strict=True)
+    ]
