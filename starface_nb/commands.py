@@ -206,15 +206,15 @@ def lab(options: Namespace) -> int:
     note(*ready.notes)
     say(f"Case: {ready.folder}")
 
-    def opened() -> None:
-        say(f"Open: {ready.address}")
+    def opened(address: str) -> None:
+        say(f"Open: {address}")
         say("End JupyterLab here with Ctrl-C.")
         sys.stdout.flush()
         if not (options.no_browser or options.dry_run):
-            webbrowser.open(ready.address)
+            webbrowser.open(address)
 
     if options.dry_run:
-        opened()
+        opened(ready.address)
         say(" ".join(["jupyter-lab", *ready.arguments]))
         return 0
     sys.stdout.flush()

@@ -131,8 +131,9 @@ def private_folder(folder: Path) -> Path:
             if not level.is_dir():
                 level.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
+        reason = "a link there leads nowhere" if level.is_symlink() else error.strerror or error
         raise SetupError(
-            f"The folder cannot be created: {error.strerror or error}.",
+            f"The folder cannot be created: {reason}.",
             place=str(folder),
             next_step="Choose a folder you may write to.",
         ) from None

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 _SETTINGS = Path(__file__).parent / "lab_settings"
 _WORKSPACES = ".workspaces"
+_RETRIES = 50
 _PATIENCE_S = 180  # of a busy machine
 _SERVER = (
     "--no-browser",  # it is opened once the case has run
     "--LabApp.log_level=ERROR",
     "--ServerApp.ip=127.0.0.1",
-    "--ServerApp.port_retries=0",
     "--ServerApp.identity_provider_class=starface_nb.tokens.TokenOfThisStart",
     "--ServerApp.answer_yes=True",
     "--ServerApp.log_level=ERROR",
@@ -57,6 +57,7 @@ class Ready:
     address: str
     arguments: tuple[str, ...]
     token: str = field(repr=False)
+    port: int
 
 
 def prepare(options: Namespace) -> Ready:
@@ -78,15 +79,16 @@ def prepare(options: Namespace) -> Ready:
     arguments = (
         *_SERVER,
         f"--ServerApp.port={port}",
+        f"--ServerApp.port_retries={0 if options.port else _RETRIES}",  # another may take it in the meantime
         f"--ServerApp.root_dir={folder}",
         f"--ServerApp.terminals_enabled={options.terminals}",
         f"--LabApp.default_url={page}",
     )
-    return Ready(folder, notes, notebook, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token)
+    return Ready(folder, notes, notebook, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token, port)
 
 
-def start(ready: Ready, opened: Callable[[], None]) -> int:
-    """Become JupyterLab until it ends; call `opened` once the notebook has run in it.
+def start(ready: Ready, opened: Callable[[str], None]) -> int:
+    """Become JupyterLab until it ends; call `opened` with its address once the notebook has run in it.
 
     Only what is given here counts: the user's and the machine's configuration of Jupyter, which could take the token
     away or let other pages in, is left out. Settings of the user interface stay the user's own.
@@ -118,7 +120,7 @@ def start(ready: Ready, opened: Callable[[], None]) -> int:
     return 0
 
 
-def _run_first(ready: Ready, server: ServerApp, opened: Callable[[], None]) -> None:
+def _run_first(ready: Ready, server: ServerApp, opened: Callable[[str], None]) -> None:
     """Run the notebook in a kernel of JupyterLab's own: opened there, it has run and is alive."""
     from jupyter_core.paths import jupyter_runtime_dir
 
@@ -136,7 +138,7 @@ def _run_first(ready: Ready, server: ServerApp, opened: Callable[[], None]) -> N
             sys.stderr.write(f"{name}: code cell {done.cell} failed: {visible(done.error)}\n")
     except Exception as error:  # it can still be run by hand
         sys.stderr.write(f"{name} was not run: {error}\n")
-    opened()
+    opened(ready.address.replace(f":{ready.port}/", f":{server.port}/", 1))
 
 
 def _port(wanted: int | None) -> int:

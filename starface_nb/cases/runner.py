@@ -12,7 +12,7 @@ import nbformat
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.sign import NotebookNotary
 from traitlets.config import Config
 
@@ -142,6 +142,9 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Pat
         error = f"{failure.ename}: {failure.evalue}".splitlines()[0]
     except (CellTimeoutError, RuntimeError) as failure:  # the kernel died
         error = str(failure).splitlines()[0]
+        if isinstance(failure, DeadKernelError):
+            error += ". Something ended this notebook's Python, often the system for want of memory: "
+            error += "close other programs, and run it again."
     except KeyboardInterrupt:
         logging.getLogger("asyncio").disabled = True  # so would what still waits for it
         raise

@@ -25,7 +25,7 @@ from starface_nb.progress import Progress
 from starface_nb.reading.clock import zone
 from starface_nb.settings import Settings
 from starface_nb.sources.apart import keep_apart
-from starface_nb.sources.named import NOT_A_LOG, rank_of
+from starface_nb.sources.named import NOT_A_LOG, is_systems, rank_of
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
@@ -190,7 +190,7 @@ def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path
         if path.resolve() in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
             cause, step = "This may be a customer's: the results would lie in it.", "Name another folder for them."
             raise SettingError(cause, place=str(path), next_step=step)
-    return [path for path in paths if path.resolve() not in results]
+    return [path for path in paths if path.resolve() not in results and not is_systems(path.name)]
 
 
 def _levels(link: Path) -> list[Path]:

@@ -48,7 +48,9 @@ def load_key(path: Path) -> bytes:
         ) from None
     if len(key) < _LEAST or len(key) > _MOST or b"\n" in key:
         what = (
-            f"The key has only {len(key)} bytes." if len(key) < _LEAST else "This is no key, which is one short line."
+            f"The key has only {len(key)} {'byte' if len(key) == 1 else 'bytes'}."
+            if len(key) < _LEAST
+            else "This is no key, which is one short line."
         )
         raise SettingError(
             what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."

@@ -33,11 +33,25 @@ def is_mail(head: str) -> bool:
     return found is not None and _SOFT.search(found[0]) is not None
 
 
+def attached(raw: bytes) -> list[bytes]:
+    """Return what is in a mail, part after part; nothing of a text that is none."""
+    return [_payload(part) for part in _parts(raw)] if is_mail(raw[: 64 << 10].decode("latin-1")) else []
+
+
+def is_mailbox(head: str) -> bool:
+    """Say whether a text is a mailbox: mails in one file, each behind a line `From ...` (RFC 4155)."""
+    return head.startswith("From ") and is_mail(head.partition("\n")[2])
+
+
 def unmailed(raw: bytes) -> bytes:
     """Return the texts in a mail, one after the other: its own and those attached."""
-    parts = [part for part in email.message_from_bytes(raw).walk() if not part.is_multipart()]
+    parts = _parts(raw)
     plain = [part for part in parts if part.get_content_type() != "text/html"]
     return b"\n".join(_payload(part) for part in plain or parts)
+
+
+def _parts(raw: bytes) -> list[Message]:
+    return [part for part in email.message_from_bytes(raw).walk() if not part.is_multipart()]
 
 
 def _payload(part: Message) -> bytes:

@@ -106,7 +106,8 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
     account.spend("max_members", len(infos), place)
     places = sorted((info.header_offset, info.compress_size) for info in infos)
     if any(at + _LOCAL_HEADER + size > following for (at, size), (following, _) in pairwise(places)):
-        raise RefusedError("refused: members of the archive share their bytes (a decompression bomb?).", place=place)
+        cause = "refused: members of the archive share their bytes (a decompression bomb?)."
+        raise RefusedError(cause, place=place, next_step=UNPACK)
     seen = dict[str, int]()
     members = []
     for info in infos:
@@ -220,7 +221,7 @@ class _Header(tarfile.TarInfo):
                 raise DamagedError(f"the tar archive is cut off or corrupt ({error}).") from None
             raise
         if header.type in _HEADERS and not 0 <= header.size <= _TAR_HEADER:
-            raise RefusedError(f"refused: a member's header has {header.size:,} bytes.")
+            raise RefusedError(f"refused: a member's header has {header.size:,} bytes.", next_step=UNPACK)
         return header
 
 

@@ -16,7 +16,7 @@ from starface_nb.bundle.router import is_router_log
 from starface_nb.errors import InputError
 from starface_nb.sources import foreign
 from starface_nb.sources.archives import ENCRYPTED, Member, is_zip, zip_members
-from starface_nb.sources.limits import Account, Limits, RefusedError
+from starface_nb.sources.limits import UNPACK, Account, Limits, RefusedError
 from starface_nb.sources.opening import file_stream, opened, stdin_stream, unreadable
 from starface_nb.sources.streams import Stream, format_of, unpacked
 from starface_nb.tables import table
@@ -107,6 +107,11 @@ def rank_of(name: str) -> int:
     return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
 
 
+def is_systems(name: str) -> bool:
+    """Say whether a file or folder of this name is what a system or a storage leaves everywhere."""
+    return re.fullmatch(_NAMES["systems"], name, re.I) is not None
+
+
 # ---- what was named ----
 
 
@@ -152,7 +157,8 @@ def _sources_of(text: str, account: Account) -> tuple[Argument, list[Source]]:
         return argument, _file(path, text, 0, argument, account)
     if stat.S_ISFIFO(mode):
         return argument, [Source(text, 0, 0, None, argument, partial(file_stream, path, account))]
-    raise InputError("is a device, not a file.", place=text, next_step="Name a log file, folder or archive.")
+    cause = "is a socket, not a file." if stat.S_ISSOCK(mode) else "is a device, not a file."
+    raise InputError(cause, place=text, next_step="Name a log file, folder or archive.")
 
 
 def _status(path: Path, text: str) -> os.stat_result:
@@ -205,7 +211,7 @@ def refusal(archive: str, member: Member) -> InputError:
     if member.refused == ENCRYPTED:
         step = "Unpack the archive with its password and name the log inside."
         return InputError("this log in the archive is encrypted.", place=place, next_step=step)
-    return InputError(f"refused: {member.refused}.", place=place)
+    return InputError(f"refused: {member.refused}.", place=place, next_step=UNPACK)
 
 
 def pass_over(archive: str, member: Member, beside: Beside, account: Account) -> None:

@@ -46,6 +46,14 @@ def test_without_a_log_it_is_the_start_page_with_all_cases(tmp_path: Path, capsy
     assert not list(tmp_path.glob("*/case.json"))
 
 
+def test_a_folder_of_cases_that_is_a_link_to_nowhere_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases").symlink_to(tmp_path / "nowhere")
+    assert main(["lab", "--cases", str(tmp_path / "cases"), "--dry-run"]) == 2
+    assert "cases: The folder cannot be created: a link there leads nowhere. Choose" in capsys.readouterr().err
+
+
 def test_a_busy_port_and_a_missing_log_are_said_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -123,6 +131,26 @@ if sys.platform != "win32":  # ends JupyterLab with signals
         with again:
             again.bind(("127.0.0.1", port))  # nobody listens there any more
         assert main([*command[3:], "--port", str(port), "--dry-run"]) == 0
+
+
+def test_a_port_that_is_taken_while_jupyterlab_starts_is_not_waited_for(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code = f"import sys\nfrom starface_nb import cli, lab\nlab._port = lambda wanted: {port}\nsys.exit(cli.main())"
+        command = [sys.executable, "-c", code, "lab", "--cases", str(tmp_path / "cases"), "--no-browser"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as lab:
+            assert lab.stdout is not None
+            shown = "".join(iter(lambda: lab.stdout.readline().replace("End JupyterLab here with Ctrl-C.\n", ""), ""))
+            try:
+                found = re.search(r"http://127\.0\.0\.1:(\d+)(/lab\S*)\?token=(\S+)", shown)
+                assert found is not None
+                assert int(found[1]) != port
+                assert _get(f"http://127.0.0.1:{found[1]}/api/contents?token={found[3]}")[0] == 200
+            finally:
+                lab.terminate()
+            lab.communicate()
 
 
 def _get(address: str, cookie: str = "") -> tuple[int, dict[str, str]]:

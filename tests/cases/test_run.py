@@ -40,6 +40,14 @@ def shown(path: Path) -> str:
     )
 
 
+def test_a_kernel_that_dies_on_the_way_is_said_with_what_to_do(tmp_path: Path) -> None:
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("import os\nos._exit(9)")]), path := tmp_path / "a.ipynb")
+    (done,) = run_notebooks([path])
+    assert done.cell == 1
+    assert "Kernel died" in done.error
+    assert done.error.endswith("close other programs, and run it again.")
+
+
 def test_run_writes_executed_copies_and_the_report(
     tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

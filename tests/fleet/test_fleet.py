@@ -43,6 +43,9 @@ def folder(tmp_path_factory):
     (folder / "other.txt").write_text("hello\n" * 10)
     (folder / "binary.gz").write_bytes(b"\x1f\x8b" + bytes(range(256)) * 8)
     (folder / ".hidden").write_text("no customer")
+    for name in ("@eaDir", "__MACOSX", "System Volume Information", "lost+found", "$RECYCLE.BIN"):
+        (folder / name).mkdir()
+    (folder / "Thumbs.db").write_bytes(b"left by a system")
     return folder
 
 

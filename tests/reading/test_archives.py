@@ -17,7 +17,7 @@ from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts,
 
 from starface_nb.errors import InputError
 from starface_nb.reading.hits import Reader
-from starface_nb.sources.limits import Limits
+from starface_nb.sources.limits import UNPACK, Limits
 
 TEXT = log()
 LINES = [line for _, _, line in expected(TEXT)]
@@ -55,7 +55,7 @@ def test_names_that_point_outside(tmp_path: Path, outside: str) -> None:
     members = {outside: TEXT, "full.1": TEXT}
     hits, notes = scan_logs([path := written(tmp_path / "x.zip", zipped(members))], NEEDLES)
     assert [h.name for h in hits] == [f"{path}!full.1"]
-    assert any("refused: its name points outside the archive" in note for note in notes)
+    assert any(f"refused: its name points outside the archive. {UNPACK}" in note for note in notes)
     hits, notes = scan_logs([path := written(tmp_path / "x.tar", tarred(members))], NEEDLES)
     assert [h.name for h in hits] == [f"{path}!full.1"]
 

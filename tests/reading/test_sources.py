@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import socket
 import sys
 import threading
+import zipfile
 import zlib
+from email.message import EmailMessage
 from pathlib import Path
 
 import polars as pl
@@ -388,3 +391,46 @@ def test_small_files_are_read_in_one_go_and_as_each_alone(tmp_path: Path, monkey
     assert len(prefixes) == len(set(prefixes)) == 2
     assert log.events.equals(pl.concat([one.events for one in alone]))
     assert log.fingerprint == "+".join(one.fingerprint for one in alone)
+
+
+def _mail(attached: bytes, kind: str = "octet-stream") -> bytes:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "the log", "a@example.com", "b@example.com"
+    message.set_content("The log is attached.\n")
+    message.add_attachment(attached, maintype="application", subtype=kind, filename="log")
+    return bytes(message)
+
+
+@pytest.mark.parametrize(
+    ("mail", "what"),
+    [
+        (_mail(zipped({"full": TEXT}), "zip"), "is a mail with a compressed file or an archive in it."),
+        (
+            _mail(zipped({"full": TEXT}, zipfile.ZIP_STORED), "zip"),
+            "is a mail with a compressed file or an archive in it.",
+        ),
+        (_mail(PACK["gz"](TEXT), "gzip"), "is a mail with a compressed file or an archive in it."),
+        (_mail(tarred({"full": TEXT})), "is a mail with a compressed file or an archive in it."),
+        (b"From a@example.com Wed Mar  4 08:00:00 2026\n" + _mail(TEXT), "is a mailbox, which may hold several mails."),
+    ],
+)
+def test_a_mail_whose_log_is_not_taken_out_says_to_save_it(tmp_path: Path, mail: bytes, what: str) -> None:
+    with pytest.raises(InputError) as error:
+        scan_logs([written(tmp_path / "log.eml", mail)], NEEDLES)
+    assert (error.value.cause, error.value.next_step) == (
+        what,
+        "Save what is attached to the mail as a file, and name that.",
+    )
+
+
+def test_a_mail_with_a_text_is_read(tmp_path: Path) -> None:
+    assert names(written(tmp_path / "log.eml", _mail(TEXT))) == ["log.eml"]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="sockets in folders are POSIX's")
+def test_a_socket_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # its name may not be long
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("full")
+        with pytest.raises(InputError, match="full: is a socket, not a file"):
+            scan_logs(["full"], NEEDLES)
