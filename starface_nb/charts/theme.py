@@ -53,6 +53,7 @@ _OLDEST_VEGA_LITE = "5.8"
 _ROOM = f"min(containerSize()[0] - (windowSize()[0] > 760 ? 0 : 8), {WIDEST})"
 _ROOM = f"containerSize()[0] ? {_ROOM} : width"
 _WIDE_AS_THE_CELL = {"name": "width", "value": WIDTH, "on": [{"events": "timer{300}", "update": _ROOM}]}
+_BELOW = {"top": {"direction": "vertical"}}  # legends; side by side, the second would be cut in a narrow window
 _BOX = ".vega-embed{display:block}"  # it would be as wide as what is in it
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 _CONFIG: dict[str, Any] = {"font": FONT, **table("charts/theme")["config"]}
@@ -160,7 +161,8 @@ def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, A
     shown = {**spec, "$schema": _SCHEMA, "usermeta": {"embedOptions": options}}
     if "autosize" in spec:
         shown["params"] = [{"name": "signals", "value": None}]  # so that there is a list of signals to add to
-        options["patch"] = [{"op": "add", "path": "/signals/-", "value": _WIDE_AS_THE_CELL}]
+        options["patch"] = [{"op": "add", "path": "/signals/-", "value": _WIDE_AS_THE_CELL},
+                            {"op": "add", "path": "/config/legend/layout", "value": _BELOW}]  # fmt: skip
     return {_MIME: shown, "image/svg+xml": _svg({**spec, "$schema": _SCHEMA}), "text/plain": "starface_nb picture"}, {}
 
 
