@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ _WAITING = 2  # blocks that may wait for those before them
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 NONE = np.empty(0, np.int64)
 _BRACKET = ord("[")
+_HOLE = re.compile(rb"\0+")  # what a crash leaves where nothing was written yet; the next line follows on it
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
@@ -80,10 +82,21 @@ class Needles:
                 continue
             before = self._before[pattern]
             there = at >= len(before) and buffer.startswith(before, at - len(before))
-            if there or any(needle in buffer[first : behind - 1] for needle in self._needles):
-                spans.append((first, behind - 1))
+            if there or self._is_in(buffer, first, behind - 1):
                 hit = first
+                if buffer.find(0, first, behind - 1) < 0:
+                    spans.append((first, behind - 1))
+                else:
+                    spans += self._between_holes(buffer, first, behind - 1)
         return spans
+
+    def _is_in(self, buffer: bytearray, first: int, last: int) -> bool:
+        return any(buffer.find(needle, first, last) >= 0 for needle in self._needles)
+
+    def _between_holes(self, buffer: bytearray, first: int, last: int) -> list[tuple[int, int]]:
+        holes = [hole.span() for hole in _HOLE.finditer(buffer, first, last)]
+        begins, ends = [first, *(end for _, end in holes)], [*(begin for begin, _ in holes), last]
+        return [span for span in zip(begins, ends, strict=True) if self._is_in(buffer, *span)]
 
 
 def _rarest(needle: bytes) -> int:
@@ -133,7 +146,8 @@ class Block:
 class Blocks:
     """Cuts a stream into blocks of whole lines; buffers that are given back are filled again.
 
-    Of a line too long to be carried from block to block, what its first block holds is looked at.
+    Of a line too long to be carried from block to block, what its first block holds is looked at, and what stands
+    behind its NULs.
 
     Attributes
     ----------
@@ -147,7 +161,7 @@ class Blocks:
 
     def __init__(self, readinto: Callable[[memoryview], int], edge: int) -> None:
         self._readinto, self._edge, self._lock = readinto, edge, Lock()
-        self._carried, self._in_long, self._number, self._ended = b"", False, 0, False
+        self._carried, self._in_long, self._is_open, self._number, self._ended = b"", False, False, 0, False
         self._free = deque[bytearray]()
         self.size, self.head, self.tail = 0, b"", b""
         self.damage: DamagedError | None = None
@@ -168,20 +182,21 @@ class Blocks:
         begin, filled = CARRY - len(self._carried), CARRY + self._fill(memoryview(buffer)[CARRY:-_BEHIND])
         buffer[begin:CARRY] = self._carried
         start = self.size - (filled - begin)
-        if self._ended and (buffer[filled - 1] != 10 if filled > begin else self._in_long):
+        if self._ended and (buffer[filled - 1] != 10 if filled > begin else self._is_open):
             buffer[filled] = 10
             filled += 1
         end = buffer.rfind(b"\n", CARRY, filled) + 1 or begin
         passed, is_long = begin, False
-        if self._in_long and end > begin:
-            passed = buffer.find(b"\n", begin, end) + 1
-            self._in_long = False
-        if filled - end > CARRY and not self._in_long:
-            is_long = self._in_long = True
-            end = filled
-        elif self._in_long:
-            passed = end = filled
-        self._carried = bytes(memoryview(buffer)[end:filled])
+        if self._in_long:
+            line_end = buffer.find(b"\n", begin, end) + 1
+            hole = buffer.find(0, begin, line_end or filled) + 1
+            passed = hole or line_end or filled
+            end, self._in_long = max(end, passed), not line_end and not hole
+        if filled - end > CARRY:
+            hole = buffer.rfind(0, end, filled) + 1
+            is_long = self._in_long = filled - hole > CARRY
+            end = filled if is_long else hole
+        self._carried, self._is_open = bytes(memoryview(buffer)[end:filled]), buffer[end - 1] != 10
         self._number += 1
         return Block(buffer, self._number - 1, start, begin, passed, end, int(is_long))
 

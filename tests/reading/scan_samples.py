@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import random
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -74,13 +75,12 @@ def shown(line: bytes) -> str:
 
 
 def expected(text: bytes, needles: tuple[bytes, ...] = NEEDLES) -> list[tuple[int, int, str]]:
-    """What the plainest possible scan finds: offset, line number and line."""
-    found, at = [], 0
-    for number, line in enumerate(text.split(b"\n"), 1):
-        if any(needle in line for needle in needles):
-            found.append((at, number, shown(line)))
-        at += len(line) + 1
-    return found
+    """What the plainest possible scan finds: offset, line number and line; NULs end a line, too, but count none."""
+    return [
+        (part.start(), text.count(b"\n", 0, part.start()) + 1, shown(part[0]))
+        for part in re.finditer(rb"[^\0\n]+", text)
+        if any(needle in part[0] for needle in needles)
+    ]
 
 
 def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scan_samples import NEEDLES, expected, log, scan_logs, shown, triples, written
+from scan_samples import NEEDLES, expected, log, scan_logs, shown, texts, triples, written
 
 from starface_nb.errors import InputError
-from starface_nb.reading import catalogue, lines, scan
+from starface_nb.reading import catalogue, lines, read_log, scan
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
 from starface_nb.reading.marks import MARKS
 from starface_nb.sources import opening
@@ -70,10 +71,9 @@ def test_of_lines_too_long_to_be_carried_on_a_block_is_looked_at(pieces: list[by
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "CARRY", carry)
         got = places(scanned(text, block, limits=Limits(max_line=16)))
-    wanted = [(at, number, shown(text[at:].partition(b"\n")[0][:16])) for at, number, _ in expected(text)]
-    assert [hit for hit in wanted if len(text[hit[0] :].partition(b"\n")[0]) <= carry] == [
-        hit for hit in got if len(text[hit[0] :].partition(b"\n")[0]) <= carry
-    ]
+    wanted = [(at, number, shown(re.split(rb"[\0\n]", text[at:])[0][:16])) for at, number, _ in expected(text)]
+    is_short = [len(line) <= carry for line in text.split(b"\n")]
+    assert [hit for hit in wanted if is_short[hit[1] - 1]] == [hit for hit in got if is_short[hit[1] - 1]]
     assert set(got) <= set(wanted)
 
 
@@ -98,6 +98,20 @@ def test_giant_line_loses_no_other_line(tmp_path: Path, where: str) -> None:
         (hits,), _ = scan_logs([path], NEEDLES)
         assert triples(hits) == wanted
         assert "longer than 64 KiB were cut" in hits.note
+
+
+@pytest.mark.parametrize("size", [1, 4096, 100_000, lines.CARRY, lines.CARRY + 1, (1 << 20) - 7000, 1_200_000, 9 << 20])
+@pytest.mark.parametrize("half", [b"", b"[2026-03-04 00:05:00] NOTICE[211] chan_sip.c: Peer '7.sn"])
+def test_a_line_behind_a_hole_of_zeros_is_read(tmp_path: Path, size: int, half: bytes) -> None:
+    behind = log(300, every=1, seed=2)
+    text = log(100, seed=3) + half + bytes(size) + behind
+    (hits,), _ = scan_logs([written(tmp_path / "full", text)], NEEDLES)
+    assert triples(hits) == expected(text)
+    assert len(texts(hits)) > behind.count(b"\n")
+    assert (hits.lines, hits.note) == (400, "")
+    read = read_log(tmp_path / "full", progress=False)
+    assert read.events.height == len(texts(hits))
+    assert not read.unparsed.height
 
 
 def test_giant_last_line_without_newline(tmp_path: Path) -> None:
