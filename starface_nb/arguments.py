@@ -77,9 +77,7 @@ def new_file(text: str) -> Path:
 
 def new_place(text: str) -> Path:
     """Return the path of a file or folder to be written in a folder that is there."""
-    path = Path(text)
-    if text == "-":
-        raise ArgumentTypeError("- is no file here; name one, or write /dev/stdout where the system has it")
+    path = _named(text, "/dev/stdout where the system has it")
     if not path.parent.is_dir():
         raise ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
     path.lstat() if path.is_symlink() else path.exists()  # a name that is too long is said now
@@ -90,12 +88,19 @@ def new_place(text: str) -> Path:
 
 def new_folder(text: str) -> Path:
     """Return the path of a folder to be written to, which may be missing."""
-    path = Path(text)
     if not text:  # a variable of the shell that is empty
         raise ArgumentTypeError("an empty name is no folder; write . for this one")
+    path = _named(text, "./- if it is called so")
     if any(level.exists() and not level.is_dir() for level in (path, *path.parents)):
         raise ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
     return path
+
+
+def _named(text: str, instead: str) -> Path:
+    """Return the path that a text names; a lone dash means standard output elsewhere, and is refused."""
+    if text == "-":
+        raise ArgumentTypeError(f"- is no place to write to here; name one, or write {instead}")
+    return Path(text)
 
 
 def new_folder_or_zip(text: str) -> Path:

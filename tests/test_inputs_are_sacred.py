@@ -306,9 +306,18 @@ def test_any_name_that_the_system_takes_is_written(name: str, desk: Path, capsys
 
 @POSIX
 @pytest.mark.parametrize(
-    "command", ["report a.log -o", "events a.log -o", "anonymise a.log -o", "run a.log -o", "simulate -o", "fleet d -o"]
+    "command",
+    [
+        "report a.log -o",
+        "events a.log -o",
+        "anonymise a.log -o",
+        "run a.log -o",
+        "pack a.log -o",
+        "simulate -o",
+        "fleet d -o",
+    ],
 )
-@pytest.mark.parametrize("place", ["n" * 300, "a.log/x", "d/full/x/y"])
+@pytest.mark.parametrize("place", ["n" * 300, "a.log/x", "d/full/x/y", "-"])
 def test_a_place_that_cannot_be_is_said(
     command: str, place: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
