@@ -22,6 +22,7 @@ Draw = Callable[[str, int], str]
 _LONGEST = 64  # characters of a name that is kept in shape; longer ones are an attacker's
 _TRIES = 48  # draws of one length before a name gets longer
 _LEAST, _NEW, _MOST = 16, 32, 1024  # bytes of a key: fewer are no secret, those of a new one, more are no key
+_OWN = re.compile(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW))  # a key that was made: hexadecimal digits, in either case the same
 _LETTERS = 10  # different characters in a key that was drawn by chance
 
 
@@ -55,12 +56,12 @@ def load_key(path: Path) -> bytes:
         raise SettingError(
             what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
         )
-    return key
+    return key.lower() if _OWN.fullmatch(key) else key
 
 
 def weaknesses(path: Path) -> list[str]:
     """Return what is wrong with a key that is taken nevertheless: others can read it, or guess it."""
-    key = path.read_bytes().strip()
+    key = load_key(path)
     found = []
     if os.name == "posix" and path.stat().st_mode & 0o077:
         found.append(f"Others can read {path}: make it yours alone with `chmod 600`.")

@@ -162,10 +162,17 @@ def test_a_second_run_keeps_what_an_analyst_wrote(
         assert notebook.read_text() == damaged
 
 
-def test_a_kernel_that_does_not_start_is_told_in_its_own_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise ValueError('a file of the case')", "ValueError: a file of the case"),
+        ("import os; os._exit(0)", "Kernel died"),
+    ],
+)
+def test_a_kernel_that_does_not_start_is_told_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
     nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1")]), tmp_path / "one.ipynb")
-    (tmp_path / "types.py").write_text("raise ValueError('a file of the case')")
-    with pytest.raises(SetupError, match=r"did not start: ValueError: a file of the case\..*Move away"):
+    (tmp_path / "types.py").write_text(text)
+    with pytest.raises(SetupError, match=rf"did not start: {said}.*Move away"):
         run_notebooks([tmp_path / "one.ipynb"])
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"one.ipynb", "types.py"}
 

@@ -270,7 +270,7 @@ def test_command_makes_a_key_once_and_says_what_was_left_out(tmp_path, capsys):
         assert main(["anonymise", log, "-o", str(tmp_path / name), "--key", str(key)]) == 0
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert key.stat().st_mode & 0o077 == 0
-    (tmp_path / "edited").write_bytes(b"\xef\xbb\xbf" + key.read_bytes().replace(b"\n", b"\r\n"))
+    (tmp_path / "edited").write_bytes(b"\xef\xbb\xbf" + key.read_bytes().upper().replace(b"\n", b"\r\n"))
     assert main(["anonymise", log, "-o", str(tmp_path / "c"), "--key", str(tmp_path / "edited")]) == 0
     assert (tmp_path / "c").read_bytes() == (tmp_path / "a").read_bytes()
     assert (tmp_path / "a").stat().st_mode & 0o077 == 0
@@ -291,8 +291,6 @@ def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
     assert main(["anonymise", str(log), "-o", str(tmp_path / "out"), "--key", str(tmp_path / "out/key")]) == 2
     assert "handed out" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(SystemExit, match="2"):
-        main(["anonymise", str(log), "-o", "-"])
     with pytest.raises(InputError, match="the log itself"):
         anonymise([log], log)
     assert log.read_bytes() == (ROOT / "data/recorded/clean/pbx.log").read_bytes()
