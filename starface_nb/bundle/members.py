@@ -7,6 +7,7 @@ of a member gets any further.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -72,6 +73,7 @@ class Taken:
         return bool(self.facts or self.peers or self.router or (self.configuration and self.configuration.entries))
 
 
+@lru_cache(maxsize=20_000)
 def member_of(name: str, *, beside: bool = False) -> str | None:
     """Return the id of the member that a file of this name is, or None.
 

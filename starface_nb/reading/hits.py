@@ -101,9 +101,9 @@ class Hits:
         digest = hashlib.sha256(b"%d\0" % self.bytes + self.ends.head + self.ends.tail)
         for rows in self.rows.select(_SAYS).iter_slices(READ_AT_ONCE):
             for column in rows:
-                said = column.drop_nulls()
+                said = column.drop_nulls() if column.null_count() else column
                 text = said.dtype == pl.String
-                digest.update(said.str.join("\0").item().encode() if text else said.to_numpy().tobytes())
+                digest.update("\0".join(said).encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
 
     def numbered(self, numbers: array[int], *, newest_first: bool) -> Hits:

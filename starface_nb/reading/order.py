@@ -15,6 +15,7 @@ from starface_nb.sources import foreign
 
 _LEAST_COPIED = 3  # events
 _MOST_STRETCHES = 100
+_A_SECOND = timedelta(seconds=1)
 _FAR = datetime.max.replace(tzinfo=UTC)
 _KEY = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "detail", "contact")
 _CALL_KEY = ("time", "call", "thread", "step", "peers")
@@ -95,14 +96,18 @@ def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
     """Drop the events of a later file that an earlier one holds for the same span, and say so.
 
     Two exports of one log, or `full` beside `messages`, hold the same lines. Per distinct event as many are kept as the
-    file that has most of them holds. Files that only meet at a boundary share nothing but that second.
+    file that has most of them holds. The files are in the order of time; those that only meet at a boundary share
+    nothing but that second.
     """
-    kept: list[Parsed] = []
-    notes = []
+    kept, near, notes = list[Parsed](), list[Parsed](), list[str]()
     for one in parsed:
-        for other in kept:
+        begin = one.first or _FAR
+        near = [
+            other for other in near if other.last and other.last - begin >= _A_SECOND
+        ]  # the rest meets no later one
+        for other in near:
             start, end = _overlap(one, other)
-            if start is None or end is None or end - start < timedelta(seconds=1):
+            if start is None or end is None or end - start < _A_SECOND:
                 continue
             events, dropped = _minus(one.events, other.events, start, end, _KEY)
             if dropped:
@@ -110,6 +115,7 @@ def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
             calls, _ = _minus(one.calls, other.calls, start, end, _CALL_KEY)
             one = replace(one, events=events, calls=calls)
         kept.append(one)
+        near.append(one)
     return kept, notes
 
 

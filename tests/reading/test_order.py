@@ -144,3 +144,13 @@ def test_a_log_shows_itself_and_the_lines_around_an_event_without_markup(tmp_pat
         assert "\x1b" not in text
         assert "\u202e" not in text
     assert "3 events of 1 peers" in repr(log)
+
+
+def test_a_copy_is_found_whatever_short_files_lie_between(tmp_path):
+    lines = lines_of(60)
+    parts = {"full": lines, "full.1": lines[20:22], "full.2": lines[30:50], "full.3": lines[40:55]}
+    for name, part in parts.items():
+        (tmp_path / name).write_text("".join(part))
+    log = sf.read_log(tmp_path)
+    assert log.events["time"].to_list() == sf.read_log(tmp_path / "full").events["time"].to_list()
+    assert sum("counted once" in note for note in log.notes) == 3
