@@ -16,7 +16,18 @@ from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates
 from starface_nb.model.fates import Struck
 from starface_nb.model.found import Found, odds_of
-from starface_nb.model.likelihood import BLOCKING, TWO_TURNS, Mark, due, either, expit, log_normal, log_uniform, repeats
+from starface_nb.model.likelihood import (
+    BLOCKING,
+    TWO_TURNS,
+    Mark,
+    due,
+    either,
+    expit,
+    log_normal,
+    log_uniform,
+    reached,
+    repeats,
+)
 from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schemas import CAUSES
@@ -266,6 +277,10 @@ class SiteData:
         later = P.stray * np.where(self.ends.length <= TWO_TURNS * self.period, 1.0, P.stray) / self.period
         density = np.where(self.ends.open, P.stray, np.where(hit, 1 / np.minimum(width, DAY_S), later))
         rate = np.where(np.isfinite(self.anchor), P.off_cell, 0.5) * probe / self.period
+        # A phone whose period is about the timeout now renews a living binding, which no line shows, and now is late.
+        age, early = loss.failed - self.due + self.period, reached((high - self.period) / self.spread)
+        fits_due = (age - probe - self.spread < high + slop) & (age + self.spread > low - slop)
+        rate += np.where(fits_due, early * (1 - early), 0.0)
         unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
         unseen = np.where(np.isfinite(high), unseen, 2 * NEVER)
         begin = np.where(np.isfinite(high), np.log(np.maximum(chance, rate)), 2 * NEVER)
