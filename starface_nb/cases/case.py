@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from starface_nb.analysis import compare, compare_at, diagnose
+from starface_nb.analysis.common_phones import is_older
 from starface_nb.analysis.compare import Comparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import Experiment
@@ -122,8 +123,19 @@ class Case:
         """
         if before is None:
             return compare_at(self.diagnosis, None if at is None else moment(at, self.log.time_zone))
-        earlier = read_log(list(absolute(before)), time_zone=self.log.time_zone)
-        return compare(diagnose(earlier, self.settings), self.diagnosis)
+        return compare(self.read_other(before), self.diagnosis)
+
+    def read_other(self, log: Source) -> Diagnosis:
+        """Return the diagnosis of another log of this customer, by this case's settings; nothing of it is kept."""
+        found = read_log(list(absolute(log)), time_zone=self.log.time_zone)
+        with stage("Analysing"):
+            return diagnose(found, self.settings)
+
+    def compare_by_time(self, other: Diagnosis) -> tuple[Comparison, bool]:
+        """Return the comparison with another log, and whether that one is taken for the log from before."""
+        if is_older(other.log, self.log):
+            return compare(self.diagnosis, other), False
+        return compare(other, self.diagnosis), True
 
     def say(self, result: Comparison | Experiment) -> Shown:
         """Put a result into words, in the case's language."""

@@ -80,12 +80,16 @@ class Panel:
             self.show(said="")
             getattr(self, f"do_{do}")(arg, value)
         except (StarfaceError, OSError) as error:
-            self.show(said=bad(note_text(str(error), self.tr) or str(error)))
+            self.show(said=bad(self.why(error)))
         except Exception as error:
             self.show(said=bad(f"{type(error).__name__}: {error}"))
             raise
         finally:
             self.widget.send({"done": True})
+
+    def why(self, error: Exception) -> str:
+        """Return what an error says, in the panel's language where there are words for it."""
+        return note_text(str(error), self.tr) or str(error)
 
     def download(self, name: str, content: bytes) -> None:
         """Hand a file to the browser."""

@@ -1,4 +1,4 @@
-"""What leaves the house: the customer's report, and the log without personal data."""
+"""What leaves the house: the customer's report, and the log without personal data; a second log to compare with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starface_nb import privacy, report
+from starface_nb.errors import StarfaceError
 from starface_nb.guide import LANGUAGES
+from starface_nb.panels import second_log
 from starface_nb.panels.base import CasePanel, good, note, safe
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
 
 
 class ReportPanel(CasePanel):
-    """Choose language and masking; preview the report, write it as page and PDF into the case's folder.
+    """Choose language and masking; preview the report, write it as page and PDF; compare with a second log.
 
     Parameters
     ----------
@@ -38,6 +40,7 @@ class ReportPanel(CasePanel):
         super().__init__(case)
         self.written: list[Path] = []
         self._language, self._mask = case.language, False
+        self.show(head="", said="", second=self._second_as_kept())
         self._render()
 
     def _render(self) -> None:
@@ -47,6 +50,14 @@ class ReportPanel(CasePanel):
         # a page of its own without scripts: what it holds cannot reach the notebook
         frame = f'<iframe sandbox="" title="{title}" srcdoc="{escape(self.page)}"></iframe>'
         self.show(head=self.fill("report", **chosen), said="", preview=frame)
+
+    def _second_as_kept(self) -> str:
+        """Return what the log tells that was named last; where it is gone by now, that."""
+        name = str((self.case.answers.get(second_log.KEY) or {}).get("answer") or "")
+        try:
+            return self.fill("second", log=name, **second_log.compared(self.case, name))
+        except (StarfaceError, OSError) as error:
+            return self.fill("second", log=name, wrong=self.why(error))
 
     def static(self) -> str:
         """Return the panel with the report's words; its pictures stand above already, and would double the notebook."""
@@ -62,6 +73,13 @@ class ReportPanel(CasePanel):
         """Call the phones by numbers, or by their names."""
         self._mask = on
         self._render()
+
+    def do_second(self, _arg: object, name: str) -> None:
+        """Compare with another log of the customer, and keep which; empty takes it back."""
+        name = name.strip()
+        self.show(second=self.fill("second", log=name))  # what the one before told does not stand below this one
+        self.show(second=self.fill("second", log=name, **second_log.compared(self.case, name)))
+        self.case.answers.reload().set(second_log.KEY, name or None)
 
     def do_write(self, _arg: object, _value: object) -> None:
         """Write page, PDF and the list of losses into the case's folder, and hand the PDF to the browser."""

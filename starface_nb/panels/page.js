@@ -151,8 +151,14 @@ function render({ model, el }) {
     event.stopPropagation();
     send(asked.dataset.do, asked.dataset.arg, asked.dataset.value, asked);
   });
+  // Enter sends what was typed: JupyterLab leaves a field's own change to when it is left.
+  el.addEventListener("keydown", (event) => {
+    const typed = event.key === "Enter" && event.target.matches("input[data-set]") && unsent(event.target);
+    if (typed) event.target.dispatchEvent(new Event("change", { bubbles: true }));
+  });
   el.addEventListener("change", (event) => {
     const { set, arg } = event.target.dataset;
+    if (event.target.matches("input[data-set]:not([type=checkbox])") && !unsent(event.target)) return; // Enter has sent it
     if (event.target.type === "file") return arrived(event.target.closest("[data-drop]"), event.target.files);
     const value = event.target.type === "checkbox" ? event.target.checked : event.target.value;
     event.target.defaultValue = event.target.value; // sent

@@ -94,6 +94,7 @@ def shown(page: Page) -> dict[str, Any]:
         "answers": checklist.evaluate(FILLED),
         "conclusion": checklist.locator("[data-part=conclusion]").inner_text(),
         "incidents": canvas.locator("table").inner_text(),
+        "second log": panel(page, "The report").locator("[data-part=second]").inner_text(),
         "report": page.frame_locator(f"{LIVE} iframe").locator("body").inner_text(),
     }
 
@@ -173,6 +174,7 @@ def work_through(page: Page, lab: Lab) -> dict[str, Any]:
     with page.expect_download() as handed:
         verdict.get_by_role("button", name="Export as CSV").click()
     assert handed.value.suggested_filename == "losses.csv"
+    compare_with_a_week_later(panel(page, "The report"), lab)
     expect(page.locator(f"{LIVE}[aria-busy]")).to_have_count(0)
     with page.expect_download():
         panel(page, "The report").get_by_role("button", name="Write page and PDF").press("Enter")
@@ -183,6 +185,17 @@ def work_through(page: Page, lab: Lab) -> dict[str, Any]:
     assert [before["answers"][f"note,{step}"] for step in ("ports", "nat")] == ["asked about ports", "asked about nat"]
     require_whole(page)
     return before
+
+
+def compare_with_a_week_later(report: Locator, lab: Lab) -> None:
+    """Name a log of the same customer in which nothing has changed."""
+    text = samples.recorded("mixed").read_text("utf-8")
+    (lab.folder / "later.log").write_text(text.replace("[2026-03-04", "[2026-03-11"), "utf-8")
+    report.get_by_text("Before and after").click()
+    report.get_by_label("Second log").fill("later.log")
+    report.get_by_label("Second log").press("Enter")
+    expect(report).to_contain_text("later.log for the one from after")
+    expect(report.get_by_role("heading", name="Site 203.0.113.21: Unchanged.")).to_be_visible()
 
 
 def require_the_day_after(

@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from starface_nb import analysis, panels, reading, samples
 from starface_nb.cases import AnswerStore, Case, open_case
+from starface_nb.cli import main
 from starface_nb.guide import port_checklist, translator, trouble_began
 from starface_nb.guide.corrections import corrections
 from starface_nb.panels.base import Panel
@@ -454,6 +456,108 @@ def test_what_cannot_be_written_is_said(case: Case, tmp_path: Path) -> None:
         panel.receive(asked)
         assert 'role="alert"' in panel.parts["said"]
     assert panel.written == []
+
+
+@pytest.fixture
+def twice(tmp_path: Path) -> tuple[Case, Path]:
+    """A kept case, and in its folder the log of a week later: the router is as it was."""
+    case = open_case(samples.recorded("clean"), root=tmp_path / "cases")
+    assert case.folder is not None
+    text = samples.recorded("clean").read_text("utf-8")
+    later = re.sub(r"(?m)^\[2026-03-(\d\d)", lambda day: f"[2026-03-{int(day[1]) + 7:02}", text)
+    assert later != text
+    (case.folder / "later.log").write_text(later, "utf-8")
+    return case, case.folder / "later.log"
+
+
+def second(panel: Panel) -> str:
+    return unescape(re.sub(r"<svg.*?</svg>", "", panel.parts["second"], flags=re.DOTALL))
+
+
+def test_a_second_log_is_compared_as_the_command_does(
+    twice: tuple[Case, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    case, later = twice
+    panel = panels.ReportPanel(case)
+    assert "<details open" not in second(panel)
+    panel.receive("second", None, " later.log ")
+    assert panel.parts["said"] == ""
+    assert main(["compare", case.paths[0], str(later)]) == 1
+    told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert told[0].startswith("Unchanged.")
+    assert len(told) > 4
+    for line in told:
+        assert f">{line}<" in second(panel) or f" {line}<" in second(panel)
+    assert "own log is taken for the one from before, later.log for" in second(panel)
+    assert "<svg" in panel.parts["second"]
+    assert case.name not in second(panel)
+    assert "later.log" not in panel.page
+
+
+def test_the_older_of_two_logs_is_the_one_from_before(twice: tuple[Case, Path], tmp_path: Path) -> None:
+    case, later = twice
+    other = panels.ReportPanel(open_case(later, root=tmp_path / "others", language="de"))
+    other.receive("second", None, case.paths[0])
+    assert "pbx.log gilt als das Log von vorher" in second(other)
+    assert "Unverändert. Wahrscheinlichkeit" in second(other)
+    assert "Beide Logs haben nur wenige" not in second(other)
+
+
+def test_the_second_log_is_kept_shown_next_day_and_taken_back(twice: tuple[Case, Path]) -> None:
+    case, later = twice
+    first = panels.ReportPanel(case)
+    first.receive("second", None, str(later))
+    shown = first.parts["second"]
+    assert shown in first.static()
+    assert case.diagnosis.log.events.height == open_case(folder=case.folder).log.events.height
+    assert panels.ReportPanel(open_case(folder=case.folder)).parts["second"] == shown
+    later.rename(later.with_name("gone"))
+    gone = panels.ReportPanel(open_case(folder=case.folder))
+    assert f'value="{later}"' in second(gone)
+    assert re.search(r'class="sfnb-bad">[^<]*later.log: ', second(gone))
+    assert "Unchanged" not in second(gone)
+    gone.receive("second", None, "")
+    assert "sfnb-bad" not in second(gone)
+    empty = panels.ReportPanel(open_case(folder=case.folder))
+    assert second(empty) == second(gone) == second(panels.ReportPanel(again(case)))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("missing.log", "missing.log: "),
+        ("case.json", "case.json: no line of this file is Asterisk's"),
+        (str(samples.recorded("clean")), "Both are the same log"),
+        (str(samples.recorded("undilated")), "It cannot be told yet. The two logs show no phone in common"),
+        ("nobody.log", "It cannot be told yet. The second log shows no phone at all"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_beside_and_neither_kept_nor_shown(
+    twice: tuple[Case, Path], name: str, told: str
+) -> None:
+    case, later = twice
+    (later.parent / "nobody.log").write_text("[2026-03-20 10:00:00] NOTICE[77] res_odbc.c: Pool renewed\n")
+    panel = panels.ReportPanel(case)
+    panel.receive("second", None, "later.log")
+    panel.receive("second", None, name)
+    assert 'role="alert"' in panel.parts["said"]
+    assert told in unescape(panel.parts["said"])
+    assert f'value="{name}"' in second(panel)
+    assert "Unchanged" not in second(panel)
+    assert "taken for" not in second(panel)
+    whole = panel.static()
+    for address in open_case(samples.recorded("undilated"), root=None).diagnosis.sites["site"]:
+        assert address not in whole
+    assert 'value="later.log"' in second(panels.ReportPanel(open_case(folder=case.folder)))
+
+
+def test_phones_of_the_same_names_elsewhere_are_doubted(twice: tuple[Case, Path]) -> None:
+    case, later = twice
+    later.write_text(later.read_text("utf-8").replace("203.0.113.", "198.51.100."), "utf-8")
+    panel = panels.ReportPanel(case)
+    panel.receive("second", None, "later.log")
+    assert "check that they are of one customer" in second(panel)
+    assert "Unchanged." in second(panel)
 
 
 @pytest.mark.parametrize("language", ["de", "fr"])

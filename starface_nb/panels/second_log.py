@@ -1,0 +1,61 @@
+"""Before and after: what a second log of the customer tells beside the case's own; nothing of it joins the case."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from starface_nb import charts
+from starface_nb.cases.identity import foreign, identity
+from starface_nb.errors import SettingError
+from starface_nb.files import at_home
+from starface_nb.guide import word
+from starface_nb.guide.comparison import comparison_text
+
+if TYPE_CHECKING:
+    from starface_nb.cases import Case
+
+KEY = "second_log"
+"""The step id under which the second log's path is kept."""
+_MOST_SITES = 12
+_NOT_COMPARED = {"same", "no_phone", "no_common_phone"}
+
+
+def compared(case: Case, name: str) -> dict[str, Any]:
+    """Return what stands in the template `second` about a log, nothing where none is named.
+
+    Parameters
+    ----------
+    case : Case
+    name : str
+        The log's path, absolute or from the case's folder.
+
+    Raises
+    ------
+    InputError
+        The log cannot be read.
+    SettingError
+        It is the case's own log, or shows none of its phones: nothing of it is shown.
+    """
+    if not name:
+        return {}
+    tr = case.translator
+    other = case.read_other(at_home(name if name.startswith("~") else Path(case.folder or "", name)))
+    found, earlier = case.compare_by_time(other)
+    reasons = {site.reason for site in found.sites} or {"no_phone"}
+    if reasons <= _NOT_COMPARED:
+        why = word("compared_because", min(reasons), tr)
+        raise SettingError(f"{word('compared', 'cannot_tell', tr)} {why}")
+    verdict, *sites = (list(lines) for told, lines in groupby(comparison_text(found, tr), bool) if told)
+    few = len(sites) <= _MOST_SITES
+    return {
+        "name": Path(name).name or name,
+        "earlier": earlier,
+        "doubt": foreign(identity(case.log, ()), identity(other.log, ()), named=True),
+        "verdict": verdict[0],
+        "sites": sites,
+        "picture": Markup(charts.to_inline_svg(charts.before_after(found, case.language))) if few else "",  # noqa: S704  own
+    }
