@@ -195,7 +195,8 @@ def compare_with_a_week_later(report: Locator, lab: Lab) -> None:
     report.get_by_label("Second log").fill("later.log")
     report.get_by_label("Second log").press("Enter")
     expect(report).to_contain_text("later.log for the one from after")
-    expect(report.get_by_role("heading", name="Site 203.0.113.21: Unchanged.")).to_be_visible()
+    report.get_by_text("Site 203.0.113.21: Unchanged.").click()
+    expect(report.get_by_text("The timeout is now: more than 4 min")).to_be_visible()
 
 
 def require_the_day_after(
