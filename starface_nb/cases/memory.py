@@ -7,18 +7,18 @@ another hand wrote is not believed. Nothing is ever unpickled.
 import io
 import json
 import os
+import stat
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import polars as pl
 
 from starface_nb import __version__
 from starface_nb.bundle.facts import FACTS, PEERS, ROUTER, Bundle
-from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, replacing
 from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log, LogFile
@@ -28,7 +28,6 @@ NAME = "log.zip"
 _OF_LOG = {schema.name: schema for schema in (EVENTS, UNPARSED, CALLS, PAUSES)}
 _OF_BUNDLE = {schema.name: schema for schema in (FACTS, PEERS, ROUTER)}
 """Names of the frames, as log and bundle have them, with their schemas."""
-_FOREIGN = (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NotImplementedError)
 
 
 def keep(log: Log, paths: tuple[str, ...], folder: Path) -> None:
@@ -56,8 +55,9 @@ def recall(paths: tuple[str, ...], time_zone: str | None, folder: Path) -> Log |
     """Return the log that was kept; None where there is none of these paths, in this zone if any is asked for."""
     path = folder / NAME
     try:
-        if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
-            return None
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode) or (hasattr(os, "getuid") and about.st_uid != os.getuid()):
+            return None  # a link to a device, or a pipe, would be read for ever
         with ZipFile(path) as archive:
             facts = json.loads(archive.read("facts.json"))
             frames: dict[str, Any] = {
@@ -77,7 +77,7 @@ def recall(paths: tuple[str, ...], time_zone: str | None, folder: Path) -> Log |
         zones = (None, facts["time_zone"])
         asked = time_zone in zones and [__version__, [*paths]] == [facts["version"], facts["paths"]]
         return log if asked and _is_whole(log) else None
-    except (*_FOREIGN, SettingError, pl.exceptions.PolarsError):
+    except Exception:  # whatever the readers of zip, JSON and parquet say of what is foreign
         return None
 
 
@@ -86,5 +86,6 @@ def _is_whole(log: Log) -> bool:
     texts = (text for file in log.files for text in (file.name, file.fingerprint, file.note))
     counts = (count for file in log.files for count in (file.bytes, file.lines))
     kinds = all(isinstance(text, str) for text in texts) and all(isinstance(count, int) for count in counts)
-    times = all(time is None or time.tzinfo is not None for time in (log.first, log.last))
+    known = [time for time in (log.first, log.last) if time]
+    times = all(time.tzinfo is not None and 1 < time.year < 9999 for time in known) and known == sorted(known)
     return times and kinds and {file.name for file in log.files}.issuperset(log.events["file"].unique())

@@ -6,9 +6,10 @@ import io
 import json
 import os
 import pickle
+import re
 import stat
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import polars as pl
 import pytest
@@ -37,8 +38,8 @@ def members(folder: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def replaced(folder: Path, members: dict[str, bytes]) -> None:
-    with ZipFile(folder / memory.NAME, "w") as archive:
+def replaced(folder: Path, members: dict[str, bytes], method: int = ZIP_STORED) -> None:
+    with ZipFile(folder / memory.NAME, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
 
@@ -61,8 +62,11 @@ def test_other_paths_another_zone_and_an_empty_folder_give_nothing(folder: Path,
     assert memory.recall(PATHS, ZONE, tmp_path / "nowhere") is None
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "pickle", "no json", "folder"])
-def test_what_is_damaged_or_foreign_is_not_believed(folder: Path, damage: str) -> None:
+DAMAGES = ["empty", "cut", "flipped", "pickle", "encrypted", "no json", "bad deflate", "folder", "link", "pipe"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_or_foreign_is_not_believed(folder: Path, tmp_path: Path, damage: str) -> None:
     path, whole = folder / memory.NAME, members(folder)
     data = path.read_bytes()
     middle = data.index(b"PAR1") + 100
@@ -71,14 +75,25 @@ def test_what_is_damaged_or_foreign_is_not_believed(folder: Path, damage: str) -
         "cut": data[:-10],
         "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
         "pickle": pickle.dumps({"a": [1]}),
+        "encrypted": re.sub(b"(PK\x01\x02.{4})\0", b"\\1\x01", data, flags=re.DOTALL),
     }
     if damage in changed:
         path.write_bytes(changed[damage])
     elif damage == "no json":
         replaced(folder, whole | {"facts.json": b"[1, 2"})
-    else:
+    elif damage == "bad deflate":
+        replaced(folder, whole, ZIP_DEFLATED)
+        data = bytearray(path.read_bytes())
+        data[60:80] = b"\xff" * 20
+        path.write_bytes(data)
+    elif damage == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no named pipes")
         path.unlink()
-        path.mkdir()
+        os.mkfifo(path)
+    else:
+        path.rename(tmp_path / "other")
+        path.symlink_to(tmp_path / "other") if damage == "link" else path.mkdir()
     assert memory.recall(PATHS, ZONE, folder) is None
 
 
@@ -97,6 +112,8 @@ def test_a_file_of_another_user_is_not_believed(folder: Path, monkeypatch: pytes
         {"first": "soon"},
         {"first": "2026-03-04T10:00:00"},
         {"first": 5},
+        {"first": "9999-12-31T23:59:59+00:00"},
+        {"first": "2026-03-09T10:00:00+00:00", "last": "2026-03-04T10:00:00+00:00"},
         {"notes": None},
         {"time_zone": "Mars/Olympus"},
         {"version": "0"},
