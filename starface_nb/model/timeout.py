@@ -10,6 +10,7 @@ import numpy as np
 
 from starface_nb.model.cycles import SHORTEST_TURN, Cycles, Exposure
 from starface_nb.model.eras import (
+    MATCH,
     Candidates,
     Evidence,
     Survivals,
@@ -288,7 +289,7 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     later, (usual, few) = float(part.lost.soft[~at_once].sum()), P.bursts_per_hour
     probes = (part.kept.idle * part.kept.count).sum() / first + few * HOUR_S / (usual * first)
     share, chance = (died + 1) / (died + lived + 2), (later + few) / (later + probes)
-    odds = float(np.log(share / chance)), float(np.log1p(-share) - np.log1p(-chance))
+    odds = min(float(np.log(share / chance)), MATCH), float(np.log1p(-share) - np.log1p(-chance))
     # Any share was as likely before; the one that fits best alone would say too much.
     choice = lgamma(died + 1) + lgamma(lived + 1) - lgamma(died + lived + 2)
     choice -= died * np.log(share) + lived * np.log1p(-share)
