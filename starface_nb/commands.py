@@ -70,13 +70,16 @@ def events(options: Namespace) -> int:
     """Write every event found in a log."""
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
+    from starface_nb.reading.spared import spare_logs
 
     formats = dict.fromkeys(("", ".txt", ".jsonl", ".json"), "jsonl") | {f".{n}": n for n in ("csv", "parquet", "xlsx")}
     chosen = options.format or _by_ending(options.output, formats)
     on_terminal = not options.output and sys.stdout.isatty()
     if chosen in ("parquet", "xlsx") and on_terminal:
         raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
-    keep_apart(options.log, [options.output] if options.output else [])
+    written = [options.output] if options.output else []
+    keep_apart(options.log, written)
+    spare_logs(written)
     log = read_log(options.log, time_zone=options.time_zone)
     if options.output:
         with replacing(options.output) as file:
@@ -102,6 +105,7 @@ def events(options: Namespace) -> int:
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""
     from starface_nb.guide.routers import find_product
+    from starface_nb.reading.spared import spare_logs
     from starface_nb.report import render, to_pdf
 
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
@@ -112,6 +116,7 @@ def report(options: Namespace) -> int:
         need("pdf")
     logs = _logs(options)
     keep_apart(logs, [*page_at, *pdf_at])
+    spare_logs([*page_at, *pdf_at])
     case = _diagnosis(logs, options)
     with stage("Writing the report"):
         shown = {"language": options.language, "router": router, "mask": options.mask, "customer": options.customer}

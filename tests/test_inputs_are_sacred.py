@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -129,6 +130,29 @@ def test_an_input_is_refused_as_output_before_any_work(
     assert (out, err.count("\n")) == ("", 1)
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before
+
+
+@POSIX
+@pytest.mark.parametrize("output", ["a.log", "log.gz", "x.zip", "cut.gz", "hidden.html", "anonymous.log"])
+@pytest.mark.parametrize("command", ["events", "report", "anonymise"])
+def test_another_customers_log_is_no_place_for_a_result(
+    command: str, output: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("log.gz").write_bytes(packed := gzip.compress(LOG.read_bytes()))
+    Path("cut.gz").write_bytes(packed[: len(packed) // 2])
+    shutil.copy(LOG, "hidden.html")
+    assert status(["anonymise", "a.log", "-o", "anonymous.log"]) == 0
+    capsys.readouterr()
+    before = Path(output).read_bytes()
+    endings = ["--format", "csv"] if command == "events" else []
+    assert status([command, "-o", output, "b.log", *endings]) == 2
+    assert output in capsys.readouterr().err
+    assert Path(output).read_bytes() == before
+
+
+def test_an_earlier_result_that_is_no_log_is_replaced(desk: Path) -> None:
+    for command in ("events b.log -o e.jsonl", "events b.log -o e.xlsx", "report b.log -o r.html"):
+        assert [status(command.split()) for _ in range(2)] in ([0, 0], [1, 1])
 
 
 @POSIX

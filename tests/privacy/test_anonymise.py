@@ -318,8 +318,8 @@ def test_over_the_change_of_daylight_saving_time_the_distance_in_utc_stays(tmp_p
         "".join(line.format(when=when) for when in ("10-25 01:59:50.250", "10-25 02:30:00", "10-25 02:10:00"))
     )
     for weeks in (0, 26):
-        anonymise([path], tmp_path / "out.log", key=KEY, shift_weeks=weeks)
-        before, after = (sf.read_log(one).events["time"].to_list() for one in (path, tmp_path / "out.log"))
+        anonymise([path], out := tmp_path / f"{weeks}.log", key=KEY, shift_weeks=weeks)
+        before, after = (sf.read_log(one).events["time"].to_list() for one in (path, out))
         assert [time - timedelta(weeks=weeks) for time in after] == before
     assert (before[2] - before[1]).total_seconds() == 2400
 

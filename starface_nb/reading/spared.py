@@ -1,0 +1,42 @@
+"""A log that lies where a result shall go is another customer's, or the only copy: it is never replaced."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from starface_nb.errors import InputError
+from starface_nb.reading import catalogue, order
+from starface_nb.reading.scan import scan_logs
+from starface_nb.sources.limits import DamagedError, Limits, RefusedError
+
+# the head of our own pages, which quote lines of a log
+_PAGE = b"""content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:">"""
+_HEAD = 1000  # bytes
+
+
+def spare_logs(outputs: Iterable[Path]) -> None:
+    """Refuse to replace a file that is a PBX's log by its content, or an archive that holds one.
+
+    To be called before any work. Whose an anonymised log is cannot be told: it is spared like any other.
+
+    Raises
+    ------
+    InputError
+        Such a file is there, or one that may be such but is damaged or too large to tell.
+    """
+    for path in outputs:
+        if path.is_file() and _may_be_log(path):
+            step = "Choose another name for the result, or remove this file first if nobody needs it."
+            raise InputError("A log lies here already, which would be overwritten.", place=str(path), next_step=step)
+
+
+def _may_be_log(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if _PAGE in file.read(_HEAD):
+                return False
+        hits, _ = scan_logs([path], catalogue.NEEDLES, progress=False, limits=Limits(allow_damaged=True))
+        return bool(order.without_foreign(hits)[0])
+    except (DamagedError, RefusedError):
+        return True
+    except (InputError, OSError):
+        return False
