@@ -50,6 +50,7 @@ COMMANDS = {
     "run": (RUN, ["run", "in/a.log", "-o", "out", "--notebooks", "00"]),
     "saving": (SAVE, []),
 }
+FORGOTTEN = {"fleet": ("**/*.parquet", "fleet.html"), "anonymise": ("*.zip",)}  # before each round
 WHOLE: dict[str, Callable[[Path], object]] = {
     ".html": lambda path: path.read_bytes().rstrip().endswith(b"</html>") or 1 / 0,
     ".pdf": lambda path: path.read_bytes().rstrip().endswith(b"%%EOF") or 1 / 0,
@@ -97,10 +98,11 @@ def half_written(folder: Path) -> list[str]:
     return wrong
 
 
-def forget_fleet(name: str, out: Path) -> None:
-    """Remove what a fleet has written, or nothing would be left to do; the page alone would be taken for foreign."""
-    for path in (*out.rglob("*.parquet"), *out.glob("fleet.html")) if name == "fleet" else ():
-        path.unlink()
+def forget(name: str, out: Path) -> None:
+    """Remove what a fleet has written, or nothing would be left to do, and an anonymous log, which is not replaced."""
+    for pattern in FORGOTTEN.get(name, ()):
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def told_fault(folder: Path, status: int) -> bool:
@@ -129,7 +131,7 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
         lasts, key = time.monotonic() - since, (folder / "key").read_bytes() if name == "anonymise" else b""
         there = {path.relative_to(folder) for path in (folder / "out").rglob("*") if not path.name.startswith(".")}
         while found["kills"] < times:
-            forget_fleet(name, folder / "out")
+            forget(name, folder / "out")
             process = begin(code, arguments, folder, mark)
             since = time.monotonic()
             with suppress(subprocess.TimeoutExpired):
@@ -155,10 +157,11 @@ def measure(name: str, sent: signal.Signals, times: int, chance: random.Random) 
             if name == "saving":
                 kept = (AnswerStore(folder / "out/answers.json").get("step") or {"answer": 0})["answer"]
                 found["answers lost"] += kept < int(told[-1]) if told else 0
-            if name != "fleet":
+            if name not in FORGOTTEN:
                 found["results lost"] += any(not (folder / path).exists() for path in there)
             for path in (*folder.rglob(".starface-nb-*"), *(folder / "tmp").iterdir()):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        forget(name, folder / "out")
         again = begin(code, arguments, folder, mark)
         again.communicate()
         found["locks that block"] += again.returncode not in (0, 1) or bool(half_written(folder / "out"))
