@@ -6,6 +6,8 @@ import json
 import sys
 import zipfile
 from argparse import Namespace
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,6 +148,7 @@ def pack(options: Namespace) -> int:
     case = _diagnosis(logs, options)
     made = packed(case, router)
     if options.output.suffix.lower() == ".zip":
+        _spare_zip(options.output, made)
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in made.items():
                 archive.writestr(name, text)
@@ -155,6 +158,17 @@ def pack(options: Namespace) -> int:
             write(options.output / name, text.encode())
     note(f"{len(made)} files written: {options.output}" if made else "No phone was lost: there is nothing to prove.")
     return _needs_action(case)
+
+
+def _spare_zip(path: Path, names: Collection[str]) -> None:
+    """Refuse to replace anything but an earlier pack of the same sites."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file, suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as there:
+        if set(there.namelist()) == set(names):
+            return
+    cause, step = "Something else lies here already, which would be overwritten.", "Name a new file."
+    raise SettingError(cause, place=str(path), next_step=step)
 
 
 @command(

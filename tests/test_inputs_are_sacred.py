@@ -411,7 +411,7 @@ def test_events_on_a_terminal_cannot_steer_it(chosen: str, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    "name", ["localtime", "Factory", "posix/Europe/Berlin", "../../etc/passwd", "", "x\ny", "\x1b"]
+    "name", ["localtime", "Factory", "posix/Europe/Berlin", "../../etc/passwd", "", "x\ny", "\x1b", "utc", "+01:00"]
 )
 def test_a_time_zone_that_is_none_is_said(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(LOG), "--time-zone", name]) == 2

@@ -39,7 +39,7 @@ def zone(name: str) -> ZoneInfo:
     cause, step = f"{name!r} is no time zone.", "Use a name such as Europe/Berlin, Europe/Paris or UTC."
     try:
         pl.Series([0], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)  # it knows fewer names, by heart
-        if name:  # which it takes for none at all where it is empty
+        if name[:1].isupper():  # no empty one, "utc" or "+01:00", which it takes as well
             cause = f"The rules of the time zone {name!r} are missing or damaged on this machine."
             step = "Install `tzdata` anew (the system's, or by pip); PYTHONTZPATH must name no other folder."
         return ZoneInfo(name)
