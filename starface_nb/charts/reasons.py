@@ -44,7 +44,7 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     ]
     frame = pl.DataFrame(rows, schema={"what": pl.String, "times": pl.Float64})
     lines = max((str(row["what"]).count("\n") + 1 for row in rows), default=1)
-    axis = alt.Axis(title=tr("times as likely as under the next best cause"), format="~s", tickCount=5)
+    axis = alt.Axis(title=tr("times as likely as under the next best cause"), format=",", tickCount=5)
     bars = (
         alt.Chart(table(frame))
         .mark_bar(height=14, color=COLOURS[interval["cause"]])
@@ -111,6 +111,6 @@ def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
         tr(
             "measured on {losses} of simulated customers on {day}",
             losses=tr.count("{n} loss", "{n} losses", measured["losses"]),
-            day=tr.time(datetime.fromisoformat(measured["measured"]).replace(tzinfo=UTC), "d MMMM y"),
+            day=tr.time(datetime.fromisoformat(measured["measured"]).replace(tzinfo=UTC), "day"),
         ),
     )

@@ -97,9 +97,10 @@ class Translator:
         return str(format_percent(share, format=pattern, locale=self._format))
 
     def time(self, when: datetime, style: str = "medium") -> str:
-        """Format an aware time in the time zone: `medium` to the second, `short` to the minute, or a CLDR pattern."""
+        """Format an aware time `medium` to the second, `short` to the minute, `day`, or a CLDR pattern."""
         day = "d. MMM y" if self.language == "de" else "d MMM y"
-        pattern = {"medium": f"{day}, HH:mm:ss", "short": f"{day}, HH:mm"}.get(style, style)
+        named = {"medium": f"{day}, HH:mm:ss", "short": f"{day}, HH:mm", "day": day.replace("MMM", "MMMM")}
+        pattern = named.get(style, style)
         return str(format_datetime(when, pattern, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
 
     def typed(self, when: date) -> str:
