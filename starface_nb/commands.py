@@ -270,7 +270,7 @@ def compare(options: Namespace) -> int:
 
 @command(
     "many customers at once",
-    arg("source", nargs="+", metavar="FOLDER", help="a folder of customers' files and folders, or several customers"),
+    arg("source", nargs="+", metavar="FOLDER", help="folders of customers' files and folders, or files"),
     *(TIME_ZONE, KEEPALIVE, LANGUAGE),
     folder("folder of the results"),
     arg("--workers", type=number(1, 1000), metavar="N", help="processes on this machine (default: one per core)"),
@@ -303,6 +303,7 @@ def fleet(options: Namespace) -> int:
         time_zone=options.time_zone,
         workers=options.workers,
         scheduler=scheduler,
+        on_note=note,
     )
     page = options.output / "fleet.html"
     zone = options.time_zone or DEFAULT_ZONE

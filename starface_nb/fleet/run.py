@@ -25,11 +25,15 @@ from starface_nb.progress import Progress
 from starface_nb.reading.clock import zone
 from starface_nb.settings import Settings
 from starface_nb.sources.apart import keep_apart
-from starface_nb.sources.named import NOT_A_LOG, is_systems, rank_of
+from starface_nb.sources.named import ANY_NAME, ARCHIVE, NOT_A_LOG, is_systems, rank_of
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
-_SUMMARY, _CUSTOMERS, _LOCK = "fleet.parquet", "customers", ".fleet.lock"
+_PAGE, _SUMMARY, _CUSTOMERS, _LOCK = "fleet.html", "fleet.parquet", "customers", ".fleet.lock"
+_OWN = (_PAGE, _SUMMARY, _CUSTOMERS, _LOCK)
+_OWN_NAMES = {"full", "messages", "pbx", "asterisk"}  # of Asterisk's logs, without what rotation puts behind them:
+_OF_A_PART = re.compile(r"[\d._#-]|gz|bz2|xz|zst|log|txt")
+_NAMED = 8  # of what is passed over
 
 
 def run_fleet(
@@ -41,13 +45,15 @@ def run_fleet(
     workers: int | None = None,
     scheduler: Scheduler | str | None = None,
     on_done: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
     """Read and diagnose many customers' logs and keep the results in `folder`.
 
     Parameters
     ----------
     sources : sequence of paths
-        One folder, whose files and subfolders are the customers, or several files and folders.
+        Folders, whose files and subfolders are the customers, and customers' files. Of several folders one that holds
+        the parts of one rotated log, and no other, is a customer itself.
     folder : path
         Where the results go: `fleet.parquet`, and per customer `customers/<name>/result.parquet` (its row) and
         `intervals.parquet`. A second run examines only what is new, has changed or was interrupted.
@@ -60,6 +66,8 @@ def run_fleet(
         A running Dask scheduler to use instead, or its address.
     on_done : callable, optional
         Told each customer's name when it was examined.
+    on_note : callable, optional
+        Told what in the folders was passed over.
 
     Returns
     -------
@@ -79,8 +87,8 @@ def run_fleet(
     scheduler = Scheduler(scheduler) if isinstance(scheduler, str) else scheduler
     if scheduler:
         security(scheduler)  # what is wrong with it is said before anything is written
-    customers = find_customers(sources, leave_out=folder)
-    results = [folder / name for name in ("fleet.html", _SUMMARY)]
+    customers = find_customers(sources, leave_out=folder, on_note=on_note)
+    results = [folder / name for name in (_PAGE, _SUMMARY)]
     homes = {slug: folder / _CUSTOMERS / slug for slug in customers}
     kept = [home / name for home in homes.values() for name in (_RESULT, _INTERVALS)]
     keep_apart([path for _, path in customers.values()], [*results, *kept])
@@ -125,21 +133,26 @@ def _others(folder: Path, homes: Collection[str]) -> list[Path]:
         cause, step = f"This folder holds another fleet's results ({left[0].name}).", "Name another folder."
         raise SettingError(cause, place=str(folder), next_step=step)
     if not there:
-        keep_free(folder, ("fleet.html", _SUMMARY))
+        keep_free(folder, (_PAGE, _SUMMARY))
     return left
 
 
 def find_customers(
-    sources: Sequence[str | PathLike[str]], *, leave_out: Path | None = None
+    sources: Sequence[str | PathLike[str]],
+    *,
+    leave_out: Path | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> dict[str, tuple[str, Path]]:
     """Return the fleet's customers, in the order of their names: a name and a path each.
 
     Parameters
     ----------
     sources : sequence of paths
-        One folder, whose files and subfolders are the customers, or several customers' files and folders.
+        As of `run_fleet`.
     leave_out : Path, optional
         A folder that is no customer: the one the results go to.
+    on_note : callable, optional
+        As of `run_fleet`.
 
     Returns
     -------
@@ -159,7 +172,10 @@ def find_customers(
             raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
         if _is_special(path):
             raise InputError("This is neither a file nor a folder.", place=str(path), next_step="Name a log's file.")
-    paths = _without_results(paths, leave_out)
+    alone = len(paths) == 1
+    named = [path for path in paths if not is_systems(path.name) or (alone and path.is_dir())]
+    split = (_customers_in(path, alone, on_note or str) if path.is_dir() else [path] for path in named)
+    paths = _without_results([path for some in split for path in some], leave_out)
     paths.sort(key=lambda path: (path.name.lower(), path.name, str(path)))
     if not paths:
         raise InputError(
@@ -177,20 +193,48 @@ def find_customers(
     return found
 
 
+def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> list[Path]:
+    """Return the customers in a folder, but the folder itself where it is one of several and one customer's."""
+    try:
+        there = sorted(folder.iterdir())
+    except OSError:
+        if alone:
+            raise
+        return [folder]  # whose row says why
+    found = [path for path in there if _may_be_customer(path)]
+    own = {path.resolve() for path in found if not path.is_symlink()}
+    found = [path for path in found if not path.is_symlink() or own.isdisjoint(_levels(path))]
+    made = _is_fleet(folder)
+    found = [path for path in found if not (made and path.name == _CUSTOMERS)]
+    if not (alone or made) and (not found or _is_one_log(folder, found)):
+        if others := sum(path.is_file() and rank_of(path.name) >= ANY_NAME for path in found):
+            say(f"{folder}: one customer's, by the names in it; {others} other files are not read.")
+        return [folder]
+    left = [visible(p.name) for p in there if not (_may_be_customer(p) or _is_fleet(p) or (made and p.name in _OWN))]
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        say(f"{folder}: passed over, as no customer's: {', '.join(left[:_NAMED])}{more}.")
+    return found
+
+
+def _is_one_log(folder: Path, found: Sequence[Path]) -> bool:
+    """Say whether the logs in a folder, at any depth, are one PBX's by their place and names."""
+    named = ((root, name) for root, _, names in os.walk(folder) for name in names)
+    logs = [(root, name) for root, name in named if ARCHIVE.search(name) or rank_of(name) < ANY_NAME]
+    places = {root for root, _ in logs}
+    below = len(places) == 1 < len(found) and all(path.is_dir() for path in found)  # as in an unpacked bundle
+    is_own = all(_OF_A_PART.sub("", name.lower()) in _OWN_NAMES for _, name in logs)
+    return is_own and (below or places == {str(folder)})
+
+
 def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path]:
-    """Return the customers among these paths, or in the one folder, without the folders of results."""
+    """Return the customers without the folders of results."""
     results = {leave_out.resolve(), leave_out.resolve() / _CUSTOMERS} if leave_out else set()
-    if len(paths) == 1 and paths[0].is_dir():
-        if _is_fleet(paths[0]):
-            results.add(paths[0].resolve() / _CUSTOMERS)
-        found = [path for path in paths[0].iterdir() if _may_be_customer(path)]
-        own = {path.resolve() for path in found if not path.is_symlink()}
-        paths = [path for path in found if not path.is_symlink() or own.isdisjoint(_levels(path))]
     for path in paths:
         if path.resolve() in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
             cause, step = "This may be a customer's: the results would lie in it.", "Name another folder for them."
             raise SettingError(cause, place=str(path), next_step=step)
-    return [path for path in paths if path.resolve() not in results and not is_systems(path.name)]
+    return [path for path in paths if path.resolve() not in results]
 
 
 def _levels(link: Path) -> list[Path]:
@@ -199,8 +243,8 @@ def _levels(link: Path) -> list[Path]:
 
 
 def _may_be_customer(path: Path) -> bool:
-    """Say whether something in a folder of customers may be one: not hidden, no page, no table, no earlier result."""
-    if path.name.startswith(".") or _is_special(path):
+    """Say whether something in a folder of customers may be one: not hidden or a system's, no page, no result."""
+    if path.name.startswith(".") or is_systems(path.name) or _is_special(path):
         return False
     if path.is_dir():
         return not _is_fleet(path)

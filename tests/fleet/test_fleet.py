@@ -65,7 +65,10 @@ def fleet(folder, tmp_path_factory):
 def test_every_customer_has_its_verdict_or_a_reason(folder, fleet):
     out, done = fleet
     assert done.returncode == 1
-    assert done.stderr == ""
+    assert done.stderr == (
+        f"starface-nb: {folder}: passed over, as no customer's: $RECYCLE.BIN, .hidden, @eaDir, "
+        "System Volume Information, Thumbs.db, __MACOSX, lost+found.\n"
+    )
     summary = pl.read_parquet(out / "fleet.parquet")
     FLEET.check(summary)
     assert summary["customer"].len() == 8
@@ -267,6 +270,26 @@ def test_customers_by_list_and_wrong_paths(tmp_path):
     with pytest.raises(InputError, match="no customer"):
         find_customers([tmp_path / "x"])
     assert [name for name, _ in find_customers([tmp_path], leave_out=tmp_path / "y").values()] == ["x"]
+
+
+def test_customers_in_several_folders_are_not_mixed(tmp_path):
+    for name in ("mon/a", "mon/b", "tue/a", "tue/c/full", "d/full", "d/full.1", "d/notes.txt", "e/etc/x", "e/log/full"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(RECORDED / "clean/pbx.log", tmp_path / name)
+    (tmp_path / "none").mkdir()
+    shutil.make_archive(tmp_path / "f", "zip", tmp_path / "d")
+    (tmp_path / "@eaDir").mkdir()
+    notes = []
+    found = find_customers([*tmp_path.iterdir()], on_note=notes.append)
+    assert notes == [f"{tmp_path / 'd'}: one customer's, by the names in it; 1 other files are not read."]
+    names = {"mon/a", "mon/b", "tue/a", "tue/c", "d", "e", "none", "f.zip"}
+    assert {str(path.relative_to(tmp_path)) for _, path in found.values()} == names
+    assert len({name for name, _ in found.values()}) == len(names)
+    summary = run_fleet([tmp_path / "mon", tmp_path / "tue"], tmp_path / "out", workers=1)
+    assert {Path(name).name for name in summary["customer"]} == {"a", "b", "c"}
+    assert summary.height == 4
+    again = run_fleet([tmp_path / "mon", tmp_path / "out"], tmp_path / "out", workers=1)
+    assert set(again["customer"]) == {"a", "b"}
 
 
 def test_a_router_fixed_within_its_log_is_told_with_its_old_bracket(tmp_path):
