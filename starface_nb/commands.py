@@ -6,8 +6,6 @@ import json
 import sys
 import zipfile
 from argparse import Namespace
-from collections.abc import Collection
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +70,7 @@ def events(options: Namespace) -> int:
     """Write every event found in a log."""
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
-    from starface_nb.reading.spared import spare_logs
+    from starface_nb.spared import spare
 
     formats = dict.fromkeys(("", ".txt", ".jsonl", ".json"), "jsonl") | {f".{n}": n for n in ("csv", "parquet", "xlsx")}
     chosen = options.format or _by_ending(options.output, formats)
@@ -81,7 +79,7 @@ def events(options: Namespace) -> int:
         raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
     written = [options.output] if options.output else []
     keep_apart(options.log, written)
-    spare_logs(written)
+    spare(written)
     log = read_log(options.log, time_zone=options.time_zone)
     if options.output:
         with replacing(options.output) as file:
@@ -107,8 +105,8 @@ def events(options: Namespace) -> int:
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""
     from starface_nb.guide.routers import find_product
-    from starface_nb.reading.spared import spare_logs
     from starface_nb.report import render, to_pdf
+    from starface_nb.spared import spare
 
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
     kind = _by_ending(options.output, {"": "page", ".html": "page", ".htm": "page", ".pdf": "pdf"})
@@ -118,7 +116,7 @@ def report(options: Namespace) -> int:
         need("pdf")
     logs = _logs(options)
     keep_apart(logs, [*page_at, *pdf_at])
-    spare_logs([*page_at, *pdf_at])
+    spare([*page_at, *pdf_at])
     case = _diagnosis(logs, options)
     with stage("Writing the report"):
         shown = {"language": options.language, "router": router, "mask": options.mask, "customer": options.customer}
@@ -138,37 +136,30 @@ def report(options: Namespace) -> int:
 )
 def pack(options: Namespace) -> int:
     """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
+    from starface_nb.fleet.changes import quick_fingerprint
     from starface_nb.guide.routers import find_product
     from starface_nb.report.pack import pack as packed
+    from starface_nb.spared import spare
 
     router = find_product(options.router) if options.router else None
     logs = _logs(options)
     keep_apart(logs, [options.output])
     keep_free(options.output)
+    own = b"" if "-" in logs else ".".join(quick_fingerprint(Path(log)) for log in logs).encode()
+    spare([options.output], own)
     case = _diagnosis(logs, options)
     made = packed(case, router)
     if options.output.suffix.lower() == ".zip":
-        _spare_zip(options.output, made)
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in made.items():
                 archive.writestr(name, text)
+            archive.comment = own
     else:
         options.output.mkdir(parents=True, exist_ok=True)
         for name, text in made.items():
             write(options.output / name, text.encode())
     note(f"{len(made)} files written: {options.output}" if made else "No phone was lost: there is nothing to prove.")
     return _needs_action(case)
-
-
-def _spare_zip(path: Path, names: Collection[str]) -> None:
-    """Refuse to replace anything but an earlier pack of the same sites."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file, suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as there:
-        if set(there.namelist()) == set(names):
-            return
-    cause, step = "Something else lies here already, which would be overwritten.", "Name a new file."
-    raise SettingError(cause, place=str(path), next_step=step)
 
 
 @command(

@@ -14,7 +14,7 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError, memory_error
 from starface_nb.fleet.schemas import BINS, URGENCY
 from starface_nb.guide.conclusion import cured_sites
-from starface_nb.reading import NOTHING_RELEVANT, read_log
+from starface_nb.reading import read_log
 from starface_nb.settings import Settings
 
 Row = dict[str, Any]
@@ -43,8 +43,8 @@ def examine(source: str, settings: Settings, time_zone: str | None) -> Examined:
     """Read and diagnose one customer's log; whatever goes wrong is part of the answer."""
     try:
         log = read_log(source, time_zone=time_zone, progress=False)
-        if NOTHING_RELEVANT in log.notes:
-            return failed(NOTHING_RELEVANT)
+        if not log.events["peer"].is_not_null().any():
+            return failed(log.notes[-1])  # which says why
         case = diagnose(log, settings)
     except StarfaceError as error:
         return failed(str(error).removeprefix(f"{source}: "))

@@ -13,7 +13,7 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.intervals import of_kind
-from starface_nb.reading.belief import QUOTING
+from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
 
 MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals")
@@ -109,10 +109,10 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
         "registered": not counts.get("registered", 0),
         "others": _of_one_peer(log),
     }
-    if not down and not up and not found["notice"]:
-        found |= {"unreachable": True, "reachable": True}
     doubtful = log.unparsed.filter(~pl.col("reason").is_in(QUOTING))
-    unread = doubtful["text"].str.contains(LOSS_LIKE).sum()
+    unread = doubtful.select((pl.col("text").str.contains(LOSS_LIKE) | (pl.col("reason") == UNTIMED)).sum()).item()
+    if not (down or up or found["notice"] or unread):
+        found |= {"unreachable": True, "reachable": True}
     untimed = log.events["time"].null_count()
     found |= {"unread": bool(unread), "times": bool(untimed) and 2 * untimed >= log.events.height}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up

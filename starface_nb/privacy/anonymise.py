@@ -21,8 +21,8 @@ from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.scan import scan_logs
-from starface_nb.reading.spared import spare_logs
 from starface_nb.sources.apart import keep_apart
+from starface_nb.spared import spare
 from starface_nb.tables import table
 
 LEFT_OUT = "(left out)"
@@ -135,7 +135,7 @@ def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
     if any(path.resolve().is_relative_to(folder) for folder in folders):
         raise SettingError("This lies in the folder of the log itself.", place=str(path), next_step=_ELSEWHERE)
     keep_free(path)
-    spare_logs([path])
+    spare([path])
 
 
 def _check_times(parsed: list[Parsed], moved: timedelta) -> None:

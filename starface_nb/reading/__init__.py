@@ -9,6 +9,7 @@ import polars as pl
 
 from starface_nb.bundle.facts import Bundle, put_together, zone_of
 from starface_nb.reading import catalogue, clock, order
+from starface_nb.reading.belief import UNTIMED
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.pauses import pauses_between
@@ -69,10 +70,13 @@ def read_log(
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(_file(p) for p in parsed)
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
+    unparsed = pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)])
     hint = [] if events["peer"].is_not_null().any() else [NOTHING_RELEVANT]
+    if (untimed := unparsed.filter(pl.col("reason") == UNTIMED)).height:
+        hint = [_untimed_note(untimed)]
     return Log(
         events=events,
-        unparsed=pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)]),
+        unparsed=unparsed,
         calls=pl.concat([CALLS.empty(), *(p.calls for p in parsed)]),
         bundle=found,
         pauses=pl.concat(
@@ -84,6 +88,14 @@ def read_log(
         last=max((p.last for p in parsed if p.last), default=None),
         notes=(*notes, *others, *told, *copies, *(note for p in parsed for note in p.notes), *overlaps, *hint),
         piped={one.name: one.content for one in hits if one.content is not None},
+    )
+
+
+def _untimed_note(lines: pl.DataFrame) -> str:
+    (file, line), n = lines.select("file", "line").row(0), f"{lines.height:,}"
+    return (
+        f"{file}: line {line}: its time stamp cannot be read, one of {n} such lines that look like messages. "
+        "Lay the PBX's logger.conf beside the log, which names the format."
     )
 
 

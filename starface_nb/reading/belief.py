@@ -17,6 +17,7 @@ NO_HEADER = "no header, in a file whose lines have one: the continuation of anot
 UNKNOWN = "begins like an event, but its wording is not known"
 NO_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
+UNTIMED = "the date format is not known; a logger.conf beside the log would name it"
 QUOTING = (DUMP, NO_HEADER)
 """Reasons for which a line is no event of the log's own, for sure."""
 

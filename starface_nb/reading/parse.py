@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ NEARBY_BYTES = 64 << 20
 TEXT_LIMIT = 1000
 _MORE_STEPS = 5
 _STAMPS_AT_ONCE = 50_000
+_TWO_WAYS = r"^(\d{1,2})[/-](\d{1,2})[/-]\d+\D"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
             f"{hits.name}: {impossible} lines have times that {time_zone.key} does not know (spring forward); "
             "is the time zone right?"
         )
+    notes += [] if formats else _order_note(hits.name, rows["stamp"], stamps["local"])
     notes += _step_notes(hits, rows, time)
     series = (
         pl.Series("time", np.where(time == clock.NOT_A_TIME, 0, time))
@@ -143,6 +146,23 @@ def _year_note(hits: Hits, time: clock.Micros, zone: ZoneInfo, year: int | None,
     return f"{hits.name}: the lines name no year; taken as {span} ({source}, or from lines that do name it)."
 
 
+def _order_note(name: str, stamp: pl.Series, local: pl.Series) -> list[str]:
+    """Say so where no line tells whether dates begin with the day or with the month."""
+    rows = pl.DataFrame({"stamp": stamp, "local": local}).filter(pl.col("local").is_not_null())
+    if not re.match(_TWO_WAYS, str(rows["stamp"].first())):
+        return []
+    first, second = (rows["stamp"].str.extract(_TWO_WAYS, i).cast(pl.Int8) for i in (1, 2))
+    differ = rows.filter(first != second)
+    if not differ.height or ((first > 12) | (second > 12)).any():
+        return []
+    text, taken = differ.select("stamp", pl.col("local").dt.date()).row(0)
+    note = (
+        f"{name}: no line of it tells whether {text} begins with the day or the month; taken as {taken}. "
+        "A logger.conf beside the log would tell."
+    )
+    return [note]
+
+
 def _step_notes(hits: Hits, rows: pl.DataFrame, time: clock.Micros) -> list[str]:
     back = clock.steps_back(time)
     known = np.flatnonzero(time != clock.NOT_A_TIME)
@@ -163,7 +183,7 @@ def _split(rows: pl.DataFrame, hits: Hits) -> tuple[pl.DataFrame, pl.DataFrame]:
     unfinished = -1 if hits.unfinished is None else hits.unfinished
     candidate = pl.col("line").is_not_null()
     lost = pl.when(pl.col("doubt").is_null() & (pl.col("stamp") != "") & pl.col("time").is_null()).then(
-        pl.lit("the date format is not known; a logger.conf beside the log would name it")
+        pl.lit(belief.UNTIMED)
     )
     found = rows.filter(candidate & pl.col("kind").is_not_null())
     found = found.with_columns(pl.coalesce("doubt", lost).alias("reason"), pl.lit(hits.name).alias("file"))

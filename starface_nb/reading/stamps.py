@@ -16,7 +16,6 @@ from starface_nb.tables import table
 LOCAL = pl.Datetime("us")
 Reader = Callable[[pl.DataFrame], pl.DataFrame]  # rows with `row` and `s` to `row`, `local` and `utc`
 NO_YEAR = 1600  # a leap year that no log was written in: stands for "year not in the stamp"
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 @cache
@@ -183,11 +182,10 @@ def _by_pattern(pattern: str) -> Reader:
 def _local(names: set[str], number: Callable[[str, int], pl.Expr], fraction: pl.Expr) -> pl.Expr:
     """Return the local time of named parts."""
     year = number("y", 0) + 2000 if "y" in names else number("Y", NO_YEAR)
-    month = (
-        pl.col("b").str.to_lowercase().replace_strict(_MONTHS, list(range(1, 13)), default=None)
-        if "b" in names
-        else (number("m", 1))
-    )
+    months = table("reading/layouts")["months"]
+    named = pl.col("b").str.to_lowercase().str.replace_all("[^a-z]", "")
+    named = named.replace_strict(list(months), list(months.values()), default=None)
+    month = named if "b" in names else number("m", 1)
     hour = number("H", 0)
     if "I" in names:
         late = pl.col("p").str.to_lowercase() == "pm" if "p" in names else pl.lit(value=False)

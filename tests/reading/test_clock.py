@@ -1,6 +1,7 @@
 """The clock: daylight saving, the missing year, date formats, steps backwards."""
 
 import os
+import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +12,9 @@ import pytest
 
 import starface_nb as sf
 from starface_nb.bundle.members import taken
+from starface_nb.cli import main
 from starface_nb.errors import SettingError
+from starface_nb.fleet.examine import examine
 from starface_nb.reading import clock
 from starface_nb.reading.stamps import read_stamps
 
@@ -195,6 +198,37 @@ def test_any_format_that_a_logger_conf_names_is_read(form, text):
 def test_what_is_no_date_is_not_taken_for_one():
     frame = read_stamps(pl.Series(["", "general", "2026-13-45 99:00:00", "Foo 99 00:00:00", "12345", "2026-03-04"]))
     assert frame["local"].null_count() == frame["utc"].null_count() == 6
+
+
+def test_stamps_that_cannot_be_read_are_told_with_their_place(tmp_path, capsys):
+    path = write(tmp_path / "full", [f"[stardate {n:05}] {text}" for n, text in enumerate((NOISE, DOWN, UP))])
+    (note,) = sf.read_log(path).notes
+    assert note.startswith(f"{path}: line 2: its time stamp cannot be read, one of 2 such lines")
+    assert main(["check", str(path), "--exit-zero"]) == 0
+    told = capsys.readouterr().out
+    assert "time stamp cannot be read" in told
+    assert not re.search("are missing|No reachability", told)
+    assert examine(str(path), sf.Settings(), None).row == {"state": "failed", "reason": note}
+
+
+@pytest.mark.parametrize(
+    ("dates", "taken"),
+    [
+        (("03/04/2026", "04/04/2026"), "2026-04-03"),
+        (("03-04-2026", "03-05-2026"), "2026-03-04"),
+        (("04/04/2026", "03/04/2026", "05/04/2026"), "2026-04-03"),
+        (("03/04/2026", "13/04/2026"), ""),
+        (("03/04/2026", "03/13/2026"), ""),
+        (("04/04/2026",), ""),
+        (("03.04.2026",), ""),
+    ],
+)
+def test_a_date_that_can_be_read_in_two_ways_is_told(tmp_path, dates, taken):
+    path = write(tmp_path / "full", [f"[{date} 08:00:00] {DOWN}" for date in dates])
+    told = [note for note in sf.read_log(path).notes if "begins with the day or the month" in note]
+    assert [note.split("; ")[1].split(".")[0] for note in told] == [f"taken as {taken}"] * bool(taken)
+    (tmp_path / "logger.conf").write_text(f"[general]\ndateformat=%d{dates[0][2]}%m{dates[0][2]}%Y %T\n")
+    assert not any("begins with" in note for note in sf.read_log(path).notes)
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"])

@@ -70,12 +70,16 @@ def test_the_command_writes_a_folder_or_a_zip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["another customer's pack", "no zip"])
-def test_another_zip_is_not_replaced(there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_zip_is_not_replaced(
+    there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("starface_nb.reading.read_log", None)  # it is said before any work
     path = tmp_path / "pack.zip"
     path.write_text(there)
     if there != "no zip":
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("198.51.100.99-en.txt", there)
+            archive.writestr("203.0.113.51-en.txt", there)
+            archive.comment = b"another log's"
     before = path.read_bytes()
     assert main(["pack", str(samples.path("one-bad-phone")), "-o", str(path)]) == 2
     assert "lies here already" in capsys.readouterr().err
