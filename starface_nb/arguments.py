@@ -13,6 +13,7 @@ from starface_nb.settings import KEEPALIVES_S
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 Run = Callable[[Namespace], int]
+_PACKED = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst"}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -78,6 +79,8 @@ def new_file(text: str) -> Path:
 def new_place(text: str) -> Path:
     """Return the path of a file or folder to be written in a folder that is there."""
     path = _named(text, "/dev/stdout where the system has it")
+    if path.suffix.lower() in _PACKED:
+        raise ArgumentTypeError(f"nothing is compressed here; leave out {path.suffix} in {text!r}")
     if not path.parent.is_dir():
         raise ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
     path.lstat() if path.is_symlink() else path.exists()  # a name that is too long is said now

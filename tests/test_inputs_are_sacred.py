@@ -133,13 +133,13 @@ def test_an_input_is_refused_as_output_before_any_work(
 
 
 @POSIX
-@pytest.mark.parametrize("output", ["a.log", "log.gz", "x.zip", "cut.gz", "hidden.html", "anonymous.log"])
+@pytest.mark.parametrize("output", ["a.log", "packed.log", "x.zip", "cut.log", "hidden.html", "anonymous.log"])
 @pytest.mark.parametrize("command", ["events", "report", "anonymise"])
 def test_another_customers_log_is_no_place_for_a_result(
     command: str, output: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("log.gz").write_bytes(packed := gzip.compress(LOG.read_bytes()))
-    Path("cut.gz").write_bytes(packed[: len(packed) // 2])
+    Path("packed.log").write_bytes(packed := gzip.compress(LOG.read_bytes()))
+    Path("cut.log").write_bytes(packed[: len(packed) // 2])
     shutil.copy(LOG, "hidden.html")
     assert status(["anonymise", "a.log", "-o", "anonymous.log"]) == 0
     capsys.readouterr()
@@ -148,6 +148,15 @@ def test_another_customers_log_is_no_place_for_a_result(
     assert status([command, "-o", output, "b.log", *endings]) == 2
     assert output in capsys.readouterr().err
     assert Path(output).read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["events -o e.csv.gz", "events --format csv -o e.XZ", "report -o r.html.gz",
+                                     "report --pdf -o r.zst", "anonymise -o new.log.bz2", "anonymise -o new.tar"])  # fmt: skip
+def test_no_plain_file_gets_a_packed_files_name(command: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(desk.rglob("*"))
+    assert status([*command.split(), "a.log"]) == 2
+    assert "nothing is compressed here; leave out ." in capsys.readouterr().err
+    assert sorted(desk.rglob("*")) == before
 
 
 def test_an_earlier_result_that_is_no_log_is_replaced(desk: Path) -> None:

@@ -200,7 +200,12 @@ def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 class _Header(tarfile.TarInfo):
-    """A tar member's header that asks for no more memory than a name may need, and is never mistaken for the end."""
+    """A tar member's header that asks for no more memory than a name may need, and is never mistaken for the end.
+
+    Behind the end, which zeros are, what is no header ends the archive; another one that was joined to it goes on.
+    """
+
+    at_end = False
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -217,9 +222,12 @@ class _Header(tarfile.TarInfo):
         try:
             header = read(buf, encoding, errors)
         except tarfile.HeaderError as error:
-            if bytes(buf).strip(b"\0"):
+            zeros = not bytes(buf).strip(b"\0")
+            if not (zeros or cls.at_end):
                 raise DamagedError(f"the tar archive is cut off or corrupt ({error}).") from None
-            raise
+            cls.at_end = True
+            raise error if zeros else tarfile.EmptyHeaderError from None  # type: ignore[attr-defined]
+        cls.at_end = False
         if header.type in _HEADERS and not 0 <= header.size <= _TAR_HEADER:
             raise RefusedError(f"refused: a member's header has {header.size:,} bytes.", next_step=UNPACK)
         return header
@@ -236,8 +244,9 @@ def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member
         Too many members.
     """
     seen = dict[str, int]()
+    whole, header = _ending(stream), type("Header", (_Header,), {})
     try:
-        with tarfile.open(fileobj=_ending(stream), mode="r|", tarinfo=_Header, bufsize=_BLOCK) as archive:
+        with tarfile.open(fileobj=whole, mode="r|", tarinfo=header, bufsize=_BLOCK, ignore_zeros=True) as archive:
             for info in archive:
                 account.spend("max_members", 1, place)
                 if not info.isdir():

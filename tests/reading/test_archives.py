@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -188,6 +189,18 @@ def test_what_is_cut_off_at_its_beginning_says_what_to_do(tmp_path: Path, kind: 
     data = PACK[kind](tarred({"full": TEXT}) if name == "x.tar" else TEXT)
     with pytest.raises(InputError, match=r"(cut off|damaged|corrupt).* again"):
         scan_logs([written(tmp_path / f"{name}.{kind}", data[: len(data) // 4])], NEEDLES)
+
+
+@pytest.mark.parametrize("packed", [bytes, PACK["gz"]])
+def test_joined_tars_are_read_to_their_end(packed: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    first, second = tarred({"full.1": TEXT}), tarred({"full": b"[2026-03-05 08:00:00] VERBOSE[1] x.c: y\n" + TEXT})
+    path = written(tmp_path / "x.tar", packed(first) + packed(second))
+    assert [one.name for one in scan_logs([path], NEEDLES)[0]] == [f"{path}!full.1", f"{path}!full"]
+    padded = written(tmp_path / "padded.tar", packed(first) + packed(b"no header " * 100))
+    assert [one.name for one in scan_logs([padded], NEEDLES)[0]] == [f"{padded}!full.1"]
+    cut = written(tmp_path / "cut.tar", packed(first + second[:700]))
+    with pytest.raises(InputError, match="cut off"):
+        scan_logs([cut], NEEDLES)
 
 
 def test_cut_off_tar_gz_is_an_error_even_if_some_members_are_whole(tmp_path: Path) -> None:
