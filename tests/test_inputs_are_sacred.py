@@ -150,8 +150,12 @@ def test_another_customers_log_is_no_place_for_a_result(
     assert Path(output).read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["events -o e.csv.gz", "events --format csv -o e.XZ", "report -o r.html.gz",
-                                     "report --pdf -o r.zst", "anonymise -o new.log.bz2", "anonymise -o new.tar"])  # fmt: skip
+_PACKED = (
+    "events -o e.csv.gz, events --format csv -o e.XZ, report -o r.html.gz, report --pdf -o r.zst, anonymise -o n.tar"
+)
+
+
+@pytest.mark.parametrize("command", _PACKED.split(", "))
 def test_no_plain_file_gets_a_packed_files_name(command: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(desk.rglob("*"))
     assert status([*command.split(), "a.log"]) == 2
