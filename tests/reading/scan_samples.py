@@ -27,7 +27,7 @@ scan_logs = partial(scan.scan_logs, words=True)
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
-    "xz": lzma.compress,
+    "xz": partial(lzma.compress, preset=0),
     "zst": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),  # as the tool does
 }
 
@@ -76,11 +76,12 @@ def shown(line: bytes) -> str:
 
 def expected(text: bytes, needles: tuple[bytes, ...] = NEEDLES) -> list[tuple[int, int, str]]:
     """What the plainest possible scan finds: offset, line number and line; NULs end a line, too, but count none."""
-    return [
-        (part.start(), text.count(b"\n", 0, part.start()) + 1, shown(part[0]))
-        for part in re.finditer(rb"[^\0\n]+", text)
-        if any(needle in part[0] for needle in needles)
-    ]
+    found, at, number = [], 0, 1
+    for part in re.finditer(rb"[^\0\n]+", text):
+        number, at = number + text.count(b"\n", at, part.start()), part.start()
+        if any(needle in part[0] for needle in needles):
+            found.append((at, number, shown(part[0])))
+    return found
 
 
 def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -357,7 +357,8 @@ def test_a_log_that_becomes_shorter_while_it_is_read_is_said(
 ) -> None:
     noise = hashlib.shake_256().hexdigest(2 << 20).encode()  # so that packed, too, it takes several reads
     text = TEXT + b"\n".join(noise[at : at + 200] for at in range(0, len(noise), 200)) + b"\n"
-    path = written(tmp_path / "full", PACK.get(kind, bytes)(text))
+    packed = PACK.get(kind, bytes)(text)
+    path = written(tmp_path / "full", packed)
     readinto = CountedFile.readinto
 
     def cut_after(file: CountedFile, buffer: memoryview) -> int:
@@ -369,7 +370,7 @@ def test_a_log_that_becomes_shorter_while_it_is_read_is_said(
     monkeypatch.setattr(CountedFile, "readinto", cut_after)
     with pytest.raises(InputError, match=r"full: the file became shorter while it was read; .* Copy it again"):
         scan_logs([str(path)], NEEDLES)
-    path.write_bytes(PACK.get(kind, bytes)(text))
+    path.write_bytes(packed)
     hits, _ = scan_logs([str(path)], NEEDLES, limits=Limits(allow_damaged=True))
     assert "became shorter while it was read" in hits[0].note
     assert texts(hits[0]) == LINES
