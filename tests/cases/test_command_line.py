@@ -208,9 +208,7 @@ def test_pictures_that_do_not_load_are_said(tmp_path: Path) -> None:
     broken("vl_convert", "OSError", tmp_path)
     search = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     asked = [*STARFACE_NB, "report", str(LOG), "-o", "page.html"]
-    done = subprocess.run(
-        asked, cwd=tmp_path, env=os.environ | {"PYTHONPATH": search}, capture_output=True, text=True
-    )
+    done = subprocess.run(asked, cwd=tmp_path, env=os.environ | {"PYTHONPATH": search}, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "does not load" in done.stderr
     assert "libxyz.so" in done.stderr

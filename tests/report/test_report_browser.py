@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import cycle, pairwise
+from itertools import cycle, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import starface_nb as sf
-from starface_nb import guide, report, samples
+from starface_nb import report, samples
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.guide import LANGUAGES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Route
@@ -56,7 +57,7 @@ LARGE_SVG = """() => [...document.querySelectorAll('svg')]
 
 
 # Every log in one language, and the one with most to say in all.
-PAGES = sorted({*zip(samples.names(), cycle(guide.LANGUAGES), strict=False), *(("pjsip-mixed", one) for one in guide.LANGUAGES)})
+PAGES = sorted({*zip(samples.names(), cycle(LANGUAGES), strict=False), *product(["pjsip-mixed"], LANGUAGES)})
 
 
 @cache
