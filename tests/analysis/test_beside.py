@@ -335,7 +335,12 @@ def test_a_list_of_peers_beside_a_log_or_named_with_it_is_taken(tmp_path: Path) 
         sf.read_log(peers, progress=False)
 
 
-@pytest.mark.parametrize("name", sorted({name for one in RUNS for name in members(one) if "full" not in name}))
+MEMBERS = sorted({name for one in RUNS for name in members(one) if "full" not in name})
+
+
+@pytest.mark.parametrize(
+    ("name", "run"), [(name, next(run for run in RUNS if name in members(run))) for name in MEMBERS]
+)
 def test_members_may_be_missing_empty_or_garbage(name: str, run: str, tmp_path: Path) -> None:
     content = members(run)
     log = bytes(content["var/log/asterisk/full"])[:100_000]  # type: ignore[arg-type]
@@ -354,7 +359,7 @@ def test_a_log_without_any_member_is_judged_by_the_assumptions(run: str, tmp_pat
     assert json.loads(json_text(case))["bundle"] is None
 
 
-@pytest.mark.parametrize("which", ["peers", "router"])
+@pytest.mark.parametrize(("which", "run"), [("peers", RUNS[0]), ("peers", RUNS[1]), ("router", RUNS[0])])
 def test_a_member_of_two_hundred_megabytes_is_bounded(which: str, run: str, tmp_path: Path) -> None:
     content = members(run)
     if which == "router":

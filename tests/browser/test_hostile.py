@@ -102,7 +102,7 @@ def executed(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def require_harmless(page: Page) -> None:
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(400)
     for frame in page.frames:
         assert frame.evaluate(BAD) == {"runs": 0, "foreign": 0}
 
