@@ -111,7 +111,7 @@ def report(options: Namespace) -> int:
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
     kind = _by_ending(options.output, {"": "page", ".html": "page", ".htm": "page", ".pdf": "pdf"})
     page_at = [options.output] if kind == "page" else []
-    pdf_at = [options.output.with_suffix(".pdf")] if options.pdf or not page_at else []
+    pdf_at = [options.output] if not page_at else [options.output.with_suffix(".pdf")] if options.pdf else []
     if pdf_at:
         need("pdf")
     logs = _logs(options)

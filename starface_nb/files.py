@@ -30,6 +30,11 @@ def unfinished(folder: Path) -> Path:
     return folder / f".starface-nb-{os.urandom(8).hex()}"
 
 
+def is_open(path: Path) -> bool:
+    """Say whether a name stands for what the shell or another program has opened."""
+    return str(path.absolute()).startswith(_STREAMS)
+
+
 @contextmanager
 def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
     """Open a file beside `path` that takes its place once it is written; only its owner may read it (mode 0600).
@@ -51,8 +56,8 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.saving") if alone else unfinished(path.parent)
     try:
-        if str(path.absolute()).startswith(_STREAMS) or (path.exists() and not path.is_file()):
-            with path.open("wb") as file:
+        if is_open(path) or (path.exists() and not path.is_file()):
+            with path.open("ab") as file:  # what stands there already (`>>`) stays
                 yield file
             return
         if alone:

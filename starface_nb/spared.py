@@ -1,47 +1,51 @@
-"""A log that lies where a result shall go is another customer's, or the only copy: it is never replaced."""
+"""Only what this program wrote is replaced: another file where a result shall go may be the only copy of something."""
 
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from starface_nb.errors import InputError
-from starface_nb.reading import catalogue, order
-from starface_nb.reading.scan import scan_logs
-from starface_nb.sources.limits import DamagedError, Limits, RefusedError
+import polars as pl
 
-# the head of our own pages, which quote lines of a log
+from starface_nb.errors import InputError
+from starface_nb.files import is_open
+from starface_nb.reading.export import AUTHOR, COLUMNS
+
 _PAGE = b"""content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:">"""
-_HEAD = 1000  # bytes
+_TABLE = re.compile(rb'\{"time": ("[^"]*"|null), "kind": "|' + ",".join(COLUMNS).encode() + rb"\r?\n")
+_SAVED = f"<cp:lastModifiedBy>{AUTHOR}<".encode()  # whoever saves the sheet anew stands there
+PDF = b"%starface-nb\n"  # a comment before the last lines of a report; what is added later stands behind them
+_HEAD, _TAIL = 1000, 64  # bytes
 
 
 def spare(outputs: Iterable[Path], own: bytes = b"") -> None:
-    """Refuse to replace a file that is a PBX's log by its content, and any zip but one whose comment is `own`.
+    """Refuse to replace a file that is no earlier result by its content; of zips, only one whose comment is `own` is.
 
     To be called before any work. Whose an anonymised log is cannot be told: it is spared like any other.
 
     Raises
     ------
     InputError
-        Such a file is there, or one that may be such but is damaged or too large to tell.
+        Such a file is there.
     """
     for path in outputs:
-        if path.is_file() and _may_be_needed(path, own):
-            cause = "A log or another archive lies here already, which would be overwritten."
+        if path.is_file() and not is_open(path) and not _is_result(path, own):
+            cause = "This file is no earlier result of this program, and would be overwritten."
             step = "Choose another name for the result, or remove this file first if nobody needs it."
             raise InputError(cause, place=str(path), next_step=step)
 
 
-def _may_be_needed(path: Path, own: bytes) -> bool:
+def _is_result(path: Path, own: bytes) -> bool:
     try:
-        if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                return archive.comment != own or not own
         with path.open("rb") as file:
-            if _PAGE in file.read(_HEAD):
-                return False
-        hits, _ = scan_logs([path], catalogue.NEEDLES, progress=False, limits=Limits(allow_damaged=True))
-        return bool(order.without_foreign(hits)[0])
-    except (zipfile.BadZipFile, DamagedError, RefusedError):
-        return True
-    except (InputError, OSError):
+            head = file.read(_HEAD)
+            file.seek(-min(_TAIL, path.stat().st_size), 2)
+            tail = file.read()
+        if head.startswith(b"PK"):
+            with zipfile.ZipFile(path) as archive:
+                return archive.comment == own != b"" or _SAVED in archive.open("docProps/core.xml").read(_HEAD)
+        if head.startswith(b"PAR1"):
+            return tuple(pl.read_parquet_schema(path)) == COLUMNS
+        return not head or _PAGE in head or PDF in tail or _TABLE.match(head) is not None
+    except Exception:  # whatever the readers of zip and parquet say of what is foreign
         return False

@@ -163,9 +163,44 @@ def test_no_plain_file_gets_a_packed_files_name(command: str, desk: Path, capsys
     assert sorted(desk.rglob("*")) == before
 
 
-def test_an_earlier_result_that_is_no_log_is_replaced(desk: Path) -> None:
-    for command in ("events b.log -o e.jsonl", "events b.log -o e.xlsx", "report b.log -o r.html"):
-        assert [status(command.split()) for _ in range(2)] in ([0, 0], [1, 1])
+_FOREIGN = {
+    "x.html": b"<!doctype html><title>An offer</title>", "x.pdf": b"%PDF-1.7\n...\nstartxref\n9\n%%EOF\n",
+    "x.csv": b"time,kind,peer,mine\n", "x.jsonl": b'{"time": "2026-01-01", "mine": 1}\n', "x.key": b"0123" * 16,
+    "x.parquet": b"PAR1...PAR1", "x.xlsx": b"PK...", "x": b"mine",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["report a.log -o x.html", "report a.log -o x.htm --pdf", "report a.log -o x.pdf", "events a.log -o x.csv",
+     "events a.log -o x.jsonl", "events a.log -o x.parquet", "events a.log -o x.xlsx", "events a.log -o x",
+     "anonymise a.log -o x.csv", "anonymise a.log -o x.key"],
+)  # fmt: skip
+def test_a_file_of_the_users_own_is_no_place_for_a_result(
+    command: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in _FOREIGN.items():
+        Path(name).write_bytes(content)
+    before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
+    assert status(command.split()) == 2
+    assert "no earlier result" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before
+
+
+def test_an_earlier_result_is_replaced(desk: Path) -> None:
+    tables = [f"events e{ending}" for ending in ("", ".csv", ".parquet", ".xlsx")]
+    results = ("report r.html --language de", "report r.PDF", "report r.htm --pdf --mask --language fr", *tables)
+    for command, name, *more in map(str.split, results):
+        made = []
+        for log in ("a.log", "b.log"):
+            assert status([command, log, "-o", name, *more]) == int(command == "report")
+            made.append(Path(name).read_bytes())
+        assert all(made)
+    assert {path.name for path in desk.glob("r.*")} == {"r.html", "r.PDF", "r.htm", "r.pdf"}
+    Path("e.csv").write_bytes(b"")
+    assert status(["anonymise", "a.log", "-o", "e.csv"]) == 0
+    Path("r.pdf").write_bytes(Path("r.pdf").read_bytes() + b"9 0 obj (a remark) endobj\nstartxref\n9\n%%EOF\n" * 3)
+    assert status(["report", "a.log", "-o", "r.pdf"]) == 2
 
 
 @POSIX

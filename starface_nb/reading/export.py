@@ -12,6 +12,7 @@ from xlsxwriter import Workbook  # type: ignore[import-untyped]
 from starface_nb.errors import SettingError
 
 COLUMNS = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_ms", "file", "line")
+AUTHOR = "starface-nb"  # of a sheet
 MOST_ROWS_OF_EXCEL = 1_048_575
 
 
@@ -57,5 +58,6 @@ def _write_excel(events: pl.DataFrame, file: BinaryIO, time_zone: str) -> None:
     sheet = BytesIO()  # a pipe cannot be written in the order that Excel's archive needs
     as_text = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with Workbook(sheet, {"in_memory": True, "nan_inf_to_errors": True, **as_text}) as book:  # no temporary folder
+        book.set_properties({"author": AUTHOR})
         events.select(local, *COLUMNS[1:]).write_excel(book, dtype_formats={pl.Datetime: "yyyy-mm-dd hh:mm:ss.000"})
     file.write(sheet.getvalue())

@@ -26,6 +26,7 @@ from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.masking import mask as masked
+from starface_nb.spared import PDF
 from starface_nb.templates import fill
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def to_pdf(html: str) -> bytes:
     book.load_html(html)
     buffer = BytesIO()
     book.write_to_pdf_stream(buffer)
-    return buffer.getvalue()
+    front, last, end = buffer.getvalue().rpartition(b"startxref")
+    return front + PDF + last + end
 
 
 def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
