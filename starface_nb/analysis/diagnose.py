@@ -37,7 +37,7 @@ from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
-from starface_nb.observations.observed import Observation, observe, of_two_customers
+from starface_nb.observations.observed import Observation, observe, of_two_customers, without_common_phone
 from starface_nb.observations.phones import find_peers
 from starface_nb.observations.presence import calls_of
 from starface_nb.observations.signs import inside, late, never_answering, refused, registered, site_of_refused
@@ -75,7 +75,7 @@ def diagnose(
     SettingError
         A setting makes no sense.
     InputError
-        The files are of two customers whose phones have the same names.
+        The files are of two customers, or may be.
     """
     asked = (settings or Settings()).with_asked(**overrides)
     settings, sources, told = settings_from(log, asked)
@@ -83,12 +83,14 @@ def diagnose(
     watched = log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)) if aside else log.events
     states = with_states(watched)
     peers = find_peers(states)
+    step = "Name one customer's log alone; `starface-nb fleet` takes a folder of many."
     if clash := of_two_customers(states):
-        raise InputError(
-            "These are logs of two customers: at the same time, phones of the same names are at other addresses.",
-            place=" and ".join(clash),
-            next_step="Name one customer's log alone; `starface-nb fleet` takes a folder of many.",
-        )
+        cause = "These are logs of two customers: at the same time, phones of the same names are at other addresses."
+        raise InputError(cause, place=" and ".join(clash), next_step=step)
+    if clash := without_common_phone(log, states, peers):
+        cause = "These logs name no phone in common, and are no parts of one rotated log: they may be two customers'."
+        step += " Parts of one log can be put together into one file."
+        raise InputError(cause, place=" and ".join(clash), next_step=step)
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
     seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
     results = examine(seen, settings)

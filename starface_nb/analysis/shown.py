@@ -34,8 +34,6 @@ def about_the_log(results: Results) -> Iterator[Finding]:
         yield Finding("no_times", "warning", None, values)
     if log.order == "reversed":
         yield Finding("reversed_log", "info")
-    if results.observation.strangers:
-        yield Finding("several_logs", "warning", None, {"logs": results.observation.strangers})
     yield from _silent_end(results)
 
 

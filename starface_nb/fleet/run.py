@@ -25,14 +25,12 @@ from starface_nb.progress import Progress
 from starface_nb.reading.clock import zone
 from starface_nb.settings import Settings
 from starface_nb.sources.apart import keep_apart
-from starface_nb.sources.named import ANY_NAME, ARCHIVE, NOT_A_LOG, is_systems, rank_of
+from starface_nb.sources.named import ANY_NAME, ARCHIVE, NOT_A_LOG, OWN_NAMES, is_systems, log_of, rank_of
 from starface_nb.text import visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
 _PAGE, _SUMMARY, _CUSTOMERS, _LOCK = "fleet.html", "fleet.parquet", "customers", ".fleet.lock"
 _OWN = (_PAGE, _SUMMARY, _CUSTOMERS, _LOCK)
-_OWN_NAMES = {"full", "messages", "pbx", "asterisk"}  # of Asterisk's logs, without what rotation puts behind them:
-_OF_A_PART = re.compile(r"[\d._#-]|gz|bz2|xz|zst|log|txt")
 _NAMED = 8  # of what is passed over
 
 
@@ -223,7 +221,7 @@ def _is_one_log(folder: Path, found: Sequence[Path]) -> bool:
     logs = [(root, name) for root, name in named if ARCHIVE.search(name) or rank_of(name) < ANY_NAME]
     places = {root for root, _ in logs}
     below = len(places) == 1 < len(found) and all(path.is_dir() for path in found)  # as in an unpacked bundle
-    is_own = all(_OF_A_PART.sub("", name.lower()) in _OWN_NAMES for _, name in logs)
+    is_own = all(log_of(name) in OWN_NAMES for _, name in logs)
     return is_own and (below or places == {str(folder)})
 
 

@@ -17,6 +17,7 @@ from starface_nb.observations.completeness import Lacking, find_lacking
 from starface_nb.observations.intervals import DOWN, UP, of_kind
 from starface_nb.observations.schemas import KNOWN_BY, OBSERVED
 from starface_nb.reading.log import Log
+from starface_nb.sources.named import log_of
 
 ISOLATED = 2.5
 """A pause this many times as long as the next longest one is no rhythm of the log's own."""
@@ -30,6 +31,8 @@ BY_CHANCE = 0.05
 """So improbable that all phones are up by chance that their losses must have ended."""
 TOGETHER = timedelta(hours=1)
 """Two files that tell of the same time for longer than this, and half of it, are no parts of one log."""
+LONG_SILENCE_S = 86400.0
+"""A log that stands still for longer goes on in no later file."""
 GONE_S = 3 * 3600.0
 """A phone down for longer than this when the last state line was written may be gone for good."""
 
@@ -44,13 +47,10 @@ class Observation:
         Frame of schema `OBSERVED`, by peer and start.
     lacking : Lacking
         Which lines are missing.
-    strangers : int
-        Into how many logs without a common phone the files fall; 0 where they are one.
     """
 
     stretches: pl.DataFrame = field(default_factory=OBSERVED.empty)
     lacking: Lacking = field(default_factory=Lacking)
-    strangers: int = 0
 
     @property
     def usable(self) -> pl.DataFrame:
@@ -87,13 +87,11 @@ def observe(
     lacking = find_lacking(log, states)
     if states.is_empty() or peers.is_empty():
         return Observation(OBSERVED.empty(), lacking)
-    group = _belonging(states)
-    of_log = _ends(log, states, peers, group)
-    apart = len(set(group.values()))
-    told = _probed(states, peers, probed or {}).join(of_log, on="peer", how="left")
+    end = pl.lit(_last_sure(log, states), dtype=UTC_TIME).alias("end")
+    told = _probed(states, peers, probed or {}).with_columns(end)
     holes = pl.concat([_holes_of_all(log, states, told), lacking.holes])
     stretches = _cut(told, holes, lacking).sort("peer", "start")
-    return Observation(OBSERVED.check(stretches), lacking, apart if apart > 1 else 0)
+    return Observation(OBSERVED.check(stretches), lacking)
 
 
 def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool]) -> pl.DataFrame:
@@ -126,31 +124,41 @@ def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool
 # -- how far a log shows what it would have shown ----------------------------------------------------------------------
 
 
-def _ends(log: Log, states: pl.DataFrame, peers: pl.DataFrame, group: dict[str, int]) -> pl.DataFrame:
-    """Return peer and end: until when the files that name it would have shown a loss."""
-    rows = states.select("peer", "time", "kind", "state", "file").with_columns(
-        pl.col("file").replace_strict(group, default=0, return_dtype=pl.Int64).alias("group")
-    )
-    ends = []
-    for (number,), part in rows.group_by("group", maintain_order=True):
-        names = part["peer"].drop_nulls().unique()
-        end = _last_sure(log, part, alone=len(set(group.values())) == 1)
-        ends.append(pl.DataFrame({"peer": names}).with_columns(pl.lit(end, dtype=UTC_TIME).alias("end"), group=number))
-    return pl.concat(ends).group_by("peer").agg(pl.max("end")).filter(pl.col("peer").is_in(peers["peer"].implode()))
+def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) -> tuple[str, str] | None:
+    """Return two files that name no phone in common and are no parts of one rotated log, if there are such.
+
+    Parameters
+    ----------
+    log : Log
+    states : polars.DataFrame
+        Events with `state`: file, time, peer, kind.
+    peers : polars.DataFrame
+        From `phones.find_peers`; customers may have a trunk's name in common.
+    """
+    phones = peers.filter(~pl.col("trunk"))["peer"]
+    told = states.filter(pl.col("peer").is_in(phones.implode()))
+    told = told.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
+    files = told.group_by("file").agg(pl.min("time"), pl.max("time").alias("end"), pl.col("peer").unique())
+    parts, groups = dict[str, tuple[str, datetime]](), list[tuple[str, set[object]]]()
+    for name, start, end, own in files.sort("time", "file").iter_rows():
+        first, until = parts.get(log_of(name), (name, start))
+        if start < until or _stands_still(log, until, start):
+            first = name  # of another log, whatever its name
+        parts[log_of(name)] = first, max(until, end)
+        ties = {*own, (first,)}
+        near = [group for group in groups if group[1] & ties]
+        groups = [group for group in groups if group not in near]
+        groups.append((near[0][0] if near else name, ties.union(*(group[1] for group in near))))
+    return (groups[0][0], groups[1][0]) if len(groups) > 1 else None
 
 
-def _belonging(states: pl.DataFrame) -> dict[str, int]:
-    """Number the files so that those which share a peer have one number: parts of one log, not two customers'."""
-    number: dict[str, int] = {}
-    seen: dict[str, int] = {}
-    told = states.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
-    files = told.group_by("file", maintain_order=True).agg(pl.col("peer").drop_nulls().unique())
-    for file, peers in files.iter_rows():
-        known = {seen[peer] for peer in peers if peer in seen}
-        mine = min(known, default=len(number))
-        number = {name: mine if n in known else n for name, n in number.items()} | {file: mine}
-        seen = {peer: mine if n in known else n for peer, n in seen.items()} | dict.fromkeys(peers, mine)
-    return number
+def _stands_still(log: Log, start: datetime, to: datetime) -> bool:
+    """Say whether the log stands still for so long between two times that no part of it is the next one."""
+    if log.pauses is None:
+        return False
+    inside = log.pauses.filter((pl.col("start") >= start) & (pl.col("end") <= to))
+    took = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
+    return bool(inside.select((took > LONG_SILENCE_S).any()).item())
 
 
 def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
@@ -179,14 +187,14 @@ def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
     return None
 
 
-def _last_sure(log: Log, part: pl.DataFrame, *, alone: bool) -> datetime | None:
-    """Return until when these files would have shown a loss: the log's end if that is sure, or the last state line."""
-    shown = part.filter(pl.col("state").is_in([UP, DOWN]))
+def _last_sure(log: Log, states: pl.DataFrame) -> datetime | None:
+    """Return until when the log would have shown a loss: its end if that is sure, or the last state line."""
+    shown = states.filter(pl.col("state").is_in([UP, DOWN]))
     last = _time(shown["time"].max())
     if last is None:
-        return _time(part["time"].min())
-    later = part.filter(pl.col("time") > last)
-    if log.last is None or not alone or not _whole_after(log, shown, later, last):
+        return _time(states["time"].min())
+    later = states.filter(pl.col("time") > last)
+    if log.last is None or not _whole_after(log, shown, later, last):
         return last
     return min(log.last, _time(of_kind(later, "shutdown")["time"].min()) or log.last)
 

@@ -31,6 +31,8 @@ NOT_A_LOG = 9  # rank of a name that no log has
 BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log may be called, too
 
 _NAMES = table("sources/names")
+OWN_NAMES = {"full", "messages", "pbx", "asterisk"}  # of Asterisk's logs, without what rotation puts behind them:
+_OF_A_PART = re.compile(r"[\d._#-]|gz|bz2|xz|zst|log|txt")
 _FOREIGN, ARCHIVE = re.compile(_NAMES["foreign"], re.I), re.compile(_NAMES["archive"], re.I)
 
 
@@ -105,6 +107,13 @@ def rank_of(name: str) -> int:
         if re.fullmatch(pattern, base, re.I):
             return rank
     return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
+
+
+def log_of(name: str) -> str:
+    """Return where a file lies and, of the parts of a rotated log, the log's name: what they have in common."""
+    place, base = re.fullmatch(r"((?:.*[/\\!])?)(.*)", name, re.S).groups()  # type: ignore[union-attr]
+    bare = _OF_A_PART.sub("", base.lower())
+    return f"{place}{bare if bare in OWN_NAMES else base}"
 
 
 def is_systems(name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from zipfile import ZipFile
 
 import polars as pl
 import pytest
@@ -318,12 +319,26 @@ def test_a_phone_that_telephones_while_lost_is_not_off(tmp_path: Path, line: str
     assert (found.intervals["cause"].to_list() == ["unknown"]) is told
 
 
-def test_two_customers_in_one_folder_are_told_apart(tmp_path: Path) -> None:
-    for name, other in (("full", "clean"), ("full.1", "pjsip-clean")):
-        (tmp_path / name).write_text("\n".join(lines(other)))
+@pytest.mark.parametrize("names", [("a.log", "b.log"), ("full.1", "full"), ("a/full", "b/full"), ("full", "a.zip")])
+def test_logs_without_a_common_phone_are_not_judged_together(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name, text in zip(names, (lines("pjsip-clean"), lines("clean")), strict=True):
+        (path := tmp_path / name).parent.mkdir(exist_ok=True)
+        if path.suffix == ".zip":
+            with ZipFile(path, "w") as archive:
+                archive.writestr("full.1", "\n".join(text))
+        else:
+            path.write_text("\n".join(text))
+    with pytest.raises(InputError, match="no phone in common"):
+        sf.diagnose(sf.read_log([tmp_path / name for name in names], progress=False))
+
+
+def test_a_rotated_log_is_one_whichever_phones_its_parts_name(tmp_path: Path) -> None:
+    text, noon = lines("clean"), "2026-03-03 15:00:00"
+    (tmp_path / "full.1").write_text("\n".join(drop(r"'111(0[789]|1\d)")([one for one in text if one[1:20] < noon])))
+    (tmp_path / "full").write_text("\n".join(drop(r"'1110[1-6]")([one for one in text if one[1:20] >= noon])))
     found = sf.diagnose(sf.read_log(tmp_path, progress=False))
-    assert "several_logs" in ids(found)
-    assert set(verdicts(found).values()) == {"too_short"}
+    assert found.phones.height == 12
+    assert list(verdicts(found).values()) == ["too_short"]
 
 
 # -- before and after --------------------------------------------------------------------------------------------------
@@ -476,7 +491,7 @@ def test_copies_of_one_log_are_of_one_customer(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("\n".join(lines("clean")) + "\n")
     (tmp_path / "messages.log").write_text("\n".join(keep("NOTICE|WARNING")(lines("clean"))) + "\n")
     (tmp_path / "half.log").write_text("\n".join(lines("clean")[::2]) + "\n")
-    assert sf.diagnose(sf.read_log(tmp_path, progress=False)).observation.strangers == 0
+    assert sf.diagnose(sf.read_log(tmp_path, progress=False)).phones.height == 12
 
 
 # -- data and words ----------------------------------------------------------------------------------------------------
