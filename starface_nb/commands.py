@@ -29,7 +29,7 @@ from starface_nb.arguments import (
     of_case,
 )
 from starface_nb.console import harmless, note, say, write_utf8
-from starface_nb.errors import SettingError, missing, need
+from starface_nb.errors import SettingError, missing, need, need_temporary
 from starface_nb.files import keep_free, replacing, write
 from starface_nb.progress import stage
 from starface_nb.sources.apart import keep_apart
@@ -175,6 +175,7 @@ def run(options: Namespace) -> int:
     from starface_nb.cases.runner import run_notebooks
     from starface_nb.report import report_names, write_report
 
+    need_temporary()
     chosen = options.notebooks.replace(",", " ").split() if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
     logs = _logs(options)
@@ -211,6 +212,7 @@ def lab(options: Namespace) -> int:
 
     from starface_nb.lab import prepare, start
 
+    need_temporary()
     options.log = _logs(options)
     ready = prepare(options)
     note(*ready.notes)

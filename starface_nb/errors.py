@@ -95,6 +95,17 @@ def need_counts() -> None:
             raise SetupError(cause, place=name, next_step=f"Give it such a number, or none: `unset {name}`.")
 
 
+def need_temporary() -> None:
+    """Raise `SetupError` where no folder for temporary files can be written to: a kernel needs one."""
+    from tempfile import gettempdir
+
+    try:
+        gettempdir()
+    except FileNotFoundError:
+        cause = "No folder for temporary files can be written to, and notebooks need one."
+        raise SetupError(cause, next_step="Make one, and name it: `export TMPDIR=FOLDER`.") from None
+
+
 def need_memory(least: int = 1 << 30) -> None:
     """Raise `SetupError` where this process may not have the bytes without which libraries end it unasked."""
     if sys.platform != "win32":

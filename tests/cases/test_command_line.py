@@ -319,6 +319,18 @@ def test_a_home_that_is_none_stops_no_command(home: str | None, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
+@pytest.mark.parametrize("command", ["run LOG -o out", "lab LOG --cases out --dry-run"])
+def test_a_missing_folder_for_temporary_files_is_said(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["missing"])
+    assert main(command.replace("LOG", str(LOG)).split()) == 2
+    assert "No folder for temporary files can be written to" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
