@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background or `nohup` may ask
                 signal.signal(number, _end)
+        os.umask(os.umask(0o077) & 0o077)  # what is written can be read by its owner, whatever was left to others
         _open_streams()
         _find_home()
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no large matrix is multiplied here: more would only wait

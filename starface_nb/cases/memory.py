@@ -82,10 +82,11 @@ def recall(paths: tuple[str, ...], time_zone: str | None, folder: Path) -> Log |
 
 
 def _is_whole(log: Log) -> bool:
-    """Say whether the values are of the declared kinds, and the events stand in the log's own files."""
+    """Say whether the values are of the declared kinds, events in the log's own files, states of peers."""
     texts = (text for file in log.files for text in (file.name, file.fingerprint, file.note))
     counts = (count for file in log.files for count in (file.bytes, file.lines))
     kinds = all(isinstance(text, str) for text in texts) and all(isinstance(count, int) for count in counts)
     known = [time for time in (log.first, log.last) if time]
     times = all(time.tzinfo is not None and 1 < time.year < 9999 for time in known) and known == sorted(known)
-    return times and kinds and {file.name for file in log.files}.issuperset(log.events["file"].unique())
+    peers = not log.events.filter(pl.col("kind").is_in(["unreachable", "reachable", "lagged"]))["peer"].null_count()
+    return times and kinds and peers and {file.name for file in log.files}.issuperset(log.events["file"].unique())

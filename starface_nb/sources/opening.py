@@ -4,9 +4,12 @@ import io
 import os
 import sys
 from pathlib import Path
+from threading import Timer
 from typing import cast
 
+from starface_nb.console import note
 from starface_nb.errors import InputError
+from starface_nb.progress import DELAY
 from starface_nb.sources.limits import Account, DamagedError
 from starface_nb.sources.streams import Stream
 from starface_nb.text import visible
@@ -33,11 +36,17 @@ class CountedFile(io.FileIO):
 
 
 def opened(path: str | Path, account: Account) -> CountedFile:
-    """Open a file for reading; what the system refuses becomes an `InputError`."""
+    """Open a file for reading; what the system refuses becomes an `InputError`. A pipe may have to be waited for."""
+    told = Timer(DELAY, note, [f"{path}: this is a pipe into which nobody writes yet; waiting for it."])
+    told.daemon = True
     try:
+        if Path(path).is_fifo():
+            told.start()
         return CountedFile(path, account)
     except OSError as error:
         raise unreadable(error, str(path)) from None
+    finally:
+        told.cancel()
 
 
 def unreadable(error: OSError | ValueError | RuntimeError, place: str) -> InputError:

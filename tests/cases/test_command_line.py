@@ -319,6 +319,15 @@ def test_a_home_that_is_none_stops_no_command(home: str | None, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="umask is POSIX's")
+@pytest.mark.parametrize("umask", [0o777, 0o027])
+def test_what_is_written_can_be_read_by_its_owner_whatever_the_umask(umask: int, tmp_path: Path) -> None:
+    asked = [*STARFACE_NB, "fleet", str(LOG), "-o", "new/out"]
+    assert subprocess.run(asked, cwd=tmp_path, umask=umask, capture_output=True).returncode == 0
+    for path in (tmp_path / "new").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
 @pytest.mark.parametrize("command", ["run LOG -o out", "lab LOG --cases out --dry-run"])
 def test_a_missing_folder_for_temporary_files_is_said(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

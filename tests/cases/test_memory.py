@@ -135,6 +135,13 @@ def test_foreign_and_missing_frames_are_not_believed(folder: Path, name: str, is
     assert memory.recall(PATHS, ZONE, folder) is None
 
 
+def test_states_of_nobody_are_not_believed(folder: Path, log: Log) -> None:
+    forged = io.BytesIO()
+    log.events.with_columns(peer=pl.lit(None, pl.String)).write_parquet(forged)
+    replaced(folder, members(folder) | {"events.parquet": forged.getvalue()})
+    assert memory.recall(PATHS, ZONE, folder) is None
+
+
 def test_a_write_that_fails_leaves_the_old_one(folder: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_handle: object) -> None:
         raise KeyboardInterrupt

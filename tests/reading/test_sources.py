@@ -139,15 +139,16 @@ def test_empty_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         scan_logs(["-"], NEEDLES)
 
 
-def test_named_pipe(tmp_path: Path) -> None:
+def test_named_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(os, "mkfifo"):  # Windows has no named pipes in folders
         return
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: pipe.write_bytes(PACK["gz"](TEXT)))
-    writer.start()
+    writer, told = threading.Thread(target=lambda: pipe.write_bytes(PACK["gz"](TEXT))), list[str]()
+    monkeypatch.setattr("starface_nb.sources.opening.note", lambda text: told.append(text) or writer.start())
     assert names(pipe) == ["pipe"]
     writer.join()
+    assert told == [f"{pipe}: this is a pipe into which nobody writes yet; waiting for it."]
 
 
 def test_logger_conf_beside_a_file_and_in_archives(tmp_path: Path) -> None:
