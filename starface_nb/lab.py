@@ -16,7 +16,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -124,15 +124,17 @@ def _run_first(ready: Ready, server: ServerApp, opened: Callable[[str], None]) -
     """Run the notebook in a kernel of JupyterLab's own: opened there, it has run and is alive."""
     from jupyter_core.paths import jupyter_runtime_dir
 
-    from starface_nb.cases.runner import run_notebooks, trust
+    from starface_nb.cases.runner import Running, run_notebooks, trust
 
-    name = ready.notebook.name
+    name, ended = ready.notebook.name, Event()
     session = server.session_manager.create_session(name, name, "notebook", "python3")
     try:
         loop = server.io_loop.asyncio_loop  # type: ignore[attr-defined]
         begun = asyncio.run_coroutine_threadsafe(session, loop).result(_PATIENCE_S)
-        connection = Path(jupyter_runtime_dir()) / f"kernel-{begun['kernel']['id']}.json"
-        done = run_notebooks([ready.notebook], connection)[0]
+        kernel = begun["kernel"]["id"]
+        server.kernel_manager.add_restart_callback(kernel, ended.set, "restart")  # before it would be started anew
+        connection = Path(jupyter_runtime_dir()) / f"kernel-{kernel}.json"
+        done = run_notebooks([ready.notebook], Running(connection, ended.is_set))[0]
         trust(ready.notebook)  # its HTML is ours, and shown as it is
         if done.error:
             sys.stderr.write(f"{name}: code cell {done.cell} failed: {visible(done.error)}\n")

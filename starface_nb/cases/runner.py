@@ -1,7 +1,7 @@
 """Executes notebooks without a browser: one that fails is reported with its cell, and the others still run."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,15 @@ from starface_nb.files import is_frozen, unfinished, write
 from starface_nb.progress import Progress
 from starface_nb.text import visible
 
-_CELL_SECONDS, _START_SECONDS = 1800, 180
+_CELL_SECONDS, _START_SECONDS, _LOOK_SECONDS = 1800, 180, 3
+
+
+@dataclass(frozen=True)
+class Running:
+    """A kernel that somebody else started and that is to go on: its connection file, and whether its process ended."""
+
+    connection: Path
+    has_ended: Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,15 @@ class Executed:
     error: str = ""
 
 
-def run_notebooks(paths: Sequence[Path], kernel: Path | None = None) -> list[Executed]:
+def run_notebooks(paths: Sequence[Path], kernel: Running | None = None) -> list[Executed]:
     """Execute notebooks where they lie, one after the other, each in a fresh kernel, and save them with outputs.
 
     Parameters
     ----------
     paths : sequence of Path
         Working copies, see `copy_notebooks`; each runs in its own folder.
-    kernel : Path, optional
-        Connection file of a kernel that runs already and is to go on: what JupyterLab will show is alive then.
+    kernel : Running, optional
+        Used instead: what JupyterLab will show is alive then.
 
     Returns
     -------
@@ -67,20 +75,20 @@ def run_notebooks(paths: Sequence[Path], kernel: Path | None = None) -> list[Exe
 
 
 @contextmanager
-def _connected(client: NotebookClient, kernel: Path) -> Iterator[None]:
+def _connected(client: NotebookClient, kernel: Running) -> Iterator[None]:
     """Let a client talk to a kernel that somebody else started, and leave it running."""
-    client.kc = AsyncKernelClient(connection_file=str(kernel))
+    client.kc = AsyncKernelClient(connection_file=str(kernel.connection))
     client.kc.load_connection_file()
     client.kc.start_channels()
     try:
-        _wait_for(client.kc)
+        _wait_for(client.kc, kernel.has_ended)
         yield
     finally:
         client.kc.stop_channels()
 
 
 @contextmanager
-def _started(client: NotebookClient, kernel: Path | None) -> Iterator[None]:
+def _started(client: NotebookClient, kernel: Running | None) -> Iterator[None]:
     """Let a client have a kernel, its own or one that runs already; say why none starts, in its words."""
     with TemporaryFile() as said:
         begun = False
@@ -101,19 +109,20 @@ def _started(client: NotebookClient, kernel: Path | None) -> Iterator[None]:
             ) from None
 
 
-def _wait_for(kernel: AsyncKernelClient) -> None:
+def _wait_for(kernel: AsyncKernelClient, has_ended: Callable[[], bool]) -> None:
     """Wait until a kernel answers; one that on a busy machine misses a heartbeat while it starts is not dead."""
     end = monotonic() + _START_SECONDS
-    while True:
+    while monotonic() < end:
         try:
-            return run_sync(kernel.wait_for_ready)(timeout=_START_SECONDS)
+            return run_sync(kernel.wait_for_ready)(timeout=_LOOK_SECONDS)
         except RuntimeError:
-            if monotonic() > end:
-                raise
+            if has_ended():
+                raise RuntimeError("it ended") from None
+    raise RuntimeError(f"it did not answer in {_START_SECONDS} s")
 
 
-def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Path | None = None) -> Executed:
-    """Run a notebook in a fresh kernel, or in the one with this connection file, which stays.
+def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Running | None = None) -> Executed:
+    """Run a notebook in a fresh kernel, or in one that stays.
 
     The state of widgets is not kept with it: panels have their static HTML, which every page and mail can show.
     """

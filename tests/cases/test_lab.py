@@ -133,14 +133,18 @@ if sys.platform != "win32":  # ends JupyterLab with signals
         assert main([*command[3:], "--port", str(port), "--dry-run"]) == 0
 
 
-def test_a_port_that_is_taken_while_jupyterlab_starts_is_not_waited_for(tmp_path: Path) -> None:
+def test_neither_a_port_that_is_taken_meanwhile_nor_a_kernel_that_ended_is_waited_for(tmp_path: Path) -> None:
+    startup = tmp_path / ".ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "ends.py").write_text("import os; os._exit(1)")
+    home = os.environ | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         code = f"import sys\nfrom starface_nb import cli, lab\nlab._port = lambda wanted: {port}\nsys.exit(cli.main())"
         command = [sys.executable, "-c", code, "lab", "--cases", str(tmp_path / "cases"), "--no-browser"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as lab:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=home) as lab:
             assert lab.stdout is not None
             shown = "".join(iter(lambda: lab.stdout.readline().replace("End JupyterLab here with Ctrl-C.\n", ""), ""))
             try:
@@ -150,7 +154,9 @@ def test_a_port_that_is_taken_while_jupyterlab_starts_is_not_waited_for(tmp_path
                 assert _get(f"http://127.0.0.1:{found[1]}/api/contents?token={found[3]}")[0] == 200
             finally:
                 lab.terminate()
-            lab.communicate()
+            assert (
+                "start.ipynb was not run: notebooks: Python's kernel did not start: it ended." in lab.communicate()[1]
+            )
 
 
 def _get(address: str, cookie: str = "") -> tuple[int, dict[str, str]]:
