@@ -30,7 +30,7 @@ def spare(outputs: Iterable[Path], own: bytes = b"") -> None:
     """
     for path in outputs:
         if path.is_file() and not is_open(path) and not _is_result(path, own):
-            cause = "This file is no earlier result of this program, and would be overwritten."
+            cause = "Something else lies here already, which would be overwritten."
             step = "Choose another name for the result, or remove this file first if nobody needs it."
             raise InputError(cause, place=str(path), next_step=step)
 

@@ -183,7 +183,7 @@ def test_a_file_of_the_users_own_is_no_place_for_a_result(
         Path(name).write_bytes(content)
     before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
     assert status(command.split()) == 2
-    assert "no earlier result" in capsys.readouterr().err
+    assert "lies here already" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before
 
 
