@@ -40,6 +40,7 @@ def anonymise(options: Namespace) -> int:
         time_zone=options.time_zone,
     )
     say(f"{done.path}: {done.kept:,} of {done.lines:,} lines, rewritten")
+    note(*done.notes)
     say(f"replaced: {done.names:,} names and numbers, {done.addresses:,} addresses")
     say(f"left out: {done.left_out:,} lines that are not understood")
     if done.refused:

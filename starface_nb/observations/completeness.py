@@ -16,13 +16,13 @@ from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
 
-MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals")
+MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals", "rest")
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
-phone had to renew its entry."""
+phone had to renew its entry, `rest` what stands behind the damage of a file."""
 
-FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered"}
-"""Without these silence is no evidence; without registrations it still is."""
+FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "rest"}
+"""Without these silence is no evidence; without registrations, and in what could be read of a file, it still is."""
 
 LIMIT_MS = 2000.0
 """chan_sip's usual limit of a round trip (`qualify=yes`)."""
@@ -114,7 +114,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     if not (down or up or found["notice"] or unread):
         found |= {"unreachable": True, "reachable": True}
     untimed = log.events["time"].null_count()
-    found |= {"unread": bool(unread), "times": bool(untimed) and 2 * untimed >= log.events.height}
+    found |= {"unread": bool(unread), "rest": any(file.damaged for file in log.files)}
+    found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
     missing = tuple(name for name in MISSING if found.get(name))

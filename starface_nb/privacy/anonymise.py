@@ -54,6 +54,8 @@ class Anonymised:
         How many different ones were replaced.
     beside : int
         Files beside the log (settings, lists of peers, a router's log ...); they are left out.
+    notes : tuple of str
+        What was skipped or is damaged, and why.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Anonymised:
     names: int
     addresses: int
     beside: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def anonymise(
@@ -105,7 +108,7 @@ def anonymise(
     path = Path(output)
     _check_place(path, logs)
     needles = [*catalogue.NEEDLES, table("privacy/kept")["useragent"]["needle"].encode()]
-    hits, _ = scan_logs(logs, needles, words=True)
+    hits, notes = scan_logs(logs, needles, words=True)
     order.without_foreign(hits)  # of a file that is no log, nothing would be left
     found = put_together(member for hit in hits for member in hit.members)
     zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
@@ -125,7 +128,7 @@ def anonymise(
     _write(path, texts)
     total, understood = sum(one.hits.lines for one in parsed), sum(some.height for some in rows)
     left = writer.kept, total - understood, understood - writer.kept
-    return Anonymised(path, total, *left, len(names), len(addresses), beside=len(found.members))
+    return Anonymised(path, total, *left, len(names), len(addresses), beside=len(found.members), notes=tuple(notes))
 
 
 def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:

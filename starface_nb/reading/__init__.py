@@ -101,5 +101,5 @@ def _untimed_note(lines: pl.DataFrame) -> str:
 
 def _file(parsed: Parsed) -> LogFile:
     hits = parsed.hits
-    order_of = "reversed" if hits.newest_first else "forward"
-    return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of)
+    order_of, damaged = "reversed" if hits.newest_first else "forward", hits.damage is not None
+    return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of, damaged)

@@ -40,6 +40,8 @@ class LogFile:
         What was odd about it (truncated, skipped copy ...), or empty.
     order : str
         "forward", or "reversed" where its newest line comes first (events are in the order of time all the same).
+    damaged : bool
+        It could be read in part only; its rest is missing.
     """
 
     name: str
@@ -48,6 +50,7 @@ class LogFile:
     fingerprint: str
     note: str = ""
     order: str = "forward"
+    damaged: bool = False
 
 
 @dataclass(frozen=True)

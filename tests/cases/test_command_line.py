@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -117,7 +118,20 @@ def test_a_log_cut_off_in_its_first_kilobytes_can_still_be_read_up_to_there(
     assert "set STARFACE_NB_ALLOW_DAMAGED=1" in said(["events", str(path)], capsys)
     monkeypatch.setenv("STARFACE_NB_ALLOW_DAMAGED", "1")
     assert main(["events", str(path)]) == 0
-    found = capsys.readouterr().out.splitlines()
+    told = f"{path}: damaged or cut off; read up to byte "
+    found, said_beside = capsys.readouterr()
+    found = found.splitlines()
+    assert told in said_beside
+    main(["check", str(path), "--json"])
+    log = json.loads(capsys.readouterr().out)["log"]
+    assert not log["complete"]
+    assert "rest" in log["missing"]
+    assert log["notes"][0].startswith(told)
+    assert main(["anonymise", str(path), "-o", str(tmp_path / "a.log")]) == 0
+    assert told in capsys.readouterr().err
+    main(["report", str(path), "-o", str(tmp_path / "a.html"), "--language", "de"])
+    assert "full.gz: beschädigt oder abgeschnitten" in (tmp_path / "a.html").read_text("utf-8")
+    capsys.readouterr()
     assert main(["events", str(LOG)]) == 0
     whole = capsys.readouterr().out.replace(str(LOG), str(path)).splitlines()
     assert found == whole[: len(found)]
