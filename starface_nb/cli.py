@@ -1,7 +1,6 @@
 """The command line: finds the command, runs it, turns errors into one clear message and an exit status."""
 
 import argparse
-import errno
 import io
 import os
 import signal
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from struct import error as StructError  # noqa: N812  a class, whatever its name
 from traceback import extract_tb
 from types import FrameType
 from typing import NoReturn
@@ -33,7 +33,6 @@ from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
 _WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
-_POLARS_PIPE = f"(os error {errno.EPIPE})"  # its error has no number
 _AGAIN_S = 20  # a signal to end that was lost in a callback comes again
 _ending = list[BaseException]()  # what signals to end have raised
 
@@ -73,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.umask(os.umask(0o077) & 0o077)  # what is written can be read by its owner, whatever was left to others
         _open_streams()
         _find_home()
+        _find_zone()
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no large matrix is multiplied here: more would only wait
     fall_back()
     try:
@@ -105,7 +105,7 @@ def _told(error: BaseException) -> int:
     """Say what happened in one line; return the exit status."""
     if isinstance(error, SystemExit):
         return _TERMINATED
-    if isinstance(error, BrokenPipeError) or _POLARS_PIPE in str(error):  # the reader has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough
         _close_output()
         return 0
     if isinstance(error, KeyboardInterrupt):
@@ -156,6 +156,18 @@ def _find_home() -> None:
         os.environ.pop("HOME", None)
         home = os.path.expanduser("~")  # noqa: PTH111  says where it knows none
         os.environ["HOME"] = f"{os.sep}nonexistent" if home == "~" else home
+
+
+def _find_zone() -> None:
+    """Leave out a TZ that names a file without a zone's rules, as the system does: a library fails on it on import."""
+    if os.path.exists(name := os.environ.get("TZ", "").removeprefix(":")):  # noqa: PTH110  also of no name at all
+        from zoneinfo import ZoneInfo
+
+        try:
+            with open(name, "rb") as rules:  # noqa: PTH123
+                ZoneInfo.from_file(rules)
+        except (OSError, ValueError, EOFError, StructError):
+            del os.environ["TZ"]
 
 
 def _keep_streams_apart(options: argparse.Namespace) -> None:

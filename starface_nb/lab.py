@@ -95,6 +95,8 @@ def start(ready: Ready, opened: Callable[[str], None]) -> int:
     """
     from jupyter_core.paths import jupyter_config_dir, jupyter_runtime_dir
 
+    from starface_nb.cases.runner import APART
+
     own = Path(jupyter_config_dir()) / "lab"
     os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", str(own / "user-settings"))
     # a layout of its own, and a fresh one: no other customer's tabs, no kernels of yesterday
@@ -102,7 +104,7 @@ def start(ready: Ready, opened: Callable[[str], None]) -> int:
     shutil.rmtree(workspaces, ignore_errors=True)
     os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(workspaces))
     os.umask(0o077)  # what holds its token, and what it saves, is for this user alone
-    os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token}
+    os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token, **APART}
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # for JupyterLab Ctrl-C is the usual end, no error
     if hasattr(signal, "SIGHUP"):  # a closed terminal

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from starface_nb.analysis.common_phones import is_older
 from starface_nb.analysis.compare import Comparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import Experiment
-from starface_nb.cases.answers import CASE, AnswerStore, Record
+from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
 from starface_nb.cases.identity import identity
 from starface_nb.cases.tables import Shown, lines, readable
 from starface_nb.files import at_home, parquet, private_folder, write
@@ -158,12 +159,22 @@ class Case:
         changed.save()
         return changed
 
-    def save(self) -> None:
-        """Keep the log's identity and the settings in the case's folder, if it has one."""
+    def save(self, before: Mapping[str, Any] | None = None) -> None:
+        """Keep the log's identity and the settings in the case's folder, if it has one.
+
+        Raises
+        ------
+        CaseError
+            Another log's case lies there by now; `before` is the log that the case had when it was opened.
+        """
         if self.folder is None or self.read_only:
             return
         with Record(private_folder(self.folder) / "case.json", "case", CASE).change() as content:
-            content["log"] = identity(self.log, self.paths)
+            mine, now = identity(self.log, self.paths), content.get("log")
+            if before is not None and now not in (None, before) and now["fingerprint"] != mine["fingerprint"]:
+                cause, step = "Another log's case was begun here in the meantime.", "Name another folder for this one."
+                raise CaseError(cause, place=str(self.folder), next_step=step)
+            content["log"] = mine
             content["settings"] = {
                 "time_zone": self.log.time_zone,
                 "keepalive_s": self.settings.keepalive_s,

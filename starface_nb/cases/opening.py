@@ -109,7 +109,7 @@ def open_case(
         paths=paths,
         read_only=read_only,
     )
-    case.save()
+    case.save(kept.get("log", {}))
     if place and not (known or read_only):
         memory.keep(found, paths, place / "cache")
     return case

@@ -1,6 +1,7 @@
 """Executes notebooks without a browser: one that fails is reported with its cell, and the others still run."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from starface_nb.files import is_frozen, unfinished, write
 from starface_nb.progress import Progress
 from starface_nb.text import visible
 
+APART = {"PYTHONSAFEPATH": "1"}  # of a kernel: a file in the case's folder (polars.py) is none of its modules
 _CELL_SECONDS, _START_SECONDS, _LOOK_SECONDS = 1800, 180, 3
 
 
@@ -93,7 +95,7 @@ def _started(client: NotebookClient, kernel: Running | None) -> Iterator[None]:
     with TemporaryFile() as said:
         begun = False
         try:
-            with _connected(client, kernel) if kernel else client.setup_kernel(stderr=said):
+            with _connected(client, kernel) if kernel else client.setup_kernel(stderr=said, env=os.environ | APART):
                 begun = True
                 yield
         except RuntimeError as error:
@@ -104,8 +106,7 @@ def _started(client: NotebookClient, kernel: Running | None) -> Iterator[None]:
             raise SetupError(
                 visible(f"Python's kernel did not start: {last[-1] if last else error}."),
                 place="notebooks",
-                next_step="Move away what runs before it: files in ~/.ipython/profile_default/startup, and a file "
-                "in the case's folder that is called as a module of Python (types.py).",
+                next_step="Move away what runs before it: files in ~/.ipython/profile_default/startup.",
             ) from None
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from xlsxwriter import Workbook  # type: ignore[import-untyped]
 
 from starface_nb.errors import SettingError
+from starface_nb.files import parquet
 
 COLUMNS = ("time", "kind", "peer", "tech", "address", "port", "rtt_ms", "limit_ms", "file", "line")
 AUTHOR = "starface-nb"  # of a sheet
@@ -30,7 +31,7 @@ def write(events: pl.DataFrame, file: BinaryIO, chosen: str, time_zone: str) -> 
     In csv, text that a spreadsheet would take for a formula gets an apostrophe in front: names come from the network.
     """
     if chosen == "parquet":
-        events.select(COLUMNS).write_parquet(file)
+        file.write(parquet(events.select(COLUMNS)))
         return
     if chosen == "xlsx":
         _write_excel(events, file, time_zone)
@@ -39,7 +40,8 @@ def write(events: pl.DataFrame, file: BinaryIO, chosen: str, time_zone: str) -> 
     if chosen == "csv":
         text = pl.col("peer", "file")
         guarded = pl.when(text.str.contains(r"^[=+\-@\t\r]")).then("'" + text).otherwise(text)
-        rows.with_columns(guarded.name.keep()).write_csv(file)
+        rows.with_columns(guarded.name.keep()).write_csv(whole := BytesIO())  # of a full disk it has errors of its own
+        file.write(whole.getbuffer())
         return
     for row in rows.iter_rows(named=True):
         line = {

@@ -249,11 +249,11 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
             command = [*STARFACE_NB, "anonymise", LOG, "-o", tmp_path / "new.log"]
             assert subprocess.run(command, stdout=full, stderr=full).returncode == 2
             assert subprocess.run([*STARFACE_NB, "check", "none"], stdout=full, stderr=full).returncode == 2
-            done = subprocess.run([*STARFACE_NB, "events", LOG], stdout=full, stderr=subprocess.PIPE, text=True)
-        assert done.returncode == 2
-        assert done.stderr.splitlines() == [
-            "starface-nb: output: No space left on device. Choose another file or folder, or make room there."
-        ]
+            said = "starface-nb: output: No space left on device. Choose another file or folder, or make room there.\n"
+            for form in ("jsonl", "csv", "parquet"):
+                command = [*STARFACE_NB, "events", LOG, "--format", form]
+                done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+                assert (done.returncode, done.stderr) == (2, said)
 
     def refused(python: list[str], command: str, folder: Path) -> str:
         """Return what a command says that is refused before its work, and of which nothing is left."""
@@ -375,10 +375,10 @@ def test_a_count_that_a_library_does_not_survive_is_said_before_it_is_loaded(nam
     assert run.stderr.endswith(f" Give it such a number, or none: `unset {name}`.\n")
 
 
-def test_a_count_that_a_library_can_do_with_is_left_alone() -> None:
+def test_a_count_that_a_library_can_do_with_is_left_alone_and_a_file_that_is_no_time_zone_is_none() -> None:
     run = subprocess.run(
         [*STARFACE_NB, "check", str(LOG)],
-        env=os.environ | {"POLARS_MAX_THREADS": "256", "POLARS_IDEAL_MORSEL_SIZE": "1"},
+        env=os.environ | {"POLARS_MAX_THREADS": "256", "POLARS_IDEAL_MORSEL_SIZE": "1"} | {"TZ": f":{LOG}"},
         capture_output=True,
         text=True,
     )

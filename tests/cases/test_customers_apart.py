@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from starface_nb import samples
-from starface_nb.cases import CaseError, copy_notebooks, open_case, start_page
+from starface_nb.cases import CaseError, copy_notebooks, open_case, opening, start_page
 from starface_nb.cli import main
+from starface_nb.reading import read_log
+from starface_nb.reading.log import Log
 
 LOG = samples.recorded("one-bad-phone")
 
@@ -54,6 +56,22 @@ def test_a_named_case_refuses_another_source_unless_it_is_said_to_be_the_same(
     moved = open_case(other, folder=tmp_path / "case", same_customer=True)
     assert set(moved.answers.all()) == {"status"}
     assert "has changed" in moved.notes[0]
+
+
+def test_of_two_customers_that_begin_at_once_in_one_folder_the_second_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = customer(tmp_path / "a"), customer(tmp_path / "b", "198.51.100.")
+
+    def slow(paths: Any, **given: Any) -> Log:
+        monkeypatch.setattr(opening, "read_log", read_log)
+        open_case(second, folder=tmp_path / "case")  # meanwhile
+        return read_log(paths, **given)
+
+    monkeypatch.setattr(opening, "read_log", slow)
+    with pytest.raises(CaseError, match="in the meantime"):
+        open_case(first, folder=tmp_path / "case")
+    assert open_case(folder=tmp_path / "case").log.fingerprint == read_log(second).fingerprint
 
 
 def test_a_log_that_goes_on_keeps_its_case_wherever_it_lies(tmp_path: Path) -> None:

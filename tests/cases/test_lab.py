@@ -94,6 +94,8 @@ if sys.platform != "win32":  # ends JupyterLab with signals
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        (tmp_path / "cases").mkdir()
+        (tmp_path / "cases" / "polars.py").write_text("raise ValueError('a file of mine')")
         command = [sys.executable, "-m", "starface_nb", "lab", "--cases", str(tmp_path / "cases"), "--no-browser"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")}
         with subprocess.Popen(
@@ -124,7 +126,7 @@ if sys.platform != "win32":  # ends JupyterLab with signals
                 assert _get(f"{found[1]}/api/terminals?token={found[2]}")[0] == 404
             finally:
                 os.kill(lab.pid, sent)
-            lab.communicate()  # until nobody is left that could write there
+            assert "a file of mine" not in lab.communicate()[1]  # until nobody is left that could write there
             assert lab.wait() == status
         again = socket.socket()
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

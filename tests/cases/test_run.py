@@ -165,16 +165,29 @@ def test_a_second_run_keeps_what_an_analyst_wrote(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("raise ValueError('a file of the case')", "ValueError: a file of the case"),
+        ("import os; os.write(2, b'no licence'); os._exit(1)", "no licence"),
         ("import os; os._exit(0)", "Kernel died"),
     ],
 )
-def test_a_kernel_that_does_not_start_is_told_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
+def test_a_kernel_that_does_not_start_is_told_with_what_to_do(
+    tmp_path: Path, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    (startup := tmp_path / "ipython" / "profile_default" / "startup").mkdir(parents=True)
+    (startup / "mine.py").write_text(text)
     nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1")]), tmp_path / "one.ipynb")
-    (tmp_path / "types.py").write_text(text)
     with pytest.raises(SetupError, match=rf"did not start: {said}.*Move away"):
         run_notebooks([tmp_path / "one.ipynb"])
-    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"one.ipynb", "types.py"}
+    assert {path.name for path in tmp_path.iterdir()} == {"one.ipynb", "ipython"}
+
+
+def test_a_file_in_the_cases_folder_is_no_module_of_the_notebooks(tmp_path: Path) -> None:
+    cells = [v4.new_code_cell("import html, polars, starface_nb, types")]
+    nbformat.write(v4.new_notebook(cells=cells), tmp_path / "one.ipynb")
+    for name in ("html", "polars", "starface_nb", "types"):
+        (tmp_path / f"{name}.py").write_text("raise ValueError('a file of the case')")
+    (done,) = run_notebooks([tmp_path / "one.ipynb"])
+    assert done.error == ""
 
 
 def test_wrong_notebooks_and_logs_are_said_before_anything_runs(
