@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -88,7 +87,8 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
     believed = rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit("")))
     written = clock.date_in_name(hits.name)
     newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)
-    pieces = believed.iter_slices(_STAMPS_AT_ONCE)
+    two_ways = believed.select(pl.nth(0).filter(pl.nth(0) != "").first().str.contains(_TWO_WAYS)).item()
+    pieces = believed.iter_slices(rows.height if two_ways else _STAMPS_AT_ONCE)  # all days together tell the order
     stamps = pl.concat(read_stamps(piece.to_series(), formats, newest) for piece in pieces)
     local, offset, notes, in_order = clock.micros(stamps["local"]), rows["offset"].to_numpy(), list[str](), True
     if parts := clock.parts_in_order(local):
@@ -114,7 +114,7 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
             f"{hits.name}: {impossible} lines have times that {time_zone.key} does not know (spring forward); "
             "is the time zone right?"
         )
-    notes += [] if formats else _order_note(hits.name, rows["stamp"], stamps["local"])
+    notes += _order_note(hits.name, rows["stamp"], stamps["local"]) if two_ways and not formats else []
     notes += _step_notes(hits, rows, time)
     series = (
         pl.Series("time", np.where(time == clock.NOT_A_TIME, 0, time))
@@ -149,8 +149,6 @@ def _year_note(hits: Hits, time: clock.Micros, zone: ZoneInfo, year: int | None,
 def _order_note(name: str, stamp: pl.Series, local: pl.Series) -> list[str]:
     """Say so where no line tells whether dates begin with the day or with the month."""
     rows = pl.DataFrame({"stamp": stamp, "local": local}).filter(pl.col("local").is_not_null())
-    if not re.match(_TWO_WAYS, str(rows["stamp"].first())):
-        return []
     first, second = (rows["stamp"].str.extract(_TWO_WAYS, i).cast(pl.Int8) for i in (1, 2))
     differ = rows.filter(first != second)
     if not differ.height or ((first > 12) | (second > 12)).any():

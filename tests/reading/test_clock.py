@@ -4,6 +4,7 @@ import os
 import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -214,6 +215,7 @@ def test_stamps_that_cannot_be_read_are_told_with_their_place(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("dates", "taken"),
     [
+        (("03/04/2026", "03/04/2026", "03/05/2026", "03/05/2026"), "2026-03-04"),
         (("03/04/2026", "04/04/2026"), "2026-04-03"),
         (("03-04-2026", "03-05-2026"), "2026-03-04"),
         (("04/04/2026", "03/04/2026", "05/04/2026"), "2026-04-03"),
@@ -223,7 +225,8 @@ def test_stamps_that_cannot_be_read_are_told_with_their_place(tmp_path, capsys):
         (("03.04.2026",), ""),
     ],
 )
-def test_a_date_that_can_be_read_in_two_ways_is_told(tmp_path, dates, taken):
+def test_a_date_that_can_be_read_in_two_ways_is_told(tmp_path, monkeypatch, dates, taken):
+    monkeypatch.setattr(import_module("starface_nb.reading.parse"), "_STAMPS_AT_ONCE", 2)  # the name is a function, too
     path = write(tmp_path / "full", [f"[{date} 08:00:00] {DOWN}" for date in dates])
     told = [note for note in sf.read_log(path).notes if "begins with the day or the month" in note]
     assert [note.split("; ")[1].split(".")[0] for note in told] == [f"taken as {taken}"] * bool(taken)
