@@ -82,5 +82,5 @@ def test_another_zip_is_not_replaced(
             archive.comment = b"another log's"
     before = path.read_bytes()
     assert main(["pack", str(samples.path("one-bad-phone")), "-o", str(path)]) == 2
-    assert "no earlier result of this program, and would be overwritten" in capsys.readouterr().err
+    assert "lies here already, which would be overwritten" in capsys.readouterr().err
     assert path.read_bytes() == before
