@@ -15,6 +15,7 @@ _MOST_CHECKED = 1000
 DUMP = "inside a dump of a received or sent message"
 NO_HEADER = "no header, in a file whose lines have one: the continuation of another message"
 UNKNOWN = "begins like an event, but its wording is not known"
+INNER = "something stands before its header"
 NO_JSON = "a broken JSON object"
 UNFINISHED = "the last line is not finished"
 UNTIMED = "the date format is not known; a logger.conf beside the log would name it"
@@ -136,7 +137,7 @@ def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
 
 def looks_like_event(unfinished: int) -> pl.Expr:
     """Say whether a line that no entry reads begins like one: as an expression over rows."""
-    return pl.col("like").is_in(["wording", "json"]) | (
+    return pl.col("like").is_in(["wording", "json", "inner"]) | (
         (pl.col("like") == "beginning") & (pl.col("offset") == unfinished)
     )
 
@@ -148,5 +149,7 @@ def why_not(unfinished: int) -> pl.Expr:
         .then(pl.lit(UNFINISHED))
         .when(pl.col("like") == "json")
         .then(pl.lit(NO_JSON))
+        .when((pl.col("like") == "inner") & (pl.col("doubt") != DUMP))
+        .then(pl.lit(INNER))
         .otherwise(pl.coalesce("doubt", pl.lit(UNKNOWN)))
     )

@@ -28,9 +28,18 @@ _SOFT = re.compile(r"(?im)^(?:content-type|mime-version): ")
 
 
 def is_mail(head: str) -> bool:
-    """Say whether a text is a mail as it was saved: headers of RFC 5322, with those of RFC 2045 among them."""
-    found = _MAIL.match(head)
-    return found is not None and _SOFT.search(found[0]) is not None
+    """Say whether a text is a mail as it was saved, with headers of RFC 2045, or the body of one, quoted-printable."""
+    return _has_headers(head) or _is_quoted(head)
+
+
+def _has_headers(head: str) -> bool:
+    return bool((found := _MAIL.match(head)) and _SOFT.search(found[0]))
+
+
+def _is_quoted(head: str) -> bool:
+    """Say whether lines are wrapped as RFC 2045 section 6.7 has it: none is longer, and many end with `=`."""
+    lines = head.splitlines()
+    return max(map(len, lines), default=77) <= 76 and sum(line.endswith("=") for line in lines) > len(lines) // 20
 
 
 def attached(raw: bytes) -> list[bytes]:
@@ -51,6 +60,8 @@ def unmailed(raw: bytes) -> bytes:
 
 
 def _parts(raw: bytes) -> list[Message]:
+    if not _has_headers(raw[: 64 << 10].decode("latin-1")):
+        raw = b"Content-Transfer-Encoding: quoted-printable\n\n" + raw
     return [part for part in email.message_from_bytes(raw).walk() if not part.is_multipart()]
 
 

@@ -14,11 +14,12 @@ import polars as pl
 from starface_nb.tables import table
 
 _PARTS = ("stamp", "level", "module", "message")
-# Colours, also written out or cut (as in forms.toml), and the console's prompt.
-_COLOUR = (
-    r"(?:\x1b|#033|\^\[|␛|\\(?:x1[bB]|u001[bB]|033|e))\[[0-9;]*[A-Za-z]|\[(?:(?:[0-9]{1,2};)*[0-9]{1,2}m|m\b)"
-    r"|^\r?[\w.-]*\*CLI> ?"
+# A terminal's sequences, colours above all, also written out or cut (as in forms.toml); what else steers one before a
+# line; and the console's prompt.
+_ESCAPE = (
+    r"(?:(?:\x1b|#033|\^\[|␛|\\(?:x1[bB]|u001[bB]|033|e))\[[0-9;?]*[A-Za-z]|\[(?:(?:[0-9]{1,2};)*[0-9]{1,2}m|m\b))"
 )
+_COLOUR = rf"^(?: *(?:{_ESCAPE}|[\x00-\x1a\x1c-\x1f\x7f]|[\w.-]*\*CLI> ?))+|{_ESCAPE}"
 _VERBOSE_PREFIX = r"^(?:\[[^\[\]]{6,48}\] ?)?\s*(?:(?:--|==|>) +)?"
 # A cut entry (LOGMSG_SIZE, 20.20.1 logger.c:100) is at least this long before the next one follows on its line.
 CUT_AT = 8000

@@ -18,11 +18,13 @@ from starface_nb.tables import table
 
 HEADERLESS = ("none", "stamped")
 _BROKEN_JSON = r'^\{.*"message" ?: ?"' + table("reading/core")["beginning"].removeprefix("^")
+_INNER = catalogue.SUSPECT.replace("^", rf"^.+{layouts.HEADER}(?:\d+ \S+:)? ", 1)
 _WORTH_A_THREAD = 8_000  # lines
 _USUAL_STAMP = r"^(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)"
 
-# How a line that no entry reads looks like one: worded so, in a broken JSON object, or cut off behind its first word.
-LIKE = pl.Enum(["wording", "json", "beginning"])
+# How a line that no entry reads looks like one: worded so, in a broken JSON object, behind something before its header,
+# or cut off behind its first word.
+LIKE = pl.Enum(["wording", "json", "inner", "beginning"])
 
 
 def text_of(line: bytes) -> str:
@@ -119,6 +121,8 @@ def _like() -> pl.Expr:
         .then(pl.lit("wording", LIKE))
         .when(driver & json)
         .then(pl.lit("json", LIKE))
+        .when(pl.when(pl.col("layout") == "none").then("body").str.contains(_INNER))
+        .then(pl.lit("inner", LIKE))
         .when(driver & pl.col("bare").str.contains(table("reading/core")["beginning"]))
         .then(pl.lit("beginning", LIKE))
     )

@@ -173,10 +173,8 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
         step = f"Copy it again from its origin, or read what is there: set {ALLOW_DAMAGED}=1."
         raise InputError(damages[0].cause, place=damages[0].place, next_step=step)
     for one in kept:
-        if one.damage:
-            own.append(
-                f"{one.name}: damaged or cut off; read up to byte {one.bytes:,} of the log, the rest is missing."
-            )
+        note = f"{one.name}: damaged or cut off; read up to byte {one.bytes:,} of the log, the rest is missing."
+        own += [note] if one.damage else []
     skipped = sum(beside.skipped for beside in besides) + len(found) - len(kept)
     if skipped:
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")

@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import json
+import quopri
 import re
 import textwrap
 from collections.abc import Callable
@@ -150,6 +151,7 @@ FORMS["a letter before and behind"] = lambda lines: (
     "Dear team,\n\nthe log:\n\n" + "\n".join("  " + x.whole for x in lines) + "\n\nKind regards\n"
 )
 FORMS["a mail file"] = lambda lines: _mail(lines)
+FORMS["a mail's body alone"] = lambda lines: quopri.encodestring("".join(x.whole + "\n" for x in lines).encode())
 
 # ---- numbered, grepped, glued, in another order ----
 each("numbered, colon", lambda line: f"{line.number}: {line.whole}")

@@ -14,7 +14,7 @@ from handed_over import FORMS, lines_of
 
 import starface_nb as sf
 from starface_nb.errors import InputError
-from starface_nb.reading import exports, forms, undress
+from starface_nb.reading import belief, exports, forms, undress
 from starface_nb.sources import foreign
 from starface_nb.sources.streams import Stream
 from starface_nb.tables import table
@@ -190,6 +190,25 @@ def test_a_dump_in_a_log_of_another_form_is_still_one(recorded, tmp_path, form):
         written(tmp_path / "pbx.log", FORMS[form]([*lines[:at], begin, fake, end, *lines[at:]])), progress=False
     )
     assert losses(log) == expected
+
+
+@pytest.mark.parametrize(
+    "before", ["\t", "\f", "\a", " \b", "\x1a", "\r", "\x1b[?2004l\r", "\x1b[K", "\r\x1b[Kpbx*CLI> "], ids=repr
+)
+def test_what_steers_a_terminal_before_single_lines_hides_none(recorded, tmp_path, before):
+    lines, expected, _ = recorded
+    text = "".join(f"{before if n % 20 == 7 else ''}{line.whole}\n" for n, line in enumerate(lines))
+    assert losses(sf.read_log(written(tmp_path / "pbx.log", text.encode()), progress=False)) == expected
+
+
+def test_lines_behind_something_unknown_are_told(recorded, tmp_path):
+    lines, _, _ = recorded
+    text = "".join(f"{'# ' if n % 20 == 7 else ''}{line.whole}\n" for n, line in enumerate(lines))
+    log = sf.read_log(written(tmp_path / "pbx.log", text.encode()), progress=False)
+    assert set(log.unparsed["reason"]) == {belief.INNER}
+    found = sf.diagnose(log)
+    assert "unread" in found.observation.lacking.missing
+    assert "registers_while_lost" not in {one.id for one in found.findings}
 
 
 def test_a_plain_log_is_passed_through_untouched():
