@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from starface_nb.text import visible
+from starface_nb.text import unparted, visible
 
 
 def fill(name: str, /, **values: object) -> str:
@@ -13,7 +13,8 @@ def fill(name: str, /, **values: object) -> str:
 
     Every text that is put in is made visible, in HTML escaped, too: names from a log are never markup.
     """
-    return _environment().get_template(name).render(values)
+    filled = _environment().get_template(name).render(values)
+    return unparted(filled) if name.endswith(".html") else filled
 
 
 @cache

@@ -1,11 +1,14 @@
 """Text from a log, made harmless for a terminal, a page and a picture; and a time that somebody typed."""
 
+import re
 from datetime import datetime
 from unicodedata import category
 
 from starface_nb.errors import SettingError
 
 _YEARS = range(1971, 2100)
+_UNIT = r"(?<=\d) (?=(?:ms|s|min|h|d|T|j|[Mm]inuten?s?|[Ss]econde?s?|Sekunden?)\b)"
+_PARTED = re.compile(rf"<pre.*?</pre>|<[^>]*>|{_UNIT}", re.DOTALL)
 
 
 def visible(text: str, limit: int | None = None) -> str:
@@ -26,6 +29,14 @@ def visible(text: str, limit: int | None = None) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in text)
+
+
+def unparted(html: str) -> str:
+    """Return HTML, or plain text that will be shown, in which no line ends between a number and its unit.
+
+    What `pre` holds never wraps, and is there to be copied.
+    """
+    return _PARTED.sub(lambda found: "\u00a0" if found[0] == " " else found[0], html)
 
 
 def moment(text: str, time_zone: str) -> datetime:

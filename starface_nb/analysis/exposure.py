@@ -87,14 +87,19 @@ def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -
 
 
 def bracket(window: Window) -> Bracket:
-    """Return the timeout's bracket in the window, seconds: of its newest era, or else from the cycles begun in it."""
+    """Return the timeout's bracket in the window, seconds: of its newest era, or else from the cycles begun in it.
+
+    An era that holds the whole window and saw no expiry is told as it is: that only a REGISTER renews, as the cycles
+    would have it, nothing has shown there.
+    """
     case = window.case
     slack = pl.lit(timedelta(seconds=case.settings.keepalive_s))
     here = pl.col("site").is_in(window.sites)
+    within = (pl.col("start") >= pl.lit(window.start) - slack) & (pl.col("end") <= pl.lit(window.end) + slack)
+    around = (pl.col("start") <= window.start) & (pl.col("end") >= window.end) & pl.col("high_s").is_null()
     eras = case.eras.filter(
         here,
-        pl.col("start") >= pl.lit(window.start) - slack,
-        pl.col("end") <= pl.lit(window.end) + slack,
+        within | around,
         pl.col("start") < window.end,
         pl.col("end") > window.start,
         pl.col("low_s").is_not_null(),

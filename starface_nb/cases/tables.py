@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from starface_nb.guide import Translator, cause_name, translator
 from starface_nb.guide.words import note_text
 from starface_nb.tables import table
-from starface_nb.text import visible
+from starface_nb.text import unparted, visible
 
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 _NAMES = ("line", "end_line", "port")  # numbers that nobody adds up
@@ -32,11 +31,11 @@ class Shown:
         return self.text
 
     def _repr_html_(self) -> str:
-        return self.html
+        return unparted(self.html)
 
 
 def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) -> Shown:
-    """Return the first rows of a public frame as a table.
+    """Return the first rows of a public frame as a table; columns that are empty in all of them are left out.
 
     Parameters
     ----------
@@ -51,6 +50,7 @@ def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) 
     shown = frame.head(rows).select(pl.exclude(_LEFT_OUT))
     if shown.is_empty():
         return lines([tr("There is none.")])
+    shown = shown.select(column.name for column in shown if column.null_count() < len(column))
     labels = table("guide/texts")["columns"]
     heads = [
         tr(labels[name]) if name in labels else name.removesuffix("_s").replace("_", " ") for name in shown.columns
@@ -91,13 +91,13 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return f"{value.astimezone(ZoneInfo(tr.time_zone)):%Y-%m-%d %H:%M:%S}"
+        return tr.time(value)
     if isinstance(value, bool):
         return tr("yes") if value else tr("no")
     if name == "seconds" or name.endswith("_s"):
         return tr.duration(value)
     if isinstance(value, int | float):
-        return str(value) if name in _NAMES else _number(name, value, tr)
+        return str(value) if name in _NAMES else tr.percent(value, 1) if name in _SHARES else tr.number(value, 3)
     if isinstance(dtype, pl.List):
         return ", ".join(map(str, value))
     if name == "cause":
@@ -108,9 +108,3 @@ def _cell(name: str, value: Any, dtype: pl.DataType, tr: Translator) -> str:
         words = table("guide/texts").get(name, {})
         return tr(words[value]) if value in words else value.replace("_", " ")
     return re.split(r"[/\\]", value)[-1] if name in ("file", "end_file") else str(value)
-
-
-def _number(name: str, value: float, tr: Translator) -> str:
-    if name in _SHARES and not 0.001 <= value <= 0.999:  # none is certain
-        return f"< {tr.number(0.001, 3)}" if value < 0.5 else f"> {tr.number(0.999, 3)}"
-    return tr.number(value, 3)

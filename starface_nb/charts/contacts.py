@@ -76,20 +76,17 @@ def rtt(s: Scene) -> Picture:
     data = s.seen(frame).select("label", "at", "rtt_ms", "limit_ms", what=what)
     shown, some = s.thinned(data.drop("limit_ms"), _MOST_POINTS)
     tips = s.tips(label=tr("phone"), rtt_ms=tr("round-trip time (ms)"), what=tr("answer"), at=tr("at"))
-    scale = alt.Scale(type="symlog", constant=10, domainMin=0)
+    highest: Any = data["rtt_ms"].max() or 1  # no mark is cut at the top
+    scale = alt.Scale(type="symlog", constant=10, domain=[0, 1.3 * highest], nice=False)
     y = alt.Y("rtt_ms:Q", scale=scale, axis=alt.Axis(title=tr("round-trip time (ms)"), values=_MILLISECONDS))
     limits = data["limit_ms"].drop_nulls().unique().sort().head(3)
-    words = [tr("limit {ms} ms", ms=tr.number(limit)) for limit in limits]
-    base = alt.Chart(table(pl.DataFrame({"rtt_ms": limits, "text": pl.Series(words, dtype=pl.String)}))).encode(y=y)
-    text = base.mark_text(align="right", baseline="bottom", dx=-4, dy=-2)
-    chart = alt.layer(
-        _points(s, shown, looks, tips).encode(y=y),
-        base.mark_rule(strokeDash=[4, 3]),
-        text.encode(text="text:N", x=alt.value("width")),
-    )
+    dashed = alt.Chart(table(limits.to_frame("rtt_ms"))).mark_rule(strokeDash=[4, 3]).encode(y=y)
+    chart = alt.layer(_points(s, shown, looks, tips).encode(y=y), dashed)
     answers = tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height)
     late = data.filter(pl.col("what") == kinds["lagged"]).height
     note = tr("the log names a round-trip time only when a phone changes its state")
+    if len(limits):
+        note = tr.joined(note, tr("dashed: the limit of {ms} ms", ms=", ".join(map(tr.number, limits))))
     return dressed(chart.properties(height=260), tr, f"{answers}, {tr.count('{n} late', '{n} late', late)}", note, some)
 
 

@@ -16,7 +16,9 @@ from starface_nb.text import visible
 
 _MOST_CYCLES = 1500
 _NAME_ROOM, _SITE_ROOM = 12, 0.12
-_MINUTES = [0, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240]
+_HIGH, _FOOT = 320, 112
+"""Of the picture of cycles: the part that shows them, and the part beneath for the routers' names, pixels."""
+_MINUTES = [0.0, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240]
 
 
 def verdict(s: Scene, site: str | None) -> str:
@@ -33,14 +35,11 @@ def verdict(s: Scene, site: str | None) -> str:
 
 
 def bracket(tr: Translator, low: float | None, high: float | None) -> str:
-    """Write a bracket in minutes where whole minutes fit, else with its units."""
+    """Write a bracket in few words."""
     if high is None:
         return tr("over {low}", low=tr.duration(low or 0))
     if not low:
         return tr("at most {high}", high=tr.duration(high))
-    ends = [tr.number(end / 60, 1) for end in (low, high)]
-    if min(low, high) >= 120 and ends[0] != ends[1]:
-        return tr("{low} to {high} min", low=ends[0], high=ends[1])
     return tr("{low} to {high}", low=tr.duration(low), high=tr.duration(high))
 
 
@@ -103,17 +102,19 @@ def cycles(s: Scene) -> Picture:
     longest: Any = pl.concat([data["low"], data["high"]]).max() or 0
     top = max(s.keepalive * 1.08, longest * 1.05)
     scale = alt.Scale(type="sqrt", domain=[0, top], nice=False)
-    axis = alt.Axis(title=tr("minutes since the renewal"), values=_MINUTES, format="~r")
+    axis = alt.Axis(title=tr("minutes since the renewal"), values=_MINUTES, format="~r", grid=False)
     x = alt.X("low:Q", scale=scale, axis=axis)
     look = alt.Scale(domain=list(words.values()), range=[COLOURS["nat_expiry"], ACCENT])
     base = alt.Chart(table(data)).encode(
         x=x,
-        y=s.time(alt.Y, "at"),
+        y=s.time(alt.Y, "at", range=[_HIGH, 0]),
         color=alt.Color("what:N", scale=look, legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3)),
         tooltip=s.tips(peer=tr("phone"), what=tr("cycle"), text=tr("NAT timeout"), at=tr("ended")),
     )
     arrow = base.transform_filter("datum.open").mark_point(shape="triangle-right", size=28, opacity=1, clip=True)
+    grid = alt.Chart(table(pl.DataFrame({"low": _MINUTES}))).transform_filter(f"datum.low < {top}")
     chart = alt.layer(
+        grid.mark_rule(opacity=0.22).encode(x=x, y=alt.value(0), y2=alt.value(_HIGH)),
         *_eras(s, site, x, top),
         base.mark_rule(strokeWidth=2, clip=True).encode(x2="high:Q"),
         arrow,
@@ -128,7 +129,7 @@ def cycles(s: Scene) -> Picture:
     used = tr.count("{n} cycle as a bracket", "{n} cycles as brackets", told.height)
     known = verdict(s, site) or tr("nothing known of the NAT timeout")
     return dressed(
-        chart.properties(height=340),
+        chart.properties(height=_HIGH + _FOOT),
         tr,
         tr("{name}: {text}", name=visible(site) if site else tr("no site"), text=known),
         tr("the timeout changed about {time}", time=tr.time(changed)) if changed else "",
@@ -166,12 +167,12 @@ def _eras(s: Scene, site: str | None, x: alt.X, top: float) -> list[Any]:
 def _keepalive(s: Scene, x: alt.X) -> list[Any]:
     name = s.tr("keepalive {time}", time=s.tr.duration(s.case.settings.keepalive_s))
     base = alt.Chart(table(pl.DataFrame({"low": [s.keepalive], "text": [name]}))).encode(x=x)
-    words = base.mark_text(align="right", baseline="top", dx=-4, dy=4)  # routers' names stand at the foot
+    words = base.mark_text(align="right", baseline="top", dx=-4, dy=4)
     return [base.mark_rule(strokeWidth=1.5), words.encode(text="text:N", y=alt.value(0))]
 
 
 def _defaults(s: Scene, top: float) -> list[Any]:
-    """Return known defaults inside the picture, one rule per number, named upright."""
+    """Return known defaults at the picture's foot, one rule per number, named upright."""
     known = registered_phone_defaults().filter(pl.col("seconds") / 60 < top, ~pl.col("legacy"))
     rows, last = [], -math.inf
     for seconds, vendors in known.group_by("seconds").agg(pl.col("vendor").unique().sort()).sort("seconds").iter_rows():
@@ -184,9 +185,8 @@ def _defaults(s: Scene, top: float) -> list[Any]:
         return []
     tips = s.tips(full=s.tr("default of"), lasts=s.tr("NAT timeout"))
     base = alt.Chart(table(pl.DataFrame(rows))).encode(x="low:Q", tooltip=tips)
-    upright: dict[str, Any] = {"fontSize": 10, "angle": 270, "baseline": "bottom", "dx": 6, "dy": -2, "limit": 140}
-    named = {"text": "name:N", "y": alt.value("height")}
+    names = base.mark_text(fontSize=10, angle=270, baseline="bottom", dx=6, dy=-2, limit=_FOOT - 8)
     return [
-        base.mark_rule(strokeDash=[3, 3]),
-        *(base.mark_text(**upright, **edge).encode(**named) for edge in (HALO, {})),
+        base.mark_rule(strokeDash=[3, 3]).encode(y=alt.value(_HIGH), y2=alt.value("height")),
+        names.encode(text="name:N", y=alt.value("height")),
     ]

@@ -16,7 +16,7 @@ from starface_nb.charts.timeline import draw_timeline
 
 _MOST_POINTS = 1000
 _DURATIONS = [10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
-_WIDE, _NARROW = 640, 430
+_WIDE, _NARROW = 640, 480
 
 
 def draw_fold(s: Scene, known: pl.DataFrame | None = None) -> Picture:

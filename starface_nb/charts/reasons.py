@@ -16,7 +16,7 @@ from starface_nb.charts.scene import LONGEST_NAME, table
 from starface_nb.charts.theme import COLOURS, Picture, dressed
 from starface_nb.guide import cause_name, translator
 from starface_nb.guide.words import why
-from starface_nb.text import visible
+from starface_nb.text import unparted, visible
 
 MOST, _LETTERS, _LINE = 1e6, 48, 13
 
@@ -36,7 +36,7 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     rows = [
         {
             "what": textwrap.fill(
-                why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix("."), _LETTERS
+                unparted(why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix(".")), _LETTERS
             ),
             "times": min(math.exp(term["log_odds"]), MOST),
         }
@@ -60,7 +60,7 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     title = tr(
         "{phone}: {cause}, confidence {share}",
         phone=visible(interval["peer"], LONGEST_NAME),
-        cause=cause_name(interval["cause"], tr),
+        cause=tr.inside(cause_name(interval["cause"], tr)),
         share=tr.percent(interval["confidence"], 1),
     )
     return dressed(bars, tr, title, tr("the largest terms; the confidence weighs all of them, for all causes"))
@@ -99,7 +99,7 @@ def reliability(measured: Mapping[str, Any], language: str = "en") -> Picture:
     )
     even = alt.Chart(table(pl.DataFrame({"x": [0.4, 1.0]}))).mark_line(strokeDash=[4, 4], color="#808080")
     chart = alt.layer(even.encode(x="x:Q", y="x:Q"), points).properties(height=280)
-    errors = (f"{name} {tr.number(measured[key]['expected_error'], 3)}" for key, name in groups.items())
+    errors = (f"{tr.inside(name)} {tr.number(measured[key]['expected_error'], 3)}" for key, name in groups.items())
     return dressed(
         chart,
         tr,

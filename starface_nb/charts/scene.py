@@ -121,7 +121,7 @@ class Scene:
             return tr("{phones} at {place}: never unreachable", phones=phones, place=place)
         losses = tr.count("unreachable {n} time", "unreachable {n} times", lost.height)
         cause, n = lost["why"].value_counts().sort("count", "why", descending=[True, False]).row(0)
-        most = tr("mostly: {cause} ({n})", n=tr.number(n), cause=cause)
+        most = tr("mostly: {cause} ({n})", n=tr.number(n), cause=tr.inside(cause))
         return tr("{phones} at {place}: {losses}; {most}", phones=phones, place=place, losses=losses, most=most)
 
     def thinned(self, frame: pl.DataFrame, most: int) -> tuple[pl.DataFrame, str]:
@@ -131,7 +131,7 @@ class Scene:
         n = self.tr.number(frame.height / most, 1)
         return frame.sample(most, seed=1), self.tr("one mark in {n} is drawn", n=n)
 
-    def time(self, channel: type[alt.X] | type[alt.Y] = alt.X, field: str = "begin") -> Any:
+    def time(self, channel: type[alt.X] | type[alt.Y] = alt.X, field: str = "begin", **scaled: Any) -> Any:
         """Return a channel over the window, running right or down: the date at midnight, the hour between."""
         midnight = "hours(datum.value) || minutes(datum.value)"
         label = f"timeFormat(datum.value, {midnight} ? '%H:%M' : '{_DAY[self.tr.language]}')"
@@ -140,7 +140,7 @@ class Scene:
             title += self.begin.strftime(f", {self.moment.split()[0]}")
         # not as dates: they would be read in two ways where marks reach from one field to another
         ends = ", ".join(map(_in_javascript, (self.begin, self.until)))
-        scale = alt.Scale(domain=alt.ExprRef(f"[{ends}]"), nice=False, reverse=channel is alt.Y)
+        scale = alt.Scale(domain=alt.ExprRef(f"[{ends}]"), nice=False, reverse=channel is alt.Y, **scaled)
         return channel(f"{field}:T", scale=scale, axis=alt.Axis(labelExpr=label, tickCount=8), title=title)
 
     @property

@@ -18,6 +18,7 @@ import vl_convert
 from starface_nb.errors import need_memory
 from starface_nb.guide.i18n import Translator
 from starface_nb.tables import table
+from starface_nb.text import unparted
 
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 WIDTH, WIDE, WIDEST = 580, 760, 1180
@@ -35,6 +36,8 @@ LOSSES = "loss"
 _MARKER = "#010203"
 _ADDRESSES = 72 << 30  # bytes that the drawing engine (V8) reserves without using them, or it ends the process
 _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
+READABLE: Any = {"expr": _READABLE}
+"""Black on a light page, white on a dark one."""
 HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
 """Keeps words readable that stand on lines."""
 
@@ -58,7 +61,7 @@ _BOX = ".vega-embed{display:block}"  # it would be as wide as what is in it
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 _CONFIG: dict[str, Any] = {"font": FONT, **table("charts/theme")["config"]}
 _CONFIG |= {part: {"title": None, **_CONFIG[part]} for part in ("axis", "legend", "header")}
-_CONFIG["text"] = {**_CONFIG["text"], "color": {"expr": _READABLE}}
+_CONFIG["text"] = {**_CONFIG["text"], "color": READABLE}
 
 _TAG = re.compile(r"<[^>]*>")
 _ROLES = re.compile(r' (?:role="graphics-\w+"|aria-roledescription="[^"]*")')  # of marks: the picture is one image
@@ -152,7 +155,7 @@ def _fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
 
 
 def _wrapped(text: str, letters: int) -> list[str]:
-    return textwrap.wrap(text, letters, break_on_hyphens=False)
+    return textwrap.wrap(unparted(text), letters, break_on_hyphens=False)
 
 
 def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:

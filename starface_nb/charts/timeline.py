@@ -10,7 +10,7 @@ import polars as pl
 
 from starface_nb.charts.estimates import verdict
 from starface_nb.charts.scene import Scene, cause_names, picture, said, table
-from starface_nb.charts.theme import INK, LOSSES, THICKNESS, Picture, dressed
+from starface_nb.charts.theme import INK, LOSSES, READABLE, THICKNESS, Picture, dressed
 from starface_nb.guide.words import site_name
 
 MOST_ROWS, MOST_INTERVALS = 80, 3000
@@ -38,12 +38,12 @@ def draw_timeline(s: Scene) -> Picture:
     if ticks is None:
         more = s.tr("(zoom in for the renewals due)")
     elif ticks.height:
-        due = alt.Chart(table(ticks)).mark_tick(thickness=1, color=INK, clip=True, height=step - 4)
+        due = alt.Chart(table(ticks)).mark_tick(thickness=1, color=READABLE, clip=True, height=step - 4)
         keepalive = s.tr.duration(s.case.settings.keepalive_s)
         more = s.tr("renewal due, every {keepalive} from the phone's last one", keepalive=keepalive)
         named = s.tr("renewal due")
-        legend = alt.Legend(symbolType="M-.08,-.8L.08,-.8L.08,.8L-.08,.8Z", symbolFillColor=INK)
-        entry = alt.Opacity("due:O", scale=alt.Scale(type="ordinal", domain=[named], range=[1]), legend=legend)
+        legend = alt.Legend(symbolType="M-.08,-.8L.08,-.8L.08,.8L-.08,.8Z", symbolFillColor=READABLE)
+        entry = alt.Opacity("due:O", scale=alt.Scale(type="ordinal", domain=[named], range=[0.6]), legend=legend)
         tips = s.tips(begin=s.tr("renewal due"))
         layers.append(due.transform_calculate(due=json.dumps(named)).encode(x=x, y=y, opacity=entry, tooltip=tips))
     lost, _ = s.thinned(s.seen(s.case.calls_lost.select("peer", "time")).select("label", begin="at"), _MOST_TICKS)

@@ -22,7 +22,8 @@ def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:
     if comparison.halves:
         lines.append(tr("No change was named, and none was found: the first half of the log against its second."))
     for site in comparison.sites:
-        lines += ["", tr("Site {site}: {verdict}", site=site_name(site.site, tr), verdict=_verdict(site, tr))]
+        told = tr.inside(_verdict(site, tr))
+        lines += ["", tr("Site {site}: {verdict}", site=site_name(site.site, tr), verdict=told)]
         lines += [f"  {line}" for line in _site(site, tr, changed=not comparison.halves)]
     return lines
 
@@ -93,4 +94,4 @@ def next_experiment(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     if tried.site == PRIVATE:
         return []
     task, *outcomes = experiment_text(tried, tr)
-    return [tr("{name}: {text}", name=site_name(tried.site, tr), text=task), *outcomes]
+    return [tr("{name}: {text}", name=site_name(tried.site, tr), text=tr.inside(task)), *outcomes]

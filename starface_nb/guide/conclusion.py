@@ -117,7 +117,7 @@ def _timeouts(diagnosis: Diagnosis, tr: Translator) -> list[str]:
         )
     for site in diagnosis.sites.filter(pl.col("verdict") == "undetermined")["site"]:
         told = " ".join(experiment_text(what_next(diagnosis, site), tr))
-        steps.append(tr("{name}: {text}", name=site_name(site, tr), text=told))
+        steps.append(tr("{name}: {text}", name=site_name(site, tr), text=tr.inside(told)))
     return steps
 
 
@@ -126,7 +126,7 @@ def _other_causes(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
     told = [about_cause(cause, tr) for cause in counts["cause"]]
-    return [tr("{name}: {text}", name=cause["name"], text=cause["advice"]) for cause in told]
+    return [tr("{name}: {text}", name=cause["name"], text=tr.inside(cause["advice"])) for cause in told]
 
 
 def from_answers(
@@ -137,7 +137,7 @@ def from_answers(
     for step in checklist(tr):
         chosen = step.answer(given(answers, step.id).answer)
         if chosen and (not step.from_log or step.id == "status"):  # what the log answers has its finding
-            reasons.append(tr("{name}: {text}", name=step.title, text=f"{chosen.label}. {chosen.meaning}"))
+            reasons.append(tr("{name}: {text}", name=step.title, text=tr.inside(f"{chosen.label}. {chosen.meaning}")))
     closed = [p for p in port_checklist(tr) if given(answers, "ports").ports.get(p.id) == "closed"]
     if closed:
         named = ", ".join(f"{p.port}/{p.protocol}" for p in closed)

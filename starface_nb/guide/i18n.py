@@ -80,6 +80,10 @@ class Translator:
         """Set parts of a sentence beside each other, empty ones left out; French sets a space before each semicolon."""
         return ("\u00a0; " if self.language == "fr" else "; ").join(part for part in parts if part)
 
+    def inside(self, name: str) -> str:
+        """Return a name as it stands within a sentence: French writes it small there, unless it is an abbreviation."""
+        return name[:1].lower() + name[1:] if self.language == "fr" and not name[1:2].isupper() else name
+
     def number(self, value: float, digits: int = 0) -> str:
         """Format a number with the language's separators and at most `digits` decimals."""
         pattern = "#,##0" + ("." + "#" * digits if digits else "")

@@ -114,7 +114,7 @@ def regular(diagnosis: Diagnosis, tr: Translator) -> list[str]:
         pl.col("every_s").is_not_null(), pl.col("cause").cast(pl.String).is_in(["pbx_restart", *OF_A_SITE])
     )
     return [
-        f"{tr('{name}: {text}', name=site_name(row['site'], tr), text=incident_text(row, tr))} "
+        f"{tr('{name}: {text}', name=site_name(row['site'], tr), text=tr.inside(incident_text(row, tr)))} "
         + about_cause(row["cause"], tr)["advice"]
         for row in again.to_dicts()
     ]
@@ -132,10 +132,10 @@ def router_text(evidence: Mapping[str, Any], tr: Translator) -> str:
     if not said:
         return ""
     begin, end = (tr.time(datetime.fromisoformat(said[name])) for name in ("from", "to"))
-    values = {"cause": cause_name(said["says"], tr), "begin": begin, "end": end}
+    values = {"cause": tr.inside(cause_name(said["says"], tr)), "begin": begin, "end": end}
     if said["says"] == said["by_the_log"]:
         return tr("By the router's own log, too: {cause}, {begin} to {end}.", **values)
-    other = cause_name(said["by_the_log"], tr)
+    other = tr.inside(cause_name(said["by_the_log"], tr))
     if said["says"] == "unknown":
         return tr(
             "By the router's own NAT table this phone's entry still lived. By this log alone: {other}.", other=other
@@ -244,7 +244,7 @@ def _said(name: str, value: Any, tr: Translator) -> str:
         case {"low_s": low, "high_s": high}:
             return bracket_text(low, high, tr)
         case dict():
-            return ", ".join(f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in value.items())
+            return ", ".join(f"{tr.inside(cause_name(cause, tr))} ({tr.number(n)})" for cause, n in value.items())
         case list() | tuple():
             return names([str(one) for one in value], tr)
         case int() | float() if name == "set_s":

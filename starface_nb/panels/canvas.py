@@ -57,7 +57,7 @@ class Canvas(CasePanel):
         self._take()
         if self._found.phones.height > _MOST_PHONES and self._found.sites.height > 1:
             self._draw()  # of all phones, and kept: taking the choice back is then as quick as any other
-            worst = self._found.intervals["site"].value_counts().sort("count", "site", descending=[True, False])
+            worst = self._losses["site"].value_counts().sort("count", "site", descending=[True, False])
             self.query = Query(site=worst["site"][0])
         self._draw()
         self._tell()
@@ -71,6 +71,9 @@ class Canvas(CasePanel):
         number = pl.col("label").rank("dense").cast(pl.Int64)
         seconds = 60 * pl.col("minutes")  # an open loss lasts to the end
         losses = measured(whole).with_columns(seconds=seconds, phone=number)
+        known = found.sites.select("site", "addresses").iter_rows()
+        self._home = pl.col("site").replace({address: site for site, had in known for address in had})
+        losses = losses.with_columns(address="site", site=self._home)  # a site may have had others before
         self._losses = losses.join(by_row, on="row", maintain_order="left")
         self._scene = replace(whole, intervals=self._losses)
         self._pictured = lru_cache(_MOST_PICTURES)(self._pictures)
@@ -201,6 +204,7 @@ class Canvas(CasePanel):
             pl.col("label").first().alias("first"),
             pl.col("peer", "site").first(),
             pl.col("cause").mode(maintain_order=True).first(),
+            address=pl.col("site").first(),
             losses=pl.len(),
             start=pl.col("start").min(),
             seconds=pl.col("seconds").sum(),
@@ -210,7 +214,8 @@ class Canvas(CasePanel):
             lambda n: self.tr.count("{n} phone", "{n} phones", n), return_dtype=pl.String
         )
         if self._group == "id":
-            mine = mine.drop("site", "cause").join(self._found.incidents.select("id", "site", "cause"), on="id")
+            known = self._found.incidents.select("id", "cause", site=self._home, address="site")
+            mine = mine.drop("site", "address", "cause").join(known, on="id")
         why = pl.col("cause").cast(pl.String).replace_strict(cause_names(self.tr), return_dtype=pl.String)
         return mine.with_columns(why=why, label=pl.when(pl.col("phones") == 1).then("first").otherwise(phones))
 
@@ -222,12 +227,17 @@ class Canvas(CasePanel):
         name = names_given(self.case.answers.all()).get(row["peer"]) if one else None
         return shown | {
             "label": f"{visible(name)} ({row['label']})" if name else row["label"],
-            "place": site_name(visible(row["site"]), self.tr),
+            "place": self._place(row),
             "colour": COLOURS[row["cause"]],
             "picked": row["row"] == q.row if single else row[self._group] == q.open,
             "open": single and row["end"] is None,
             "said": single and (row["peer"], row["start"]) in self._said,
         }
+
+    def _place(self, row: dict[str, Any]) -> str:
+        """Return the site of a loss or incident, with the address that it had then where that is another one now."""
+        site, address = (site_name(visible(row[name]), self.tr) for name in ("site", "address"))
+        return site if site == address else self.tr("{site} (at that time {address})", site=site, address=address)
 
     # ---- the drawer ----
 

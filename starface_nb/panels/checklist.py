@@ -24,7 +24,6 @@ from starface_nb.guide import (
     trouble_began,
 )
 from starface_nb.guide.i18n import read_typed
-from starface_nb.guide.routers import Snippet
 from starface_nb.guide.site_router import at_site
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
@@ -125,25 +124,15 @@ class ChecklistPanel(CasePanel):
 
     def _sites(self) -> list[dict[str, Any]]:
         """Return each site with its bracket, its router, and how that is set."""
-        tr, answers = self.tr, self.case.answers.all()
-        rows = []
-        for row in self.case.diagnosis.sites.sort("verdict", "site").head(_MOST_SITES).to_dicts():
-            router = at_site(answers, row, tr)
-            how: tuple[str, ...] = ()
-            lines: tuple[Snippet, ...] = ()
+        tr, answers, found = self.tr, self.case.answers.all(), self.case.diagnosis
+        rows = found.sites.sort("verdict", "site").head(_MOST_SITES).to_dicts()
+        for row in rows:
+            router, seconds = at_site(answers, row, tr), found.settings.recommended_timeout_s
+            row |= {"name": site_name(row["site"], tr), "bracket": bracket_text(row["low_s"], row["high_s"], tr)}
+            row |= {"router": router, "how": (), "snippets": ()}
             if router.router in products():
-                seconds = self.case.diagnosis.settings.recommended_timeout_s
-                how, lines = setting(router.router, seconds, tr)[0], snippets(router.router, seconds, tr)
-            rows.append(
-                {
-                    "site": row["site"],
-                    "name": site_name(row["site"], tr),
-                    "bracket": bracket_text(row["low_s"], row["high_s"], tr),
-                    "router": router,
-                    "how": how,
-                    "snippets": lines,
-                }
-            )
+                row["how"] = setting(router.router, seconds, tr)[0]
+                row["snippets"] = snippets(router.router, seconds, tr)
         return rows
 
     def _compared(self, day: date) -> str:

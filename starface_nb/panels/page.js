@@ -63,7 +63,7 @@ function render({ model, el }) {
   function answer() {
     const [said, asked] = [el.querySelector('[data-part="said"]'), last && alike(...last)[0]];
     if (!said || !asked) return;
-    asked.closest(".sfnb-bar, .sfnb-scroll, table, p")?.after(said);
+    asked.closest(".sfnb-bar, .sfnb-wide, table, p")?.after(said);
     if (asked.matches("input, select, textarea")) asked.toggleAttribute("aria-invalid", Boolean(said.querySelector(".sfnb-bad")));
   }
 

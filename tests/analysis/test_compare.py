@@ -147,6 +147,12 @@ def test_a_new_trouble_is_worse_and_none_is_unchanged() -> None:
     assert (calm.verdict, calm.settled) == ("unchanged", True)
 
 
+def test_half_of_a_log_without_expiries_shows_no_more_of_the_timeout_than_all_of_it() -> None:
+    whole = case(7200.0, 12.0)
+    [site] = compare_at(whole).sites
+    assert site.before.bracket == site.after.bracket == {"low_s": whole.sites["low_s"][0], "high_s": None}
+
+
 def test_one_more_loss_per_phone_after_the_change_is_no_contradiction() -> None:
     whole = sf.diagnose(sf.read_log(FIXED))
     late = whole.intervals.filter(pl.col("cause") == "nat_expiry", pl.col("start") > TRUE_CHANGE)

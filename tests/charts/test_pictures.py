@@ -273,7 +273,7 @@ def test_before_and_after_and_fleet() -> None:
     row = {"customer": "<b>", "rank": 1, "verdict": "too_short", "low_s": 300.0, "high_s": 360.0, "losses": 5}
     bins = {"nat_by_bin": [2, 0, 1], "other_by_bin": [0, 2, 0]}
     page = charts.to_svg(charts.fleet_page(pl.DataFrame([row | bins])))
-    assert {"1. <b>", "too short: 5 to 6 min; 5 losses; highest bar: 2"} <= set(texts(page))
+    assert {"1. <b>", "too short: 5 min to 6 min; 5 losses; highest bar: 2"} <= set(texts(page))
 
 
 def luminance(colour: str) -> float:
