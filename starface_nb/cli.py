@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
-        if empty := [name for name, value in vars(options).items() if value == "" and name != "customer"]:
+        if empty := [name for name, value in vars(options).items() if value == ""]:
             flag = "--" + empty[0].replace("_", "-")  # as a variable of the shell may be
             raise SettingError("An empty value was given.", place=flag, next_step="Leave it out, or give one.")
         if argv is None:

@@ -99,7 +99,7 @@ def events(options: Namespace) -> int:
     arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
     arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
     arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
-    arg("--customer", default="", metavar="NAME", help="the customer's name, shown under the title"),
+    arg("--customer", metavar="NAME", help="the customer's name, shown under the title"),
     arg("--mask", action="store_true", help="call phones Phone 1 ..., sites Site 1 ... everywhere"),
 )
 def report(options: Namespace) -> int:
@@ -119,11 +119,15 @@ def report(options: Namespace) -> int:
     spare([*page_at, *pdf_at])
     case = _diagnosis(logs, options)
     with stage("Writing the report"):
-        shown = {"language": options.language, "router": router, "mask": options.mask, "customer": options.customer}
+        # a byte of the command line that is no UTF-8 is the Latin-1 letter, as in a log
+        customer = (options.customer or "").translate({0xDC00 + byte: byte for byte in range(0x80, 0x100)})
+        shown = {"language": options.language, "router": router, "mask": options.mask, "customer": customer}
         page = render(case, **shown, created=datetime.now(UTC))
         made = {path: page.encode() for path in page_at} | {path: to_pdf(page) for path in pdf_at}
     for path, content in made.items():
         write(path, content)
+    if options.mask and options.customer:
+        note("--customer is left out: a masked report names nobody.")
     note(f"Report written: {', '.join(map(str, made))}")
     return _needs_action(case)
 

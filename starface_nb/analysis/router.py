@@ -21,6 +21,7 @@ from starface_nb.bundle.facts import Fact
 from starface_nb.model.schemas import CAUSE
 from starface_nb.networks import is_of
 from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.reading.log import Log
 
 _PROVEN, _CONTRADICTED = 0.99, 0.9  # confidence where both logs say the same, and where the router's says another cause
 ROUTER_EVENTS = FRAMES["router_events"]
@@ -112,7 +113,9 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     told = {row: one for _, rows in sorted(claims, key=lambda one: one[0]) for row, one in rows.items()}
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
-    return results, replace(story, findings=(*_findings(story, told), *tables, *_silent(story, told, losses)))
+    return results, replace(
+        story, findings=(*_findings(story, told, results.log), *tables, *_silent(story, told, losses))
+    )
 
 
 def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> list[Site]:
@@ -186,13 +189,17 @@ def _silent(story: RouterStory, told: dict[int, Said], losses: pl.DataFrame) -> 
                 yield Finding("router_knows_nothing", "info", one.site, values)
 
 
-def _findings(story: RouterStory, told: dict[int, Said]) -> Iterator[Finding]:
+def _findings(story: RouterStory, told: dict[int, Said], log: Log) -> Iterator[Finding]:
     for one in story.logs:
         clock = one.clock
         how = {"shifted": "behind" if clock.offset_s > 0 else "ahead", "agrees": "agrees"}.get(clock.how, "as_is")
-        told_as = f"router_log_{how if one.site else 'nowhere'}"
+        how = how if one.site else "nowhere"
+        if not clock.agree and log.first and log.last and (one.last < log.first or one.first > log.last):
+            how = "of_other_days"
+        told_as = f"router_log_{how}"
         values: dict[str, object] = {"told_as": told_as, "site": one.site, "product": one.product}
         values |= {"events": one.events, "agree": clock.agree, "of": clock.of, "off_s": abs(clock.offset_s)}
+        values |= {"first_at": one.first, "last_at": one.last}
         yield Finding("router_log", "info" if clock.agree else "warning", one.site, values)
     other = [one for one in told.values() if one["by_the_log"] != one["says"] and _is_taken(one)]
     if other:

@@ -133,6 +133,9 @@ def test_utc_is_enough_for_all_routers_and_any_other_clock_needs_a_few_outages(t
     (told,) = [finding for finding in case.findings if finding.id == "router_log"]
     assert told.severity == "warning"
     assert "taken as it is" in guide.finding_text(told, guide.translator("en"))
+    case = diagnosed(tmp_path, {"fw40": router_logs.fritzbox(FAULTS["fw40"], shift=timedelta(days=-200))})
+    (told,) = [finding for finding in case.findings if finding.id == "router_log"]
+    assert "of another time: " in guide.finding_text(told, guide.translator("en"))
 
 
 def test_another_routers_log_proves_nothing(tmp_path: Path) -> None:

@@ -348,13 +348,18 @@ def status(arguments: list[str]) -> object:
 def test_command_writes_page_and_pdf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "out.html"
     log = str(samples.path("clean"))
-    assert cli.main(["report", log, "-o", str(target), "--pdf", "--language", "fr", "--mask"]) == 1
+    masked = ["--language", "fr", "--mask", "--customer", "Berg"]
+    assert cli.main(["report", log, "-o", str(target), "--pdf", *masked]) == 1
+    assert "--customer is left out" in capsys.readouterr().err
     assert 'lang="fr"' in target.read_text(encoding="utf-8")
     assert target.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.html", "out.pdf"]
     assert status(["report", log, "-o", str(tmp_path / "no" / "out.html")]) == 2
     assert "folder" in capsys.readouterr().err
     assert status(["report", log, "-o", str(target), "--router", "nonsense"]) == 2
+    assert status(["report", log, "-o", str(target), "--customer", ""]) == 2
+    assert cli.main(["report", log, "-o", str(target), "--customer", "M\udcfcller"]) == 1
+    assert "Müller" in target.read_text(encoding="utf-8")
 
 
 def test_command_writes_a_pdf_alone(tmp_path: Path) -> None:
