@@ -10,8 +10,8 @@ sf.charts.timeline(case)
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # what `typing` would say; it takes a while to load
 if TYPE_CHECKING:
     from starface_nb import analysis, cases, charts, fleet, guide, panels, privacy, report, samples, simulation
     from starface_nb.analysis.compare import compare

@@ -1,6 +1,18 @@
-"""Run the command line with `python -m starface_nb`."""
+"""Where the command begins, also as `python -m starface_nb`: Ctrl-C while it loads is told in one line, too."""
 
-from starface_nb.cli import main
+import sys
+
+
+def main() -> int:
+    """Load the command line and run it."""
+    try:
+        from starface_nb.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        sys.stderr.write("starface-nb: interrupted; nothing half-written was left.\n")
+        return 130
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

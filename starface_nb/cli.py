@@ -32,7 +32,7 @@ from starface_nb.errors import (
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
-_WRONG_INPUT, _FAULT, _INTERRUPTED, _TERMINATED = 2, 3, 130, 143
+_WRONG_INPUT, _FAULT, _TERMINATED = 2, 3, 143
 _AGAIN_S = 20  # a signal to end that was lost in a callback comes again
 _ending = list[BaseException]()  # what signals to end have raised
 
@@ -103,13 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _told(error: BaseException) -> int:
     """Say what happened in one line; return the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error  # it may come before all this is loaded, too, and is said there
     if isinstance(error, SystemExit):
         return _TERMINATED
     if isinstance(error, BrokenPipeError):  # the reader has seen enough
         _close_output()
         return 0
-    if isinstance(error, KeyboardInterrupt):
-        return _say("interrupted; nothing half-written was left.", _INTERRUPTED)
     if isinstance(error, StarfaceError):
         return _say(str(error))
     if _is_loading(error):

@@ -6,10 +6,12 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from secrets import token_hex
@@ -133,6 +135,9 @@ def _in_processes(
 def _worker(work: Callable[[str], Examined]) -> Connection:
     """Start a worker process; return the way to it, which ends when it dies."""
     context = multiprocessing.get_context("spawn")
+    if sys.platform != "win32":  # what a worker loads before it serves is not interrupted either: it inherits this
+        resource_tracker.ensure_running()  # which would take it back
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     here, there = context.Pipe()
     context.Process(target=_serve, args=(there, work), daemon=True).start()
     there.close()

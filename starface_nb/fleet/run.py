@@ -102,8 +102,6 @@ def run_fleet(
     }
     work = partial(examine, settings=settings, time_zone=time_zone and zone(time_zone).key)
     with locked(folder / _LOCK):
-        for home in homes.values():
-            private_folder(home)
         found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
         rows = {slug: row for slug, row in found.items() if row is not None}
         waiting = {slug: path for slug, (_, path) in customers.items() if slug not in rows}
@@ -274,7 +272,7 @@ def ranked(rows: Iterable[Row]) -> pl.DataFrame:
 
 def _remember(folder: Path, examined: Examined, known: Row) -> Row:
     """Write the intervals first and the row that vouches for them last, each whole or not at all."""
-    result, intervals = folder / _RESULT, folder / _INTERVALS
+    result, intervals = private_folder(folder) / _RESULT, folder / _INTERVALS
     result.unlink(missing_ok=True)
     intervals.unlink(missing_ok=True)
     if examined.intervals is not None:

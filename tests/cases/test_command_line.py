@@ -301,6 +301,36 @@ if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert "needs 73,728 MiB" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("loading", "command"),
+        [
+            ("sys.argv[1:2] == ['check']", "check"),
+            ("'spawn_main' in sys.orig_argv[-2]", "fleet -o out --workers 2 b.log"),
+        ],
+    )
+    def test_ctrl_c_while_the_program_or_its_workers_load_is_told_in_one_line(
+        loading: str, command: str, tmp_path: Path
+    ) -> None:
+        for name in ("a.log", "b.log"):
+            shutil.copy(LOG, tmp_path / name)
+        (tmp_path / "before").mkdir()
+        (tmp_path / "before" / "dataclasses.py").write_text(
+            f"import os, signal, sys\nif {loading}:\n    os.killpg(0, signal.SIGINT)\n"
+            "here = sys.path.pop(0)\ndel sys.modules[__name__]\nimport dataclasses\nsys.path.insert(0, here)\n"
+        )  # all these processes load it, before they know of signals
+        path = os.pathsep.join([str(tmp_path / "before"), str(Path(__file__).parents[2])])
+        done = subprocess.run(
+            [sys.executable, "-P", *STARFACE_NB[1:], *command.split(), "a.log"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+        )
+        assert done.stderr == "starface-nb: interrupted; nothing half-written was left.\n"
+        assert done.returncode in (130, -signal.SIGINT)
+        assert not list(tmp_path.glob("out/customers"))
+
     def test_ctrl_c_ends_a_run_of_notebooks_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
         folder = tmp_path / "case"
         with subprocess.Popen(
