@@ -83,14 +83,7 @@ def diagnose(
     watched = log.events.filter(~pl.col("peer").is_in(aside).fill_null(value=False)) if aside else log.events
     states = with_states(watched)
     peers = find_peers(states)
-    step = "Name one customer's log alone; `starface-nb fleet` takes a folder of many."
-    if clash := of_two_customers(states):
-        cause = "These are logs of two customers: at the same time, phones of the same names are at other addresses."
-        raise InputError(cause, place=" and ".join(clash), next_step=step)
-    if clash := without_common_phone(log, states, peers):
-        cause = "These logs name no phone in common, and are no parts of one rotated log: they may be two customers'."
-        step += " Parts of one log can be put together into one file."
-        raise InputError(cause, place=" and ".join(clash), next_step=step)
+    require_one_customer(log, states, peers)
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
     seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
     results = examine(seen, settings)
@@ -122,6 +115,21 @@ def diagnose(
         incident_of=incident_of,
         router=story.with_incidents(results.intervals, incident_of),
     )
+
+
+def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl.DataFrame | None = None) -> None:
+    """Raise `InputError` where the files of a log are of two customers, or may be."""
+    if len(log.files) < 2:
+        return
+    states = with_states(log.events) if states is None else states
+    step = "Name one customer's log alone; `starface-nb fleet` takes a folder of many."
+    if clash := of_two_customers(states):
+        cause = "These are logs of two customers: at the same time, phones of the same names are at other addresses."
+        raise InputError(cause, place=" and ".join(clash), next_step=step)
+    if clash := without_common_phone(log, states, find_peers(states) if peers is None else peers):
+        cause = "These logs name no phone in common, and are no parts of one rotated log: they may be two customers'."
+        step += " Parts of one log can be put together into one file."
+        raise InputError(cause, place=" and ".join(clash), next_step=step)
 
 
 @dataclass(frozen=True)

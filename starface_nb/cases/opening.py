@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from starface_nb import samples
+from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.cases import memory
 from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
 from starface_nb.cases.case import Case, Source, absolute
@@ -73,7 +74,7 @@ def open_case(
     CaseError
         The named case holds another customer's log, or its files are damaged.
     InputError
-        The log cannot be read.
+        The log cannot be read, or its files are of two customers.
     SettingError
         A setting makes no sense.
     """
@@ -136,7 +137,9 @@ def _read(place: Path | None, given: tuple[str, ...], paths: tuple[str, ...], as
     """Return the log, and whether it is gone and only remembered."""
     gone = "-" not in given and not any(glob.has_magic(path) or Path(path).exists() for path in paths)
     known = memory.recall(paths, asked, place / "cache") if gone and place else None
-    return known or read_log(paths, time_zone=asked), known is not None
+    if known is None:
+        require_one_customer(found := read_log(paths, time_zone=asked))
+    return known or found, known is not None
 
 
 # ---- whose case it is ----

@@ -19,6 +19,7 @@ import starface_nb as sf
 from starface_nb.analysis import compare, compare_at, what_next
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.incidents import find_incidents, regular_step
+from starface_nb.cases import open_case
 from starface_nb.cli import main
 from starface_nb.errors import InputError
 from starface_nb.guide.comparison import comparison_text
@@ -328,8 +329,12 @@ def test_logs_without_a_common_phone_are_not_judged_together(tmp_path: Path, nam
                 archive.writestr("full.1", "\n".join(text))
         else:
             path.write_text("\n".join(text))
+    paths = [str(tmp_path / name) for name in names]
     with pytest.raises(InputError, match="no phone in common"):
-        sf.diagnose(sf.read_log([tmp_path / name for name in names], progress=False))
+        sf.diagnose(sf.read_log(paths, progress=False))
+    with pytest.raises(InputError, match="no phone in common"):
+        open_case(paths, folder=tmp_path / "case")
+    assert not (tmp_path / "case").exists()
 
 
 def test_a_rotated_log_is_one_whichever_phones_its_parts_name(tmp_path: Path) -> None:
