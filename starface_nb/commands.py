@@ -36,8 +36,8 @@ from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment, visible
 
 __all__ = ["COMMANDS"]
-_DOCUMENTS = {".csv", ".doc", ".docx", ".html", ".json", ".ods", ".odt", ".pdf", ".txt", ".xls", ".xlsx", ".xml",
-              ".zip"}  # fmt: skip
+_DOCUMENTS = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".jsonl", ".ods", ".odt", ".parquet", ".pdf",
+              ".rtf", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".zip"}  # fmt: skip
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -72,8 +72,14 @@ def events(options: Namespace) -> int:
     from starface_nb.reading.export import write as export
     from starface_nb.spared import spare
 
-    formats = dict.fromkeys(("", ".txt", ".jsonl", ".json"), "jsonl") | {f".{n}": n for n in ("csv", "parquet", "xlsx")}
-    chosen = options.format or _by_ending(options.output, formats)
+    formats = {f".{name}": name for name in ("jsonl", "csv", "parquet", "xlsx")} | {".json": "jsonl"}
+    chosen = options.format or _by_ending(options.output, {"": "jsonl", ".txt": "jsonl"} | formats)
+    if options.output and formats.get(named := options.output.suffix.lower(), chosen) != chosen:
+        raise SettingError(
+            f"{named} is not the ending of {chosen}.",
+            place=str(options.output),
+            next_step=f"Leave out --format, or let the name end in .{chosen}.",
+        )
     on_terminal = not options.output and sys.stdout.isatty()
     if chosen in ("parquet", "xlsx") and on_terminal:
         raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
@@ -105,7 +111,6 @@ def events(options: Namespace) -> int:
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""
     from starface_nb.guide.routers import find_product
-    from starface_nb.report import render, to_pdf
     from starface_nb.spared import spare
 
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
@@ -118,6 +123,8 @@ def report(options: Namespace) -> int:
     keep_apart(logs, [*page_at, *pdf_at])
     spare([*page_at, *pdf_at])
     case = _diagnosis(logs, options)
+    from starface_nb.report import render, to_pdf  # it takes seconds to load, and what is wrong was said by now
+
     with stage("Writing the report"):
         # a byte of the command line that is no UTF-8 is the Latin-1 letter, as in a log
         customer = (options.customer or "").translate({0xDC00 + byte: byte for byte in range(0x80, 0x100)})
@@ -142,7 +149,6 @@ def pack(options: Namespace) -> int:
     """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
     from starface_nb.fleet.changes import quick_fingerprint
     from starface_nb.guide.routers import find_product
-    from starface_nb.report.pack import pack as packed
     from starface_nb.spared import spare
 
     router = find_product(options.router) if options.router else None
@@ -152,6 +158,8 @@ def pack(options: Namespace) -> int:
     own = b"" if "-" in logs else ".".join(quick_fingerprint(Path(log)) for log in logs).encode()
     spare([options.output], own)
     case = _diagnosis(logs, options)
+    from starface_nb.report.pack import pack as packed
+
     made = packed(case, router)
     if options.output.suffix.lower() == ".zip":
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -176,8 +184,7 @@ def run(options: Namespace) -> int:
     """Execute the notebooks on a log, with the report beside them; 3 where a notebook failed."""
     from starface_nb.cases import copy_notebooks, open_case
     from starface_nb.cases.copies import curated
-    from starface_nb.cases.runner import run_notebooks
-    from starface_nb.report import report_names, write_report
+    from starface_nb.spared import report_names
 
     need_temporary()
     chosen = options.notebooks.replace(",", " ").split() if options.notebooks else None
@@ -189,6 +196,9 @@ def run(options: Namespace) -> int:
         keep_free(options.output, written)
     case = open_case(logs, folder=options.output, **of_case(options))
     note(*case.notes)
+    from starface_nb.cases.runner import run_notebooks
+    from starface_nb.report import write_report
+
     executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, case=case))
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"

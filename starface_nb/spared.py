@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from starface_nb.errors import InputError
+from starface_nb.errors import InputError, missing
 from starface_nb.files import is_open
 from starface_nb.reading.export import AUTHOR, COLUMNS
 
@@ -16,6 +16,12 @@ _TABLE = re.compile(rb'\{"time": ("[^"]*"|null), "kind": "|' + ",".join(COLUMNS)
 _SAVED = f"<cp:lastModifiedBy>{AUTHOR}<".encode()  # whoever saves the sheet anew stands there
 PDF = b"%starface-nb\n"  # a comment before the last lines of a report; what is added later stands behind them
 _HEAD, _TAIL = 1000, 64  # bytes
+
+
+def report_names(ending: str = "") -> list[str]:
+    """Return what a case's results are called: the list of losses, the page, and the PDF where it can be made."""
+    pdf = [] if missing("pdf") else [f"report{ending}.pdf"]
+    return [f"losses{ending}.csv", f"report{ending}.html", *pdf]
 
 
 def spare(outputs: Iterable[Path], own: bytes = b"") -> None:

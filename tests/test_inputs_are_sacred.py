@@ -474,7 +474,13 @@ def test_a_link_to_a_customer_is_no_further_one(tmp_path: Path) -> None:
     (folder / "a").mkdir(parents=True)
     for path in (folder / "a" / "full", elsewhere):
         path.write_bytes(LOG.read_bytes())
-    for name, target in (("same", "a"), ("inside.log", "a/full"), ("other.log", elsewhere)):
+    for name, target in (
+        ("same", "a"),
+        ("inside.log", "a/full"),
+        ("other.log", elsewhere),
+        ("loop", "."),
+        ("top", ".."),
+    ):
         (folder / name).symlink_to(target)
     assert {path.name for _, path in find_customers([folder]).values()} == {"a", "other.log"}
 
@@ -508,6 +514,31 @@ def test_an_empty_value_is_not_one_that_was_not_given(
     before = sorted(desk.rglob("*"))
     assert status([*command.split(), ""]) == 2
     assert command.split()[-1] in capsys.readouterr().err
+    assert sorted(desk.rglob("*")) == before
+
+
+def test_what_is_wrong_is_said_before_what_draws_is_loaded(desk: Path) -> None:
+    Path("mine.html").write_text("mine")
+    commands = (
+        "report a.log -o r.html --router Toaster, report a.log -o mine.html, report a.log -o r.docx, pack a.log -o d,"
+        "pack a.log -o new --router Toaster,run a.log -o case,events a.log -o e.tsv,events a.log -o e.xlsx --format csv"
+    )
+    code = f"""import sys
+from starface_nb.cli import main
+print([main(command.split()) for command in {commands!r}.split(",")], {{"altair", "nbclient"}} & {{*sys.modules}})"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == f"{[2] * 8} set()\n", done.stderr
+    assert "No router is known as 'Toaster'" in done.stderr
+    assert ".tsv is no kind of file that this command writes" in done.stderr
+    assert ".xlsx is not the ending of csv" in done.stderr
+
+
+@POSIX
+def test_of_a_simulation_that_found_no_room_nothing_is_left(desk: Path) -> None:
+    before = sorted(desk.rglob("*"))
+    command = f'ulimit -f 8; exec "{sys.executable}" -m starface_nb simulate -o made --hours 9'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert sorted(desk.rglob("*")) == before
 
 

@@ -199,7 +199,8 @@ def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> li
         return [folder]  # whose row says why
     found = [path for path in there if _may_be_customer(path)]
     own = {path.resolve() for path in found if not path.is_symlink()}
-    found = [path for path in found if not path.is_symlink() or own.isdisjoint(_levels(path))]
+    above = _levels(folder)  # a link to all of it is none
+    found = [p for p in found if not p.is_symlink() or (own.isdisjoint(_levels(p)) and p.resolve() not in above)]
     made = _is_fleet(folder)
     found = [path for path in found if not (made and path.name == _CUSTOMERS)]
     if not (alone or made) and (not found or _is_one_log(folder, found)):
@@ -233,9 +234,9 @@ def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path
     return [path for path in paths if path.resolve() not in results]
 
 
-def _levels(link: Path) -> list[Path]:
-    """Return where a link leads to, and every folder above: a link to or into a customer is no further one."""
-    return [link.resolve(), *link.resolve().parents]
+def _levels(path: Path) -> list[Path]:
+    """Return where a path leads to, and every folder above: a link to or into a customer is no further one."""
+    return [path.resolve(), *path.resolve().parents]
 
 
 def _may_be_customer(path: Path) -> bool:

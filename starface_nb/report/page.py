@@ -26,7 +26,7 @@ from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.masking import mask as masked
-from starface_nb.spared import PDF
+from starface_nb.spared import PDF, report_names
 from starface_nb.templates import fill
 
 if TYPE_CHECKING:
@@ -144,12 +144,6 @@ def of_case(case: Case, language: str, *, mask: bool = False, created: datetime 
 def folder_of(case: Case) -> Path:
     """Return where a case's results are written: its folder, or the working folder where it is not kept."""
     return case.folder or Path()
-
-
-def report_names(ending: str = "") -> list[str]:
-    """Return what a report's files are called: the list of losses, the page, and the PDF where it can be made."""
-    pdf = [] if missing("pdf") else [f"report{ending}.pdf"]
-    return [f"losses{ending}.csv", f"report{ending}.html", *pdf]
 
 
 def write_report(case: Case, language: str, *, mask: bool = False, ending: str | None = None) -> list[Path]:

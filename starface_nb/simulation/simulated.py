@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from functools import cache, cached_property
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.errors import SettingError
-from starface_nb.files import write
+from starface_nb.files import new_folder, write
 from starface_nb.reading import read_log
 from starface_nb.reading.log import Log
 from starface_nb.simulation.engine import Engine
@@ -81,12 +82,13 @@ class Simulated:
         """
         folder = Path(folder)
         earlier = earlier_files(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        written = self._write_log(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with nullcontext(folder) if folder.exists() else new_folder(folder) as place:
+            written = self._write_log(place)
+            truth = {**self.truth, _FILES: written}
+            write(place / _TRUTH, json.dumps(truth, indent=1, ensure_ascii=False).encode() + b"\n")
         for path in set(earlier) - {folder / name for name in written}:
             path.unlink()
-        truth = {**self.truth, _FILES: written}
-        write(folder / _TRUTH, json.dumps(truth, indent=1, ensure_ascii=False).encode() + b"\n")
         return folder / "pbx.log"
 
     def _write_log(self, folder: Path) -> dict[str, str]:
