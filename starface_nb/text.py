@@ -8,7 +8,7 @@ from starface_nb.errors import SettingError
 
 _YEARS = range(1971, 2100)
 _UNIT = r"(?<=\d) (?=(?:ms|s|min|h|d|T|j|[Mm]inuten?s?|[Ss]econde?s?|Sekunden?)\b)"
-_PARTED = re.compile(rf"<pre.*?</pre>|<[^>]*>|{_UNIT}", re.DOTALL)
+_PARTED = re.compile(rf"<(pre|code|textarea)\b.*?</\1>|<[^>]*>|{_UNIT}", re.DOTALL)
 
 
 def visible(text: str, limit: int | None = None) -> str:
@@ -34,7 +34,7 @@ def visible(text: str, limit: int | None = None) -> str:
 def unparted(html: str) -> str:
     """Return HTML, or plain text that will be shown, in which no line ends between a number and its unit.
 
-    What `pre` holds never wraps, and is there to be copied.
+    What is there to be copied or was typed (`pre`, `code`, `textarea`) stays as it is.
     """
     return _PARTED.sub(lambda found: "\u00a0" if found[0] == " " else found[0], html)
 

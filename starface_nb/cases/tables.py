@@ -17,6 +17,7 @@ from starface_nb.text import unparted, visible
 _LEFT_OUT = ("evidence", "offset", "end_offset", "interval")
 _NAMES = ("line", "end_line", "port")  # numbers that nobody adds up
 _FITTING = "font-size:clamp(9px,1.6vw,13px)"  # in a window of 680 px, too
+_AS_A_PAGE = "<style>.jp-RenderedSVG img{max-width:100%}</style>"  # of nbconvert: pictures stay inside a narrow window
 _SHARES = ("confidence", "level", "probability_too_short")
 
 
@@ -31,7 +32,7 @@ class Shown:
         return self.text
 
     def _repr_html_(self) -> str:
-        return unparted(self.html)
+        return _AS_A_PAGE + unparted(self.html)
 
 
 def readable(frame: pl.DataFrame, tr: Translator | None = None, rows: int = 12) -> Shown:

@@ -100,6 +100,11 @@ def test_everything_that_is_asked_has_a_name_and_somebody_who_answers(kind: Any,
             assert "label" in inside
 
 
+def test_a_number_stays_with_its_unit_but_for_what_is_copied_or_typed() -> None:
+    kept = "<p title='1 h'></p><pre>1 h <b>2 s</b></pre><code>64 ms</code><textarea>10 min</textarea>"
+    assert unparted(f"{kept}5 min 1 s, 61 minutes") == f"{kept}5\u00a0min 1\u00a0s, 61\u00a0minutes"
+
+
 def test_the_verdict_has_a_row_for_every_site_with_its_own_router(case: Case) -> None:
     case.answers.set(
         "nat", {"sites": {"203.0.113.21": {"router": None, "seconds": 280}, "203.0.113.22": {"seconds": 300}}}
