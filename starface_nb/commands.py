@@ -31,6 +31,7 @@ from starface_nb.arguments import (
 from starface_nb.console import harmless, note, say, write_utf8
 from starface_nb.errors import SettingError, missing, need, need_temporary
 from starface_nb.files import keep_free, replacing, write
+from starface_nb.files import new_folder as whole_folder
 from starface_nb.progress import stage
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment, visible
@@ -167,9 +168,10 @@ def pack(options: Namespace) -> int:
                 archive.writestr(name, text)
             archive.comment = own
     else:
-        options.output.mkdir(parents=True, exist_ok=True)
-        for name, text in made.items():
-            write(options.output / name, text.encode())
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(options.output) as folder:
+            for name, text in made.items():
+                write(folder / name, text.encode())
     note(f"{len(made)} files written: {options.output}" if made else "No phone was lost: there is nothing to prove.")
     return _needs_action(case)
 

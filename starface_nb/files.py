@@ -178,9 +178,13 @@ def new_folder(path: Path) -> Iterator[Path]:
     beside.mkdir(mode=0o700)
     try:
         yield beside
-        if path.is_dir():
-            path.rmdir()
-        beside.rename(path)
+        if not path.is_dir():
+            beside.rename(path)
+            return
+        keep_free(path)
+        for made in beside.iterdir():  # a shell may be in that folder, which is therefore not replaced
+            made.rename(path / made.name)
+        beside.rmdir()
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
