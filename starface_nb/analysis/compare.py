@@ -170,7 +170,7 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
     lost = set(nat_losses(left, list(periods))["peer"])
     touched = {peer: period for peer, period in periods.items() if peer in lost}
     was, now = bracket(left), bracket(right)
-    old = expose(left, touched)
+    old = expose(left, touched or periods)
     new = expose(right, touched or periods, (usual if was[1] is None else was[1]) if settling else None)
     sides = side_of(left, old, was), side_of(right, new, now)
     hours = None

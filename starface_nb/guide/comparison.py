@@ -79,7 +79,7 @@ def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:
     task = word("experiment", experiment.id, tr, phones=phones, shorter=shorter, longer=longer)
     if experiment.watch_hours:
         task += " " + tr("Then watch for {duration}.", duration=tr.duration(experiment.watch_hours * 3600))
-    lines = [task]
+    lines = [task, tr("What may be seen then, and what it would tell:")] if experiment.outcomes else [task]
     for outcome in experiment.outcomes:
         at = tr.duration(outcome.at_s) if outcome.at_s is not None else ""
         lines.append(word("tried", outcome.id, tr, bracket=bracket_text(outcome.low_s, outcome.high_s, tr), at=at))

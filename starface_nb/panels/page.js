@@ -119,14 +119,16 @@ function render({ model, el }) {
   // A part that is written anew, or moves, between press and release takes the click with it: what was pressed is done.
   let pressed;
   el.addEventListener("pointerdown", (event) => {
-    const asked = event.button ? null : event.target.closest("[data-do]");
+    const asked = event.button ? null : event.target.closest("[data-do], summary");
     pressed = asked && { asked, x: event.clientX, y: event.clientY };
   });
   function released(event) {
     const still = pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 4;
     const { asked } = pressed ?? {};
     pressed = undefined;
-    if (still && !asked.contains(event.target)) send(asked.dataset.do, asked.dataset.arg, asked.dataset.value, asked);
+    if (!still || asked.contains(event.target)) return;
+    if (asked.dataset.do) send(asked.dataset.do, asked.dataset.arg, asked.dataset.value, asked);
+    else alike(asked.tagName, keyOf(asked))[0]?.click();
   }
   window.addEventListener("pointerup", released);
 

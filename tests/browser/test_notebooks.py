@@ -155,6 +155,13 @@ def test_a_panel_written_anew_leaves_folds_open_and_what_is_being_typed(alive: P
         expect(card).to_have_js_property("open", value=False)
     page.keyboard.press("Enter")
     expect(card).to_have_js_property("open", value=True)
+    head.hover()
+    page.mouse.down()
+    in_kernel(f"checklist.do_note({step!r}, 'between press and release')")
+    expect(card.get_by_label("Note")).to_have_value("between press and release")
+    page.mouse.up()
+    expect(card).to_have_js_property("open", value=False)
+    in_kernel(f"checklist.do_note({step!r}, '')")
 
 
 def test_by_keyboard_alone_from_the_verdict_to_the_german_report(alive: Page, lab: Lab) -> None:
