@@ -13,11 +13,29 @@ from starface_nb.analysis.beside import listed_peers
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide import Translator
 from starface_nb.observations.addresses import UNKNOWN
+from starface_nb.privacy.pseudonyms import Draw, Pseudonyms
+from starface_nb.privacy.rewrite import Rewriter
+from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.log import Log
+from starface_nb.reading.messages import decode, read_lines
 
-_STAMP = re.compile(r"^\s*\[[^\]]*\]")
 _SAYS_NOTHING = {"full", "messages", "pbx", "log"}  # names that Asterisk or STARFACE gave a file, not the customer
-_REFUSED = re.compile(r"Registration from '.*' failed")
+_HIDDEN = "…"
+
+
+class _Labels(Pseudonyms):
+    """Replaces what identifies somebody by its label, and what has none by an ellipsis."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        super().__init__(b"")
+        self._labels = labels
+
+    def name(self, text: str) -> str:
+        """Return the label of a whole name."""
+        return self._labels.get(text, _HIDDEN)
+
+    def _assign(self, sort: str, text: str, draw: Draw) -> str:  # noqa: ARG002
+        return self._labels.get(text, _HIDDEN)
 
 
 @dataclass(frozen=True)
@@ -37,10 +55,13 @@ class Mask:
         return self._pattern.sub(lambda found: self.labels[found[0]], text) if self._pattern else text
 
     def line(self, text: str) -> str:
-        """Return a log line with every name replaced; its time stamp stays, a refused identity goes."""
-        stamp = _STAMP.match(text)
-        head = stamp[0] if stamp else ""
-        return head + self.text(_REFUSED.sub("Registration from '…' failed", text[len(head) :]))
+        """Return the time and the message of a log line as anonymising understands it, names replaced by labels."""
+        raw = text.encode()
+        row = read_lines(decode([raw]), layouts.usual_prefix([raw]), words=True).row(0, named=True)
+        entry, shown = row["entry"], None
+        if entry is not None:
+            shown = Rewriter(_Labels(self.labels)).message(row["bare"], catalogue.entries()[entry].pattern, row["peer"])
+        return (f"[{row['stamp']}] " if row["stamp"] else "") + (shown or _HIDDEN)
 
     def value(self, value: Any) -> Any:
         """Return a value of a finding with every name replaced, at any depth."""

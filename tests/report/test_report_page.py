@@ -219,11 +219,33 @@ def test_values_and_lines_are_masked_at_any_depth() -> None:
         "n": 100,
     }
     line = (
-        "[2026-01-10 01:00:10] NOTICE[100] chan_sip.c: Registration from '\"Ann\" <sip:1001@x>' failed for '192.0.2.1'"
+        "May 24 01:00:10 pbx-100 asterisk[8]: [2026-01-10 01:00:10] NOTICE[100] chan_sip.c: "
+        "Registration from '\"Ann\" <sip:1001@x>' failed for '192.0.2.1:5060' - Wrong password"
     )
-    assert found.line(line).startswith("[2026-01-10 01:00:10] NOTICE[Phone 1]")
-    assert "Ann" not in found.line(line)
-    assert "1001" not in found.line(line)
+    shown = "[2026-01-10 01:00:10] Registration from '\"…\" <sip:Phone 2@…>' failed for '…:5060' - Wrong password"
+    assert found.line(line) == shown
+    assert found.line("[2026-01-10 01:00:10] VERBOSE[1] app.c: Ann is called by 100") == "[2026-01-10 01:00:10] …"
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="pdftotext reads the pages")
+def test_a_masked_report_quotes_a_contact_without_what_names_somebody(tmp_path: Path) -> None:
+    uri = "sip:reception@203.0.113.7:20008;transport=UDP;x-mac=001565ABCDEF;x-ast-orig-host=192.168.1.20"
+    hourly = f"""00:00] VERBOSE[1] res_pjsip_registrar.c: Added contact '{uri}' to AOR '21' with expiration of 9 seconds
+00:01] VERBOSE[1] res_pjsip/pjsip_options.c: Contact 21/{uri} is now Reachable.  RTT: 20.000 msec
+20:03] VERBOSE[1] res_pjsip/pjsip_options.c: Contact 21/{uri} is now Unreachable.  RTT: 0.000 msec
+30:03] NOTICE[1] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '"The Reception" <sip:21@pbx.example>' failed \
+for '203.0.113.7:20000' (callid: 5-7@192.168.1.20) - Failed to authenticate
+"""
+    lines = [f"[2026-03-04 {hour:02}:{line}" for hour in range(8, 18) for line in hourly.splitlines(keepends=True)]
+    (tmp_path / "full").write_text("".join(lines))
+    page = report.render(sf.diagnose(sf.read_log(tmp_path / "full")), mask=True)
+    (tmp_path / "page.pdf").write_bytes(report.to_pdf(page))
+    ask = ["pdftotext", "-raw", tmp_path / "page.pdf", "-"]
+    printed = " ".join(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.split())
+    for shown in (page, printed):
+        assert "Phone 1/sip:…@Site 1:20008;transport=UDP;…=…;x-ast-orig-host=… is now Unreachable." in shown
+        assert " failed for " in shown
+        assert not re.findall(r"(?i)reception|001565|192\.168|203\.0|pbx\.example|5-7", shown)
 
 
 def test_evidence_lines_are_quoted_as_they_stand() -> None:
