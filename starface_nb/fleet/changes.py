@@ -16,7 +16,7 @@ def quick_fingerprint(log: Path) -> str:
     Looks at each file's place, size, time and first and last 64 KiB, so it takes no time whatever the size.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in log.rglob("*") if p.is_file()) if log.is_dir() else [log]:
+    for path in sorted(p for p in log.rglob("*") if os.access(p, os.F_OK) and p.is_file()) if log.is_dir() else [log]:
         digest.update(os.fsencode(path.absolute()) + b"\0")
         with suppress(OSError), path.open("rb", buffering=0) as file:
             status = os.fstat(file.fileno())

@@ -250,7 +250,7 @@ def _may_be_customer(path: Path) -> bool:
 
 def _is_fleet(folder: Path) -> bool:
     """Say whether a folder holds a fleet's results, or what was to become some."""
-    return any((folder / name).is_file() for name in (_SUMMARY, _LOCK))
+    return os.access(folder, os.X_OK) and any((folder / name).is_file() for name in (_SUMMARY, _LOCK))
 
 
 def _is_special(path: Path) -> bool:

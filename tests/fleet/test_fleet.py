@@ -349,6 +349,25 @@ def test_no_customer_is_left_out_silently(customer, results, tmp_path, capfd):
         assert [path.name for path in (tmp_path / customer).iterdir()] == ["full"]
 
 
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv takes root's right to read everything away")
+def test_a_folder_that_may_not_be_read_stops_no_other_customer(tmp_path):
+    modes = {"listed": 0o444, "open": 0o755, "shut": 0o000}
+    for name in modes:
+        (tmp_path / name).mkdir()
+        shutil.copy(RECORDED / "clean/pbx.log", tmp_path / name / "full")
+    for name, mode in modes.items():
+        (tmp_path / name).chmod(mode)
+    as_others = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    ask = [sys.executable, "-m", "starface_nb", "fleet", str(tmp_path), "-o", str(tmp_path / "out"), "--workers", "1"]
+    done = subprocess.run([*as_others, *ask], capture_output=True, text=True)
+    for name in modes:
+        (tmp_path / name).chmod(0o755)
+    assert (done.returncode, done.stderr) == (1, "")
+    rows = pl.read_parquet(tmp_path / "out" / "fleet.parquet").sort("customer")
+    assert rows["state"].to_list() == ["failed", "read", "failed"]
+    assert rows["reason"].str.contains("permission denied").to_list() == [True, None, True]
+
+
 def test_results_among_the_customers_are_known_again(tmp_path, capfd):
     (tmp_path / "one").mkdir()
     shutil.copy(RECORDED / "clean/pbx.log", tmp_path / "one" / "full")
