@@ -1,10 +1,13 @@
 """Which phones of one log a later log shows, and when a loss of theirs would have shown there."""
 
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.observations.addresses import is_private
+from starface_nb.observations.intervals import of_kind
 from starface_nb.observations.presence import hours_of_notices, phones_in_calls
 from starface_nb.reading.log import Log
 
@@ -12,6 +15,9 @@ CONTINUES = timedelta(minutes=15)
 """A log that begins this soon after the end of another, and shares phones with it, is its continuation."""
 CONTINUING_SHARE = 0.5
 """Share of the phones that both parts of one log must show."""
+SAME_CUSTOMER, SAME_PHONES = 0.5, 0.8
+"""Share of the smaller log's phones that two logs of a customer have in common, and of the larger one's that tell a
+customer whose address is another one now."""
 LEAST_NOTICES = 3
 """In so many hours the level NOTICE must have been used, and be due again, for its absence to tell anything."""
 
@@ -30,13 +36,39 @@ def is_same(before: Log, after: Log) -> bool:
     return not one.is_empty() and one.equals(other)
 
 
+def in_common(one: AbstractSet[str], other: AbstractSet[str]) -> float:
+    """Return the share of the smaller set that is in both."""
+    return len(one & other) / max(1, min(len(one), len(other)))
+
+
+def are_strangers(before: Diagnosis, after: Diagnosis, shown: pl.DataFrame) -> bool:
+    """Say whether the logs may be of two customers: few phones in common, or no address and not nearly all phones."""
+    old, new = (set(_phones(case)) for case in (before, after))
+    new |= set(shown["peer"])
+    if in_common(old, new) < SAME_CUSTOMER:
+        return True
+    places = [_addresses(before, old), _addresses(after, new)]
+    moved = all(places) and not places[0] & places[1]
+    return moved and len(old & new) < SAME_PHONES * max(len(old), len(new))
+
+
+def _phones(case: Diagnosis) -> pl.Series:
+    return case.phones.filter(~pl.col("trunk") & pl.col("ever_registered").fill_null(value=True))["peer"]
+
+
+def _addresses(case: Diagnosis, peers: AbstractSet[str]) -> set[str]:
+    """Return the public addresses at which these phones were; who only tries their names is none of them."""
+    there = of_kind(case.log.events, "registered", "reachable", "lagged").filter(pl.col("peer").is_in(list(peers)))
+    return {address for address in there["address"].drop_nulls().unique() if not is_private(address)}
+
+
 def seen_after(before: Diagnosis, after: Diagnosis) -> pl.DataFrame:
     """Return when phones of the first log were under observation in the second: peer, start, end.
 
     A phone counts that the second log shows by any line, be it a call; where that log continues the first without a
     break, silence counts for its other phones, too.
     """
-    phones = before.phones.filter(~pl.col("trunk") & pl.col("ever_registered").fill_null(value=True))["peer"]
+    phones = _phones(before)
     usable = after.observation.usable
     seen = usable.filter(pl.col("peer").is_in(phones.implode()))
     if after.observation.lacking.one_sided and after.phones.height:

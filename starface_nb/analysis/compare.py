@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.analysis.common_phones import is_older, is_same, seen_after
+from starface_nb.analysis.common_phones import are_strangers, is_older, is_same, seen_after
 from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.exposure import Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
@@ -66,6 +66,8 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
         why = "older"
     elif shown.is_empty():
         why = "no_common_phone" if after.phones.height else "no_phone"
+    elif are_strangers(before, after, shown):
+        why = "strangers"
     if why:
         return _overall([_cannot(before, after, names, why) for names in _places(before)], zone)
     found = []
@@ -172,6 +174,7 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
     was, now = bracket(left), bracket(right)
     old = expose(left, touched or periods)
     new = expose(right, touched or periods, (usual if was[1] is None else was[1]) if settling else None)
+    old = {peer: phone for peer, phone in old.items() if peer in new or not new}  # only phones in both are compared
     sides = side_of(left, old, was), side_of(right, new, now)
     hours = None
     if touched and not new:

@@ -4,10 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starface_nb.analysis.common_phones import SAME_CUSTOMER, in_common
 from starface_nb.networks import KINDS, is_of
 from starface_nb.reading.log import Log
-
-_SAME_CUSTOMER = 0.5
 
 
 def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
@@ -39,8 +38,8 @@ def foreign(before: Mapping[str, Any], now: Mapping[str, Any], *, named: bool) -
     if before["fingerprint"] == now["fingerprint"]:
         return ""
     old, new = set(before["peers"]), set(now["peers"])
-    share = len(old & new) / max(1, min(len(old), len(new)))
-    if share < _SAME_CUSTOMER:
+    share = in_common(old, new)
+    if share < SAME_CUSTOMER:
         return f"it has {share:.0%} of its phones in common with the new one"
     old, new = set(before.get("addresses", ())), set(now["addresses"])
     if old and new:

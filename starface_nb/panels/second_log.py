@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEY = "second_log"
 """The step id under which the second log's path is kept."""
 _MOST_SITES = 12
-_NOT_COMPARED = {"same", "no_phone", "no_common_phone"}
+_NOT_COMPARED = {"same", "no_phone", "no_common_phone", "strangers"}
 
 
 def compared(case: Case, name: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def compared(case: Case, name: str) -> dict[str, Any]:
     InputError
         The log cannot be read.
     SettingError
-        It is the case's own log, or shows none of its phones: nothing of it is shown.
+        It is the case's own log, or may be another customer's: nothing of it is shown.
     """
     if not name:
         return {}

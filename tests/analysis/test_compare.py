@@ -170,6 +170,36 @@ def test_a_new_address_is_the_same_site() -> None:
     assert [s.site for s in found.sites] == ["198.51.100.4"]
 
 
+def _other(after: Diagnosis, phones: int, address: str) -> Diagnosis:
+    """Return the log with so many of its phones' names replaced, at an address."""
+    names = {phone.peer: f"9{phone.peer}" for phone in PHONES[:phones]}
+    place = pl.when(pl.col("address").is_not_null()).then(pl.lit(address)).alias("address")
+    return sf.diagnose(replace(after.log, events=after.log.events.with_columns(pl.col("peer").replace(names), place)))
+
+
+def test_what_may_be_another_customers_log_is_not_compared() -> None:
+    before, after = case(1200.0, 10.0), case(7200.0, 10.0, 2.0)
+    here, elsewhere = "203.0.113.7", "198.51.100.4"
+    told = {
+        (phones, address): {site.reason for site in compare(before, _other(after, phones, address)).sites}
+        for phones, address in ((1, elsewhere), (3, here), (3, elsewhere), (6, here))
+    }
+    assert told == {
+        (1, elsewhere): {"no_losses"},
+        (3, here): {"no_losses"},
+        (3, elsewhere): {"strangers"},
+        (6, here): {"strangers"},
+    }
+
+
+def test_only_phones_in_both_logs_count() -> None:
+    before, after = case(1200.0, 10.0), case(7200.0, 10.0, 2.0)
+    whole, part = (compare(before, _other(after, phones, "203.0.113.7")).before for phones in (0, 3))
+    theirs = before.intervals.filter(pl.col("cause") == "nat_expiry")["peer"].is_in([p.peer for p in PHONES[3:]])
+    assert whole.losses == len(theirs)
+    assert part.losses == theirs.sum() < whole.losses
+
+
 def test_json_keeps_the_contract() -> None:
     found = compare_at(sf.diagnose(sf.read_log(FIXED))).to_json()
     assert list(found) == [
