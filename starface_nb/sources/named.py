@@ -104,7 +104,7 @@ def rank_of(name: str) -> int:
     if member_of(base) not in (None, *BY_CONTENT):
         return NOT_A_LOG
     for rank, pattern in enumerate(_NAMES["ranks"]):
-        if re.fullmatch(pattern, base, re.I):
+        if re.fullmatch(pattern + _NAMES["behind"], base, re.I):
             return rank
     return NOT_A_LOG if _FOREIGN.search(base) or base.startswith(".") else ANY_NAME
 

@@ -290,11 +290,21 @@ def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
         ("full.1.gz", "messages"),
         ("FULL-20260301", "x.log"),
         ("messages.1", "x.log"),
+        ("full - Kopie.gz", "full moon.log"),
+        ("pbx (1).log", "messages copy 2"),
     ],
 )
 def test_ranks(better: str, worse: str) -> None:
     assert rank_of(better) < rank_of(worse) < NOT_A_LOG
     assert rank_of("a/b.json") == rank_of(".hidden") == NOT_A_LOG
+
+
+@pytest.mark.parametrize("newer", ["full (1)", "full(1).gz", "full[1]"])
+def test_a_second_download_is_read_beside_the_first(tmp_path: Path, newer: str) -> None:
+    for name in ("full", newer):
+        written(tmp_path / name, TEXT)
+    hits, notes = scan_logs([tmp_path], NEEDLES)
+    assert ({Path(hit.name).name for hit in hits}, notes) == ({"full", newer}, [])
 
 
 def test_names_in_latin_1_and_in_utf_8(tmp_path: Path) -> None:
