@@ -175,8 +175,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that becomes `path`, which is missing or empty, once all is in it; only its owner may look in."""
     path = Path(os.path.realpath(path))
     beside = unfinished(path.parent)
-    beside.mkdir(mode=0o700)
     try:
+        beside.mkdir(mode=0o700)
         yield beside
         if not path.is_dir():
             beside.rename(path)
@@ -185,8 +185,10 @@ def new_folder(path: Path) -> Iterator[Path]:
         for made in beside.iterdir():  # a shell may be in that folder, which is therefore not replaced
             made.rename(path / made.name)
         beside.rmdir()
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(beside, ignore_errors=True)
+        if isinstance(error, OSError) and str(error.filename).startswith(str(beside)):
+            error.filename = str(path)
         raise
 
 

@@ -361,6 +361,9 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
     with pytest.raises(KeyError):
         fill()
+    with pytest.raises(FileNotFoundError) as told, new_folder(tmp_path / "out") as folder:
+        write(folder / "no" / "full", b"")
+    assert told.value.filename == str(tmp_path / "out")
     with pytest.raises(OSError, match="disk") as caught, replacing(tmp_path / "file"):
         raise OSError(28, "disk full")
     assert caught.value.filename == str(tmp_path / "file")
