@@ -57,15 +57,12 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
             alt.Tooltip("hours:Q", title=tr("hours of log"), format=".1f"),
         ],
     )
-    short, long = (base.transform_filter(f"datum.share {sign} 0.45") for sign in ("<=", ">"))
-    inside = long.mark_text(align="right", dx=-6, color="white", fontWeight="bold")
     chart = alt.layer(
-        base.mark_bar(height=14).encode(
+        base.mark_bar(height=8, yOffset=6).encode(
             color=alt.Color("when:N", scale=alt.Scale(domain=when, range=_TWO), legend=None)
         ),
-        short.mark_text(dx=6).encode(text="text:N"),
-        inside.encode(text="text:N"),
-    ).properties(height=20 * len(lines))
+        base.mark_text(baseline="bottom", dy=1).encode(x=alt.value(2), text="text:N"),  # longer than some bars
+    ).properties(height=28 * len(lines))
     named = {
         "fixed": tr("fixed"),
         "improved": tr("improved"),

@@ -10,6 +10,7 @@ from starface_nb import charts
 from starface_nb.guide import bracket_text, word
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
+from starface_nb.text import unparted
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
@@ -37,7 +38,7 @@ class Timeouts(CasePanel):
             "the first lost one. Each such cycle gives a span of time; together they give the bracket.",
             probe=tr.duration(case.settings.probe_interval_s),
         )
-        self.show(head=f"<h2>{safe(tr('The NAT timeout'))}</h2><p>{safe(text)}</p>")
+        self.show(head=f"<h2>{safe(tr('The NAT timeout'))}</h2><p>{unparted(safe(text))}</p>")
         for n, row in enumerate(sites.head(_MOST_SITES).to_dicts()):
             bracket = bracket_text(row["low_s"], row["high_s"], tr)
             said = tr.joined(word("verdict", row["verdict"], tr), tr("timeout {bracket}", bracket=bracket))
@@ -47,7 +48,7 @@ class Timeouts(CasePanel):
                 drawn = charts.to_inline_svg(charts.cycles(found, case.language, site=row["site"]))
             body = drawn or f"<p>{safe(tr('No cycle was seen here.'))}</p>"
             site = safe(tr("{name}: {text}", name=site_name(row["site"], tr), text=""))
-            head = f"<summary><strong>{site}</strong> {safe(said)}</summary>"
+            head = f"<summary><strong>{site}</strong> {unparted(safe(said))}</summary>"
             self.show(
                 **{f"site{n}": f'<details data-arg="{n}"{"" if n else " open"}>{head}<div>{body}</div></details>'}
             )

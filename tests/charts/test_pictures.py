@@ -104,7 +104,7 @@ def test_the_title_says_what_is_seen(case: Diagnosis) -> None:
         for draw in (charts.timeline, charts.fold, charts.durations)
     ]
     assert len(set(titles)) == 3
-    told = " ".join(specification(charts.timeline(case, site="203.0.113.21"))["title"]["subtitle"])
+    told = " ".join(specification(charts.timeline(case, site="203.0.113.21"))["title"]["subtitle"]).replace("\xa0", " ")
     losses = case.intervals.filter(pl.col("peer").str.starts_with("21"))
     nat = losses.filter(pl.col("cause") == "nat_expiry").height
     assert told.startswith(
