@@ -89,7 +89,11 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
     )
     router, values = diagnosis.router, vars(diagnosis).items()
     frames: dict[str, Any] = {n: _renamed(value, found) for n, value in values if isinstance(value, pl.DataFrame)}
-    frames["intervals"] = frames["intervals"].with_columns(evidence=pl.lit("{}"))  # it names other phones
+    logs = {file.name: tr("Log {n}", n=n) for n, file in enumerate(diagnosis.log.files, 1)}
+    frames["intervals"] = frames["intervals"].with_columns(
+        pl.col("file").cast(pl.String).replace(logs),
+        evidence=pl.lit("{}"),  # which names other phones
+    )
     return replace(
         diagnosis,
         **frames,
