@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from starface_nb.bundle.facts import Bundle, put_together, zone_of
 from starface_nb.reading import catalogue, clock, order
 from starface_nb.reading.belief import UNTIMED
+from starface_nb.reading.hits import Hits
 from starface_nb.reading.log import Log, LogFile
-from starface_nb.reading.parse import Parsed, parse
+from starface_nb.reading.parse import parse
 from starface_nb.reading.pauses import pauses_between
 from starface_nb.reading.scan import Limits, scan_logs
 from starface_nb.reading.schemas import CALLS, EVENTS, UNPARSED
@@ -62,13 +64,15 @@ def read_log(
     given = clock.zone(DEFAULT_ZONE if time_zone is None else time_zone)
     paths = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
     hits, notes = scan_logs(paths, catalogue.NEEDLES, progress=progress, limits=limits)
-    hits, others = order.without_foreign(hits)
+    wrong = [] if (limits or Limits()).allow_damaged else [one for one in hits if one.damage and one.damage.corrupt]
+    notes += [f"skipped: {one.damage}" for one in wrong]
+    hits, others = order.without_foreign([one for one in hits if all(one is not other for other in wrong)])
     hits, copies = order.without_copies(hits)
     found = put_together(member for hit in hits for member in hit.members)
     zone, told = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = order.in_time_order([order.without_repeats(parse(one, zone, year=year)) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
-    files = tuple(_file(p) for p in parsed)
+    files = tuple(map(_file, (*(p.hits for p in parsed), *(replace(one, lines=0) for one in wrong))))
     events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
     unparsed = pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)])
     hint = [] if events["peer"].is_not_null().any() else [NOTHING_RELEVANT]
@@ -99,7 +103,6 @@ def _untimed_note(lines: pl.DataFrame) -> str:
     )
 
 
-def _file(parsed: Parsed) -> LogFile:
-    hits = parsed.hits
+def _file(hits: Hits) -> LogFile:
     order_of, damaged = "reversed" if hits.newest_first else "forward", hits.damage is not None
     return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of, damaged)

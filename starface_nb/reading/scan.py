@@ -172,9 +172,7 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     if not limits.allow_damaged and (len(damages) == len(kept) or any(d.place == argument.text for d in damages)):
         step = f"Copy it again from its origin, or read what is there: set {ALLOW_DAMAGED}=1."
         raise InputError(damages[0].cause, place=damages[0].place, next_step=step)
-    for one in kept:
-        note = f"{one.name}: damaged or cut off; read up to byte {one.bytes:,} of the log, the rest is missing."
-        own += [note] if one.damage else []
+    own += [one.damage.told(one.name, one.bytes) for one in kept if one.damage]
     skipped = sum(beside.skipped for beside in besides) + len(found) - len(kept)
     if skipped:
         own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
@@ -192,7 +190,7 @@ def _scan(sources: Sequence[Source], job: Job) -> list[Outcome]:
     for outcome, found, damage in searched:
         outcome.hits.extend(one.hits() for one in found)
         if damage:
-            outcome.hits[-1] = replace(outcome.hits[-1], damage=damage)
+            outcome.hits[-1] = replace(outcome.hits[-1], damage=outcome.hits[-1].damage or damage)
         outcome.beside.notes.extend(
             f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note
         )

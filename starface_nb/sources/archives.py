@@ -181,7 +181,7 @@ def _zip_blocks(
                     yield block
     except _BAD_ZIP as error:
         cause = f"this member of the zip archive is damaged ({error}); {size:,} bytes could be read."
-        raise DamagedError(cause, place=name) from None
+        raise DamagedError(cause, place=name, corrupt=not isinstance(error, EOFError)) from None
 
 
 def _stored(file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -255,7 +255,8 @@ def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member
     except (tarfile.TarError, EOFError) as error:
         raise DamagedError(f"the tar archive is cut off or corrupt ({error}).", place=place) from None
     except (DamagedError, RefusedError) as error:
-        raise type(error)(error.cause, place=error.place or place, next_step=error.next_step) from None
+        error.place = error.place or place
+        raise
 
 
 def _ending(stream: Stream) -> Stream:

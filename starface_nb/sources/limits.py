@@ -64,10 +64,20 @@ class ExhaustedError(RefusedError):
 
 
 class DamagedError(InputError):
-    """A compressed stream ends early or is corrupt; what stands before the damage was delivered."""
+    """A compressed stream ends early or is corrupt; what stands before the damage was delivered.
 
-    def __init__(self, cause: str, *, place: str = "", next_step: str = "") -> None:
+    `corrupt`: bytes in it are wrong, and nobody knows from where on; what was delivered may be wrong, too.
+    """
+
+    def __init__(self, cause: str, *, place: str = "", next_step: str = "", corrupt: bool = False) -> None:
+        self.corrupt = corrupt
         super().__init__(cause, place=place, next_step=next_step or "Copy or download it again.")
+
+    def told(self, name: str, size: int) -> str:
+        """Return what to say of a log of which `size` bytes were read."""
+        if self.corrupt:
+            return f"{name}: damaged: what stands in it may be wrong."
+        return f"{name}: damaged or cut off; read up to byte {size:,} of the log, the rest is missing."
 
 
 # What passing a limit means: for all that is read, or for the one file; why, and what to do.

@@ -168,8 +168,11 @@ def _damage(place: str, produced: int, reason: str) -> InputError:
     if "memory" in reason.lower():  # zstd's and xz's word for a window that is too large
         cause = "refused: to unpack it takes more memory than it is given here."
         return RefusedError(cause, place=place, next_step=UNPACK)
-    what = f"the compressed data is corrupt ({reason})" if reason else "the compressed data is cut off (truncated file)"
-    return DamagedError(f"{what}; {produced:,} bytes of the log could be read before that.", place=place)
+    if reason:
+        cause = f"the compressed data is corrupt ({reason}): what stands in it may be wrong."
+        return DamagedError(cause, place=place, corrupt=True)
+    cause = f"the compressed data is cut off (truncated file); {produced:,} bytes of the log could be read before that."
+    return DamagedError(cause, place=place)
 
 
 def utf8(stream: Stream, remarks: list[str]) -> Stream:

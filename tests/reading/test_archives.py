@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from scan_samples import NEEDLES, PACK, expected, log, scan_logs, tarred, texts, written, zipped
 
+from starface_nb import read_log
 from starface_nb.errors import InputError
 from starface_nb.reading.hits import Reader
 from starface_nb.sources.limits import UNPACK, Limits
@@ -227,6 +228,23 @@ def test_one_damaged_member_does_not_stop_the_others(tmp_path: Path) -> None:
     hits, _ = scan_logs([written(tmp_path / "x.zip", bytes(data))], NEEDLES)
     assert [("damaged" in h.note) for h in hits] == [False, True]
     assert texts(hits[1]) == LINES
+
+
+@pytest.mark.parametrize("pack", [PACK["gz"], lambda text: PACK["gz"](tarred({"full": text}))], ids=["gz", "tar.gz"])
+def test_nothing_is_used_of_a_file_in_which_bytes_are_wrong(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    written(tmp_path / "full.1.gz", PACK["gz"](TEXT))
+    sound = read_log(tmp_path, progress=False)
+    data = bytearray(pack(log(60_000)))
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    written(tmp_path / "full.gz", bytes(data))
+    found = read_log(tmp_path, progress=False)
+    assert found.events.equals(sound.events)
+    assert [file.damaged for file in found.files] == [False, True]
+    assert [note.partition(": ")[2][:8] for note in found.notes[:1]] == ["damaged:"]
+    assert "skipped: " in found.notes[1]
+    assert not any("clock" in note for note in found.notes)
+    allowed = read_log(tmp_path, progress=False, limits=Limits(allow_damaged=True))
+    assert allowed.events.height > sound.events.height
 
 
 def test_names_odd_and_doubled(tmp_path: Path) -> None:
