@@ -7,10 +7,7 @@ from unicodedata import category
 from starface_nb.errors import SettingError
 
 _YEARS = range(1971, 2100)
-_UNIT = (
-    r"(?<=\d) (?=(?:ms|s|min|h|d|T|j|[Mm]inuten?s?|[Ss]econde?s?|Sekunden?|phones?|Telefonen?|téléphones?)\b)"
-    r"|(?<=\bmin) (?=\d+ s\b)|(?<=\d h) (?=\d+ min\b)|(?<=\d [dTj]) (?=\d+ h\b)"  # of one duration
-)
+_UNIT = r"(?<=\d) (?=(?:ms|s|min|h|d|T|j|[Mm]inuten?s?|[Ss]econde?s?|Sekunden?)\b)"
 _PARTED = re.compile(rf"<(pre|code|textarea)\b.*?</\1>|<[^>]*>|{_UNIT}", re.DOTALL)
 
 
