@@ -114,12 +114,25 @@ def start(ready: Ready, opened: Callable[[str], None]) -> int:
     try:
         with stage("Starting JupyterLab"):
             server = LabApp.initialize_server(list(ready.arguments))
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # which would leave half of it undone
+            signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))
         Thread(target=_run_first, args=(ready, server, opened), daemon=True).start()
         server.start()
+        server.io_loop.run_sync(_end_tasks)
     except SystemExit as end:
         if end.code:
             raise SetupError(f"JupyterLab ended with {end.code}.", next_step="Its messages above say why.") from None
     return 0
+
+
+async def _end_tasks() -> None:
+    """End what was still being answered: threads wait for the requests that began them, and Python for all threads."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_PATIENCE_S)
+    await asyncio.sleep(0)  # for what is called once they have ended
 
 
 def _run_first(ready: Ready, server: ServerApp, opened: Callable[[str], None]) -> None:

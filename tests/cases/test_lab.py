@@ -13,7 +13,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import pytest
@@ -124,6 +127,9 @@ if sys.platform != "win32":  # ends JupyterLab with signals
                 assert _get(f"{found[1]}/api/contents?token=of-yesterday", cookie)[0] == 403
                 assert _get(f"{found[1]}/api/contents?token=")[0] == 403
                 assert _get(f"{found[1]}/api/terminals?token={found[2]}")[0] == 404
+                for _ in range(4):  # pages that go on asking, as long as it answers
+                    Thread(target=_ask_on, args=(f"{found[1]}/api/contents?token={found[2]}",), daemon=True).start()
+                time.sleep(0.5)
             finally:
                 os.kill(lab.pid, sent)
             assert "a file of mine" not in lab.communicate()[1]  # until nobody is left that could write there
@@ -159,6 +165,12 @@ def test_neither_a_port_that_is_taken_meanwhile_nor_a_kernel_that_ended_is_waite
             assert (
                 "start.ipynb was not run: notebooks: Python's kernel did not start: it ended." in lab.communicate()[1]
             )
+
+
+def _ask_on(address: str) -> None:
+    with suppress(OSError, HTTPException):
+        while _get(address)[0] == 200:
+            pass
 
 
 def _get(address: str, cookie: str = "") -> tuple[int, dict[str, str]]:
