@@ -188,14 +188,18 @@ def work_through(page: Page, lab: Lab) -> dict[str, Any]:
 
 
 def compare_with_a_week_later(report: Locator, lab: Lab) -> None:
-    """Name a log of the same customer in which nothing has changed."""
+    """Name a log of the same customer in which nothing has changed.
+
+    By keyboard: cells above settle as they come into view, and a click beside the report's frame may land in it, where
+    nobody outside hears of it.
+    """
     text = samples.recorded("mixed").read_text("utf-8")
     (lab.folder / "later.log").write_text(text.replace("[2026-03-04", "[2026-03-11"), "utf-8")
-    report.get_by_text("Before and after").click()
+    report.locator("summary", has_text="Before and after").press("Enter")
     report.get_by_label("Second log").fill("later.log")
     report.get_by_label("Second log").press("Enter")
     expect(report).to_contain_text("later.log for the one from after")
-    report.get_by_text("Site 203.0.113.21: Unchanged.").click()
+    report.locator("summary", has_text="Site 203.0.113.21: Unchanged.").press("Enter")
     expect(report.get_by_text("The timeout is now: more than 4 min")).to_be_visible()
 
 
