@@ -6,17 +6,25 @@ from typing import Any
 
 from starface_nb.analysis.common_phones import SAME_CUSTOMER, in_common
 from starface_nb.networks import KINDS, is_of
+from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
+
+_OF_PHONES = ("registered", "unregistered", "expired", "reachable", "unreachable", "lagged")
 
 
 def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
-    """Return what a case keeps of its log: its paths and fingerprint, its events' number, its peers and addresses."""
+    """Return what a case keeps of its log: its paths and fingerprint, its events' number, its peers and addresses.
+
+    Who only tries names, as scanners do everywhere, tells no customer from another; it counts where there is nobody else.
+    """
+    told = of_kind(log.events, *_OF_PHONES)
+    told = log.events if told["peer"].is_null().all() else told
     return {
         "paths": list(paths),
         "fingerprint": fingerprint(log),
         "events": log.events.height,
-        "peers": sorted(log.events["peer"].drop_nulls().unique()),
-        "addresses": sorted(a for a in log.events["address"].drop_nulls().unique() if is_of(a, *KINDS) is False),
+        "peers": sorted(told["peer"].drop_nulls().unique()),
+        "addresses": sorted(a for a in told["address"].drop_nulls().unique() if is_of(a, *KINDS) is False),
     }
 
 

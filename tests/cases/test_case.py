@@ -110,6 +110,21 @@ def test_another_customers_log_in_a_named_case_is_refused(tmp_path: Path, custom
     assert (tmp_path / "ACME" / "case.json").read_bytes() == before
 
 
+def test_who_only_tries_names_tells_no_customer_from_another(tmp_path: Path, customer: Path) -> None:
+    said = "NOTICE[21] chan_sip.c: Registration from '<sip:{}@pbx>' failed for '192.0.2.66:5060' - Wrong password"
+    log = customer.read_text("utf-8")
+    stamps = [line[: line.index("]") + 1] for line in log.splitlines() if line.startswith("[20")][:200]
+
+    def opened(text: str, first: int) -> Path:
+        tried = [f"{stamp} {said.format(name)}" for name, stamp in enumerate(stamps, first)]
+        customer.write_text("\n".join([*tried, text]), "utf-8")
+        return open_case(customer, name="ACME", root=tmp_path / "cases").folder
+
+    assert opened(log, 10_000) == opened(log, 20_000)  # its phones are the same
+    with pytest.raises(CaseError, match="another customer's log"):  # the same names come from another address
+        opened(re.sub(r"203\.0\.113\.\d+", "198.51.100.77", log), 10_000)
+
+
 def test_a_log_that_cannot_be_read_leaves_no_case(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         open_case(tmp_path / "nowhere.log", root=tmp_path / "cases")
