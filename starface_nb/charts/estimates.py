@@ -185,8 +185,9 @@ def _defaults(s: Scene, top: float) -> list[Any]:
         return []
     tips = s.tips(full=s.tr("default of"), lasts=s.tr("NAT timeout"))
     base = alt.Chart(table(pl.DataFrame(rows))).encode(x="low:Q", tooltip=tips)
-    names = base.mark_text(fontSize=10, angle=270, baseline="bottom", dx=6, dy=-2, limit=_FOOT - 8)
+    look: dict[str, Any] = {"fontSize": 10, "angle": 270, "baseline": "bottom", "dx": 6, "dy": -2, "limit": _FOOT - 8}
+    names = base.encode(text="name:N", y=alt.value("height"))
     return [
         base.mark_rule(strokeDash=[3, 3]).encode(y=alt.value(_HIGH), y2=alt.value("height")),
-        names.encode(text="name:N", y=alt.value("height")),
+        *(names.mark_text(**look, **edge) for edge in (HALO, {})),
     ]

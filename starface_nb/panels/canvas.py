@@ -211,7 +211,7 @@ class Canvas(CasePanel):
             confidence=pl.col("confidence").mean(),
         )
         phones = pl.col("phones").map_elements(
-            lambda n: self.tr.count("{n} phone", "{n} phones", n), return_dtype=pl.String
+            lambda n: self.tr.count("{n} phone", "{n} phones", n).replace(" ", "\u00a0"), return_dtype=pl.String
         )
         if self._group == "id":
             known = self._found.incidents.select("id", "cause", site=self._home, address="site")
