@@ -15,7 +15,7 @@ _OF_PHONES = ("registered", "unregistered", "expired", "reachable", "unreachable
 def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
     """Return what a case keeps of its log: its paths and fingerprint, its events' number, its peers and addresses.
 
-    Who only tries names, as scanners do everywhere, tells no customer from another; it counts where there is nobody else.
+    Who only tries names, as scanners do everywhere, tells no customer from another; it counts where nobody else is.
     """
     told = of_kind(log.events, *_OF_PHONES)
     told = log.events if told["peer"].is_null().all() else told
