@@ -21,7 +21,7 @@ from starface_nb.cases.identity import identity
 from starface_nb.cases.tables import Shown, lines, readable
 from starface_nb.files import at_home, parquet, private_folder, write
 from starface_nb.guide import Conclusion, Translator, conclusion, translator
-from starface_nb.guide.comparison import comparison_text, experiment_text
+from starface_nb.guide.comparison import comparison_text, experiment_there
 from starface_nb.guide.corrections import corrected, names_given
 from starface_nb.progress import stage
 from starface_nb.reading import read_log
@@ -140,7 +140,7 @@ class Case:
 
     def say(self, result: Comparison | Experiment) -> Shown:
         """Put a result into words, in the case's language."""
-        told = comparison_text if isinstance(result, Comparison) else experiment_text
+        told = comparison_text if isinstance(result, Comparison) else experiment_there
         return lines(told(result, self.translator))  # type: ignore[arg-type]
 
     def change(

@@ -83,11 +83,12 @@ def rtt(s: Scene) -> Picture:
     dashed = alt.Chart(table(limits.to_frame("rtt_ms"))).mark_rule(strokeDash=[4, 3]).encode(y=y)
     chart = alt.layer(_points(s, shown, looks, tips).encode(y=y), dashed)
     answers = tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height)
-    late = data.filter(pl.col("what") == kinds["lagged"]).height
+    lagged = data.filter(pl.col("what") == kinds["lagged"]).height
+    told = tr.count("{n} told as Lagged", "{n} told as Lagged", lagged)
     note = tr("the log names a round-trip time only when a phone changes its state")
     if len(limits):
         note = tr.joined(note, tr("dashed: the limit of {ms} ms", ms=", ".join(map(tr.number, limits))))
-    return dressed(chart.properties(height=260), tr, f"{answers}, {tr.count('{n} late', '{n} late', late)}", note, some)
+    return dressed(chart.properties(height=260), tr, f"{answers}, {told}", note, some)
 
 
 def _points(s: Scene, frame: pl.DataFrame, looks: Looks, tips: list[alt.Tooltip]) -> Any:

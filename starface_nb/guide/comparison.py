@@ -86,12 +86,15 @@ def experiment_text(experiment: Experiment, tr: Translator) -> list[str]:
     return lines
 
 
+def experiment_there(experiment: Experiment, tr: Translator) -> list[str]:
+    """Return an experiment as lines of plain text, the first with the site at which to try it."""
+    task, *outcomes = experiment_text(experiment, tr)
+    return [tr("{name}: {text}", name=site_name(experiment.site, tr), text=tr.inside(task)), *outcomes]
+
+
 def next_experiment(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     """Return what to try at the site of which more is to be known; nothing where no timeout is too short or untold."""
     if not diagnosis.sites.filter(pl.col("verdict") != "no_expiry_seen").height:
         return []
     tried = what_next(diagnosis)
-    if tried.site == PRIVATE:
-        return []
-    task, *outcomes = experiment_text(tried, tr)
-    return [tr("{name}: {text}", name=site_name(tried.site, tr), text=tr.inside(task)), *outcomes]
+    return [] if tried.site == PRIVATE else experiment_there(tried, tr)
