@@ -84,7 +84,7 @@ def rtt(s: Scene) -> Picture:
     chart = alt.layer(_points(s, shown, looks, tips).encode(y=y), dashed)
     answers = tr.count("{n} answer timed in the log", "{n} answers timed in the log", data.height)
     lagged = data.filter(pl.col("what") == kinds["lagged"]).height
-    told = tr.count("{n} told as Lagged", "{n} told as Lagged", lagged)
+    told = tr.count("{n} reported as Lagged", "{n} reported as Lagged", lagged)
     note = tr("the log names a round-trip time only when a phone changes its state")
     if len(limits):
         note = tr.joined(note, tr("dashed: the limit of {ms} ms", ms=", ".join(map(tr.number, limits))))

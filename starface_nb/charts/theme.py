@@ -38,8 +38,10 @@ _ADDRESSES = 72 << 30  # bytes that the drawing engine (V8) reserves without usi
 _READABLE = f"background == 'transparent' ? '{_MARKER}' : luminance(background || 'white') < 0.4 ? 'white' : 'black'"
 READABLE: Any = {"expr": _READABLE}
 """Black on a light page, white on a dark one."""
-HALO: dict[str, Any] = {"stroke": alt.ExprRef("background == 'transparent' ? null : background"), "strokeWidth": 3}
-"""Keeps words readable that stand on lines."""
+_PAPER = "#010204"
+_PAGE = alt.ExprRef(f"background == 'transparent' ? '{_PAPER}' : background || 'white'")
+HALO: dict[str, Any] = {"stroke": _PAGE, "fill": _PAGE, "strokeWidth": 3}
+"""Keeps words readable that stand on lines: they are drawn once more beneath, in the page's colour."""
 
 _CAUSES = table("charts/theme")["cause"]
 COLOURS, SHAPES, THICKNESS = (
@@ -108,7 +110,7 @@ def inline_svg(spec: dict[str, Any], width: int) -> str:
     style = {"guide-label": {"fill": _MARKER}, "guide-title": {"fill": _MARKER}}
     title = {"color": _MARKER, "subtitleColor": _MARKER}
     drawn = _svg(spec, width, background="transparent", style=style, title=title)
-    svg = drawn.replace(_MARKER, "currentColor")
+    svg = drawn.replace(_MARKER, "currentColor").replace(_PAPER, "var(--paper,#fff)")
     # several pictures share one page: their clip paths and gradients must not share a name
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     return re.sub(r'( id="|url\(#)', rf"\g<1>p{own}-", svg)

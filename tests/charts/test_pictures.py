@@ -176,6 +176,16 @@ def test_inline_pictures_share_no_id(case: Diagnosis) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", one)) <= set(re.findall(r' id="([^"]+)"', one))
 
 
+def test_words_on_lines_are_edged_in_the_pages_own_colour(case: Diagnosis) -> None:
+    edged = re.compile(r'<text[^>]*fill="([^"]+)"[^>]*stroke="([^"]+)"[^>]*stroke-width="3"')
+    for svg, paper in (
+        (charts.to_inline_svg(charts.cycles(case)), "var(--paper,#fff)"),
+        (charts.to_svg(charts.cycles(case)), "white"),
+    ):
+        assert set(edged.findall(svg)) == {(paper, paper)}
+        assert "#0102" not in svg
+
+
 def test_times_are_the_logs_wall_clock_over_the_end_of_summer_time(case: Diagnosis) -> None:
     night = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50 summer time; an hour later it is 02:50 again
     one = case.intervals.head(1).with_columns(
