@@ -6,6 +6,7 @@ been lost by itself. The event is taken with the odds that it has, and each loss
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -92,31 +93,34 @@ def candidates(site: Struck, scene: Scene, before: list[Event] | None = None) ->
         again = iter(weigh(site, scene, [e.members for e in before if not e.like(site.alone)]))
         return [e if e.like(site.alone) else next(again) for e in before]
     n, rate = len(site.start), float(np.log(max(P.kinds) * scene.window / DAY_S))
-    waiting, past = _worth(site, scene.window, rate)
+    asked, past = _worth(site, scene.window, rate)
+    rank = np.full(n, n)
+    rank[asked] = np.arange(len(asked))
+    earliest = np.searchsorted(past, np.arange(n), side="right")  # whose window reaches into this one's
     taken, seen, found = site.after_start.copy(), np.zeros(n, bool), list[Event]()
-    while len(waiting):
-        # What overlaps none that is worth more is weighed at once, the rest afterwards.
-        now, later, busy = list[Ints](), list[int](), np.zeros(n, bool)
-        for first in waiting:
+    behind = defaultdict[int, list[int]](list)
+    while len(asked):
+        # What overlaps none that is worth more is weighed at once, the rest after the worthiest that it overlaps.
+        now, done = list[Ints](), list[int]()
+        for first in asked:
             span = slice(first, past[first])
-            if seen[span].all():
+            worthiest = earliest[first] + int(rank[earliest[first] : past[first]].argmin())
+            if worthiest != first and not seen[span].all():
+                behind[worthiest].append(first)
                 continue
-            if busy[span].any():
-                later.append(first)
-                busy[span] = True
-                continue
+            done.append(first)
             free = first + np.flatnonzero(~taken[span])
             if len(free) and not seen[free].all():
                 seen[free] = True
                 members = free[_down_together(site.start[free], site.end[free])]
                 if len(np.unique(site.phone[members])) >= 2:
                     now.append(members)
-                    busy[span] = True
         for event in weigh(site, scene, now):
             if max(float(event.line.max()), float(event.other.max())) + rate > -3.0:
                 taken[event.members] = True
                 found.append(event)
-        waiting = np.array(later, np.int64)
+        rank[done] = n
+        asked = np.array([one for first in done for one in behind.pop(first, ())], np.int64)
     return sorted(found, key=lambda event: event.begin)
 
 
@@ -137,7 +141,9 @@ def _worth(site: Struck, window: float, rate: float) -> tuple[Ints, Ints]:
         begun = np.log(np.minimum(longest - AFTER_S, gap) / window)
         bound = np.maximum(bound, total[reached] - before + spared + begun)
     worth = np.flatnonzero(bound + rate > 0)
-    return first[worth[np.argsort(-bound[worth], kind="stable")]], past
+    scattered = np.random.default_rng(0).permutation(len(worth))  # of those worth the same, in time, each would wait
+    order = np.lexsort((scattered, -bound[worth].astype(np.float32)))
+    return first[worth[order]], past
 
 
 def _share(down: Floats | float, window: float) -> Floats:
