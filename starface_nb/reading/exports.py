@@ -43,8 +43,8 @@ def _is_quoted(head: str) -> bool:
 
 
 def attached(raw: bytes) -> list[bytes]:
-    """Return what is in a mail, part after part; nothing of a text that is none."""
-    return [_payload(part) for part in _parts(raw)] if is_mail(raw[: 64 << 10].decode("latin-1")) else []
+    """Return what is read of a mail, part after part; nothing of a text that is none."""
+    return _texts(raw) if is_mail(raw[: 64 << 10].decode("latin-1")) else []
 
 
 def is_mailbox(head: str) -> bool:
@@ -54,15 +54,14 @@ def is_mailbox(head: str) -> bool:
 
 def unmailed(raw: bytes) -> bytes:
     """Return the texts in a mail, one after the other: its own and those attached."""
-    parts = _parts(raw)
-    plain = [part for part in parts if part.get_content_type() != "text/html"]
-    return b"\n".join(_payload(part) for part in plain or parts)
+    return b"\n".join(_texts(raw))
 
 
-def _parts(raw: bytes) -> list[Message]:
+def _texts(raw: bytes) -> list[bytes]:
     if not _has_headers(raw[: 64 << 10].decode("latin-1")):
         raw = b"Content-Transfer-Encoding: quoted-printable\n\n" + raw
-    return [part for part in email.message_from_bytes(raw).walk() if not part.is_multipart()]
+    parts = [part for part in email.message_from_bytes(raw).walk() if not part.is_multipart()]
+    return [_payload(part) for part in parts if part.get_content_type() != "text/html"] or [*map(_payload, parts)]
 
 
 def _payload(part: Message) -> bytes:

@@ -14,7 +14,7 @@ from starface_nb.errors import InputError
 from starface_nb.reading import exports
 from starface_nb.reading.forms import SNIFF, form_of, plain_text
 from starface_nb.sources.archives import is_tar, is_zip, tar_members, zip_members
-from starface_nb.sources.foreign import binary_kind, next_step
+from starface_nb.sources.foreign import binary_kind, next_step, refuse_quotes
 from starface_nb.sources.limits import UNPACK, Account, ExhaustedError, RefusedError
 from starface_nb.sources.named import ARCHIVE, NOT_A_LOG, Argument, Beside, Source, chosen, pass_over, rank_of, refusal
 from starface_nb.sources.streams import Stream, format_of, unpacked, utf8
@@ -90,7 +90,7 @@ class _Unwrapping:
         check_text(stream.peek(_SAMPLE), name)
         stream, numbers = utf8(stream, remarks), array("q")
         head = stream.peek(SNIFF)[:SNIFF]
-        _check_mail(head, name)
+        _check_document(head, name)
         stream, newest_first = plain_text(head, stream, numbers), form_of(head).newest_first
         yield replace(outer, stream=stream, remarks=remarks, numbers=numbers, newest_first=newest_first)
 
@@ -144,13 +144,15 @@ def check_text(head: bytes, name: str) -> None:
         raise InputError(cause, place=name, next_step=next_step(kind))
 
 
-def _check_mail(head: bytes, name: str) -> None:
-    """Raise `InputError` where a text is mails, or a mail with an archive, whose log is not taken out here."""
+def _check_document(head: bytes, name: str) -> None:
+    """Raise `InputError` where a text is mails, a mail with an archive, or a document that quotes logs."""
     step = "Save what is attached to the mail as a file, and name that."
     if exports.is_mailbox(head[:_SAMPLE].decode("latin-1")):
         raise InputError("is a mailbox, which may hold several mails.", place=name, next_step=step)
-    if any(format_of(part) or is_zip(part) or is_tar(part) for part in exports.attached(head)):
+    parts = exports.attached(head)
+    if any(format_of(part) or is_zip(part) or is_tar(part) for part in parts):
         raise InputError("is a mail with a compressed file or an archive in it.", place=name, next_step=step)
+    refuse_quotes([head, *parts], name)
 
 
 def _other_coding(head: bytes) -> str:

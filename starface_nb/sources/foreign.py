@@ -1,7 +1,7 @@
 """Files that are no log of Asterisk's: what they seem to be, and where the right one is; see `foreign.toml`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,6 +19,7 @@ class Kind:
     pattern: str = ""
     starts: str = ""
     member: str = ""
+    quotes: bool = False
     step: str = ""
     samples: tuple[str, ...] = ()
 
@@ -42,8 +43,19 @@ def document_kind(members: Iterable[str]) -> Kind | None:
 
 def text_kind(head: bytes) -> Kind:
     """Return what a text seems to be in which no line is Asterisk's."""
+    return next(_named(head))
+
+
+def refuse_quotes(texts: Iterable[bytes], place: str) -> None:
+    """Raise `InputError` where a text is no log, though lines of one may stand in it."""
+    for kind in (one for text in texts for one in _named(text, quotes=True)):
+        raise refusal(kind, place)
+
+
+def _named(head: bytes, *, quotes: bool = False) -> Iterator[Kind]:
     text = head[:_LOOKED_AT].decode("utf-8", "replace").lstrip("\ufeff")
-    return next(one for one in kinds() if one.pattern and re.search(f"(?m){one.pattern}", text))
+    known = (one for one in kinds() if one.pattern and one.quotes >= quotes)
+    return (one for one in known if re.search(f"(?m){one.pattern}", text))
 
 
 def texts() -> list[str]:
@@ -55,6 +67,8 @@ def texts() -> list[str]:
 def refusal(kind: Kind, place: str) -> InputError:
     """Return the error that says what a file is, and where the right one is."""
     cause = f"no line of this file is Asterisk's; it seems to be {kind.name}."
+    if kind.quotes:
+        cause = f"this is {kind.name}, not a log."
     return InputError(cause, place=place, next_step=next_step(kind))
 
 

@@ -19,7 +19,9 @@ from starface_nb.sources import foreign
 from starface_nb.sources.streams import Stream
 from starface_nb.tables import table
 
-RECORDED = Path(__file__).parents[2] / "data" / "recorded"
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / "data" / "recorded"
+PAGES = ("report/template.html", "report/pack.html", "fleet/page.html")
 LOGS = ("undilated", "pjsip-clean")
 DOWN = "Peer '21' is now UNREACHABLE!  Last qualify: 30"
 UP = "Peer '21' is now Reachable. (30ms / 2000ms)"
@@ -248,12 +250,37 @@ def test_what_is_no_log_is_named(kind):
         assert foreign.document_kind(["a", kind.member]) == kind
 
 
-@pytest.mark.parametrize("kind", [kind for kind in foreign.kinds() if kind.samples], ids=lambda kind: kind.name[:40])
+SAID = [kind for kind in foreign.kinds() if kind.samples and not kind.quotes]
+
+
+@pytest.mark.parametrize("kind", SAID, ids=lambda kind: kind.name[:40])
 def test_a_file_without_a_line_of_asterisks_is_refused(tmp_path, kind):
     with pytest.raises(InputError, match=r"no line of this file is Asterisk's|only what lies beside") as error:
         read(tmp_path, *kind.samples)
     assert kind.name in str(error.value) or "show " in kind.name  # what `show` commands say is read beside a log
     assert 'named "PBX"' in error.value.next_step
+
+
+QUOTING = [*(kind.samples[-1] for kind in foreign.kinds() if kind.quotes)]
+QUOTING += [path.read_text("utf-8") for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+QUOTING += [(ROOT / "starface_nb" / page).read_text("utf-8") for page in PAGES]
+
+
+@pytest.mark.parametrize("text", QUOTING, ids=range(len(QUOTING)))
+def test_what_this_package_writes_is_no_log_whatever_it_quotes(tmp_path, text):
+    lines = (HEAD.format(1) + DOWN, HEAD.format(2) + UP)
+    for mail in ((), ("Subject: x", "MIME-Version: 1.0", "Content-Type: text/plain", "")):
+        with pytest.raises(InputError, match=r"this is a (report of starface_nb|Jupyter notebook), not a log"):
+            read(tmp_path, *mail, text, *lines, name="full-report.html")
+    written(tmp_path / "full", "\n".join(lines))
+    folder = sf.read_log(tmp_path, progress=False)
+    assert folder.events.height == 2
+    assert any("skipped" in note and "full-report.html: this is a" in note for note in folder.notes)
+
+
+def test_a_page_that_shows_a_log_is_read(tmp_path):
+    page = "<!doctype html>\n<html><head><meta charset='utf-8'></head><body><pre>"
+    assert read(tmp_path, page, HEAD.format(1) + DOWN, HEAD.format(2) + UP).events.height == 2
 
 
 def test_among_others_a_foreign_file_is_skipped_with_a_note(tmp_path):
