@@ -101,8 +101,8 @@ def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
 def _is_closed(column: str) -> pl.Expr:
     """Say whether a text ends like a message and closes every quotation and bracket that it opens."""
     text = pl.col(column)
-    # app_verbose.c logs whatever the dialplan tells it
-    ends = text.str.contains(r"[^\s:]$") & ~text.str.contains(" app_verbose.c: ", literal=True)
+    # app_verbose.c logs whatever the dialplan tells it, the other two whatever is dialled
+    ends = text.str.contains(r"[^\s:/@&,=]$") & ~text.str.contains(r" app_(?:verbose|dial|queue)\.c: ")
     even = [text.str.count_matches(mark, literal=True) % 2 == 0 for mark in "\"'"]
     pairs = [
         text.str.count_matches(a, literal=True) == text.str.count_matches(b, literal=True) for a, b in ("()", "<>")

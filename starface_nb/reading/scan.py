@@ -16,7 +16,7 @@ from starface_nb.reading.lines import Blocks, Needles, searched
 from starface_nb.reading.unwrap import Text, texts
 from starface_nb.sources.foreign import next_step
 from starface_nb.sources.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
-from starface_nb.sources.named import ANY_NAME, Argument, Beside, Source, expand, router_log
+from starface_nb.sources.named import ANY_NAME, Argument, Beside, Source, expand, likeliest, router_log
 from starface_nb.sources.opening import unreadable
 
 __all__ = ["Limits", "scan_logs"]
@@ -173,9 +173,10 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
         step = f"Copy it again from its origin, or read what is there: set {ALLOW_DAMAGED}=1."
         raise InputError(damages[0].cause, place=damages[0].place, next_step=step)
     own += [one.damage.told(one.name, one.bytes) for one in kept if one.damage]
-    skipped = sum(beside.skipped for beside in besides) + len(found) - len(kept)
-    if skipped:
-        own.append(f"{argument.text}: {skipped} other files were not read; by their names they are not the PBX log.")
+    skipped = [name for beside in besides for name in beside.skipped] + [one.name for one in found if one.rank > best]
+    if n := len(skipped):
+        at, names = argument.text, likeliest(skipped)
+        own.append(f"{at}: {n} other files were not read, by their names less likely the PBX log: {names}.")
     notes += own
     return kept
 

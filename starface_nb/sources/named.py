@@ -26,6 +26,7 @@ STDIN = "-"
 _SNIFFED = 64 << 10
 _LOOKED_AT = 1 << 20  # bytes of a text of any name in which a router's log is known
 _MOST_BESIDE = 10_000  # files of a folder that are looked at for what lies beside a log
+_FEW = 3  # names that are told
 ANY_NAME = 3  # rank of a name that says nothing
 NOT_A_LOG = 9  # rank of a name that no log has
 BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log may be called, too
@@ -46,15 +47,15 @@ class Beside:
         Why what may be a log was skipped or refused.
     notes : list of str
         The same as text, and what else was skipped.
-    skipped : int
-        Files left out because of their names.
+    skipped : list of str
+        Names of files left out because of them.
     members : list of Taken
         What was taken of the members of a support bundle.
     """
 
     errors: list[InputError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
     members: list[Taken] = field(default_factory=list)
 
     def skip(self, error: InputError) -> None:
@@ -114,6 +115,12 @@ def log_of(name: str) -> str:
     place, base = re.fullmatch(r"((?:.*[/\\!])?)(.*)", name, re.S).groups()  # type: ignore[union-attr]
     bare = _OF_A_PART.sub("", base.lower())
     return f"{place}{bare if bare in OWN_NAMES else base}"
+
+
+def likeliest(names: Sequence[str]) -> str:
+    """Return the names of a few files, first those that may be the PBX log."""
+    few = sorted(names, key=rank_of)[:_FEW]
+    return ", ".join(map(visible, few)) + (" ..." if len(names) > _FEW else "")
 
 
 def is_systems(name: str) -> bool:
@@ -226,7 +233,7 @@ def refusal(archive: str, member: Member) -> InputError:
 def pass_over(archive: str, member: Member, beside: Beside, account: Account) -> None:
     """Take from a member that is no log what `bundle.toml` names; count any other as skipped."""
     took = not member.refused and keep_known(member.name, f"{archive}!{member.name}", member.open, beside, account)
-    beside.skipped += not took
+    beside.skipped += [] if took else [member.name]
 
 
 def keep_known(name: str, shown: str, opened: Callable[[], Stream], beside: Beside, account: Account) -> bool:
@@ -312,7 +319,7 @@ def _folder(folder: Path, argument: Argument, account: Account) -> list[Source]:
     sources = []
     for rank, path in ranked:
         if rank > best:
-            beside.skipped += not _keep_file(path, beside, account)
+            beside.skipped += [] if _keep_file(path, beside, account) else [str(path.relative_to(folder))]
             continue
         try:
             sources += _file(path, str(path), max(rank, 0), argument, account)

@@ -179,6 +179,19 @@ def test_text_in_a_plain_log_that_imitates_a_form_is_no_event(tmp_path, fake, du
     assert set(flooded.events["kind"]) == {"reachable"}
 
 
+@pytest.mark.parametrize(
+    "says", ["app_queue.c: Called SIP/", "app_dial.c: Called SIP/a", "res_x.c: Calling from 21@", "res_x.c: Set NAME="]
+)
+def test_a_line_that_is_dialled_is_no_line(tmp_path, says):
+    said = HEAD.format(5).replace("chan_sip.c:", says).replace("NOTICE", "VERBOSE").rstrip()
+    assert says.rstrip("/@=") in said
+    lines = [HEAD.format(m) + UP for m in range(4)]
+    assert read(tmp_path, *lines, said + HEAD.format(6) + DOWN, HEAD.format(7) + UP).events["line"].to_list() == [
+        *(1, 2, 3, 4),
+        6,
+    ]
+
+
 @pytest.mark.parametrize("form", ["quoted", "journal, file", "newest first", "numbered, tab", "JSON lines, _source"])
 def test_a_dump_in_a_log_of_another_form_is_still_one(recorded, tmp_path, form):
     lines, expected, _ = recorded

@@ -81,7 +81,7 @@ def test_folder_reads_the_full_logs_at_any_depth_and_nothing_else(tmp_path: Path
     assert sorted(Path(h.name).name for h in hits) == ["full", "full-20260301", "full.0", "full.1.gz", "full.2"]
     assert all(texts(h) == LINES for h in hits)
     assert {h.date_formats for h in hits} == {("%s",)}
-    assert any("2 other files were not read" in note for note in notes)
+    assert any("2 other files were not read" in note and "PBX log: messages, fullness.txt." in note for note in notes)
 
 
 def test_folder_without_full_reads_other_logs(tmp_path: Path) -> None:
