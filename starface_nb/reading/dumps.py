@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starface_nb.reading.layouts import CUT_AT, HEADER
-from starface_nb.reading.lines import NONE, REACH, Block, Blocks, Found
-from starface_nb.reading.marks import COUNTED, DUMP_BYTES, NO_MARKS, Marks, Offsets
+from starface_nb.reading.lines import REACH, Block, Blocks, Found
+from starface_nb.reading.marks import COUNTED, DUMP_BYTES, NO_MARKS, NONE, Marks, Offsets
 from starface_nb.tables import table
 
 _BEHIND_HEADER = r"(?:^|: |\] )"

@@ -30,7 +30,6 @@ _SAMPLES, _WIDE = 4096, 8  # pairs of bytes looked at in a block, and how many w
 _WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
-NONE = np.empty(0, np.int64)
 _BRACKET = ord("[")
 _HOLE = re.compile(rb"\0+")  # what a crash leaves where nothing was written yet; the next line follows on it
 _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates

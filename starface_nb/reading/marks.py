@@ -69,8 +69,8 @@ class Marks:
         return _dumps(at, kind, stop, len(self.at[-OPEN:]))
 
 
-_NONE = np.empty(0, np.int64)
-NO_MARKS = Marks(_NONE, np.empty(0, np.int8), _NONE, _NONE, _NONE, _NONE)
+NONE = np.empty(0, np.int64)
+NO_MARKS = Marks(NONE, np.empty(0, np.int8), NONE, NONE, NONE, NONE)
 
 
 def told(buffer: bytearray, begin: int, end: int, at: Offsets, kind: NDArray[np.int8], shift: int) -> Marks:

@@ -174,9 +174,9 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
         raise InputError(damages[0].cause, place=damages[0].place, next_step=step)
     own += [one.damage.told(one.name, one.bytes) for one in kept if one.damage]
     skipped = [name for beside in besides for name in beside.skipped] + [one.name for one in found if one.rank > best]
+    names = likeliest(skipped)
     if n := len(skipped):
-        at, names = argument.text, likeliest(skipped)
-        own.append(f"{at}: {n} other files were not read, by their names less likely the PBX log: {names}.")
+        own.append(f"{argument.text}: {n} other files were not read, by their names less likely the PBX log: {names}.")
     notes += own
     return kept
 
