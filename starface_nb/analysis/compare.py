@@ -69,7 +69,7 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     elif are_strangers(before, after, shown):
         why = "strangers"
     if why:
-        return _overall([_cannot(before, after, names, why) for names in _places(before)], zone)
+        return _overall([_cannot(names, why) for names in _places(before)], zone)
     found = []
     for old, new in _matching_sites(before, after):
         a, b = _newest(before, old, first=True), _newest(after, new, first=False)
@@ -175,11 +175,11 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
     old = expose(left, touched or periods)
     new = expose(right, touched or periods, (usual if was[1] is None else was[1]) if settling else None)
     old = {peer: phone for peer, phone in old.items() if peer in new or not new}  # only phones in both are compared
+    if touched and not new:
+        return _cannot(right.sites, "no_common_phone")
     sides = side_of(left, old, was), side_of(right, new, now)
     hours = None
-    if touched and not new:
-        verdict, probability, reason = "cannot_tell", 0.5, "no_common_phone"
-    elif touched:
+    if touched:
         cured = _cured(old, new)
         verdict, probability, reason = _verdict(cured, old, new, was, now)
         if verdict in ("fixed", "improved") and _lacking(right.case):
@@ -196,16 +196,9 @@ def _lacking(case: Diagnosis) -> bool:
     return bool(missing) and not case.phones.is_empty()
 
 
-def _cannot(before: Diagnosis, after: Diagnosis, sites: tuple[str, ...], reason: str) -> SiteComparison:
-    """Return that nothing can be told of a place, and why."""
-    losses = before.intervals.filter(pl.col("site").is_in(sites) & (pl.col("cause") == "nat_expiry")).height
-    old = Side(losses, losses, _hours(before), None, None)
-    return SiteComparison("cannot_tell", 0.5, None, None, old, Side(0, 0, _hours(after), None, None), sites[0], reason)
-
-
-def _hours(case: Diagnosis) -> float:
-    first, last = case.log.first, case.log.last
-    return 0.0 if first is None or last is None else (last - first).total_seconds() / 3600.0
+def _cannot(sites: tuple[str, ...], reason: str) -> SiteComparison:
+    """Return that nothing is compared at a place, and why."""
+    return SiteComparison("cannot_tell", 0.5, None, None, None, None, sites[0], reason)
 
 
 def _cured(old: Exposure, new: Exposure) -> float:
@@ -308,9 +301,10 @@ def _overall(sites: Sequence[SiteComparison], time_zone: str) -> Comparison:
     )
 
 
-def _sum(sides: list[Side]) -> Side:
-    if len(sides) == 1:
-        return sides[0]
-    hours = max((s.hours for s in sides), default=0.0)
-    calls = sum(s.calls_lost for s in sides)
-    return Side(sum(s.losses for s in sides), sum(s.periods for s in sides), hours, None, None, calls)
+def _sum(sides: list[Side | None]) -> Side | None:
+    there = [side for side in sides if side is not None]
+    if len(there) < 2:
+        return there[0] if there else None
+    hours = max(s.hours for s in there)
+    calls = sum(s.calls_lost for s in there)
+    return Side(sum(s.losses for s in there), sum(s.periods for s in there), hours, None, None, calls)

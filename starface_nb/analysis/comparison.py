@@ -30,6 +30,16 @@ class Side:
         return {**counts, "bracket": self.bracket, "calls_lost": self.calls_lost}
 
 
+def _plain_side(side: Side | None) -> dict[str, Any]:
+    """Return a side as plain data: where nothing is compared, each of its figures is null."""
+    nothing = dict.fromkeys(("losses", "periods", "hours", "bracket", "calls_lost"))
+    return side.to_json() if side else {**nothing, "bracket": _plain_bracket(side)}
+
+
+def _plain_bracket(side: Side | None) -> dict[str, float | None]:
+    return side.bracket if side else {"low_s": None, "high_s": None}
+
+
 @dataclass(frozen=True)
 class Judged:
     """What a change did.
@@ -44,15 +54,16 @@ class Judged:
         When the timeout changed, UTC.
     hours_needed : float or None
         Further hours of log until a cure could be told, if nothing happens in them.
-    before, after : Side
+    before, after : Side or None
+        None where nothing is compared.
     """
 
     verdict: str
     probability: float
     changed_at: datetime | None
     hours_needed: float | None
-    before: Side
-    after: Side
+    before: Side | None
+    after: Side | None
 
     def _plain(self, zone: ZoneInfo) -> dict[str, Any]:
         return {
@@ -60,8 +71,8 @@ class Judged:
             "probability": round(self.probability, 4),
             "changed_at": self.changed_at.astimezone(zone).isoformat() if self.changed_at else None,
             "hours_needed": self.hours_needed,
-            "before": self.before.to_json(),
-            "after": self.after.to_json(),
+            "before": _plain_side(self.before),
+            "after": _plain_side(self.after),
         }
 
 
@@ -83,7 +94,8 @@ class SiteComparison(Judged):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the comparison tells of the site beside its verdict: a setting that does not act on the phones."""
-        if self.reason != "same_losses" or None in (self.before.high_s, self.after.high_s):
+        highs = [side and side.high_s for side in (self.before, self.after)]
+        if self.reason != "same_losses" or self.after is None or None in highs:
             return ()
         values = {"site": self.site, **self.after.bracket, "losses": self.after.losses, "probability": self.probability}
         return (Finding("offload", "action", self.site, values),)
@@ -91,8 +103,8 @@ class SiteComparison(Judged):
     def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
         """Return the site's comparison as plain data."""
         told = [{"id": one.id, "severity": one.severity, "values": dict(one.values)} for one in self.findings]
-        site = {"site": self.site, **self._plain(zone), "nat_timeout": self.after.bracket, "reason": self.reason}
-        return {**site, "findings": told}
+        site = {"site": self.site, **self._plain(zone), "nat_timeout": _plain_bracket(self.after)}
+        return {**site, "reason": self.reason, "findings": told}
 
 
 @dataclass(frozen=True)

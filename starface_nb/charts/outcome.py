@@ -75,7 +75,9 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
     return dressed(chart, tr, tr("Before and after: {verdict}", verdict=named[comparison.verdict]), changed, meaning)
 
 
-def _side(tr: Translator, side: Side) -> dict[str, object]:
+def _side(tr: Translator, side: Side | None) -> dict[str, object]:
+    if side is None:
+        return {"share": 0.0, "text": tr("not compared"), "hours": None}
     losses = tr.count("{n} loss", "{n} losses", side.losses)
     periods = tr.count("{n} period", "{n} periods", side.periods)
     text = tr("{losses} in {periods}", losses=losses, periods=periods)

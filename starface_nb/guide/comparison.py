@@ -33,7 +33,7 @@ def _verdict(found: Comparison | SiteComparison, tr: Translator) -> str:
     share = tr.percent(found.probability)
     if found.verdict != "cannot_tell":
         return word("compared", found.verdict, tr) + " " + tr("Probability {share}.", share=share)
-    seen = found.after.periods > 0
+    seen = found.after is not None and found.after.periods > 0
     return word("compared", found.verdict, tr) + (
         " " + tr("So far the probability of a cure is {share}.", share=share) if seen else ""
     )
@@ -45,6 +45,8 @@ def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
         lines += [finding_text(finding, tr), word("advice", "without_effect", tr)]
     if site.changed_at is not None and site.verdict != "unchanged":
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))
+    if site.before is None or site.after is None:
+        return lines
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))
     lines.append(tr("After: {side}", side=_side(site.after, tr)))
     if site.after.low_s or site.after.high_s is not None:

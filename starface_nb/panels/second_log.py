@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 KEY = "second_log"
 """The step id under which the second log's path is kept."""
 _MOST_SITES = 12
-_NOT_COMPARED = {"same", "no_phone", "no_common_phone", "strangers"}
 
 
 def compared(case: Case, name: str) -> dict[str, Any]:
@@ -45,9 +44,8 @@ def compared(case: Case, name: str) -> dict[str, Any]:
     tr = case.translator
     other = case.read_other(at_home(name if name.startswith("~") else Path(case.folder or "", name)))
     found, earlier = case.compare_by_time(other)
-    reasons = {site.reason for site in found.sites} or {"no_phone"}
-    if reasons <= _NOT_COMPARED:
-        why = word("compared_because", min(reasons), tr)
+    if all(site.after is None for site in found.sites):
+        why = word("compared_because", min((site.reason for site in found.sites), default="no_phone"), tr)
         raise SettingError(f"{word('compared', 'cannot_tell', tr)} {why}")
     verdict, *sites = (list(lines) for told, lines in groupby(comparison_text(found, tr), bool) if told)
     few = len(sites) <= _MOST_SITES

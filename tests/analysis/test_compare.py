@@ -200,6 +200,19 @@ def test_only_phones_in_both_logs_count() -> None:
     assert part.losses == theirs.sum() < whole.losses
 
 
+def test_where_nothing_is_compared_no_figures_are_told() -> None:
+    before, after = case(1200.0, 10.0), case(3700.0, 10.0, 2.0)
+    for found, why in ((compare(after, before), "the older one"), (compare(before, before), "the same log")):
+        verdict, blank, site, reason = comparison_text(found, translator("en"))
+        assert (verdict, blank) == ("It cannot be told yet.", "")
+        assert site == "Site 203.0.113.7: It cannot be told yet."
+        assert why in reason
+        told = found.to_json()
+        for side in (side for one in (told, *told["sites"]) for side in (one["before"], one["after"])):
+            assert side.pop("bracket") == {"low_s": None, "high_s": None}
+            assert side == dict.fromkeys(("losses", "periods", "hours", "calls_lost"))
+
+
 def test_json_keeps_the_contract() -> None:
     found = compare_at(sf.diagnose(sf.read_log(FIXED))).to_json()
     assert list(found) == [

@@ -20,7 +20,7 @@ import vl_convert
 
 from starface_nb import analysis, charts, reading, samples
 from starface_nb.analysis.calls import CALLS_LOST
-from starface_nb.analysis.compare import compare_at
+from starface_nb.analysis.compare import compare, compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.charts import theme
 from starface_nb.charts.losses import measured
@@ -280,6 +280,8 @@ def test_before_and_after_and_fleet() -> None:
     svg = charts.to_svg(charts.before_after(compare_at(fixed)))
     assert any("fixed" in text for text in texts(svg))
     assert {"before", "after"} <= set(texts(svg))
+    none = charts.to_svg(charts.before_after(compare(fixed, fixed)))
+    assert texts(none).count("not compared") == 2
     row = {"customer": "<b>", "rank": 1, "verdict": "too_short", "low_s": 300.0, "high_s": 360.0, "losses": 5}
     bins = {"nat_by_bin": [2, 0, 1], "other_by_bin": [0, 2, 0]}
     page = charts.to_svg(charts.fleet_page(pl.DataFrame([row | bins])))
