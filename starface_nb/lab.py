@@ -62,9 +62,11 @@ class Ready:
 
 def prepare(options: Namespace) -> Ready:
     """Open the case, or list all of them where none is named, put the notebooks there and find a free port."""
-    from starface_nb.cases import copy_notebooks, open_case, start_page
+    from starface_nb.cases import copy_notebooks, open_case, require_case, start_page
 
     notes: tuple[str, ...] = ()
+    if options.case and not options.log:
+        require_case(options.case, options.cases)
     if options.log or options.case:
         case = open_case(options.log, name=options.case, root=options.cases, **of_case(options))
         folder, notes = case.home / case.name, case.notes

@@ -116,6 +116,15 @@ def open_case(
     return case
 
 
+def require_case(name: str, root: str | Path) -> None:
+    """Raise `CaseError` where there is no case of this name: it may be mistyped, and has no log."""
+    home = at_home(root)
+    if not (home / clean_name(name) / "case.json").exists():
+        there = [place.name for place, _ in _cases(home)]
+        step = "Name its log, too" + (f"; the cases there are: {', '.join(there)}." if there else ".")
+        raise CaseError(f"There is no case {name!r}.", place=str(home), next_step=step)
+
+
 def clean_name(name: str) -> str:
     """Return `name` as a folder name that is safe everywhere: one level, no dots in front, nothing reserved."""
     safe = re.sub(r"[^\w.+@-]+", "_", name.strip()).strip("._")[:80]

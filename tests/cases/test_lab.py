@@ -37,6 +37,11 @@ def test_dry_run_prepares_the_case_and_says_where_to_look(tmp_path: Path, capsys
     assert names == curated - {"00_case.ipynb"} | {"00_case_customer.ipynb"}
     assert (tmp_path / "cases" / "inbox").is_dir()
     assert f"--ServerApp.root_dir={tmp_path / 'cases' / 'customer'}" in shown  # nothing of other customers in reach
+    assert main(["lab", "--case", "customer", "--cases", str(tmp_path / "cases"), "--dry-run"]) == 0
+    capsys.readouterr()
+    assert main(["lab", "--case", "custommer", "--cases", str(tmp_path / "cases"), "--dry-run"]) == 2
+    assert "There is no case 'custommer'. Name its log, too; the cases there are: customer." in capsys.readouterr().err
+    assert not (tmp_path / "cases" / "custommer").exists()
 
 
 def test_without_a_log_it_is_the_start_page_with_all_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -285,6 +285,9 @@ def test_customers_in_several_folders_are_not_mixed(tmp_path):
     names = {"mon/a", "mon/b", "tue/a", "tue/c", "d", "e", "none", "f.zip"}
     assert {str(path.relative_to(tmp_path)) for _, path in found.values()} == names
     assert len({name for name, _ in found.values()}) == len(names)
+    alone = find_customers([tmp_path / "d"], on_note=notes.append)
+    assert {name for name, _ in alone.values()} == {"full", "full.1", "notes.txt"}
+    assert "parts of one customer's log" in notes[1]
     summary = run_fleet([tmp_path / "mon", tmp_path / "tue"], tmp_path / "out", workers=1)
     assert {Path(name).name for name in summary["customer"]} == {"a", "b", "c"}
     assert summary.height == 4
