@@ -208,9 +208,7 @@ def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> li
             say(f"{folder}: one customer's, by the names in it; {others} other files are not read.")
         return [folder]
     if alone and not made and len(found) > 1 and _is_one_log(folder, found):
-        say(
-            f"{folder}: by their names, parts of one customer's log, which `starface-nb check` reads as one."
-        )
+        say(f"{folder}: by their names, parts of one customer's log, which `starface-nb check` reads as one.")
     left = [visible(p.name) for p in there if not (_may_be_customer(p) or _is_fleet(p) or (made and p.name in _OWN))]
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
