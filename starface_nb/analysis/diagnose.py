@@ -146,7 +146,7 @@ class Seen:
 def examine(seen: Seen, settings: Settings) -> Results:
     """Explain the losses of a log under the given settings."""
     log, states, peers, rows = seen.log, seen.states, seen.peers, seen.rows
-    raw = unreachable_intervals(rows)
+    raw = unreachable_intervals(rows, seen.observation.lacking.gaps)
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
     observed = seen.observation.usable
 

@@ -34,6 +34,10 @@ def about_the_log(results: Results) -> Iterator[Finding]:
         yield Finding("no_times", "warning", None, values)
     if log.order == "reversed":
         yield Finding("reversed_log", "info")
+    if gaps := lacking.gaps.sort(pl.col("end") - pl.col("start")).rows():
+        values = {"holes": len(gaps), "all_s": sum((end - start).total_seconds() for start, end in gaps)}
+        longest = {"from_at": gaps[-1][0], "until_at": gaps[-1][1]}
+        yield Finding("missing_parts", "warning", None, values | longest)
     yield from _silent_end(results)
 
 

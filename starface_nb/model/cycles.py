@@ -106,7 +106,7 @@ def find_cycles(story: Story) -> Cycles:
     down = np.searchsorted(losses.phone * BIG + losses.start, key) - 1
     here = np.maximum(down, 0)
     if len(losses):
-        away = (down >= 0) & (losses.phone[here] == renewals.phone) & (losses.end[here] >= end)
+        away = (down >= 0) & (losses.phone[here] == renewals.phone) & (losses.until[here] >= end)
         until = np.where(away, renewals.time, until)
     if len(story.stops):
         # Nobody probed while the PBX was down, and phones that registered right after it leave no line.

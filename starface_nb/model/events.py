@@ -204,9 +204,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     # Whose binding expires just then is as likely to have gone before the fault began.
     first_gone = taken.copy()
     first_gone[: Fate.REVIVED] = np.minimum(taken[: Fate.REVIVED], 1 - np.exp(site.expiry) / 2)
-    odds = np.exp(
-        np.clip(fates(site, begin[..., None], down[..., None], scene.log_end, scene.kills) - site.alone, -60, 60)
-    )
+    odds = np.exp(np.clip(fates(site, begin[..., None], down[..., None], scene.kills) - site.alone, -60, 60))
     spared = np.stack([_share(down, scene.window), np.broadcast_to(1 - P.missed, down.shape)])
     few = np.logaddexp((risk - size) * np.log1p(-spared), _partly(risk, size))
     few += _possible(site, scene, begin, down)
@@ -223,7 +221,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
                  np.where(moved[..., None], 0.9999, silence))  # fmt: skip
     step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF
     fate_sum = np.logaddexp(np.logaddexp(a, d), p)
-    booted, boots = _boots(site, here, scene.log_end, risk - size)
+    booted, boots = _boots(site, here, risk - size)
     over = np.stack([
         prior[LINE] + fate_sum,
         prior[BOX] + weight[Fate.GONE] + new["box"],
@@ -329,13 +327,13 @@ def _caught(after: Floats, down: Floats, window: float, others: Ints) -> tuple[F
     return caught, np.asarray(np.log(np.minimum(reach, np.maximum(gap, 1.0)) / window), float)
 
 
-def _boots(site: Struck, here: Bools, log_end: float, spared: Ints) -> tuple[Floats, Floats]:
+def _boots(site: Struck, here: Bools, spared: Ints) -> tuple[Floats, Floats]:
     """Weigh phones that boot together, by an order from the PBX: nearly all of them do, each takes its own time.
 
     Returns the weight, shape (events, 1), and how far each loss belongs to it.
     """
     caught = (1 - P.partly) * (1 - P.missed)
-    ends = log_normal(np.minimum(site.end, log_end) - site.failed, np.isinf(site.end), *P.boot_s) + site.boot
+    ends = log_normal(site.until - site.failed, np.isinf(site.end), *P.boot_s) + site.boot
     gain = caught * np.exp(np.clip(ends - site.alone, -60, 60))
     weight = np.where(here, np.log(gain + 1 - caught), 0.0).sum(axis=2) + spared * np.log1p(-caught)
     return weight, np.asarray(gain / (gain + 1 - caught), float)

@@ -36,6 +36,7 @@ class Struck:
     late, spell : what its round trips and the late answers around it say for late answers; its end by itself in those
     refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
     after_start : it was found at the first probe after a start of the PBX, which strikes all sites
+    until : its end, or until when it was watched
     """
 
     start: Floats
@@ -60,20 +61,21 @@ class Struck:
     expiry: Floats
     after_start: Bools
     at_risk: Ints
+    until: Floats
 
     def take(self, which: Ints) -> Struck:
         """Return the losses at these indices, in the indices' shape."""
         return Struck(*[column[which] for column in self.__dict__.values()])
 
 
-def fates(site: Struck, begin: Floats, down: Floats, log_end: float, kills: float) -> Floats:
+def fates(site: Struck, begin: Floats, down: Floats, kills: float) -> Floats:
     """Return the log-density of each end under each fate of the bindings, shape (fates, events, lengths, members).
 
     Losses have the shape (events, 1, members), `begin` (events, 1, 1) and `down`, the lengths, (events, lengths, 1).
     """
     by_age = np.where(begin + down < site.outlives, 1 - P.missed, P.missed)
-    alive, dead = _alive(site, begin, down, log_end), _dead(site, begin, down, log_end)
-    blocked = _blocked(site, begin, down, log_end)
+    alive, dead = _alive(site, begin, down), _dead(site, begin, down)
+    blocked = _blocked(site, begin, down)
     return np.stack([
         np.logaddexp(np.log(by_age) + alive, np.log1p(-by_age) + dead),
         alive,
@@ -89,7 +91,7 @@ def fates(site: Struck, begin: Floats, down: Floats, log_end: float, kills: floa
     ])  # fmt: skip
 
 
-def _alive(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
+def _alive(site: Struck, begin: Floats, down: Floats) -> Floats:
     """Return the log-density of each end, shape (events, lengths, members), where bindings outlive the outage."""
     over = site.end - (begin + down)
     by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + AFTER_S), 1.0, STRANGE) / site.step) + site.probe
@@ -97,13 +99,13 @@ def _alive(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
     soon = np.minimum(down / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
     unprobed = np.clip(1 - over / (site.step + AFTER_S), P.stray, 1.0)
     by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
-    ongoing = begin + down >= log_end - site.step.max(axis=2, keepdims=True) - AFTER_S
+    ongoing = begin + down >= site.until - site.step.max(axis=2, keepdims=True) - AFTER_S
     return _ended(site, np.logaddexp(by_probe, by_phone), ongoing, np.log(P.stray))
 
 
-def _dead(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
+def _dead(site: Struck, begin: Floats, down: Floats) -> Floats:
     """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
-    back = np.minimum(site.end, log_end) - begin
+    back = site.until - begin
     soon = _retries(back - down)
     pending = np.minimum(down / site.period, 1.0)
     density = pending * soon + (1 - pending) / site.period * (back <= down + site.period)
@@ -113,17 +115,17 @@ def _dead(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
     timed = P.on_time * (after * on_time + (1 - after) * soon) + (1 - P.on_time) * density
     density = np.where(np.isfinite(site.due), timed, density)
     density = np.where(back >= down - 2.0, density, 0.0)
-    left = np.where(np.isfinite(site.due), (site.due - log_end) / site.spread, 0.0)
+    left = np.where(np.isfinite(site.due), (site.due - site.until) / site.spread, 0.0)
     still = np.log(np.maximum(reached(left), P.stray))
-    return _ended(site, np.log(density + 1e-7) + site.register, begin + down >= log_end, still)
+    return _ended(site, np.log(density + 1e-7) + site.register, begin + down >= site.until, still)
 
 
-def _blocked(site: Struck, begin: Floats, down: Floats, log_end: float) -> Floats:
+def _blocked(site: Struck, begin: Floats, down: Floats) -> Floats:
     """Return the same where the PBX blocked the address: all are back at their next try after the block's end."""
     over = site.end - (begin + down)
     density = np.where((over >= -2.0) & (over <= 2 * P.retry_s), 1.0, STRANGE) / (2 * P.retry_s)
     ended = np.log(density) + np.logaddexp(site.register, site.probe) + HALF
-    ongoing = begin + down >= log_end - 2 * P.retry_s
+    ongoing = begin + down >= site.until - 2 * P.retry_s
     return np.where(np.isfinite(site.end), ended, np.where(ongoing, -0.1, np.log(P.stray)))
 
 

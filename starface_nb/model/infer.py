@@ -148,7 +148,9 @@ class SiteData:
         e, n = self.ends, len(self.loss)
         usual, back, phone = e.trip[1], e.trip[1], e.trip[2]
         out = _table(n, NEVER)
-        self.at_due = at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.story.end)
+        self.at_due = at_due = due(
+            self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.loss.until
+        )
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
         by_line, by_pbx, by_boot, by_absence = P.by_register
@@ -209,7 +211,7 @@ class SiteData:
         out[:, ROUTER] = alone + np.log(P.kinds[1])
         out[:, PBX] = np.where(self.after_start, np.log(P.after_start), NEVER)
         out[:, BLOCK] = np.where(self.around.refused >= BLOCKING, np.log(P.blocks_per_refusals / 15), NEVER)
-        until = np.minimum(self.loss.end, self.story.end) - 1.0
+        until = self.loss.until - 1.0
         heard = np.searchsorted(self.heard, until) > np.searchsorted(self.heard, self.loss.start + self.window)
         out[:, BLOCK] += np.where(heard, np.log(P.stray), 0.0)
         return out
@@ -349,7 +351,7 @@ class SiteData:
             self.period, outlives, a.new_address, again,
             e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,
             refused.under(BLOCK) - refused.under(WAN), expiry,
-            self.after_start, a.at_risk,
+            self.after_start, a.at_risk, self.loss.until,
         )  # fmt: skip
         scene = Scene(self.window, self.heard, self.story.end, kills, unseen)
         found = candidates(struck, scene, before)

@@ -73,7 +73,7 @@ def ends(story: Story) -> Ends:
         register + np.where(closed, register_line, 0.0),
         register + np.where(closed, boot_line, 0.0),
         np.where(closed, trips, 0.0),
-        np.maximum(np.minimum(losses.end, story.end) - losses.start, 1.0),
+        np.maximum(losses.until - losses.start, 1.0),
         ~closed,
         net.step,
     )
@@ -129,7 +129,7 @@ def repeats(ends: Ends, again: float) -> Floats:
     return np.asarray(found, float)
 
 
-def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log_end: float) -> Floats:
+def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log_end: Floats) -> Floats:
     """Return the log-density of a return at the phone's own REGISTER due `at`, the next after it, or at any time."""
     with np.errstate(invalid="ignore", over="ignore"):
         off = (end - at) / spread
@@ -199,7 +199,7 @@ def _late_by_chance(story: Story) -> Floats:
         times = np.sort(story.late_time[at == site])
         spells = 1 + int((np.diff(times) > P.spell_s).sum())
         mine = where == site
-        length = np.minimum(story.losses.end[mine] - story.losses.start[mine], P.spell_s) + NEAR_S + NEAR_S
+        length = np.minimum(story.losses.until[mine] - story.losses.start[mine], P.spell_s) + NEAR_S + NEAR_S
         share[mine] = np.clip(P.late_near[1] + spells * length / max(story.end, 1.0), 0.0, 0.5)
     return share
 
@@ -209,7 +209,7 @@ def _registrations_inside(story: Story) -> Ints:
     losses, renewals = story.losses, story.renewals
     key = renewals.key[renewals.seen]
     low = losses.phone * 1e9 + losses.start + 5.0
-    high = losses.phone * 1e9 + np.minimum(losses.end, story.end) - 20.0
+    high = losses.phone * 1e9 + losses.until - 20.0
     return np.asarray(np.maximum(np.searchsorted(key, high) - np.searchsorted(key, low), 0), np.int64)
 
 

@@ -94,6 +94,7 @@ def tell(
     last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())
     not_probed(losses, starts, stops, np.sort(seconds(states["time"], origin)), settings.probe_interval_s)
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
+    losses.until = np.minimum(losses.until, end)
     lagged = of_kind(ups, "lagged")
     lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
     story = Story(

@@ -7,7 +7,9 @@ contact's state where it changes (pjsip_options.c 20.20.1:741).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import polars as pl
 
@@ -15,14 +17,15 @@ from starface_nb.frames import UTC_TIME
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
+from starface_nb.sources.named import A_DAY, log_of, part_of
 
-MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals", "rest")
+MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals", "parts", "rest")
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
-phone had to renew its entry, `rest` what stands behind the damage of a file."""
+phone had to renew its entry, `parts` files of a rotated log, `rest` what stands behind the damage of a file."""
 
-FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "rest"}
-"""Without these silence is no evidence; without registrations, and in what could be read of a file, it still is."""
+FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "parts", "rest"}
+"""Without these silence is no evidence; without registrations, and in what is there of a log or a file, it still is."""
 
 LIMIT_MS = 2000.0
 """chan_sip's usual limit of a round trip (`qualify=yes`)."""
@@ -39,6 +42,8 @@ STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
 LOSS_LIKE = r"(?i)unreachable"
 
+DAY_S = 86400.0
+GAPS: dict[str, pl.DataType | type[pl.DataType]] = {"start": UTC_TIME, "end": UTC_TIME}
 HOLES: dict[str, pl.DataType | type[pl.DataType]] = {"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME}
 
 
@@ -58,6 +63,8 @@ class Lacking:
         Events whose line has no time.
     unread : int
         Lines that look like losses and could not be read.
+    gaps : polars.DataFrame
+        start, end: between which parts of a rotated log are missing.
     """
 
     missing: tuple[str, ...] = ()
@@ -65,6 +72,7 @@ class Lacking:
     holes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOLES))
     without_time: int = 0
     unread: int = 0
+    gaps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GAPS))
 
     @property
     def complete(self) -> bool:
@@ -92,7 +100,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
         Events with a time, with `row` and `state`, from `intervals.with_states`.
     """
     counts = _kinds(log.events)
-    lines = _state_lines(states)
+    gaps = missing_parts(log)
+    lines = _state_lines(states, gaps)
     down, up = counts.get("unreachable", 0), counts.get("reachable", 0) + counts.get("lagged", 0)
     lost_again, back_again, silent_back = (int(lines[name].sum()) for name in ("lost_again", "back_again", "anew"))
     least, share = AGAIN_REGISTERED
@@ -114,12 +123,42 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     if not (down or up or found["notice"] or unread):
         found |= {"unreachable": True, "reachable": True}
     untimed = log.events["time"].null_count()
-    found |= {"unread": bool(unread), "rest": any(file.damaged for file in log.files)}
+    found |= {"unread": bool(unread), "rest": any(file.damaged for file in log.files), "parts": gaps.height}
     found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
     missing = tuple(name for name in MISSING if found.get(name))
-    return Lacking(missing, bool(one_sided or not (down or up)), _holes(lines), int(untimed), int(unread))
+    return Lacking(missing, bool(one_sided or not (down or up)), _holes(lines), int(untimed), int(unread), gaps)
+
+
+def missing_parts(log: Log) -> pl.DataFrame:
+    """Return the silences in which, by the names of its files, parts of a rotated log are missing: start, end."""
+    if log.pauses is None:
+        return pl.DataFrame(schema=GAPS)
+    parts = [(log_of(file.name), part_of(file.name), file.name) for file in log.files]
+    pairs = [(own, a, b, name) for (own, a, _), (of, b, name) in pairwise(parts) if own == of and a is not None]
+    steps: dict[str, list[int]] = {own: [] for own, *_ in pairs}
+    for own, a, b, _ in pairs:
+        steps[own] += [b - a] if b is not None and b != a else []
+    least = {name: _least_silence(a, b, steps[own]) for own, a, b, name in pairs}
+    pauses = log.pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
+    silent = (pl.col("end") - pl.col("start")).dt.total_seconds()
+    needed = pl.col("file").replace_strict(least, default=math.inf, return_dtype=pl.Float64)
+    return pauses.filter(silent >= needed).select(*GAPS)
+
+
+def _least_silence(a: int, b: int | None, steps: list[int]) -> float:
+    """Return from which silence on parts are missing between two, infinite where the one follows the other.
+
+    Numbers go up or down one by one, and were given anew where they do both; without one the file is written now, and
+    follows the lowest where they go down. Days are as far apart as others of the log.
+    """
+    if a >= A_DAY:
+        missing = (b or a) - a - min(map(abs, steps), default=0)
+        return missing * DAY_S / 2 if missing > 0 else math.inf
+    if b is None:
+        return 0.0 if a > 1 and max(steps, default=0) < 0 else math.inf
+    return 0.0 if b < A_DAY and abs(b - a) > 1 and min(steps) * max(steps) > 0 else math.inf
 
 
 def _kinds(events: pl.DataFrame) -> dict[str, int]:
@@ -147,13 +186,14 @@ def _of_one_peer(log: Log) -> bool:
     return alone and log.lines >= ONE_PEER_LINES and log.events.height >= 0.6 * log.lines
 
 
-def _state_lines(states: pl.DataFrame) -> pl.DataFrame:
+def _state_lines(states: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     """Return the lines that tell a state, with what came before them and whether that could be so.
 
     `lost_again`: a loss although nothing came back; `back_again`: a return although nothing was lost; `anew`: the same,
     but a registration stands beside it, after which a peer that had been forgotten is called reachable once more.
     """
     starts = pl.col("kind").is_in(["restart", "reload", "shutdown"]).cum_sum()
+    starts += pl.sum_horizontal(pl.lit(0), *(pl.col("time") >= pl.lit(end, UTC_TIME) for end in gaps["end"]))
     code = pl.col("peer", "contact").cast(pl.Categorical).to_physical().name.prefix("of_")
     needed = ("row", "kind", "peer", "contact", "time", "tech", "limit_ms", "last_rtt_ms")
     rows = states.select(*needed, code, starts.alias("process")).filter(pl.col("peer").is_not_null())

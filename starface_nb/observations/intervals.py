@@ -8,9 +8,11 @@ A PJSIP peer is unreachable while none of its contacts is reachable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import polars as pl
 
+from starface_nb.frames import UTC_TIME
 from starface_nb.observations.schemas import RAW
 from starface_nb.reading.schemas import KIND
 
@@ -140,13 +142,15 @@ def phone_index(peers: Sequence[str] | pl.Series) -> pl.Expr:
     return pl.col("peer").cast(pl.Enum(peers), strict=False).to_physical().cast(pl.Int64).alias("phone")
 
 
-def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
+def unreachable_intervals(rows: pl.DataFrame, gaps: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return one row per unreachable interval, sorted by start and peer.
 
     Parameters
     ----------
     rows : polars.DataFrame
         From `by_peer`.
+    gaps : polars.DataFrame, optional
+        start, end: where parts of the log are missing. What was lost before is still open there, and ends there.
 
     Returns
     -------
@@ -156,6 +160,9 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     """
     if rows.is_empty():
         return RAW.empty()
+    if gaps is not None and gaps.height:
+        rows = pl.concat([rows, *(_lost_at(rows, start) for start in gaps["start"])], how="diagonal")
+        rows = rows.sort("phone", "row", maintain_order=True)
     down, same = pl.col("state") == DOWN, pl.col("phone") == pl.col("phone").shift(1)
     # res_pjsip writes the endpoint's line first, the contact's with the round trip right after it.
     gap = (pl.col("time").shift(-1) - pl.col("time")).dt.total_microseconds() / 1e6
@@ -179,7 +186,7 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     after = {"end": "start", "end_rtt_ms": "rtt_ms", "end_file": "file", "end_line": "line", "end_offset": "offset"}
     runs = runs.with_columns(
         *[pl.when(next_same).then(pl.col(old).shift(-1)).alias(new) for new, old in after.items()],
-        pl.when(next_same).then(pl.col("kind").shift(-1).cast(pl.String)).otherwise(pl.lit("open")).alias("ended_by"),
+        pl.when(next_same).then(pl.col("kind").shift(-1).cast(pl.String)).fill_null("open").alias("ended_by"),
     )
     return (
         runs.filter(pl.col("state") == DOWN)
@@ -188,6 +195,13 @@ def unreachable_intervals(rows: pl.DataFrame) -> pl.DataFrame:
         .sort("start", "peer", "line")
         .select(RAW.dtypes.keys())
     )
+
+
+def _lost_at(rows: pl.DataFrame, time: datetime) -> pl.DataFrame:
+    """Return rows that end what is known of the phones that are lost at a time."""
+    before = rows.filter(pl.col("time") <= time).group_by("phone", maintain_order=True).last()
+    known = before.filter(pl.col("state") == DOWN).select("row", "peer", "tech", "phone")
+    return known.with_columns(pl.lit(time, UTC_TIME).alias("time"), pl.lit(GONE, pl.Int8).alias("state"))
 
 
 def of_kind(events: pl.DataFrame, *kinds: str) -> pl.DataFrame:

@@ -89,7 +89,7 @@ def observe(
         return Observation(OBSERVED.empty(), lacking)
     end = pl.lit(_last_sure(log, states), dtype=UTC_TIME).alias("end")
     told = _probed(states, peers, probed or {}).with_columns(end)
-    holes = pl.concat([_holes_of_all(log, states, told), lacking.holes])
+    holes = pl.concat([_holes_of_all(log, states, told, lacking.gaps), lacking.holes])
     stretches = _cut(told, holes, lacking).sort("peer", "start")
     return Observation(OBSERVED.check(stretches), lacking)
 
@@ -290,18 +290,18 @@ def _ended(lost: pl.DataFrame, start: datetime, to: datetime, end: datetime) -> 
     return cells[0] > 0 and 2 * cells[1] < cells[0]
 
 
-def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     """Return the pauses of the log in which lines are missing, or seem to be, for each peer: peer, from, to."""
     peers = told.select("peer")
     empty = pl.DataFrame(schema={"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME})
     if log.pauses is None:
         return empty
-    pauses = log.pauses.filter(pl.col("discarded") > 0).select("start", "end")
+    pauses = pl.concat([log.pauses.filter(pl.col("discarded") > 0).select("start", "end"), gaps])
     rhythm = states["time"].dt.truncate("1m").n_unique() >= LEAST_MINUTES
     if rhythm and (states["state"] == DOWN).any():
         last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
         pauses = pl.concat([pauses, missing(log.pauses, states).filter(pl.col("start") < last)])
-    pauses = pauses.rename({"start": "from", "end": "to"})
+    pauses = pauses.unique(maintain_order=True).rename({"start": "from", "end": "to"})
     return peers.join(pauses, how="cross") if pauses.height else empty
 
 

@@ -70,6 +70,7 @@ class Losses(Columns):
     Attributes
     ----------
     phone : index of the phone; start, end : seconds, `end` infinite while open
+    until : its end, or until when it was watched: to a hole of the log or its last line
     failed : when the first unanswered probe was sent
     answered : when the last answered probe was sent, as far as the probing rhythm and the lines tell
     last_up : the phone's last line before the start that shows it answering; -inf where there is none
@@ -83,6 +84,7 @@ class Losses(Columns):
     phone: Ints
     start: Floats
     end: Floats
+    until: Floats
     failed: Floats
     answered: Floats
     last_up: Floats
@@ -232,7 +234,8 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
     """Return the losses of the raw intervals, sorted by phone and start."""
     needed = ("phone", "tech", "start", "end", "ended_by", "last_down", "last_rtt_ms", "end_rtt_ms")
     rows = raw.select(needed).with_row_index("i").sort("phone", "start", "i")
-    start, end = seconds(rows["start"], origin), seconds(rows["end"], origin)
+    start, until = seconds(rows["start"], origin), seconds(rows["end"], origin)
+    end = np.where((rows["ended_by"] == "open").to_numpy(), np.inf, until)
     pjsip = (rows["tech"] == "PJSIP").fill_null(value=False).to_numpy()
     timeout = np.where(pjsip, PJSIP_TIMEOUT_S, settings.probe_timeout_s)
     retry = np.where(pjsip, settings.probe_interval_s, settings.probe_timeout_s + settings.probe_retry_s)
@@ -242,12 +245,13 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
     span = np.where(np.isfinite(end), end - last - rtt - wait, 0.0)
     off = (span + retry / 2) % retry - retry / 2
     count = np.maximum(span, 0) / retry
-    inside = np.searchsorted(starts, end, side="right") > np.searchsorted(starts, start, side="left")
+    inside = np.searchsorted(starts, until, side="right") > np.searchsorted(starts, start, side="left")
     n = len(start)
     return Losses(
         phone=rows["phone"].to_numpy(),
         start=start,
         end=end,
+        until=until,
         failed=start - timeout,
         answered=start - timeout - settings.probe_interval_s,
         last_up=np.full(n, -np.inf),
@@ -329,6 +333,6 @@ def late_near(losses: Losses, ups: pl.DataFrame, home: Ints, origin: int) -> tup
     for site in np.unique(at):
         mine, use = np.sort(times[at == site]), np.flatnonzero(where == site)
         start = losses.start[use]
-        until = np.minimum(losses.end[use], start + LATE_S) + NEAR_S
+        until = np.minimum(losses.until[use], start + LATE_S) + NEAR_S
         counts[use] = np.searchsorted(mine, until, "right") - np.searchsorted(mine, start - NEAR_S)
     return counts, lagged["phone"].to_numpy(), times

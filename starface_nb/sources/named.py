@@ -34,6 +34,8 @@ BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log m
 _NAMES = table("sources/names")
 OWN_NAMES = {"full", "messages", "pbx", "asterisk"}  # of Asterisk's logs, without what rotation puts behind them:
 _OF_A_PART = re.compile(r"[\d._#-]|gz|bz2|xz|zst|log|txt")
+A_DAY = 10_000
+"""Numbers of parts are smaller than this, days (ordinals) are larger."""
 _FOREIGN, ARCHIVE = re.compile(_NAMES["foreign"], re.I), re.compile(_NAMES["archive"], re.I)
 
 
@@ -121,6 +123,16 @@ def likeliest(names: Sequence[str]) -> str:
     """Return the names of a few files, first those that may be the PBX log."""
     few = sorted(names, key=rank_of)[:_FEW]
     return ", ".join(map(visible, few)) + (" ..." if len(names) > _FEW else "")
+
+
+def part_of(name: str) -> int | None:
+    """Return the number, or the day, that rotation put behind a log's name; None where it put neither."""
+    digits = re.findall(r"\d+", re.split(r"[/\\!]", name)[-1].lower().replace("bz2", ""))
+    try:
+        day = datetime.strptime("".join(digits), "%Y%m%d").toordinal() if len("".join(digits)) == 8 else None
+    except ValueError:
+        return None
+    return int(digits[0]) if len(digits) == 1 and int(digits[0]) < A_DAY else day
 
 
 def is_systems(name: str) -> bool:

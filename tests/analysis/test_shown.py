@@ -14,6 +14,7 @@ from zipfile import ZipFile
 
 import polars as pl
 import pytest
+from recorded import case
 
 import starface_nb as sf
 from starface_nb.analysis import compare, compare_at, what_next
@@ -318,6 +319,67 @@ def test_a_phone_that_telephones_while_lost_is_not_off(tmp_path: Path, line: str
     found = diagnosed(tmp_path, text)
     assert ("telephones_while_lost" in ids(found)) is told
     assert (found.intervals["cause"].to_list() == ["unknown"]) is told
+
+
+def rotated(folder: Path, parts: dict[str, list[str]]) -> Diagnosis:
+    for name, text in parts.items():
+        (folder / name).write_text("\n".join(text) + "\n")
+    return sf.diagnose(sf.read_log(folder, progress=False))
+
+
+@pytest.mark.parametrize("name", ["clean", "pjsip-clean"])
+@pytest.mark.parametrize("numbers", [range(9, -1, -1), range(10)])
+def test_the_hole_of_a_rotated_log_is_named_and_nothing_is_told_of_it(
+    tmp_path: Path, name: str, numbers: Iterable[int]
+) -> None:
+    text, whole = lines(name), case(name)
+    parts = {f"full.{n}": text[i * 90 : (i + 1) * 90 if i < 9 else None] for i, n in enumerate(numbers)}
+    found = rotated(tmp_path, parts)
+    own = ["peer", "start", "end", "cause", "confidence", "ended_by"]
+    assert found.intervals.select(own).equals(whole.intervals.select(own))
+    assert found.phones.equals(whole.phones)
+    assert found.cycles.equals(whole.cycles)
+    assert found.observation.lacking.complete
+
+    for forgotten in list(parts)[3:6]:
+        (tmp_path / forgotten).unlink()
+    found = sf.diagnose(sf.read_log(tmp_path, progress=False))
+    (hole,) = (finding.values for finding in found.findings if finding.id == "missing_parts")
+    start, end = hole["from_at"], hole["until_at"]
+    assert found.observation.lacking.missing == ("parts",)
+    assert found.observation.usable.filter(pl.col("start") < end, pl.col("end") > start).is_empty()
+    assert found.intervals.filter(pl.col("start") <= start, ~(pl.col("end") <= start)).is_empty()
+    cut = found.intervals.filter(pl.col("end") == start, pl.col("ended_by") == "open")
+    told = cut.join(whole.intervals, on=["peer", "start", "cause"], how="inner")
+    assert told.height == cut.height > 2
+    assert (told["seconds"] <= told["seconds_right"]).all()
+    assert verdicts(found) == verdicts(whole)
+
+
+@pytest.mark.parametrize(
+    ("names", "holes"),
+    [
+        ("full.3 full.2 full.1 full", 0),  # a quiet night at each rotation
+        ("full.0 full.1 full.2 full", 0),
+        ("full.9.bz2 full.8.bz2 full.1 full", 1),
+        ("full.0 full.1 full.5 full", 1),
+        ("full.9 full.8 full", 1),
+        ("full.5 full", 0),  # the newest part, or the fifth
+        ("full.4 full.5 full.0 full", 0),  # the oldest were deleted, and their numbers given anew
+        ("full-20260301 full-20260302 full-20260303 full", 0),
+        ("full-20260301 full-20260302 full-20260305 full", 1),
+        ("a.9 a.8 a.1", 0),
+    ],
+)
+def test_a_hole_is_where_numbers_or_days_do_not_follow_each_other(tmp_path: Path, names: str, holes: int) -> None:
+    def text(day: int) -> list[str]:
+        times = (f"2026-03-{day:02} {hour:02}:00:00" for hour in (8, 18))
+        return [f"[{time}] NOTICE[1] chan_sip.c: Peer '101' is now Reachable. (30ms / 2000ms)" for time in times]
+
+    days = {name: int(name[-2:]) if "2026" in name else i + 1 for i, name in enumerate(names.split())}
+    found = rotated(tmp_path, {name: text(max(days.values()) + 1 if name == "full" else days[name]) for name in days})
+    assert found.observation.lacking.gaps.height == holes
+    assert ("parts" in found.observation.lacking.missing) == bool(holes)
 
 
 @pytest.mark.parametrize("names", [("a.log", "b.log"), ("full.1", "full"), ("a/full", "b/full"), ("full", "a.zip")])
