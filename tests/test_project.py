@@ -48,6 +48,16 @@ def readme_commands() -> dict[str, str]:
     return dict(re.findall(r"<!-- command: (\w+) -->\n```bash\n(.+)\n```", text))
 
 
+def test_the_readme_quotes_what_check_says_of_the_sample(capsys):
+    from starface_nb.cli import main
+
+    quoted = re.findall(r"^ {4}([!*] .+\n(?: {6}.+\n)*)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert len(quoted) == 2
+    assert main(["check", "--exit-zero", str(ROOT / "data/sample/debuginfo-sample.zip")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert not {" ".join(one.split()) for one in quoted} - set(said)
+
+
 def test_environment_yml_asks_for_what_pyproject_asks_for():
     lines = (ROOT / "environment.yml").read_text("utf-8").splitlines()
     items = {re.sub(r"\s", "", line.strip()[2:]).lower() for line in lines if re.match(r"\s+- [a-z]", line)}
