@@ -15,11 +15,11 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.seen import models_of
 from starface_nb.guide import LANGUAGES, Translator, finding_text, translator
 from starface_nb.guide.routers import PBX_ADDRESS, snippets
-from starface_nb.guide.words import about_cause, bracket_text, site_name, timeout_text
+from starface_nb.guide.words import about_cause, bracket_text, cause_name, site_name, timeout_text, word
 from starface_nb.templates import fill
 
 _MOST_TIMES = 6
-_THE_NETWORKS = {"nat_expiry", "wan_outage", "router_restart"}
+_THE_NETWORKS = ("nat_expiry", "wan_outage", "router_restart")
 _PROOFS = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "any_packet", "stale_state", "sip_inspection",
            "line_switches", "block_proven", "nat_table"}  # fmt: skip
 
@@ -66,7 +66,7 @@ def _losses(diagnosis: Diagnosis, row: Mapping[str, Any]) -> pl.DataFrame:
 
 def is_network(row: Mapping[str, Any], losses: pl.DataFrame) -> bool:
     """Say whether most of a site's losses are its router's or its line's."""
-    own = losses.filter(pl.col("cause").cast(pl.String).is_in(list(_THE_NETWORKS))).height
+    own = losses.filter(pl.col("cause").cast(pl.String).is_in(_THE_NETWORKS)).height
     return row["verdict"] == "too_short" or 2 * own > losses.height
 
 
@@ -85,7 +85,7 @@ def _sections(
     times = tuple(_times(losses, tr))
     yield Section(tr("When it happened (UTC)"), times)
     if is_network(row, losses):
-        yield _packets(diagnosis, tr)
+        yield _packets(diagnosis, row, losses, tr)
     yield from _settings(diagnosis, row, losses, router, tr)
 
 
@@ -136,15 +136,17 @@ def _utc(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _packets(diagnosis: Diagnosis, tr: Translator) -> Section:
+def _packets(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> Section:
+    """Return what a capture shows of the causes that were found, and of no other."""
     address = diagnosis.log.bundle.setting("externaddr")
     pbx = address.value if address else PBX_ADDRESS
     every = tr.duration(diagnosis.settings.probe_interval_s)
+    found = {*losses["cause"].cast(pl.String), *["nat_expiry"] * (row["verdict"] == "too_short")}
+    causes = [cause for cause in _THE_NETWORKS if cause in found]
     points = (
         tr("Capture on the WAN side and on the LAN side at the same time, with this filter:"),
         tr("Normal: the PBX's OPTIONS every {time}, answered by the phone with 200 OK.", time=every),
-        tr("The fault: OPTIONS still arrive on the WAN side and nothing passes to the LAN side; the entry is gone."),
-        tr("The end of the fault: a REGISTER of the phone, mostly from a new port; from then on OPTIONS pass again."),
+        *(tr("{name}: {text}", name=cause_name(cause, tr), text=word("capture", cause, tr)) for cause in causes),
     )
     return Section(tr("Which packets to look for"), points, (f"udp and host {pbx}",))
 

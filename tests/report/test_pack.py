@@ -10,7 +10,7 @@ import pytest
 import starface_nb as sf
 from starface_nb import samples
 from starface_nb.cli import main
-from starface_nb.guide import LANGUAGES
+from starface_nb.guide import LANGUAGES, translator, word
 from starface_nb.report.pack import pack
 
 
@@ -48,6 +48,33 @@ def test_the_other_page_says_that_it_is_not_the_network() -> None:
         for text in texts:
             assert title in text
             assert "udp and host" not in text
+
+
+def test_what_a_capture_shows_is_told_of_the_causes_found_alone(mixed: sf.Diagnosis, tmp_path: Path) -> None:
+    steps = (
+        ("08:00", "VERBOSE", "Registered SIP '20{0}.snomd345' at 203.0.113.9:3000{0}"),
+        ("08:01", "NOTICE", "Peer '20{}.snomd345' is now Reachable. (25ms / 2000ms)"),
+        ("09:00", "NOTICE", "Peer '20{}.snomd345' is now UNREACHABLE!  Last qualify: 25"),
+        ("09:12", "NOTICE", "Peer '20{}.snomd345' is now Reachable. (25ms / 2000ms)"),
+    )
+    lines = (
+        f"[2026-03-04 {at}:{5 * n:02}] {level}[1] chan_sip.c: {text.format(n)}\n"
+        for at, level, text in steps
+        for n in range(8)
+    )
+    path = tmp_path / "full"
+    path.write_text("".join(lines), encoding="utf-8")
+    outage = sf.diagnose(sf.read_log(path, progress=False))
+    assert set(outage.intervals["cause"]) == {"wan_outage"}
+    for language in LANGUAGES:
+        line, entry, restart = (
+            word("capture", cause, translator(language)) for cause in ("wan_outage", "nat_expiry", "router_restart")
+        )
+        text = pack(outage)[f"203.0.113.9-{language}.txt"]
+        assert line in text
+        assert entry not in text
+        assert restart not in text
+        assert entry in pack(mixed)[f"203.0.113.21-{language}.txt"]
 
 
 def test_names_of_a_log_are_never_markup(mixed: sf.Diagnosis, tmp_path: Path) -> None:
