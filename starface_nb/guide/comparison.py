@@ -18,22 +18,23 @@ if TYPE_CHECKING:
 
 def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:
     """Return the comparison as lines of plain text, untrusted names unescaped."""
-    lines = [_verdict(comparison, tr)]
+    lines = [_verdict(comparison, comparison.sites, tr)]
     if comparison.halves:
         lines.append(tr("No change was named, and none was found: the first half of the log against its second."))
     for site in comparison.sites:
-        told = tr.inside(_verdict(site, tr))
+        told = tr.inside(_verdict(site, (site,), tr))
         lines += ["", tr("Site {site}: {verdict}", site=site_name(site.site, tr), verdict=told)]
         lines += [f"  {line}" for line in _site(site, tr, changed=not comparison.halves)]
     return lines
 
 
-def _verdict(found: Comparison | SiteComparison, tr: Translator) -> str:
+def _verdict(found: Comparison | SiteComparison, sites: tuple[SiteComparison, ...], tr: Translator) -> str:
     """Return the verdict as one short sentence with its probability."""
     share = tr.percent(found.probability)
     if found.verdict != "cannot_tell":
         return word("compared", found.verdict, tr) + " " + tr("Probability {share}.", share=share)
-    seen = found.after is not None and found.after.periods > 0
+    untold = (site.after for site in sites if site.verdict == "cannot_tell")
+    seen = any(side is not None and side.periods > 0 for side in untold)
     return word("compared", found.verdict, tr) + (
         " " + tr("So far the probability of a cure is {share}.", share=share) if seen else ""
     )

@@ -213,6 +213,13 @@ def test_where_nothing_is_compared_no_figures_are_told() -> None:
             assert side == dict.fromkeys(("losses", "periods", "hours", "calls_lost"))
 
 
+def test_a_place_that_is_not_compared_gives_the_headline_no_figure() -> None:
+    whole = compare(case(1200.0, 10.0), case(3700.0, 24.0, 2.0))
+    other = replace(whole.sites[0], verdict="cannot_tell", probability=0.5, before=None, after=None)
+    both = replace(whole, verdict="cannot_tell", probability=0.5, sites=(*whole.sites, other))
+    assert comparison_text(both, translator("en"))[0] == "It cannot be told yet."
+
+
 def test_json_keeps_the_contract() -> None:
     found = compare_at(sf.diagnose(sf.read_log(FIXED))).to_json()
     assert list(found) == [
