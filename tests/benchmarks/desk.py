@@ -57,7 +57,12 @@ def main() -> None:
                 act()
                 print(f"{what}: {page.evaluate('() => window.answered'):.2f} s", flush=True)
 
+            kinds = canvas.locator("[data-do=kind]")
             for _ in range(3):
+                timed("table of all losses", kinds.filter(has_text="Single losses").click)
+                timed("sorted", canvas.locator("[data-do=sort]").last.click)
+                timed("its next page", canvas.locator("[data-do=page]").last.click)
+                timed("incidents again", kinds.filter(has_text="Incidents").click)
                 timed("show all", canvas.locator("[data-do=reset]").click)
                 timed("a cause left out", cause.nth(1).click)
                 timed("the cause again", cause.nth(1).click)
