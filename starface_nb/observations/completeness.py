@@ -22,7 +22,7 @@ from starface_nb.sources.named import A_DAY, log_of, part_of
 MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals", "parts", "rest")
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
-phone had to renew its entry, `parts` files of a rotated log, `rest` what stands behind the damage of a file."""
+phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file."""
 
 FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "parts", "rest"}
 """Without these silence is no evidence; without registrations, and in what is there of a log or a file, it still is."""
@@ -64,7 +64,7 @@ class Lacking:
     unread : int
         Lines that look like losses and could not be read.
     gaps : polars.DataFrame
-        start, end: between which parts of a rotated log are missing.
+        start, end: between which parts of a log are missing.
     """
 
     missing: tuple[str, ...] = ()
@@ -132,15 +132,17 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
 
 
 def missing_parts(log: Log) -> pl.DataFrame:
-    """Return the silences in which, by the names of its files, parts of a rotated log are missing: start, end."""
+    """Return the silences in which parts of a log are missing, by its files' names or their damage: start, end."""
     if log.pauses is None:
         return pl.DataFrame(schema=GAPS)
-    parts = [(log_of(file.name), part_of(file.name), file.name) for file in log.files]
+    files = [file for file in log.files if file.lines]  # of one in which bytes are wrong nothing was used
+    parts = [(log_of(file.name), part_of(file.name), file.name) for file in files]
     pairs = [(own, a, b, name) for (own, a, _), (of, b, name) in pairwise(parts) if own == of and a is not None]
     steps: dict[str, list[int]] = {own: [] for own, *_ in pairs}
     for own, a, b, _ in pairs:
         steps[own] += [b - a] if b is not None and b != a else []
     least = {name: _least_silence(a, b, steps[own]) for own, a, b, name in pairs}
+    least |= {after.name: 0.0 for file, after in pairwise(files) if file.damaged}
     pauses = log.pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
     silent = (pl.col("end") - pl.col("start")).dt.total_seconds()
     needed = pl.col("file").replace_strict(least, default=math.inf, return_dtype=pl.Float64)

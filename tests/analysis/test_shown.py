@@ -26,6 +26,7 @@ from starface_nb.errors import InputError
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.guide.words import finding_text, incident_text, regular
+from starface_nb.observations.completeness import missing_parts
 from starface_nb.observations.observed import OBSERVED
 from starface_nb.simulation import make, simulate
 
@@ -380,6 +381,30 @@ def test_a_hole_is_where_numbers_or_days_do_not_follow_each_other(tmp_path: Path
     found = rotated(tmp_path, {name: text(max(days.values()) + 1 if name == "full" else days[name]) for name in days})
     assert found.observation.lacking.gaps.height == holes
     assert ("parts" in found.observation.lacking.missing) == bool(holes)
+
+
+@pytest.mark.parametrize("name", ["clean", "pjsip-mixed", "fixed-router"])
+def test_what_a_damaged_part_of_a_rotated_log_does_not_hold_is_a_hole(tmp_path: Path, name: str) -> None:
+    text = lines(name)
+    third = len(text) // 3
+    parts = [gzip.compress("\n".join(text[n * third : (n + 1) * third]).encode()) for n in range(3)]
+    parts[1] = parts[1][: len(parts[1]) // 2]
+    for number, part in zip((3, 2, 1), parts, strict=True):
+        (tmp_path / f"full.{number}.gz").write_bytes(part)
+    log = sf.read_log(tmp_path, progress=False)
+    found = sf.diagnose(log)
+    (hole,) = (finding.values for finding in found.findings if finding.id == "missing_parts")
+    start, end = hole["from_at"], hole["until_at"]
+    assert found.observation.lacking.missing == ("parts", "rest")
+    last = log.events.filter(pl.col("file") == log.files[1].name)["time"][-1]
+    assert timedelta(0) <= start - last < timedelta(minutes=5)
+    assert log.events.filter(pl.col("time") > start)["time"][0] >= end
+    assert found.observation.usable.filter(pl.col("start") < end, pl.col("end") > start).is_empty()
+    assert found.intervals.filter(pl.col("start") <= start, ~(pl.col("end") <= start)).is_empty()
+
+    first, damaged, newest = log.files
+    unread = replace(log, files=(first, newest, replace(damaged, lines=0)))  # as where bytes are wrong
+    assert missing_parts(unread).height == 1
 
 
 @pytest.mark.parametrize("names", [("a.log", "b.log"), ("full.1", "full"), ("a/full", "b/full"), ("full", "a.zip")])
