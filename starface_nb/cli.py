@@ -112,6 +112,8 @@ def _told(error: BaseException) -> int:
         return 0
     if isinstance(error, StarfaceError):
         return _say(str(error))
+    if sys.flags.optimize > 1 and _is_importing(error):
+        return _say("PYTHONOPTIMIZE: without docstrings (2, or -OO) a library does not load. Unset it, or set it to 1.")
     if _is_loading(error):
         return _say(f"A library does not load: {error}. Install starface-nb anew, or what that library needs.")
     if isinstance(error, FileNotFoundError) and error.filename is None:  # what a gone current folder leads to
@@ -133,7 +135,11 @@ def _is_loading(error: BaseException) -> bool:
     """Say whether an error is a library's that is being imported, or the system's that cannot load it."""
     own = (getattr(error, "name", None) or "").startswith("starface_nb")
     kind = isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is None)
-    return kind and not own and any(frame.name == "<module>" for frame in extract_tb(error.__traceback__))
+    return kind and not own and _is_importing(error)
+
+
+def _is_importing(error: BaseException) -> bool:
+    return any(frame.name == "<module>" for frame in extract_tb(error.__traceback__))
 
 
 def _say(message: str, status: int = _WRONG_INPUT) -> int:

@@ -36,7 +36,7 @@ def is_open(path: Path) -> bool:
 
 
 @contextmanager
-def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, alone: bool = False, new: bool = False) -> Iterator[BinaryIO]:
     """Open a file beside `path` that takes its place once it is written; only its owner may read it (mode 0600).
 
     Until then, and after any error, the old file stands as it was and nothing is left beside it. A link is replaced,
@@ -48,6 +48,8 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
     alone : bool
         Whether the caller holds a lock. The file beside has a fixed name then, so that what a killed process left
         there is overwritten.
+    new : bool
+        What another has put there in the meantime is not replaced, but an error.
 
     Raises
     ------
@@ -68,7 +70,8 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            temporary.replace(path)
+            _put(temporary, path) if new else temporary.replace(path)
+            temporary.unlink(missing_ok=True)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -78,9 +81,9 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[BinaryIO]:
         raise
 
 
-def write(path: Path, content: bytes, *, alone: bool = False) -> None:
+def write(path: Path, content: bytes, *, alone: bool = False, new: bool = False) -> None:
     """Replace a file's content, see `replacing`."""
-    with replacing(path, alone=alone) as file:
+    with replacing(path, alone=alone, new=new) as file:
         file.write(content)
 
 

@@ -65,7 +65,8 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     elif is_older(before.log, after.log):
         why = "older"
     elif shown.is_empty():
-        why = "no_common_phone" if after.phones.height else "no_phone"
+        both = set(before.phones["peer"]) & set(after.phones["peer"])
+        why = "incomplete" if both else "no_common_phone" if after.phones.height else "no_phone"
     elif are_strangers(before, after, shown):
         why = "strangers"
     if why:

@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
+from queue import SimpleQueue
 from secrets import token_hex
 from threading import Event, Thread, local
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,9 @@ def _in_processes(
     with _few_threads(workers), ThreadPoolExecutor(workers) as leaders:
         try:
             futures = {leaders.submit(led, path): key for key, path in paths.items()}
-            for future in as_completed(futures):
+            done = _when_done(futures)
+            for _ in paths:
+                future = done.get()
                 yield futures[future], future.result()
         except BaseException:
             leaders.shutdown(wait=False, cancel_futures=True)
@@ -130,6 +133,14 @@ def _in_processes(
             ending.set()
             for process in set(multiprocessing.active_children()) - others:
                 process.kill()
+
+
+def _when_done(futures: Iterable[Future[Examined]]) -> SimpleQueue[Future[Examined]]:
+    """Return where each appears once it is done: no generator, in whose end an interrupt would be lost."""
+    done = SimpleQueue[Future[Examined]]()
+    for future in futures:
+        future.add_done_callback(done.put)
+    return done
 
 
 def _worker(work: Callable[[str], Examined]) -> Connection:

@@ -125,6 +125,7 @@ def anonymise(
         pseudonyms.address(address)
     writer = _Writer(pseudonyms, moved, zone)
     texts = [writer.file(one, some) for one, some in zip(parsed, rows, strict=True)]
+    _check_place(path, logs)  # once more: another may have come meanwhile
     _write(path, texts)
     total, understood = sum(one.hits.lines for one in parsed), sum(some.height for some in rows)
     left = writer.kept, total - understood, understood - writer.kept
@@ -244,11 +245,11 @@ def _write(path: Path, texts: list[str]) -> None:
     names = [*(f"full.{n}" for n in range(len(texts) - 1, 0, -1)), "full"]
     files = {name: text.encode("utf-8", "replace") for name, text in zip(names, texts, strict=True)}
     if path.suffix.lower() == ".zip" and not path.is_dir():
-        with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with replacing(path, new=not path.exists()) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in files.items():
                 archive.writestr(zipfile.ZipInfo(f"{_INSIDE_ZIP}/{name}"), content, zipfile.ZIP_DEFLATED)
     elif len(files) == 1 and not path.is_dir():
-        write(path, files["full"])
+        write(path, files["full"], new=not path.exists())
     else:
         with new_folder(path) as folder:
             for name, content in files.items():

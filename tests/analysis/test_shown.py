@@ -468,6 +468,8 @@ def test_strangers_are_not_compared(clean: Diagnosis, other: str) -> None:
 def test_a_log_without_its_phones_proves_nothing(clean: Diagnosis, tmp_path: Path, days: int) -> None:
     bare = moved(drop(r"is now|\d\.[a-z]+\d")(lines("clean")), days)
     assert reason(clean, diagnosed(tmp_path, bare)) == ("cannot_tell", {"no_phone"})
+    silent = moved(drop(r" NOTICE\[")(lines("clean")), days)
+    assert reason(clean, diagnosed(tmp_path, silent)) == ("cannot_tell", {"incomplete"})  # its phones register in it
 
 
 def test_the_older_log_is_no_after(clean: Diagnosis, tmp_path: Path) -> None:

@@ -229,6 +229,15 @@ def test_pictures_that_do_not_load_are_said(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["vl_convert"]
 
 
+def test_docstrings_that_a_library_needs_are_said(tmp_path: Path) -> None:
+    asked = [sys.executable, "-OO", "-m", "starface_nb", "report", str(LOG), "-o", "page.html"]
+    search = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(asked, cwd=tmp_path, env=os.environ | search, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "PYTHONOPTIMIZE" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 if sys.platform != "win32":  # signals, pipes and /dev/full are POSIX
 
     @pytest.mark.parametrize(("form", "first"), [("jsonl", b"{"), ("csv", b"time,")])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
+from starface_nb import files
 from starface_nb.cli import main
 from starface_nb.errors import InputError
 from starface_nb.privacy import anonymise
@@ -294,6 +296,26 @@ def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
     with pytest.raises(InputError, match="the log itself"):
         anonymise([log], log)
     assert log.read_bytes() == (ROOT / "data/recorded/clean/pbx.log").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["same.log", "same.zip"])
+def test_what_another_has_written_meanwhile_is_not_replaced(name, tmp_path, monkeypatch):
+    place = tmp_path / name
+    for moment in ("_check_times", "_put"):
+        where = sys.modules["starface_nb.privacy.anonymise"] if moment == "_check_times" else files
+        usual = getattr(where, moment)
+
+        def late(*given, usual=usual):
+            place.write_bytes(b"another's")
+            return usual(*given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(where, moment, late)
+            with pytest.raises((InputError, FileExistsError), match=r"Something else|File exists"):
+                anonymise([RECORDED[0]], place)
+        assert place.read_bytes() == b"another's"
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        place.unlink()
 
 
 def test_times_of_an_unusual_form_are_kept_and_shifted_like_others(tmp_path):
