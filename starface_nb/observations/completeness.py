@@ -43,6 +43,10 @@ STOPPED, STOPPED_S = 3, 60.0
 LOSS_LIKE = r"(?i)unreachable"
 
 DAY_S = 86400.0
+ISOLATED = 2.5
+"""A pause this many times as long as the next longest one is no rhythm of the log's own."""
+QUIET_S = 3600.0
+"""Phones register at least once in this time by default: with one number alone a silence that long is no rotation's."""
 GAPS: dict[str, pl.DataType | type[pl.DataType]] = {"start": UTC_TIME, "end": UTC_TIME}
 HOLES: dict[str, pl.DataType | type[pl.DataType]] = {"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME}
 
@@ -141,25 +145,28 @@ def missing_parts(log: Log) -> pl.DataFrame:
     steps: dict[str, list[int]] = {own: [] for own, *_ in pairs}
     for own, a, b, _ in pairs:
         steps[own] += [b - a] if b is not None and b != a else []
-    least = {name: _least_silence(a, b, steps[own]) for own, a, b, name in pairs}
+    silent = (pl.col("end") - pl.col("start")).dt.total_seconds()
+    usual = log.pauses.filter(pl.col("usual_s") > 0.0).select(silent.max()).item() or 0.0
+    quiet = max(QUIET_S, ISOLATED * usual)
+    least = {name: _least_silence(a, b, steps[own], quiet) for own, a, b, name in pairs}
     least |= {after.name: 0.0 for file, after in pairwise(files) if file.damaged}
     pauses = log.pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
-    silent = (pl.col("end") - pl.col("start")).dt.total_seconds()
     needed = pl.col("file").replace_strict(least, default=math.inf, return_dtype=pl.Float64)
     return pauses.filter(silent >= needed).select(*GAPS)
 
 
-def _least_silence(a: int, b: int | None, steps: list[int]) -> float:
+def _least_silence(a: int, b: int | None, steps: list[int], quiet: float) -> float:
     """Return from which silence on parts are missing between two, infinite where the one follows the other.
 
     Numbers go up or down one by one, and were given anew where they do both; without one the file is written now, and
-    follows the lowest where they go down. Days are as far apart as others of the log.
+    follows the lowest where they go down; one number alone tells no direction, so that the silence between decides.
+    Days are as far apart as others of the log.
     """
     if a >= A_DAY:
         missing = (b or a) - a - min(map(abs, steps), default=0)
         return missing * DAY_S / 2 if missing > 0 else math.inf
     if b is None:
-        return 0.0 if a > 1 and max(steps, default=0) < 0 else math.inf
+        return (0.0 if steps else quiet) if a > 1 and max(steps, default=-1) < 0 else math.inf
     return 0.0 if b < A_DAY and abs(b - a) > 1 and min(steps) * max(steps) > 0 else math.inf
 
 

@@ -13,14 +13,12 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.observations.completeness import Lacking, find_lacking
+from starface_nb.observations.completeness import ISOLATED, Lacking, find_lacking
 from starface_nb.observations.intervals import DOWN, UP, of_kind
 from starface_nb.observations.schemas import KNOWN_BY, OBSERVED
 from starface_nb.reading.log import Log
 from starface_nb.sources.named import log_of
 
-ISOLATED = 2.5
-"""A pause this many times as long as the next longest one is no rhythm of the log's own."""
 LEAST_PAUSE_S = 600.0
 """Pauses are compared with no shorter one than this."""
 SAME_MOMENT_S = 5.0

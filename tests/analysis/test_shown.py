@@ -365,7 +365,8 @@ def test_the_hole_of_a_rotated_log_is_named_and_nothing_is_told_of_it(
         ("full.9.bz2 full.8.bz2 full.1 full", 1),
         ("full.0 full.1 full.5 full", 1),
         ("full.9 full.8 full", 1),
-        ("full.5 full", 0),  # the newest part, or the fifth
+        ("full.5 full", 1),  # the newest part, or the fifth: a day is missing between them
+        ("full.1 full", 0),
         ("full.4 full.5 full.0 full", 0),  # the oldest were deleted, and their numbers given anew
         ("full-20260301 full-20260302 full-20260303 full", 0),
         ("full-20260301 full-20260302 full-20260305 full", 1),
@@ -381,6 +382,27 @@ def test_a_hole_is_where_numbers_or_days_do_not_follow_each_other(tmp_path: Path
     found = rotated(tmp_path, {name: text(max(days.values()) + 1 if name == "full" else days[name]) for name in days})
     assert found.observation.lacking.gaps.height == holes
     assert ("parts" in found.observation.lacking.missing) == bool(holes)
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "go_on", "holes"),
+    [
+        ("clean", "03-03 11:00", "03-03 17:00", 1),
+        ("clean", "03-03 11:00", "03-03 11:00", 0),  # numbers may go up: the newest part, and what is written now
+        ("clean", "03-03 11:00", "03-03 11:40", 0),
+        ("one-bad-phone", "03-10 11:00", "03-10 11:00", 0),  # a quiet log, and one of its pauses
+    ],
+)
+def test_one_number_alone_tells_a_hole_where_the_log_is_silent_for_too_long(
+    tmp_path: Path, name: str, end: str, go_on: str, holes: int
+) -> None:
+    text = lines(name)
+    parts = {"full.2": [one for one in text if one[6:17] < end], "full": [one for one in text if one[6:17] >= go_on]}
+    found = rotated(tmp_path, parts)
+    gaps = found.observation.lacking.gaps
+    assert gaps.height == ("missing_parts" in ids(found)) == holes
+    through = found.intervals.join(gaps.rename({"start": "from", "end": "to"}), how="cross")
+    assert through.filter(pl.col("start") <= pl.col("from"), ~(pl.col("end") <= pl.col("from"))).is_empty()
 
 
 @pytest.mark.parametrize("name", ["clean", "pjsip-mixed", "fixed-router"])
