@@ -40,7 +40,8 @@ class Experiment:
     Attributes
     ----------
     id : str
-        `two_keepalives`, `reregister_ladder`, `slower_probes`, `more_log`, `whole_log` (lines are missing) or `none`.
+        `two_keepalives`, `reregister_ladder`, `slower_probes`, `more_log`, `whole_log` (lines are missing),
+        `seconds` (its times have none) or `none`.
     site : str
     settings_s : tuple of float
         The values to set, seconds: keepalives or re-REGISTER periods from short to long, or a probe interval.
@@ -85,7 +86,8 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     if name == PRIVATE:
         return Experiment("none", name)
     if not case.observation.lacking.more_would_tell or not _watched(case, phones):
-        return Experiment("whole_log" if row["verdict"] != "too_short" else "none", name)
+        better = "seconds" if "seconds" in case.observation.lacking.missing else "whole_log"
+        return Experiment(better if row["verdict"] != "too_short" else "none", name)
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]
         hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0

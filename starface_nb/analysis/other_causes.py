@@ -44,8 +44,9 @@ def other_findings(results: Results, calls: pl.DataFrame) -> Iterator[Finding]:
         Frame of schema `CALLS_LOST`.
     """
     seen = prepare(results, calls)
-    of_addresses = (stale_state, line_switches, sip_inspection, two_devices, shared_port)
-    for tell in (*of_addresses, shared_power, pbx_trouble, lost_calls):
+    timed = (stale_state, line_switches, sip_inspection, two_devices, shared_port, shared_power, pbx_trouble)
+    coarse = "seconds" in results.observation.lacking.missing  # what was at once or first is not known
+    for tell in (*(() if coarse else timed), lost_calls):
         yield from tell(seen)
 
 

@@ -15,11 +15,13 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.story import SAME_MOMENT_S
 from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
 from starface_nb.sources.named import A_DAY, log_of, part_of
 
-MISSING = ("times", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals", "parts", "rest")
+MISSING = ("times", "seconds", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals",
+           "parts", "rest")  # fmt: skip
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
 phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file."""
@@ -34,10 +36,10 @@ FEW, MOST = 0.02, 0.3
 AGAIN_REGISTERED = (3, 0.2)
 """Returns that only a forgotten registration would explain: so many, and this share of all or of those after the last
 loss, are more than chance; twice as many in a row show that losses were filtered from there on."""
-SAME_CHANGE_S = 3.0
-"""res_pjsip writes one change of a peer in several lines within this time."""
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
 """A file of that many lines, all of one kind or of one peer, was filtered."""
+WITHOUT_SECONDS = 20
+"""So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is."""
 STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
 LOSS_LIKE = r"(?i)unreachable"
@@ -60,7 +62,7 @@ class Lacking:
     missing : tuple of str
         Words of `MISSING`, in that order.
     one_sided : bool
-        So many losses or returns are missing that neither losses nor silence can be judged.
+        So many losses or returns are missing, or times are so coarse, that neither losses nor silence can be judged.
     holes : polars.DataFrame
         peer, from, to: stretches of a peer in which a line must be missing.
     without_time : int
@@ -129,10 +131,12 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     untimed = log.events["time"].null_count()
     found |= {"unread": bool(unread), "rest": any(file.damaged for file in log.files), "parts": gaps.height}
     found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
+    found |= {"seconds": _without_seconds(log.events["time"])}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
     missing = tuple(name for name in MISSING if found.get(name))
-    return Lacking(missing, bool(one_sided or not (down or up)), _holes(lines), int(untimed), int(unread), gaps)
+    one_sided = one_sided or found["seconds"] or not (down or up)
+    return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps)
 
 
 def missing_parts(log: Log) -> pl.DataFrame:
@@ -172,6 +176,13 @@ def _least_silence(a: int, b: int | None, steps: list[int], quiet: float) -> flo
 
 def _kinds(events: pl.DataFrame) -> dict[str, int]:
     return dict(events.group_by(pl.col("kind").cast(pl.String)).len().iter_rows())
+
+
+def _without_seconds(times: pl.Series) -> bool:
+    """Say whether the log, or a part of it, was written with a dateformat without seconds."""
+    moments = times.drop_nulls().unique().sort()
+    full = (moments == moments.dt.truncate("1m")).cast(pl.Int64)
+    return full.rolling_sum(WITHOUT_SECONDS).max() == WITHOUT_SECONDS
 
 
 def _only(log: Log, counts: dict[str, int]) -> bool:
@@ -221,8 +232,8 @@ def _state_lines(states: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     # An endpoint is called Unreachable whenever its last contact goes, whatever the reason.
     endpoint = ~sip & pl.col("contact").is_null()
     same = (was["process"] == pl.col("process")) & (endpoint | (was["forgotten"] == pl.col("forgotten")))
-    # A second line of the same change; res_pjsip's contacts come and go with a registration.
-    apart = (pl.col("time") - was["time"]) > pl.duration(seconds=int(SAME_CHANGE_S))
+    # A second line of one change, of which res_pjsip writes several; its contacts come and go with a registration.
+    apart = (pl.col("time") - was["time"]) > pl.duration(seconds=int(SAME_MOMENT_S))
     same &= apart & (sip | endpoint | (was["added"] == pl.col("added")))
     limit = pl.col("limit_ms").max().over("of_peer").fill_null(LIMIT_MS)
     answered = (

@@ -553,6 +553,21 @@ def test_losses_filtered_from_some_point_on_are_missing(tmp_path: Path, name: st
     assert "no_expiry_seen" not in verdicts(found).values()
 
 
+@pytest.mark.parametrize(("name", "until"), [("clean", 1.0), ("mixed", 1.0), ("fixed-router", 0.5)])
+def test_stamps_without_seconds_decide_nothing(tmp_path: Path, name: str, until: float) -> None:
+    text = lines(name)
+    at = int(until * len(text))  # where the format was changed
+    coarse = [STAMP.sub(lambda found: found[0][:-2] + "00", line) for line in text[:at]]
+    found = diagnosed(tmp_path, coarse + text[at:])
+    assert found.observation.lacking.missing == ("seconds",)
+    assert "dateformat" in next(finding_text(f, translator()) for f in found.findings if f.id == "incomplete_log")
+    assert "pbx_trouble" not in ids(found)
+    assert set(verdicts(found).values()) == {"undetermined"}
+    assert found.sites["low_s", "high_s"].null_count().row(0) == (found.sites.height,) * 2
+    assert set(found.intervals.filter(~pl.col("trunk"))["cause"]) == {"unknown"}
+    assert what_next(found).id == "seconds"
+
+
 def test_the_last_few_losses_filtered_are_missing(tmp_path: Path) -> None:
     text = list[tuple[datetime, str]]()
     for phone in range(4):
