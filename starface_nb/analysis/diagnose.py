@@ -127,7 +127,10 @@ def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl
         cause = "These are logs of two customers: at the same time, phones of the same names are at other addresses."
         raise InputError(cause, place=" and ".join(clash), next_step=step)
     if clash := without_common_phone(log, states, find_peers(states) if peers is None else peers):
-        cause = "These logs name no phone in common, and are no parts of one rotated log: they may be two customers'."
+        cause = (
+            "These logs name few phones or none in common, and are no parts of one rotated log: "
+            "they may be two customers'."
+        )
         step += " Parts of one log can be put together into one file."
         raise InputError(cause, place=" and ".join(clash), next_step=step)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
+from typing import NamedTuple
 
 import polars as pl
 
@@ -122,8 +124,28 @@ def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool
 # -- how far a log shows what it would have shown ----------------------------------------------------------------------
 
 
+class _File(NamedTuple):
+    name: str
+    first: str  # of the parts of its log
+    start: datetime
+    end: datetime
+    phones: set[str]
+
+    def is_beside(self, other: _File) -> bool:
+        """Say whether both tell of the same time, as no parts of one log do."""
+        shorter = min(self.end - self.start, other.end - other.start)
+        together = min(self.end, other.end) - max(self.start, other.start)
+        return together > max(shorter / 2, TOGETHER)
+
+    def is_akin(self, other: _File) -> bool:
+        """Say whether both are parts of one log, or name phones in common: of the same time, half of the fewer."""
+        common, fewer = len(self.phones & other.phones), min(len(self.phones), len(other.phones))
+        enough = common > 0 and (2 * common >= fewer or not self.is_beside(other))
+        return self.first == other.first or enough
+
+
 def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) -> tuple[str, str] | None:
-    """Return two files that name no phone in common and are no parts of one rotated log, if there are such.
+    """Return two files that name few phones or none in common and are no parts of one rotated log, if there are such.
 
     Parameters
     ----------
@@ -137,17 +159,17 @@ def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) ->
     told = states.filter(pl.col("peer").is_in(phones.implode()))
     told = told.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
     files = told.group_by("file").agg(pl.min("time"), pl.max("time").alias("end"), pl.col("peer").unique())
-    parts, groups = dict[str, tuple[str, datetime]](), list[tuple[str, set[object]]]()
+    parts, groups = dict[str, tuple[str, datetime]](), list[list[_File]]()
     for name, start, end, own in files.sort("time", "file").iter_rows():
         first, until = parts.get(log_of(name), (name, start))
         if start < until or _stands_still(log, until, start):
             first = name  # of another log, whatever its name
         parts[log_of(name)] = first, max(until, end)
-        ties = {*own, (first,)}
-        near = [group for group in groups if group[1] & ties]
+        file = _File(name, first, start, end, set(own))
+        near = [group for group in groups if any(map(file.is_akin, group))]
         groups = [group for group in groups if group not in near]
-        groups.append((near[0][0] if near else name, ties.union(*(group[1] for group in near))))
-    return (groups[0][0], groups[1][0]) if len(groups) > 1 else None
+        groups.append([*chain.from_iterable(near), file])
+    return (groups[0][0].name, groups[1][0].name) if len(groups) > 1 else None
 
 
 def _stands_still(log: Log, start: datetime, to: datetime) -> bool:
@@ -172,16 +194,14 @@ def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
     told = states.filter(pl.col("peer").is_not_null())
     placed = pl.col("peer", "address").filter(pl.col("address").is_not_null()).unique()
     files = told.group_by("file", maintain_order=True).agg(pl.min("time"), pl.max("time").alias("end"), placed)
-    open_ones: list[tuple[str, datetime, datetime, set[str], set[str]]] = []
+    open_ones: list[tuple[_File, set[str]]] = []
     for name, start, end, peers, addresses in files.sort("time").iter_rows():
-        here, known = set(addresses), set(peers)
-        open_ones = [other for other in open_ones if other[2] > start]
-        for other, begin, until, there, others in open_ones:
-            shorter = min(end - start, until - begin)
-            together = min(end, until) - start
-            if known & others and not here & there and together > max(shorter / 2, TOGETHER):
-                return other, name
-        open_ones.append((name, start, end, here, known))
+        file, here = _File(name, name, start, end, set(peers)), set(addresses)
+        open_ones = [(other, there) for other, there in open_ones if other.end > start]
+        for other, there in open_ones:
+            if file.phones & other.phones and not here & there and file.is_beside(other):
+                return other.name, name
+        open_ones.append((file, here))
     return None
 
 

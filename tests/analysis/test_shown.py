@@ -439,11 +439,36 @@ def test_logs_without_a_common_phone_are_not_judged_together(tmp_path: Path, nam
         else:
             path.write_text("\n".join(text))
     paths = [str(tmp_path / name) for name in names]
-    with pytest.raises(InputError, match="no phone in common"):
+    with pytest.raises(InputError, match="few phones or none in common"):
         sf.diagnose(sf.read_log(paths, progress=False))
-    with pytest.raises(InputError, match="no phone in common"):
+    with pytest.raises(InputError, match="few phones or none in common"):
         open_case(paths, folder=tmp_path / "case")
     assert not (tmp_path / "case").exists()
+
+
+@pytest.mark.parametrize(("common", "refused"), [("1110[1-5]", True), ("1110[1-6]", False)])
+def test_logs_of_the_same_hours_with_few_phones_in_common_are_not_judged_together(
+    tmp_path: Path, common: str, refused: bool
+) -> None:
+    def stranger(line: str) -> str:
+        line = STAMP.sub(lambda at: f"[{datetime.fromisoformat(at[1]) + timedelta(minutes=7)}", line)
+        return re.sub(rf"'(?!{common})111", "'222", line)
+
+    (tmp_path / "one.log").write_text("\n".join(lines("clean")))
+    (tmp_path / "two.log").write_text("\n".join(map(stranger, keep("NOTICE")(lines("clean")))))
+    log = sf.read_log(tmp_path, progress=False)
+    if refused:
+        with pytest.raises(InputError, match="few phones or none in common"):
+            sf.diagnose(log)
+    else:
+        assert sf.diagnose(log).phones.height == 18
+
+
+@pytest.mark.parametrize("name", ["clean", "pjsip-clean", "lines-and-addresses"])
+def test_a_search_for_losses_beside_one_for_registrations_is_of_one_customer(tmp_path: Path, name: str) -> None:
+    (tmp_path / "lost.log").write_text("\n".join(keep("(?i)unreachable")(lines(name))))
+    (tmp_path / "registered.log").write_text("\n".join(drop("(?i)reachable")(lines(name))))
+    assert sf.diagnose(sf.read_log(tmp_path, progress=False)).intervals.height
 
 
 def test_a_rotated_log_is_one_whichever_phones_its_parts_name(tmp_path: Path) -> None:
