@@ -149,6 +149,7 @@ def report(options: Namespace) -> int:
 def pack(options: Namespace) -> int:
     """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
     from starface_nb.fleet.changes import quick_fingerprint
+    from starface_nb.guide import headline, translator
     from starface_nb.guide.routers import find_product
     from starface_nb.spared import spare
 
@@ -172,7 +173,8 @@ def pack(options: Namespace) -> int:
         with whole_folder(options.output) as folder:
             for name, text in made.items():
                 write(folder / name, text.encode())
-    note(f"{len(made)} files written: {options.output}" if made else "No phone was lost: there is nothing to prove.")
+    nothing = f"Nothing to prove with this log. {headline(case, translator())}"
+    note(f"{len(made)} files written: {options.output}" if made else nothing)
     return _needs_action(case)
 
 

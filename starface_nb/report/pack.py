@@ -70,10 +70,17 @@ def is_network(row: Mapping[str, Any], losses: pl.DataFrame) -> bool:
     return row["verdict"] == "too_short" or 2 * own > losses.height
 
 
+def _untold(losses: pl.DataFrame) -> bool:
+    """Say whether the log does not tell the cause of half of a site's losses or more."""
+    return 2 * losses.filter(pl.col("cause") == "unknown").height >= losses.height
+
+
 def _title(row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> str:
     site = site_name(row["site"], tr)
     if is_network(row, losses):
         return tr("Phones of {site} lose the PBX: findings for the firewall's administrator", site=site)
+    if _untold(losses):
+        return tr("Phones of {site} lose the PBX: the log does not tell why", site=site)
     return tr("Phones of {site} lose the PBX: it is not your network", site=site)
 
 
@@ -108,7 +115,7 @@ def _excluded(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame
     if alone:
         values = {"n": tr.number(alone), "all": tr.number(losses.height)}
         yield tr("The PBX or its line: during {n} of {all} losses phones elsewhere were reachable.", **values)
-    if not is_network(row, losses):
+    if not is_network(row, losses) and not _untold(losses):
         bracket = bracket_text(row["low_s"], row["high_s"], tr)
         yield tr("The router's timeout as the main cause: what is known of it is {bracket}.", bracket=bracket)
 

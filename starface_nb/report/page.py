@@ -85,6 +85,7 @@ def render(
         answers, customer = found.answers(answers), ""
     router = guide.find_product(router) if router else None
     short = shown.sites.filter(pl.col("verdict") == "too_short").sort("site")
+    cleared = shown.observation.lacking.silence_tells and "undetermined" not in shown.sites["verdict"]
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
     return fill(
         "report/template.html",
@@ -101,7 +102,7 @@ def render(
         mask=found,
         answers=answers,
         files=[tr("Log {n}", n=n) if mask else PurePath(f.name).name for n, f in enumerate(shown.log.files, 1)],
-        tone="bad" if short.height else "open" if "undetermined" in shown.sites["verdict"] else "good",
+        tone="bad" if short.height else "open" if not cleared else "good",
         phones=shown.phones.filter(~pl.col("trunk")).height,
         losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),
         cycles={n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import starface_nb as sf
 from starface_nb import samples
 from starface_nb.cli import main
 from starface_nb.guide import LANGUAGES, translator, word
+from starface_nb.report import render
 from starface_nb.report.pack import pack
 
 
@@ -94,6 +96,32 @@ def test_the_command_writes_a_folder_or_a_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
         assert sorted(archive.namelist()) == names
     assert len(names) == 6
+
+
+def test_a_log_without_the_lines_that_tell_of_losses_clears_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "pbx.log"
+    log.write_text("\n".join(line for line in samples.path("clean").read_text().splitlines() if "NOTICE" not in line))
+    main(["pack", str(log), "-o", str(tmp_path / "pack")])
+    assert "cannot be told from this log: lines about reachability" in capsys.readouterr().err
+    case = sf.diagnose(sf.read_log(log, progress=False))
+    for language in LANGUAGES:
+        page = render(case, language=language)
+        assert translator(language)("No phone was lost in this log.") not in page
+        assert word("missing", "notice", translator(language)) in page.partition("</h2>")[0]
+        assert 'class="verdict open"' in page
+
+
+def test_losses_without_a_known_cause_clear_no_network(tmp_path: Path) -> None:
+    log = tmp_path / "pbx.log"
+    log.write_text(re.sub(r"(?m)^(\[\S+ ..:..):..", r"\1:00", samples.path("clean").read_text()))
+    case = sf.diagnose(sf.read_log(log, progress=False))
+    said = "\n".join(pack(case).values())
+    assert "the log does not tell why" in said
+    assert "it is not your network" not in said
+    assert "as the main cause" not in said
+    assert "none of them because" not in render(case)
 
 
 @pytest.mark.parametrize("there", ["another customer's pack", "no zip"])
