@@ -178,6 +178,8 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
     old = {peer: phone for peer, phone in old.items() if peer in new or not new}  # only phones in both are compared
     if touched and not new:
         return _cannot(right.sites, "no_common_phone")
+    if any("seconds" in side.case.observation.lacking.missing for side in (left, right)):
+        return _cannot(right.sites, "seconds")
     sides = side_of(left, old, was), side_of(right, new, now)
     hours = None
     if touched:

@@ -591,6 +591,7 @@ def test_stamps_without_seconds_decide_nothing(tmp_path: Path, name: str, until:
     assert found.sites["low_s", "high_s"].null_count().row(0) == (found.sites.height,) * 2
     assert set(found.intervals.filter(~pl.col("trunk"))["cause"]) == {"unknown"}
     assert what_next(found).id == "seconds"
+    assert compare(found, diagnosed(tmp_path, text[at // 2 :])).verdict == "cannot_tell"
 
 
 def test_the_last_few_losses_filtered_are_missing(tmp_path: Path) -> None:
