@@ -38,7 +38,7 @@ AGAIN_REGISTERED = (3, 0.2)
 loss, are more than chance; twice as many in a row show that losses were filtered from there on."""
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
 """A file of that many lines, all of one kind or of one peer, was filtered."""
-WITHOUT_SECONDS = 20
+WITHOUT_SECONDS = 10
 """So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is."""
 STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
