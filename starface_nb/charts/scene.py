@@ -117,12 +117,22 @@ class Scene:
         places = mine["site"].n_unique()
         place = site_name(mine["site"][0], tr) if places == 1 else tr.count("{n} site", "{n} sites", places)
         phones = tr.count("{n} phone", "{n} phones", mine.height)
+        if lost.is_empty() and not self._is_shown(mine["peer"]):
+            return tr("{phones} at {place}: no loss in the log, which cannot show all", phones=phones, place=place)
         if lost.is_empty():
             return tr("{phones} at {place}: never unreachable", phones=phones, place=place)
         losses = tr.count("unreachable {n} time", "unreachable {n} times", lost.height)
         cause, n = lost["why"].value_counts().sort("count", "why", descending=[True, False]).row(0)
         most = tr("mostly: {cause} ({n})", n=tr.number(n), cause=tr.inside(cause))
         return tr("{phones} at {place}: {losses}; {most}", phones=phones, place=place, losses=losses, most=most)
+
+    def _is_shown(self, peers: pl.Series) -> bool:
+        """Say whether the log would show it if one of these phones had been lost in the window."""
+        begin, until = self.window
+        seen = self.case.observation.stretches.filter(pl.col("peer").is_in(peers.implode()))
+        seen = seen.filter(pl.col("start") < until, pl.col("end") > begin)
+        good = seen.select((pl.col("probed") & pl.col("both") & pl.col("whole")).fill_null(value=False).all()).item()
+        return good and self.case.observation.lacking.silence_tells and seen["peer"].n_unique() == peers.n_unique()
 
     def thinned(self, frame: pl.DataFrame, most: int) -> tuple[pl.DataFrame, str]:
         """Return at most `most` rows, chosen evenly, and a note that says so where rows are left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import polars as pl
 from starface_nb.analysis.beside import listed_peers
 from starface_nb.bundle.facts import STATUSES
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, names, site_name, word
+from starface_nb.guide.words import bracket_text, names, reservation, site_name, word
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _FLEETING = ("packet_loss", "latency")
 _NEARLY_ALL, _MOSTLY_ONE, _FEW_LOSSES = 0.8, 0.8, 5
 _MOST_REFS = 3
+_RESTS_ON = {
+    "scope": {"times", "unreachable", "reachable", "notice", "others", "unread"},
+    "ever_registered": {"times", "reachable", "registered", "unread"},
+}
+"""Lines without which the phones that a step counts are not all, or not all of the kind it says."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,23 @@ class LogAnswer:
 def answers_from_log(diagnosis: Diagnosis, tr: Translator) -> dict[str, LogAnswer]:
     """Return the log's answers by step id, for the steps about which it says anything."""
     phones = diagnosis.phones.filter(~pl.col("trunk"))
-    losses = diagnosis.intervals.filter(~pl.col("trunk"))
-    return {
-        "scope": _scope(phones, losses, tr),
+    losses, doubt = diagnosis.intervals.filter(~pl.col("trunk")), reservation(diagnosis, tr)
+    missing = set(diagnosis.observation.lacking.missing)
+    found = {
+        "scope": _scope(phones, losses, doubt, tr),
         "status": listed_status(diagnosis.log, tr) or _status(phones, tr),
         "ever_registered": _ever_registered(phones, tr),
-        "changes": _changes(diagnosis, losses, tr),
+        "changes": _changes(diagnosis, losses, doubt, tr),
         "ports": _ports(phones, tr),
         "nat": _nat(diagnosis, losses, tr),
-        "log": _log(diagnosis, losses, tr),
+        "log": _log(diagnosis, losses, doubt, tr),
     }
+    for step, lines in _RESTS_ON.items():  # what the log holds is told all the same
+        if missing & lines:
+            found[step] = replace(found[step], answer_id=None)
+    if missing & _RESTS_ON["ever_registered"] and not phones["ever_registered"].eq(True).any():
+        del found["ports"]
+    return found
 
 
 def trouble_began(diagnosis: Diagnosis) -> datetime | None:
@@ -69,11 +81,13 @@ def _refs(frame: pl.DataFrame) -> tuple[tuple[str, int], ...]:
     return tuple(frame.select("file", "line").head(_MOST_REFS).iter_rows())
 
 
-def _scope(phones: pl.DataFrame, losses: pl.DataFrame, tr: Translator) -> LogAnswer:
+def _scope(phones: pl.DataFrame, losses: pl.DataFrame, doubt: str, tr: Translator) -> LogAnswer:
     lasting = losses.filter(~pl.col("cause").is_in(_FLEETING))
     counted = lasting if lasting.height else losses
     by_peer = counted.group_by("peer").len().sort("len", "peer", descending=[True, False])
     affected, total = by_peer.height, max(phones.height, by_peer.height)
+    if not affected and doubt:
+        return LogAnswer(None, doubt)
     if not affected:
         return LogAnswer("none", tr.count("{n} phone, no loss.", "{n} phones, no loss.", total))
     text = tr.count(
@@ -139,10 +153,10 @@ def _ever_registered(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
     return LogAnswer("all" if not no else "some" if yes else "none", text)
 
 
-def _changes(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswer:
+def _changes(diagnosis: Diagnosis, losses: pl.DataFrame, doubt: str, tr: Translator) -> LogAnswer:
     began, first = trouble_began(diagnosis), diagnosis.log.first
     if began is None:
-        return LogAnswer(None, tr("No trouble in this log."))
+        return LogAnswer(None, doubt or tr("No trouble in this log."))
     if first is not None and began - first <= timedelta(seconds=2 * diagnosis.settings.keepalive_s):
         text = tr("The trouble was there from the log's beginning on ({time}): it began before.", time=tr.time(first))
     else:
@@ -185,7 +199,7 @@ def _nat(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswe
     return LogAnswer(answer, " ".join(said) or tr("The log shows no site."), _refs(died))
 
 
-def _log(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswer:
+def _log(diagnosis: Diagnosis, losses: pl.DataFrame, doubt: str, tr: Translator) -> LogAnswer:
     n = int(losses["repeats"].sum()) + losses.height
     if n:
         text = tr.count("{n} message UNREACHABLE about phones.", "{n} messages UNREACHABLE about phones.", n)
@@ -198,4 +212,6 @@ def _log(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswe
     if diagnosis.log.events.is_empty():
         text = tr("No reachability messages at all: was qualify on, and is VERBOSE logged?")
         return LogAnswer("not_found", text)
+    if doubt:
+        return LogAnswer(None, doubt)
     return LogAnswer("not_found", tr("Phones were probed, and none was unreachable."))

@@ -17,8 +17,7 @@ from starface_nb.guide.checklist import Step, checklist, given, port_checklist
 from starface_nb.guide.comparison import experiment_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import products, router_default, setting
-from starface_nb.guide.words import about_cause, finding_text, names, site_name, timeout_text, word
-from starface_nb.observations.completeness import FORBID_ALL_CLEAR
+from starface_nb.guide.words import about_cause, finding_text, names, reservation, site_name, timeout_text
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -86,12 +85,8 @@ def headline(diagnosis: Diagnosis, tr: Translator) -> str:
             short,
             total=tr.number(len(verdicts)),
         )
-    lacking = diagnosis.observation.lacking
-    if not losses and not lacking.silence_tells:
-        why = tr.joined(*(word("missing", name, tr) for name in lacking.missing if name in FORBID_ALL_CLEAR))
-        return tr("Whether phones lose the connection cannot be told from this log: {missing}.", missing=why)
     if not losses:
-        return tr("No phone was lost in this log.")
+        return reservation(diagnosis, tr) or tr("No phone was lost in this log.")
     cured = cured_sites(diagnosis)
     if cured.height and "undetermined" not in verdicts:
         when = tr.time(max(cured["changed_at"]), "short")

@@ -16,6 +16,7 @@ import polars as pl
 
 from starface_nb.analysis.incidents import OF_A_SITE
 from starface_nb.guide.i18n import Translator
+from starface_nb.observations.completeness import FORBID_ALL_CLEAR
 from starface_nb.sources import foreign
 from starface_nb.tables import table
 
@@ -204,6 +205,17 @@ def _of_note(name: str, value: str, tr: Translator) -> str | None:
     if name in _COUNTS and re.fullmatch(r"[\d,]+", value):
         return tr.number(int(value.replace(",", "")))
     return note_text(value, tr) if name in _SENTENCES and not value.isdecimal() else value
+
+
+def reservation(diagnosis: Diagnosis, tr: Translator) -> str:
+    """Return why it proves little that a log shows no loss, in one sentence; nothing where it proves that none was."""
+    lacking = diagnosis.observation.lacking
+    why = tr.joined(*(word("missing", name, tr) for name in lacking.missing if name in FORBID_ALL_CLEAR))
+    if why:
+        return tr("Whether phones lose the connection cannot be told from this log: {missing}.", missing=why)
+    if lacking.gaps.height or "rest" in lacking.missing:
+        return tr("No phone was lost in what is there of this log; parts of it are missing.")
+    return ""
 
 
 def finding_text(finding: Finding, tr: Translator) -> str:

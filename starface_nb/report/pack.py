@@ -122,7 +122,11 @@ def _excluded(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame
 
 def _with_others_reachable(diagnosis: Diagnosis, losses: pl.DataFrame) -> int:
     """Return during how many losses a phone that is not among them was reachable when they began."""
-    others = diagnosis.phones.filter(~pl.col("trunk") & ~pl.col("peer").is_in(losses["peer"].unique().implode()))
+    if not diagnosis.observation.lacking.silence_tells:
+        return 0
+    others = diagnosis.phones.filter(
+        ~pl.col("trunk"), "probed", ~pl.col("peer").is_in(losses["peer"].unique().implode())
+    )
     elsewhere = diagnosis.intervals.filter(pl.col("peer").is_in(others["peer"].implode()))
     total, count = others.height, 0
     for start in losses["start"] if total else ():

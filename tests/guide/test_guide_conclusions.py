@@ -13,6 +13,7 @@ import starface_nb as sf
 from starface_nb import guide, samples
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide.readings import judge
+from starface_nb.observations.completeness import Lacking
 from starface_nb.tables import table
 
 TR = guide.translator("en")
@@ -58,6 +59,9 @@ def test_a_log_without_losses() -> None:
     assert found["scope"].answer_id == "none"
     assert found["log"].answer_id == "not_found"
     assert guide.conclusion(calm, None, TR).headline == "No phone was lost in this log."
+    cut = replace(calm, observation=replace(calm.observation, lacking=Lacking(missing=("rest",))))
+    assert guide.answers_from_log(cut, TR)["scope"].answer_id is None
+    assert guide.conclusion(cut, None, TR).headline.endswith("parts of it are missing.")
 
 
 @pytest.mark.parametrize(

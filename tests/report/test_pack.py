@@ -10,8 +10,9 @@ import pytest
 
 import starface_nb as sf
 from starface_nb import samples
+from starface_nb.charts.scene import scene
 from starface_nb.cli import main
-from starface_nb.guide import LANGUAGES, translator, word
+from starface_nb.guide import LANGUAGES, answers_from_log, translator, word
 from starface_nb.report import render
 from starface_nb.report.pack import pack
 
@@ -111,6 +112,11 @@ def test_a_log_without_the_lines_that_tell_of_losses_clears_nobody(
         assert translator(language)("No phone was lost in this log.") not in page
         assert word("missing", "notice", translator(language)) in page.partition("</h2>")[0]
         assert 'class="verdict open"' in page
+        assert translator(language)("Phones were probed, and none was unreachable.") not in page
+        always = translator(language)("{phones} at {place}: never unreachable", phones="", place="").rpartition(":")[2]
+        assert not scene(case, language).headline().endswith(always)
+    answers = answers_from_log(case, translator())
+    assert (answers["scope"].answer_id, answers["log"].answer_id) == (None, None)
 
 
 def test_losses_without_a_known_cause_clear_no_network(tmp_path: Path) -> None:
