@@ -81,8 +81,9 @@ def new_place(text: str) -> Path:
     path = _named(text, "/dev/stdout where the system has it")
     if path.suffix.lower() in _PACKED:
         raise ArgumentTypeError(f"nothing is compressed here; leave out {path.suffix} in {text!r}")
-    if not path.parent.is_dir():
-        raise ArgumentTypeError(f"there is no folder {str(path.parent)!r}; create it first")
+    parent = path if text.endswith(("/", "/.", os.sep)) else path.parent  # `new/` is a folder, there or not
+    if not parent.is_dir():
+        raise ArgumentTypeError(f"there is no folder {str(parent)!r}; create it first")
     path.lstat() if path.is_symlink() else path.exists()  # a name that is too long is said now
     if not path.exists() and not os.access(path.parent, os.W_OK):
         raise ArgumentTypeError(f"nothing can be written into the folder {str(path.parent)!r}")
@@ -135,8 +136,9 @@ JSON = arg("--json", action="store_true", help="the whole result as JSON on stan
 
 ROUTER_LOG = arg(
     "--router-log",
+    action="append",
     metavar="FILE",
-    help="the router's own log, laid beside (one that lies in the bundle or folder is found by its content)",
+    help="the router's own log, laid beside, of each router (one in the bundle or folder is found by its content)",
 )
 SAME_CUSTOMER = arg("--same-customer", action="store_true", help="the case is this log's, whatever it looks like")
 

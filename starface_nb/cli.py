@@ -11,7 +11,7 @@ from pathlib import Path
 from struct import error as StructError  # noqa: N812  a class, whatever its name
 from traceback import extract_tb
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from starface_nb import (
     __version__,
@@ -37,8 +37,24 @@ _AGAIN_S = 20  # a signal to end that was lost in a callback comes again
 _ending = list[BaseException]()  # what signals to end have raised
 
 
+class _Once(argparse.Action):
+    """Keeps an option's value, and refuses another one later on: of two times or places one would not be looked at."""
+
+    def __call__(
+        self, _parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        """Keep the value."""
+        if option_string and vars(self).setdefault("given", values) != values:
+            raise argparse.ArgumentError(self, "given twice; it takes one value")
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
         """End with the message and where help is."""
@@ -81,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
-        if empty := [name for name, value in vars(options).items() if value == ""]:
+        if empty := [name for name, value in vars(options).items() if value in ("", [""]) and name != "log"]:
             flag = "--" + empty[0].replace("_", "-")  # as a variable of the shell may be
             raise SettingError("An empty value was given.", place=flag, next_step="Leave it out, or give one.")
         if argv is None:
@@ -179,7 +195,8 @@ def _find_zone() -> None:
 def _keep_streams_apart(options: argparse.Namespace) -> None:
     """Refuse to write onto what is read by way of the shell (`>>full`); then nothing is said there either."""
     given = vars(options)
-    read = [*(given.get("log") or ()), *given.get("source", ()), *filter(None, map(given.get, ("router_log", "key")))]
+    read = [path for name in ("log", "source", "router_log") for path in given.get(name) or ()]
+    read += filter(None, [given.get("key")])
     errors = dict[str, InputError]()
     for name in ("stdout", "stderr"):
         try:

@@ -29,7 +29,7 @@ from starface_nb.arguments import (
     of_case,
 )
 from starface_nb.console import harmless, note, say, write_utf8
-from starface_nb.errors import SettingError, missing, need, need_temporary
+from starface_nb.errors import SettingError, need, need_temporary
 from starface_nb.files import keep_free, replacing, write
 from starface_nb.files import new_folder as whole_folder
 from starface_nb.progress import stage
@@ -208,7 +208,6 @@ def run(options: Namespace) -> int:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
     write_report(case, case.language, ending="")
-    note(*filter(None, [missing("pdf")]))
     say(f"report: {options.output / 'report.html'}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 
@@ -356,7 +355,7 @@ def _logs(options: Namespace) -> list[str]:
         return list(options.log)
     if not options.log:
         raise SettingError("--router-log lies beside a log, but none was named.", next_step="Name the log, too.")
-    return [*options.log, as_router_log(options.router_log)]
+    return [*options.log, *map(as_router_log, options.router_log)]
 
 
 def _needs_action(case: Diagnosis) -> int:

@@ -88,7 +88,8 @@ def _sections(
     diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, router: str | None, tr: Translator
 ) -> Iterator[Section]:
     yield Section(tr("What is proven"), tuple(_proven(diagnosis, row, losses, tr)))
-    yield Section(tr("What is excluded"), tuple(_excluded(diagnosis, row, losses, tr)))
+    if excluded := tuple(_excluded(diagnosis, row, losses, tr)):
+        yield Section(tr("What is excluded"), excluded)
     times = tuple(_times(losses, tr))
     yield Section(tr("When it happened (UTC)"), times)
     if is_network(row, losses):

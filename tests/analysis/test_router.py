@@ -199,10 +199,12 @@ def test_json_report_and_sentences_show_what_the_router_says(tmp_path: Path) -> 
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "liste"
+    path, other = tmp_path / "liste", tmp_path / "other"
     path.write_text(router_logs.fritzbox(FAULTS["reconnect"]), "utf-8")
-    assert main(["check", str(LOG), "--router-log", str(path), "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["router"]["logs"][0]["site"] == "192.0.2.219"
+    other.write_text(router_logs.opnsense(FAULTS["cgnokB"]), "utf-8")
+    assert main(["check", str(LOG), "--router-log", str(path), "--router-log", str(other), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["router"]["logs"]
+    assert [log["site"] for log in told] == ["192.0.2.219", "203.0.113.215"]
     page = tmp_path / "report.html"
     assert main(["report", str(LOG), "--router-log", str(path), "-o", str(page)]) == 1
     assert "What the router" in page.read_text("utf-8")

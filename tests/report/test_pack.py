@@ -75,6 +75,7 @@ def test_what_a_capture_shows_is_told_of_the_causes_found_alone(mixed: sf.Diagno
         )
         text = pack(outage)[f"203.0.113.9-{language}.txt"]
         assert line in text
+        assert translator(language)("What is excluded") not in text  # every phone was lost, all of one model
         assert entry not in text
         assert restart not in text
         assert entry in pack(mixed)[f"203.0.113.21-{language}.txt"]
