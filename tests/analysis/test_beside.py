@@ -382,7 +382,7 @@ def test_no_secret_of_a_bundle_leaves_it(bundle: Path, case: sf.Diagnosis, run: 
     planted = [secret for secret in SECRETS if any(secret in f"{data!r}" for data in members(run).values())]
     assert len(planted) >= 18
     kept = [json_text(case), summary(case), repr(case.log), f"{case.log.bundle.facts.rows()}"]
-    kept += [render(case, language=language, mask=mask) for language in guide.LANGUAGES for mask in (False, True)]
+    kept += [render(case, language=language, mask=language == "de") for language in guide.LANGUAGES]
     kept += list(pack(case).values())
     done = anonymise([bundle], tmp_path / "out.log", key=b"k" * 32)
     assert done.beside == len(case.log.bundle.members)
