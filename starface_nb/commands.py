@@ -122,10 +122,11 @@ def report(options: Namespace) -> int:
         need("pdf")
     logs = _logs(options)
     keep_apart(logs, [*page_at, *pdf_at])
-    spare([*page_at, *pdf_at])
+    spare([*page_at, *pdf_at], reports=True)
     case = _diagnosis(logs, options)
-    from starface_nb.report import render, to_pdf  # it takes seconds to load, and what is wrong was said by now
+    from starface_nb.report import render, spare_others, to_pdf  # it takes seconds to load: what was wrong, was said
 
+    spare_others([*page_at, *pdf_at], case.log)
     with stage("Writing the report"):
         # a byte of the command line that is no UTF-8 is the Latin-1 letter, as in a log
         customer = (options.customer or "").translate({0xDC00 + byte: byte for byte in range(0x80, 0x100)})

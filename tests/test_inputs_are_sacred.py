@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -201,6 +202,30 @@ def test_an_earlier_result_is_replaced(desk: Path) -> None:
     assert status(["anonymise", "a.log", "-o", "e.csv"]) == 0
     Path("r.pdf").write_bytes(Path("r.pdf").read_bytes() + b"9 0 obj (a remark) endobj\nstartxref\n9\n%%EOF\n" * 3)
     assert status(["report", "a.log", "-o", "r.pdf"]) == 2
+
+
+def test_another_customers_report_is_not_replaced(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("begun.log").write_bytes(LOG.read_bytes()[: LOG.stat().st_size // 2])
+    Path("theirs.log").write_bytes(LOG.read_bytes().replace(b"203.0.113.", b"198.51.100."))
+
+    def refused(command: str) -> bool:
+        before = {path: path.read_bytes() for path in desk.glob("r.*")}
+        capsys.readouterr()
+        done = status(command.split())
+        assert done == 1 or {path: path.read_bytes() for path in desk.glob("r.*")} == before
+        return done == 2 and "Another customer's report lies here, or one that does" in capsys.readouterr().err
+
+    assert not refused("report begun.log -o r.html --pdf")
+    assert refused("report theirs.log -o r.html")
+    assert refused("report theirs.log -o r.pdf --mask")
+    assert not refused("report a.log -o r.html --pdf --language de")  # the same log, gone on
+    assert not refused("report a.log -o r.html --mask")
+    assert Path("r.html").read_text("utf-8").count(";peers=;addresses=") == 1  # what is guessed cannot be tried on it
+    assert refused("report theirs.log -o r.html --mask")
+    assert not refused("report b.log -o r.html")
+    Path("r.html").write_text(re.sub("<meta name=.starface-nb. .*", "", Path("r.html").read_text("utf-8")), "utf-8")
+    assert refused("report a.log -o r.html")  # nobody knows whose it is
+    assert status(["anonymise", "a.log", "-o", "r.html"]) == 2
 
 
 @POSIX

@@ -26,6 +26,7 @@ from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.masking import mask as masked
+from starface_nb.report.whose import mark, mark_of, spare_others
 from starface_nb.spared import PDF, report_names
 from starface_nb.templates import fill
 
@@ -65,7 +66,7 @@ def render(
     mask : bool
         Call phones "Phone 1", "Phone 2" everywhere, evidence lines and pictures included.
     created : aware datetime, optional
-        Shown as the report's date; without it the page depends on the log alone.
+        Shown as the report's date; without it the page depends on the log alone, and tells no command whose it is.
     listed : bool
         Whether the list of every loss lies beside it.
 
@@ -94,6 +95,7 @@ def render(
         language=language,
         customer=customer,
         created=created,
+        whose=created and mark(diagnosis.log, mask=mask),
         listed=listed,
         guide=guide,
         words=words,
@@ -153,6 +155,8 @@ def write_report(case: Case, language: str, *, mask: bool = False, ending: str |
     listed = losses(masked(case.corrected, tr)[0] if mask else case.corrected, tr)
     made = [to_bytes(listed, "csv"), page.encode(), *([] if missing("pdf") else [to_pdf(page)])]
     paths = [folder_of(case) / name for name in report_names(f"-{language}" if ending is None else ending)]
+    if case.folder is None:
+        spare_others(paths[1:], case.log)  # the list of losses goes with its page
     for path, content in zip(paths, made, strict=True):
         write(path, content)
     return paths
@@ -178,7 +182,7 @@ def to_pdf(html: str) -> bytes:
     buffer = BytesIO()
     book.write_to_pdf_stream(buffer)
     front, last, end = buffer.getvalue().rpartition(b"startxref")
-    return front + PDF + last + end
+    return front + f"%starface-nb {mark_of(html.encode())}\n".encode() + PDF + last + end
 
 
 def _hints(short: pl.DataFrame, tr: Translator) -> list[str]:
