@@ -49,7 +49,10 @@ _SERVER = (
 
 @dataclass(frozen=True)
 class Ready:
-    """What waits for its JupyterLab: its folder and notebook, JupyterLab's arguments and token, the address to open."""
+    """What waits for its JupyterLab: its folder and notebook, JupyterLab's arguments and token, the address to open.
+
+    `lock` keeps a case from being opened in a second one, as long as this is there.
+    """
 
     folder: Path
     notes: tuple[str, ...]
@@ -58,6 +61,7 @@ class Ready:
     arguments: tuple[str, ...]
     token: str = field(repr=False)
     port: int
+    lock: object = None
 
 
 def prepare(options: Namespace) -> Ready:
@@ -65,11 +69,13 @@ def prepare(options: Namespace) -> Ready:
     from starface_nb.cases import copy_notebooks, open_case, require_case, start_page
 
     notes: tuple[str, ...] = ()
+    lock = None
     if options.case and not options.log:
         require_case(options.case, options.cases)
     if options.log or options.case:
         case = open_case(options.log, name=options.case, root=options.cases, **of_case(options))
         folder, notes = case.home / case.name, case.notes
+        lock = None if case.read_only else _alone(folder)
         notebook = copy_notebooks(folder, case=case, named=True)[0]
     else:
         folder = private_folder(Path(options.cases).absolute())
@@ -86,7 +92,23 @@ def prepare(options: Namespace) -> Ready:
         f"--ServerApp.terminals_enabled={options.terminals}",
         f"--LabApp.default_url={page}",
     )
-    return Ready(folder, notes, notebook, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token, port)
+    return Ready(folder, notes, notebook, f"http://127.0.0.1:{port}{page}?token={token}", arguments, token, port, lock)
+
+
+def _alone(folder: Path) -> object:
+    """Return what keeps a case for this JupyterLab: in a second one its notebook would be run and saved over."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lab.lock", mode=0o600, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        cause, step = (
+            "This case is open in a JupyterLab already.",
+            "Use that one's window, or end it first (Ctrl-C there).",
+        )
+        raise SetupError(cause, place=str(folder), next_step=step) from None
+    return lock
 
 
 def start(ready: Ready, opened: Callable[[str], None]) -> int:

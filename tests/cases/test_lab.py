@@ -21,8 +21,9 @@ from threading import Thread
 import nbformat
 import pytest
 
-from starface_nb import samples
+from starface_nb import cli, samples
 from starface_nb.cli import main
+from starface_nb.lab import prepare
 
 
 def test_dry_run_prepares_the_case_and_says_where_to_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,6 +43,18 @@ def test_dry_run_prepares_the_case_and_says_where_to_look(tmp_path: Path, capsys
     assert main(["lab", "--case", "custommer", "--cases", str(tmp_path / "cases"), "--dry-run"]) == 2
     assert "There is no case 'custommer'. Name its log, too; the cases there are: customer." in capsys.readouterr().err
     assert not (tmp_path / "cases" / "custommer").exists()
+
+
+def test_a_case_is_open_in_one_jupyterlab_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["lab", str(samples.recorded("one-bad-phone")), "--case", "one", "--cases", str(tmp_path), "--dry-run"]
+    first = prepare(cli.build_parser().parse_args(command))
+    notebook = first.notebook.stat().st_mtime_ns
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "one: This case is open in a JupyterLab already. Use that one's window, or end it first" in told
+    assert first.notebook.stat().st_mtime_ns == notebook
+    del first  # ended, in whatever way
+    assert main(command) == 0
 
 
 def test_without_a_log_it_is_the_start_page_with_all_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
