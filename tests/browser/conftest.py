@@ -72,7 +72,7 @@ def started(home: Path, folder: Path, *more: str, log: Path | None = None) -> It
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
     command = [sys.executable, "-m", "starface_nb", "lab", str(log), "--cases", str(folder), "--no-browser"]
-    command += ["--port", str(_free_port()), *more]
+    command += [*(() if "--port" in more else ("--port", str(_free_port()))), *more]
     with (
         (home / "errors").open("wb") as errors,
         subprocess.Popen(
