@@ -110,7 +110,9 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
         logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], len(mine)))
         events += mine
     # Where two logs claim a loss, the one whose outages fit the site better has the word.
-    told = {row: one for _, rows in sorted(claims, key=lambda one: one[0]) for row, one in rows.items()}
+    coarse = "seconds" in results.observation.lacking.missing  # what was at the same time is not known
+    by_fit = sorted(claims, key=lambda one: one[0]) if not coarse else ()
+    told = {row: one for _, rows in by_fit for row, one in rows.items()}
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
     story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
     return results, replace(

@@ -39,7 +39,7 @@ loss, are more than chance; twice as many in a row show that losses were filtere
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
 """A file of that many lines, all of one kind or of one peer, was filtered."""
 WITHOUT_SECONDS = 10
-"""So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is."""
+"""So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is; so do all of 3."""
 STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
 LOSS_LIKE = r"(?i)unreachable"
@@ -182,7 +182,8 @@ def _without_seconds(times: pl.Series) -> bool:
     """Say whether the log, or a part of it, was written with a dateformat without seconds."""
     moments = times.drop_nulls().unique().sort()
     full = (moments == moments.dt.truncate("1m")).cast(pl.Int64)
-    return full.rolling_sum(WITHOUT_SECONDS).max() == WITHOUT_SECONDS
+    in_a_row = full.rolling_sum(WITHOUT_SECONDS).max() == WITHOUT_SECONDS
+    return in_a_row or 2 < len(full) == full.sum()
 
 
 def _only(log: Log, counts: dict[str, int]) -> bool:

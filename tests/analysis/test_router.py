@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -38,13 +39,13 @@ def struck() -> list[dict[str, Any]]:
     return [one for one in losses if one["site"] not in TOLD_LATER]
 
 
-def diagnosed(folder: Path, texts: dict[str, str]) -> sf.Diagnosis:
-    """Return the diagnosis of the recorded log with these routers' logs beside it."""
+def diagnosed(folder: Path, texts: dict[str, str], log: Path = LOG) -> sf.Diagnosis:
+    """Return the diagnosis of a log, the recorded one by default, with these routers' logs beside it."""
     paths = []
     for site, text in texts.items():
         paths.append(folder / f"{site}.txt")
         paths[-1].write_text(text, "utf-8")
-    return sf.diagnose(sf.read_log([LOG, *paths], progress=False))
+    return sf.diagnose(sf.read_log([log, *paths], progress=False))
 
 
 @cache
@@ -92,6 +93,15 @@ def test_outages_and_restarts_are_told_apart_in_every_form(form: str, tmp_path: 
     assert all(row["router"]["sources"] for row in rows)
     others = case.intervals.filter(~pl.col("cause").cast(pl.String).is_in(list(OURS.values())))
     assert others.height == alone().intervals.height - 77
+
+
+def test_a_log_without_seconds_gets_no_cause_from_a_router(tmp_path: Path) -> None:
+    coarse = tmp_path / "pbx.log"
+    coarse.write_text(re.sub(r"(?m)^(\[\S+ ..:..):..", r"\1:00", LOG.read_text("utf-8")), "utf-8")
+    case = diagnosed(tmp_path, {site: router_logs.openwrt(told) for site, told in FAULTS.items()}, coarse)
+    assert case.router is not None
+    assert not case.router.events.is_empty()
+    assert set(case.intervals.filter(~pl.col("trunk"))["cause"]) == {"unknown"}
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,7 @@ def test_losses_with_registrations_inside_are_not_the_phones_absence(tmp_path: P
 )
 def test_a_phone_that_telephones_while_lost_is_not_off(tmp_path: Path, line: str, told: bool) -> None:
     state = "NOTICE[1] chan_sip.c: Peer '{}' is now {}"
-    text = [f"[2026-03-04 09:0{n}:00] " + state.format(20 + n, "Reachable. (30ms / 2000ms)") for n in range(1, 7)]
+    text = [f"[2026-03-04 09:0{n}:07] " + state.format(20 + n, "Reachable. (30ms / 2000ms)") for n in range(1, 7)]
     text.append("[2026-03-04 09:10:00] " + state.format("21", "UNREACHABLE!  Last qualify: 30"))
     text += [f"[2026-03-04 {hour}:30:00] " + line.format(n=hour) for hour in range(10, 16)]
     text.append("[2026-03-04 16:00:00] " + state.format("21", "Reachable. (30ms / 2000ms)"))
@@ -594,17 +594,29 @@ def test_stamps_without_seconds_decide_nothing(tmp_path: Path, name: str, until:
     assert compare(found, diagnosed(tmp_path, text[at // 2 :])).verdict == "cannot_tell"
 
 
-def test_the_last_few_losses_filtered_are_missing(tmp_path: Path) -> None:
+def hourly(phones: int, hours: int, apart: int, lost_s: int) -> list[str]:
+    """Return a log of phones that come `apart` minutes after each other and lose their entries after a quarter."""
     text = list[tuple[datetime, str]]()
-    for phone in range(4):
-        name, begin = f"500{phone}.snom720", datetime(2026, 3, 14, 12, 10 * phone)
-        for hour in range(8):
+    for phone in range(phones):
+        name, begin = f"500{phone}.snom720", datetime(2026, 3, 14, 12, apart * phone)
+        for hour in range(hours):
             at = begin + timedelta(hours=hour)
             text.append((at, f"VERBOSE[1400] chan_sip.c: Registered SIP '{name}' at 203.0.113.241:2000{phone}"))
             text.append((at, f"NOTICE[1400] chan_sip.c: Peer '{name}' is now Reachable. (27ms / 2000ms)"))
             gone = f"NOTICE[1400] chan_sip.c: Peer '{name}' is now UNREACHABLE!  Last qualify: 33"
-            text.append((at + timedelta(minutes=15, seconds=4), gone))
-    whole = [f"[{at}] {told}" for at, told in sorted(text)]
+            text.append((at + timedelta(minutes=15, seconds=lost_s), gone))
+    return [f"[{at}] {told}" for at, told in sorted(text)]
+
+
+def test_a_few_moments_all_at_full_minutes_decide_nothing(tmp_path: Path) -> None:
+    assert set(verdicts(diagnosed(tmp_path, hourly(20, 3, 0, 7))).values()) == {"too_short"}
+    found = diagnosed(tmp_path, hourly(20, 3, 0, 0))
+    assert found.observation.lacking.missing == ("seconds",)
+    assert set(verdicts(found).values()) == {"undetermined"}
+
+
+def test_the_last_few_losses_filtered_are_missing(tmp_path: Path) -> None:
+    whole = hourly(4, 8, 10, 4)
     found = diagnosed(tmp_path, whole)
     assert found.observation.lacking.complete
     assert set(verdicts(found).values()) == {"too_short"}
