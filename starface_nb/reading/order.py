@@ -93,36 +93,33 @@ def _without_copy(one: pl.DataFrame, other: pl.DataFrame, key: tuple[str, ...]) 
 
 
 def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
-    """Drop the events of a later file that an earlier one holds for the same span, and say so.
+    """Drop the events of a file that one with more events holds for the same span, and say so.
 
-    Two exports of one log, or `full` beside `messages`, hold the same lines. Per distinct event as many are kept as the
-    file that has most of them holds. The files are in the order of time; those that only meet at a boundary share
-    nothing but that second.
+    Two exports of one log, `full` beside `messages` or beside what was found in it hold the same lines. Per distinct
+    event as many are kept as the file that has most of them holds. Files that only meet at a boundary share nothing but
+    that second.
     """
-    kept, near, notes = list[Parsed](), list[Parsed](), list[str]()
-    for one in parsed:
-        begin = one.first or _FAR
-        near = [
-            other for other in near if other.last and other.last - begin >= _A_SECOND
-        ]  # the rest meets no later one
-        for other in near:
-            start, end = _overlap(one, other)
-            if start is None or end is None or end - start < _A_SECOND:
+    kept, done, notes = list(parsed), list[tuple[Parsed, set[object]]](), list[str]()
+    for place in sorted(range(len(parsed)), key=lambda at: -parsed[at].events.height):
+        one, names = parsed[place], _about(parsed[place])
+        for other, its in done:
+            begin, end = max(one.first or _FAR, other.first or _FAR), min(one.last or _FAR, other.last or _FAR)
+            if names.isdisjoint(its) or end - begin < _A_SECOND:
                 continue
-            events, dropped = _minus(one.events, other.events, start, end, _KEY)
+            events, dropped = _minus(one.events, other.events, begin, end, _KEY)
             if dropped:
                 notes.append(f"{one.hits.name}: {dropped} events stand in {other.hits.name} too; counted once.")
-            calls, _ = _minus(one.calls, other.calls, start, end, _CALL_KEY)
+            calls, _ = _minus(one.calls, other.calls, begin, end, _CALL_KEY)
             one = replace(one, events=events, calls=calls)
-        kept.append(one)
-        near.append(one)
+        kept[place] = one
+        done.append((one, names))
     return kept, notes
 
 
-def _overlap(a: Parsed, b: Parsed) -> tuple[datetime | None, datetime | None]:
-    if a.first is None or b.first is None or a.last is None or b.last is None:
-        return None, None
-    return max(a.first, b.first), min(a.last, b.last)
+def _about(one: Parsed) -> set[object]:
+    """Return the phones of a file, and the times of what is about none: most files of many customers share neither."""
+    peers, called = one.events["peer"], one.calls["peers"].list.explode(empty_as_null=True)
+    return {*peers.unique(), *called.unique(), *one.events["time"].filter(peers.is_null())} - {None}
 
 
 def _minus(

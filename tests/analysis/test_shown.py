@@ -471,6 +471,16 @@ def test_a_search_for_losses_beside_one_for_registrations_is_of_one_customer(tmp
     assert sf.diagnose(sf.read_log(tmp_path, progress=False)).intervals.height
 
 
+@pytest.mark.parametrize("since", [0, 100])
+def test_what_was_searched_for_one_phone_beside_the_log_is_of_one_customer(tmp_path: Path, since: int) -> None:
+    text = lines("clean")
+    (tmp_path / "one.log").write_text("\n".join([text[0], *keep("'11101")(text)]))
+    (tmp_path / "full").write_text("\n".join(text[since:]))
+    found = sf.diagnose(sf.read_log([tmp_path / "one.log", tmp_path / "full"], progress=False))
+    assert found.phones["peer"].equals(case("clean").phones["peer"])
+    assert since or found.intervals["start", "end", "cause"].equals(case("clean").intervals["start", "end", "cause"])
+
+
 def test_a_rotated_log_is_one_whichever_phones_its_parts_name(tmp_path: Path) -> None:
     text, noon = lines("clean"), "2026-03-03 15:00:00"
     (tmp_path / "full.1").write_text("\n".join(drop(r"'111(0[789]|1\d)")([one for one in text if one[1:20] < noon])))

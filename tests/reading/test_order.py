@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
-from starface_nb.reading import EVENTS, UNPARSED
+from starface_nb.reading import EVENTS, UNPARSED, order
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 LOGS = sorted(RECORDED.glob("*/pbx*.log"))
@@ -154,3 +154,12 @@ def test_a_copy_is_found_whatever_short_files_lie_between(tmp_path):
     log = sf.read_log(tmp_path)
     assert log.events["time"].to_list() == sf.read_log(tmp_path / "full").events["time"].to_list()
     assert sum("counted once" in note for note in log.notes) == 3
+
+
+def test_files_of_many_customers_are_not_compared_one_by_one(tmp_path, monkeypatch):
+    for n in range(30):
+        (tmp_path / f"{n}.log").write_text("".join(lines_of(40)).replace("Peer '", f"Peer '{n}-"))
+    pairs = []
+    monkeypatch.setattr(order, "_minus", lambda *given: pairs.append(given) or (given[0], 0))
+    assert sf.read_log(tmp_path, progress=False).events.height == 30 * 40
+    assert not pairs
