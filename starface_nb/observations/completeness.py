@@ -153,7 +153,8 @@ def missing_parts(log: Log) -> pl.DataFrame:
     usual = log.pauses.filter(pl.col("usual_s") > 0.0).select(silent.max()).item() or 0.0
     quiet = max(QUIET_S, ISOLATED * usual)
     least = {name: _least_silence(a, b, steps[own], quiet) for own, a, b, name in pairs}
-    least |= {after.name: 0.0 for file, after in pairwise(files) if file.damaged}
+    broken = [a.damaged or (a.cut and log_of(a.name) == log_of(b.name)) for a, b in pairwise(files)]
+    least |= {file.name: 0.0 for file, is_behind in zip(files[1:], broken, strict=True) if is_behind}
     pauses = log.pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
     needed = pl.col("file").replace_strict(least, default=math.inf, return_dtype=pl.Float64)
     return pauses.filter(silent >= needed).select(*GAPS)

@@ -105,4 +105,5 @@ def _untimed_note(lines: pl.DataFrame) -> str:
 
 def _file(hits: Hits) -> LogFile:
     order_of, damaged = "reversed" if hits.newest_first else "forward", hits.damage is not None
-    return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of, damaged)
+    cut = hits.rows.filter(pl.col("offset").eq_missing(hits.unfinished), pl.col("entry").is_null()).height > 0
+    return LogFile(hits.name, hits.bytes, hits.lines, hits.fingerprint, hits.note, order_of, damaged, cut)

@@ -42,6 +42,8 @@ class LogFile:
         "forward", or "reversed" where its newest line comes first (events are in the order of time all the same).
     damaged : bool
         It could be read in part only; its rest is missing.
+    cut : bool
+        It ends within a line, as a log does that is being written, or a copy that was broken off.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LogFile:
     note: str = ""
     order: str = "forward"
     damaged: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -429,6 +429,17 @@ def test_what_a_damaged_part_of_a_rotated_log_does_not_hold_is_a_hole(tmp_path: 
     assert missing_parts(unread).height == 1
 
 
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_part_that_ends_within_a_line_was_broken_off_where_another_follows(tmp_path: Path, broken: bool) -> None:
+    text = lines("clean")
+    parts = {"full.2": text[:220], "full.1": text[220:300], "full": [*text[440:-1], text[-1][:40]]}
+    parts["full.1"][-1] = parts["full.1"][-1][: 40 if broken else None]
+    for name, part in parts.items():
+        (tmp_path / name).write_text("\n".join(part))
+    found = sf.diagnose(sf.read_log(tmp_path, progress=False))
+    assert found.observation.lacking.gaps.height == broken
+
+
 @pytest.mark.parametrize("names", [("a.log", "b.log"), ("full.1", "full"), ("a/full", "b/full"), ("full", "a.zip")])
 def test_logs_without_a_common_phone_are_not_judged_together(tmp_path: Path, names: tuple[str, str]) -> None:
     for name, text in zip(names, (lines("pjsip-clean"), lines("clean")), strict=True):
