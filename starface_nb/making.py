@@ -83,8 +83,15 @@ def simulate(options: Namespace) -> int:
         drawn.start if options.start is None else moment(options.start, time_zone),
         options.driver or drawn.tech,
     )
-    asked = replace(drawn, style=style, start=start, time_zone=time_zone, tech=tech)
+    sites = tuple(replace(site, public_ip=_own_address(site.public_ip, options.seed)) for site in drawn.sites)
+    asked = replace(drawn, sites=sites, style=style, start=start, time_zone=time_zone, tech=tech)
     made = simulation.simulate(asked, options.seed)
     path, count = made.write(options.output), len(made.truth["unreachable_intervals"])
     say(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {path.with_name('truth.json')}")
     return 0
+
+
+def _own_address(address: str, seed: int) -> str:
+    """Return a site's address among those for documentation: another seed is another customer (RFC 5737, section 3)."""
+    network, _, last = address.rpartition(".")
+    return f"{network}.{(int(last) - 1 + 6 * seed) % 254 + 1}"

@@ -49,7 +49,11 @@ ISOLATED = 2.5
 """A pause this many times as long as the next longest one is no rhythm of the log's own."""
 QUIET_S = 3600.0
 """Phones register at least once in this time by default: with one number alone a silence that long is no rotation's."""
+FAR = DAY_S / QUIET_S
+"""A silence this many times as long as the next longest one, four hours at least, is a hole: no night or weekend is."""
 GAPS: dict[str, pl.DataType | type[pl.DataType]] = {"start": UTC_TIME, "end": UTC_TIME}
+LEAST_PAUSE_S = 600.0
+"""Pauses are compared with no shorter one than this."""
 HOLES: dict[str, pl.DataType | type[pl.DataType]] = {"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME}
 
 
@@ -140,9 +144,44 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
 
 
 def missing_parts(log: Log) -> pl.DataFrame:
-    """Return the silences in which parts of a log are missing, by its files' names or their damage: start, end."""
+    """Return the silences in which parts of a log are missing: start, end.
+
+    They are told by its files' names, by their damage, or by a silence far longer than any other though the PBX was up.
+    """
     if log.pauses is None:
         return pl.DataFrame(schema=GAPS)
+    by_name = _missing_by_name(log, log.pauses)
+    if log.lines < 2 * log.events.height:
+        return by_name  # hardly a line of anything else: its silence is that nothing was lost
+    alone = isolated_pauses(log.pauses, FAR)
+    events = log.events.filter(pl.col("time").is_not_null()).sort("time").select("time", "kind")
+    after = alone.sort("end").join_asof(events, left_on="end", right_on="time", strategy="forward")
+    silent = after.filter(pl.col("kind").cast(pl.String).ne_missing("restart")).select(*GAPS)
+    return pl.concat([by_name, silent]).unique().sort("start")
+
+
+def isolated_pauses(pauses: pl.DataFrame, far: float = ISOLATED) -> pl.DataFrame:
+    """Return the pauses far above the log's own rhythm: start and end.
+
+    Parameters
+    ----------
+    pauses : polars.DataFrame
+        Frame of schema `PAUSES`.
+    far : float
+        How many times as long as the next longest one.
+    """
+    silent = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
+    ordered = (
+        pauses.filter(pl.col("discarded") == 0)
+        .with_columns(silent.clip(lower_bound=0.0).alias("silent"))
+        .sort("silent", "start")
+    )
+    before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
+    return ordered.filter((pl.col("silent") > far * before).cum_max()).select("start", "end")
+
+
+def _missing_by_name(log: Log, pauses: pl.DataFrame) -> pl.DataFrame:
+    """Return the silences in which parts are missing by the files' names or their damage: start, end."""
     files = [file for file in log.files if file.lines]  # of one in which bytes are wrong nothing was used
     parts = [(log_of(file.name), part_of(file.name), file.name) for file in files]
     pairs = [(own, a, b, name) for (own, a, _), (of, b, name) in pairwise(parts) if own == of and a is not None]
@@ -150,14 +189,14 @@ def missing_parts(log: Log) -> pl.DataFrame:
     for own, a, b, _ in pairs:
         steps[own] += [b - a] if b is not None and b != a else []
     silent = (pl.col("end") - pl.col("start")).dt.total_seconds()
-    usual = log.pauses.filter(pl.col("usual_s") > 0.0).select(silent.max()).item() or 0.0
+    usual = pauses.filter(pl.col("usual_s") > 0.0).select(silent.max()).item() or 0.0
     quiet = max(QUIET_S, ISOLATED * usual)
     least = {name: _least_silence(a, b, steps[own], quiet) for own, a, b, name in pairs}
     broken = [a.damaged or (a.cut and log_of(a.name) == log_of(b.name)) for a, b in pairwise(files)]
     least |= {file.name: 0.0 for file, is_behind in zip(files[1:], broken, strict=True) if is_behind}
-    pauses = log.pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
+    between = pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
     needed = pl.col("file").replace_strict(least, default=math.inf, return_dtype=pl.Float64)
-    return pauses.filter(silent >= needed).select(*GAPS)
+    return between.filter(silent >= needed).select(*GAPS)
 
 
 def _least_silence(a: int, b: int | None, steps: list[int], quiet: float) -> float:

@@ -15,14 +15,13 @@ from typing import NamedTuple
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.observations.completeness import ISOLATED, Lacking, find_lacking
+from starface_nb.observations.addresses import is_private
+from starface_nb.observations.completeness import DAY_S, Lacking, find_lacking, isolated_pauses
 from starface_nb.observations.intervals import DOWN, UP, of_kind
 from starface_nb.observations.schemas import KNOWN_BY, OBSERVED
 from starface_nb.reading.log import Log
 from starface_nb.sources.named import log_of
 
-LEAST_PAUSE_S = 600.0
-"""Pauses are compared with no shorter one than this."""
 SAME_MOMENT_S = 5.0
 """A registration's state line follows it within this time."""
 LEAST_MINUTES = 20
@@ -31,8 +30,6 @@ BY_CHANCE = 0.05
 """So improbable that all phones are up by chance that their losses must have ended."""
 TOGETHER = timedelta(hours=1)
 """Two files that tell of the same time for longer than this, and half of it, are no parts of one log."""
-LONG_SILENCE_S = 86400.0
-"""A log that stands still for longer goes on in no later file."""
 GONE_S = 3 * 3600.0
 """A phone down for longer than this when the last state line was written may be gone for good."""
 
@@ -130,6 +127,7 @@ class _File(NamedTuple):
     start: datetime
     end: datetime
     phones: set[str]
+    addresses: set[str]
 
     def is_beside(self, other: _File) -> bool:
         """Say whether both tell of the same time, as no parts of one log do."""
@@ -138,9 +136,16 @@ class _File(NamedTuple):
         return together > max(shorter / 2, TOGETHER)
 
     def is_akin(self, other: _File) -> bool:
-        """Say whether both are parts of one log, or name phones in common: of the same time, half of the fewer."""
+        """Say whether both are parts of one log, or name phones in common.
+
+        Half of the fewer; all but one of them if they were at other addresses, any if at the same one at other times.
+        """
         common, fewer = len(self.phones & other.phones), min(len(self.phones), len(other.phones))
-        enough = common > 0 and (2 * common >= fewer or not self.is_beside(other))
+        enough = common > 0 and 2 * common >= fewer
+        if self.addresses and other.addresses and not self.addresses & other.addresses:
+            enough &= common >= fewer - 1
+        elif self.addresses and other.addresses and not self.is_beside(other):
+            enough = common > 0
         return self.first == other.first or enough
 
 
@@ -158,14 +163,16 @@ def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) ->
     phones = peers.filter(~pl.col("trunk"))["peer"]
     told = states.filter(pl.col("peer").is_in(phones.implode()))
     told = told.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
-    files = told.group_by("file").agg(pl.min("time"), pl.max("time").alias("end"), pl.col("peer").unique())
+    placed = pl.col("address").drop_nulls().unique()
+    files = told.group_by("file").agg(pl.min("time"), pl.max("time").alias("end"), pl.col("peer").unique(), placed)
     parts, groups = dict[str, tuple[str, datetime]](), list[list[_File]]()
-    for name, start, end, own in files.sort("time", "file").iter_rows():
+    for name, start, end, own, addresses in files.sort("time", "file").iter_rows():
         first, until = parts.get(log_of(name), (name, start))
         if start < until or _stands_still(log, until, start):
             first = name  # of another log, whatever its name
         parts[log_of(name)] = first, max(until, end)
-        file = _File(name, first, start, end, set(own))
+        public = {address for address in addresses if not is_private(address)}
+        file = _File(name, first, start, end, set(own), public)
         near = [group for group in groups if any(map(file.is_akin, group))]
         groups = [group for group in groups if group not in near]
         groups.append([*chain.from_iterable(near), file])
@@ -173,12 +180,12 @@ def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) ->
 
 
 def _stands_still(log: Log, start: datetime, to: datetime) -> bool:
-    """Say whether the log stands still for so long between two times that no part of it is the next one."""
+    """Say whether the log stands still for over a day between two times, so that no part of it is the next one."""
     if log.pauses is None:
         return False
     inside = log.pauses.filter((pl.col("start") >= start) & (pl.col("end") <= to))
     took = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
-    return bool(inside.select((took > LONG_SILENCE_S).any()).item())
+    return bool(inside.select((took > DAY_S).any()).item())
 
 
 def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
@@ -196,7 +203,7 @@ def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
     files = told.group_by("file", maintain_order=True).agg(pl.min("time"), pl.max("time").alias("end"), placed)
     open_ones: list[tuple[_File, set[str]]] = []
     for name, start, end, peers, addresses in files.sort("time").iter_rows():
-        file, here = _File(name, name, start, end, set(peers)), set(addresses)
+        file, here = _File(name, name, start, end, set(peers), set()), set(addresses)
         open_ones = [(other, there) for other, there in open_ones if other.end > start]
         for other, there in open_ones:
             if file.phones & other.phones and not here & there and file.is_beside(other):
@@ -246,25 +253,6 @@ def _all_up_by_chance(shown: pl.DataFrame) -> float:
     span = shown.select((pl.col("time").max() - pl.col("time").min()).dt.total_microseconds()).item() or 1
     shares = down.group_by("peer").agg((pl.col("took").sum() / span).clip(upper_bound=1.0))["took"]
     return float((1.0 - shares).product()) if len(shares) else 1.0
-
-
-def isolated_pauses(pauses: pl.DataFrame) -> pl.DataFrame:
-    """Return the pauses far above the log's own rhythm: start and end.
-
-    Parameters
-    ----------
-    pauses : polars.DataFrame
-        Frame of schema `PAUSES`.
-    """
-    silent = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
-    ordered = (
-        pauses.filter(pl.col("discarded") == 0)
-        .with_columns(silent.clip(lower_bound=0.0).alias("silent"))
-        .sort("silent", "start")
-    )
-    before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
-    far = (pl.col("silent") > ISOLATED * before).cum_max()
-    return ordered.filter(far).select("start", "end")
 
 
 def missing(pauses: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ import pytest
 from recorded import case
 
 import starface_nb as sf
+from starface_nb import samples
 from starface_nb.analysis import compare, compare_at, what_next
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.incidents import find_incidents, regular_step
@@ -28,7 +29,7 @@ from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.guide.words import finding_text, incident_text, regular
 from starface_nb.observations.completeness import missing_parts
 from starface_nb.observations.observed import OBSERVED
-from starface_nb.simulation import make, simulate
+from starface_nb.simulation import Wish, make, simulate
 
 CASES = Path(__file__).parent / "cases"
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
@@ -403,6 +404,41 @@ def test_one_number_alone_tells_a_hole_where_the_log_is_silent_for_too_long(
     assert gaps.height == ("missing_parts" in ids(found)) == holes
     through = found.intervals.join(gaps.rename({"start": "from", "end": "to"}), how="cross")
     assert through.filter(pl.col("start") <= pl.col("from"), ~(pl.col("end") <= pl.col("from"))).is_empty()
+
+
+@pytest.mark.parametrize(("starts", "holes"), [(False, 1), (True, 0)])
+def test_a_silence_far_longer_than_any_other_is_a_hole_unless_the_pbx_was_down(
+    tmp_path: Path, starts: bool, holes: int
+) -> None:
+    made = [simulate(make("plain", 3, Wish(hours=8.0, timeout_s=900.0)), 3).lines for _ in range(2)]
+    later = [line.replace(line[1:11], "2026-11-23", 1) for line in made[1]]
+    if starts:
+        later.insert(1, f"{later[0][:21]} VERBOSE[1] pbx.c: Asterisk PBX Core Initializing")
+    (tmp_path / "one.log").write_text("\n".join([*made[0], *later]) + "\n")
+    found = sf.diagnose(sf.read_log(tmp_path / "one.log", progress=False))
+    gaps = found.observation.lacking.gaps
+    assert gaps.height == ("missing_parts" in ids(found)) == holes
+    longest = found.intervals["seconds"].max()
+    assert longest is not None
+    assert (longest < 8 * 3600) == bool(holes)
+
+
+@pytest.mark.parametrize("renamed", [0, 12])
+def test_files_whose_phones_are_at_other_addresses_and_only_some_by_the_same_names_are_two_customers(
+    tmp_path: Path, renamed: int
+) -> None:
+    text = samples.recorded("clean").read_text("utf-8")
+    later = text.replace("2026-03-0", "2026-04-0").replace("203.0.113.", "192.0.2.")
+    for name in case("clean").phones["peer"].to_list()[:renamed]:
+        later = later.replace(name, f"9{name}")
+    (tmp_path / "a.log").write_text(text)
+    (tmp_path / "b.log").write_text(later)
+    log = sf.read_log(tmp_path, progress=False)
+    if renamed:
+        with pytest.raises(InputError, match="two customers'"):
+            sf.diagnose(log)
+    else:
+        assert sf.diagnose(log).phones.height == case("clean").phones.height
 
 
 @pytest.mark.parametrize("name", ["clean", "pjsip-mixed", "fixed-router"])
