@@ -9,6 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from starface_nb.model.schemas import CAUSE, OUTCOME, RENEWER, VERDICT
+from starface_nb.model.timeout import PRIOR_EXPIRING
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 from starface_nb.observations.observed import Observation
 from starface_nb.reading.log import Log
@@ -146,7 +147,11 @@ def _judged(frame: pl.DataFrame, unproven: pl.Series, untold: pl.Expr) -> pl.Dat
         for name, value in {**none, **counts, **told, "probability_too_short": 0.5}.items()
     ]
     open_again = pl.when(pl.lit(unproven)).then(told["verdict"]).otherwise("verdict").alias("verdict")
-    return frame.with_columns(changed).with_columns(open_again)
+    frame = frame.with_columns(changed).with_columns(open_again)
+    # Of what cannot be told no small probability is told either: nothing died because hardly a cycle was seen.
+    chance = pl.col("probability_too_short")
+    unsaid = (pl.col("verdict") == "undetermined") & (chance < PRIOR_EXPIRING)
+    return frame.with_columns(pl.when(unsaid).then(PRIOR_EXPIRING).otherwise(chance).alias("probability_too_short"))
 
 
 def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None:

@@ -406,6 +406,13 @@ def test_one_number_alone_tells_a_hole_where_the_log_is_silent_for_too_long(
     assert through.filter(pl.col("start") <= pl.col("from"), ~(pl.col("end") <= pl.col("from"))).is_empty()
 
 
+def test_of_a_site_that_cannot_be_told_no_small_probability_is_told() -> None:
+    found = sf.diagnose(simulate(make("mixed", 1, Wish(phones=2, hours=2.0)), 1).log)
+    assert set(found.sites["verdict"]) == {"undetermined"}
+    for frame in (found.sites, found.eras):
+        assert (frame["probability_too_short"] >= 0.3).all()
+
+
 @pytest.mark.parametrize(("starts", "holes"), [(False, 1), (True, 0)])
 def test_a_silence_far_longer_than_any_other_is_a_hole_unless_the_pbx_was_down(
     tmp_path: Path, starts: bool, holes: int
