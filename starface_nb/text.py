@@ -1,12 +1,16 @@
 """Text from a log, made harmless for a terminal, a page and a picture; and a time that somebody typed."""
 
 import re
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from unicodedata import category
 
 from starface_nb.errors import SettingError
 
 _YEARS = range(1971, 2100)
+_TYPED = re.compile(  # day or year first; hours and minutes as 11:45, 11.45 or 11h45; an offset from UTC
+    r"(\d+)([-/.])(\d+)\2(\d+)(?:[T, ]+(\d\d?)(?:h|([:.]))(\d\d)(?:\6(\d\d(?:[.,]\d+)?))?( ?(?:Z|[+-]\d\d:?\d\d))?)?"
+)
 _UNIT = r"(?<=\d) (?=(?:ms|s|min|h|d|T|j|[Mm]inuten?s?|[Ss]econde?s?|Sekunden?)\b)"
 _PARTED = re.compile(rf"<(pre|code|textarea)\b.*?</\1>|<[^>]*>|{_UNIT}", re.DOTALL)
 
@@ -39,20 +43,57 @@ def unparted(html: str) -> str:
     return _PARTED.sub(lambda found: "\u00a0" if found[0] == " " else found[0], html)
 
 
-def moment(text: str, time_zone: str) -> datetime:
-    """Return the time that somebody typed (ISO 8601): aware, in `time_zone` unless it has an offset.
+def read_typed(text: str, *, slashed: bool = True) -> datetime:
+    """Read a day, or a moment, as people of any of the languages type it: the day or the year first.
+
+    What else ISO 8601 allows is refused: it reads 11.45 and 11,45 as parts of an hour, and Python as 11:00.
+
+    Parameters
+    ----------
+    text : str
+    slashed : bool
+        Whether `3/4/2026`, the 3rd of April, is taken: where nobody sees that, the 4th of March may be meant.
+
+    Returns
+    -------
+    datetime
+        Aware where an offset from UTC was typed.
 
     Raises
     ------
     SettingError
-        It is no time, or there is no such zone.
+        There is no such day or moment, or it is written in another way.
+    """
+    when, found = None, _TYPED.fullmatch(text.strip())
+    if found and (slashed or found[2] != "/"):
+        first, month, last, hour, minute, second, offset = (part or "00" for part in found.group(1, 3, 4, 5, 7, 8, 9))
+        year, day = (first, last) if len(first) == 4 else (last, first)
+        with suppress(ValueError):
+            zone = offset.strip() if found[9] else ""
+            when = datetime.fromisoformat(f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second}{zone}")
+    if when is None or when.year not in _YEARS:
+        raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
+    return when
+
+
+def moment(text: str, time_zone: str, *, slashed: bool = False) -> datetime:
+    """Return the time that somebody typed, see `read_typed`: aware, in `time_zone` unless it has an offset.
+
+    Raises
+    ------
+    SettingError
+        It is no time, none of this zone, or one that occurs twice there; or there is no such zone.
     """
     from starface_nb.reading.clock import zone
 
-    try:
-        when = datetime.fromisoformat(text.strip())
-    except ValueError:
-        when = datetime.min
-    if when.year not in _YEARS:
-        raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
-    return when if when.tzinfo else when.replace(tzinfo=zone(time_zone))
+    when, here = read_typed(text, slashed=slashed), zone(time_zone)
+    if when.tzinfo:
+        return when
+    first, second = (when.replace(tzinfo=here, fold=fold) for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        there = first.astimezone(UTC).astimezone(here).replace(tzinfo=None) == when
+        raise SettingError(
+            f"{text!r} {'occurs twice' if there else 'does not occur'} in {time_zone}, where clocks are changed then.",
+            next_step=f"Write it with its offset from UTC: {first.isoformat()} or {second.isoformat()}.",
+        )
+    return first

@@ -120,7 +120,7 @@ class Case:
         before : path or list of paths, optional
             The log from before the change.
         at : str, optional
-            Local time of a change within this log, ISO 8601; None: where the timeout was found to change.
+            Local time of a change within this log, as 2026-03-13T11:45; None: where the timeout was found to change.
         """
         if before is None:
             return compare_at(self.diagnosis, None if at is None else moment(at, self.log.time_zone))

@@ -6,7 +6,6 @@ English text is the key. Translations are gettext catalogues, several small ones
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
 _LOCALE_DIR = Path(__file__).parent / "locale"
-_TYPED = re.compile(r"(\d+)[-./](\d+)[-./](\d+)(?:[T, ]+(\d+)[:.h](\d+)(?::(\d+))?)?")
 
 
 def catalogues(language: str) -> Iterator[tuple[Path, Catalog]]:
@@ -108,7 +106,7 @@ class Translator:
         return str(format_datetime(when, pattern, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
 
     def typed(self, when: date) -> str:
-        """Write a day, or a moment to the second, as it is typed in this language; see `read_typed`."""
+        """Write a day, or a moment to the second, as it is typed in this language; see `text.read_typed`."""
         day = {"de": "%d.%m.%Y", "fr": "%d/%m/%Y"}.get(self.language, "%Y-%m-%d")
         return when.strftime(f"{day} %H:%M:%S" if isinstance(when, datetime) else day)
 
@@ -124,22 +122,6 @@ class Translator:
             if amount or not parts:
                 parts.append(f"{self.number(amount)} {names.get(name, name)}")
         return " ".join(parts)
-
-
-def read_typed(text: str) -> datetime:
-    """Read a day, or a moment, as people of any of the languages type it: the day or the year first.
-
-    Raises
-    ------
-    ValueError
-        There is no such day or moment.
-    """
-    found = _TYPED.fullmatch(text.strip())
-    if not found:
-        raise ValueError(text)
-    first, month, last, hour, minute, second = (int(part or 0) for part in found.groups())
-    year, day = (first, last) if len(found[1]) == 4 else (last, first)
-    return datetime(year, month, day, hour, minute, second)
 
 
 @lru_cache(4096)

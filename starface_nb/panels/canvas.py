@@ -21,13 +21,12 @@ from starface_nb.charts.theme import COLOURS
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.guide import cause_name
 from starface_nb.guide.corrections import Correction, corrections, loss_key, name_key, names_given
-from starface_nb.guide.i18n import read_typed
 from starface_nb.guide.words import about_cause, incident_text, site_name
 from starface_nb.panels.base import CasePanel
 from starface_nb.panels.loss import by_router, cycle, lines_of, why
 from starface_nb.panels.query import Query
 from starface_nb.report.export import losses, to_bytes
-from starface_nb.text import visible
+from starface_nb.text import moment, visible
 
 _PAGE, _MOST_MARKS, _MOST_PHONES, _MOST_PICTURES = 15, 3000, 40, 8
 _STAMPS = {"en": "d MMM HH:mm:ss", "de": "d.M. HH:mm:ss", "fr": "dd/MM HH:mm:ss"}
@@ -310,12 +309,9 @@ class Canvas(CasePanel):
 
     def do_time(self, end: str, text: str) -> None:
         """Choose the time from or until a moment, as typed."""
-        try:
-            moment = read_typed(text)
-        except ValueError:
-            raise SettingError(self.tr("This is no time: {text}", text=text)) from None
+        zone = self.tr.time_zone
         ends = list(self.query.time or (self._drawn.begin, self._drawn.until))
-        ends[int(end)] = moment
+        ends[int(end)] = moment(text, zone, slashed=True).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         self._change(time=(min(ends), max(ends)), page=0, draw=self.query.zoomed)
 
     def do_brush(self, over: str, ends: list[float] | None) -> None:

@@ -23,10 +23,10 @@ from starface_nb.guide import (
     snippets,
     trouble_began,
 )
-from starface_nb.guide.i18n import read_typed
 from starface_nb.guide.site_router import at_site
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
+from starface_nb.text import read_typed
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
@@ -178,7 +178,7 @@ class ChecklistPanel(CasePanel):
         """Keep the day of a change."""
         try:
             day = read_typed(text).date() if text.strip() else None
-        except ValueError:
+        except SettingError:
             raise SettingError(self.tr("This is no day: {text}", text=text)) from None
         if day and day > datetime.now(UTC).date():
             raise SettingError(self.tr("This day lies ahead: {text}", text=text))

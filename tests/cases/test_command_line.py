@@ -82,6 +82,12 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
         ("compare LOG LOG --at 2026-03-13", "Leave out --at or the second log"),
         ("compare LOG --at noon", "'noon' is no time. Write it as 2026-03-13T11:45."),
         ("compare LOG --at 0001-01-01", "'0001-01-01' is no time"),
+        ("compare LOG --at 3/4/2026", "'3/4/2026' is no time"),  # of April, or the 4th of March
+        (
+            "compare LOG --at 2025-10-26T02:30",
+            "Write it with its offset from UTC: 2025-10-26T02:30:00+02:00 or 2025-10-26T02:30:00+01:00.",
+        ),
+        ("simulate -o FOLDER --start 2026-03-29T02:30", "does not occur in Europe/Berlin"),
         ("anonymise LOG -o FOLDER/missing/x.log", "there is no folder"),
         ("anonymise LOG -o LOG", "The output is the log itself"),
         ("anonymise LOG -o FOLDER/x.log --shift-weeks 9999999", "no number from -1000 to 1000"),
