@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from starface_nb.files import PACKED, has_files_name
 from starface_nb.settings import KEEPALIVES_S
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 Run = Callable[[Namespace], int]
-_PACKED = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst"}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -79,7 +79,7 @@ def new_file(text: str) -> Path:
 def new_place(text: str) -> Path:
     """Return the path of a file or folder to be written in a folder that is there."""
     path = _named(text, "/dev/stdout where the system has it")
-    if path.suffix.lower() in _PACKED:
+    if path.suffix.lower() in PACKED:
         raise ArgumentTypeError(f"nothing is compressed here; leave out {path.suffix} in {text!r}")
     parent = path if text.endswith(("/", "/.", os.sep)) else path.parent  # `new/` is a folder, there or not
     if not parent.is_dir():
@@ -97,6 +97,8 @@ def new_folder(text: str) -> Path:
     path = _named(text, "./- if it is called so")
     if any(level.exists() and not level.is_dir() for level in (path, *path.parents)):
         raise ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
+    if has_files_name(path) and not path.exists() and not text.endswith(("/", os.sep)):
+        raise ArgumentTypeError(f"{text!r} is to be a folder; leave out {path.suffix}, or write {text}{os.sep}")
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zipfile
 from argparse import Namespace
@@ -30,15 +31,13 @@ from starface_nb.arguments import (
 )
 from starface_nb.console import harmless, note, say, write_utf8
 from starface_nb.errors import SettingError, need, need_temporary
-from starface_nb.files import keep_free, replacing, write
+from starface_nb.files import DOCUMENTS, keep_free, replacing, write
 from starface_nb.files import new_folder as whole_folder
 from starface_nb.progress import stage
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment, visible
 
 __all__ = ["COMMANDS"]
-_DOCUMENTS = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".jsonl", ".ods", ".odt", ".parquet", ".pdf",
-              ".rtf", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".zip"}  # fmt: skip
 
 if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
@@ -81,6 +80,8 @@ def events(options: Namespace) -> int:
             place=str(options.output),
             next_step=f"Leave out --format, or let the name end in .{chosen}.",
         )
+    if not options.output and getattr(sys.stdout, "name", "") == os.devnull:
+        raise SettingError("Standard output is closed.", next_step="Name a file with -o, or write >/dev/null.")
     on_terminal = not options.output and sys.stdout.isatty()
     if chosen in ("parquet", "xlsx") and on_terminal:
         raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
@@ -302,7 +303,7 @@ def fleet(options: Namespace) -> int:
     1 where somebody does; else 3 where the program failed on a log, 2 where a log could not be read.
     """
     from starface_nb.fleet import Scheduler, as_text, fleet_html, run_fleet
-    from starface_nb.reading import DEFAULT_ZONE
+    from starface_nb.reading import DEFAULT_ZONE, clock
     from starface_nb.settings import Settings
 
     named = options.scheduler is not None
@@ -317,7 +318,7 @@ def fleet(options: Namespace) -> int:
         on_note=note,
     )
     page = options.output / "fleet.html"
-    zone = options.time_zone or DEFAULT_ZONE
+    zone = clock.zone(options.time_zone or DEFAULT_ZONE).key
     write(page, fleet_html(summary, options.language, zone).encode())
     print(as_text(summary, options.language, zone))
     say(str(page))
@@ -339,7 +340,7 @@ def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:
 def _by_ending(file: Path | None, known: dict[str, str]) -> str:
     """Return what a file's ending stands for; an error where that is another kind of document."""
     ending = file.suffix.lower() if file else ""
-    if ending not in known and ending in _DOCUMENTS:
+    if ending not in known and ending in DOCUMENTS:
         raise SettingError(
             f"{ending} is no kind of file that this command writes.",
             place=str(file),

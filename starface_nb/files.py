@@ -16,6 +16,9 @@ from starface_nb.errors import SettingError, SetupError
 if TYPE_CHECKING:
     import polars as pl
 
+PACKED = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst"}
+DOCUMENTS = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".jsonl", ".ods", ".odt", ".parquet", ".pdf",
+              ".rtf", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".zip"}  # fmt: skip
 _STREAMS = ("/dev/", "/proc/")  # where a name stands for something that is open, whatever it is
 _ABANDONED_S = 86_400.0  # nobody has written there for a day
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -160,6 +163,11 @@ def keep_free(folder: Path, names: Collection[str] = ()) -> None:
     if taken := [name for name in there if name in names or not names]:
         cause, step = f"This folder holds something already ({taken[0]}).", "Name a new file or folder somewhere else."
         raise SettingError(cause, place=str(folder), next_step=step)
+
+
+def has_files_name(path: Path) -> bool:
+    """Say whether a folder would be called as files are."""
+    return path.suffix.lower() in DOCUMENTS | PACKED | {".log"}
 
 
 def is_frozen(folder: Path) -> bool:

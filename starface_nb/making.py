@@ -1,8 +1,9 @@
 """The commands that make logs: without personal data, or with known truth."""
 
 import os
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment
 
 _ASIDE = "Keep it in a folder of its own."
+_FORMATS = ("iso", "iso_ms", "short")
 FAMILIES = ("plain", "healthy", "any_packet", "router_fixed", "messy", "mixed")
 
 
@@ -53,6 +55,17 @@ def anonymise(options: Namespace) -> int:
     return 0
 
 
+def stamp_format(text: str) -> str:
+    """Return a date format, if it tells moments a minute, an hour, half a day, days or a month apart."""
+    apart_h = (0, 1 / 60, 1, 12, 24, 7 * 24, 31 * 24)
+    told = {f"{datetime(2026, 3, 10, 11, 45) + timedelta(hours=hours):{text}}" for hours in apart_h}
+    if text not in _FORMATS and not (len(told) == len(apart_h) and all(map(str.isprintable, told))):
+        raise ArgumentTypeError(
+            f"{text!r} writes no day, hour and minute on one line; write for example '%d.%m.%Y %H:%M'"
+        )
+    return text
+
+
 @command(
     "a log with known truth",
     as_kept(TIME_ZONE),
@@ -64,7 +77,12 @@ def anonymise(options: Namespace) -> int:
     arg("--timeout", type=duration, metavar="DURATION", help="the routers' NAT timeout, such as 15m"),
     arg("--renewal", choices=["register_only", "any_packet"], help="which packets renew a mapping"),
     arg("--driver", choices=["SIP", "PJSIP"], help="chan_sip or PJSIP lines (default: SIP)"),
-    arg("--date-format", metavar="FORMAT", help="iso, iso_ms, short (no year) or a strftime format (default: iso)"),
+    arg(
+        "--date-format",
+        type=stamp_format,
+        metavar="FORMAT",
+        help="iso, iso_ms, short (no year) or a strftime format (default: iso)",
+    ),
     arg("--start", metavar="TIME", help="local time of the log's first moment, such as 2026-10-24T12:00"),
     arg("--noise", type=number(0.0, 1e6), metavar="N", help="unrelated lines per hour"),
 )

@@ -15,7 +15,7 @@ import polars as pl
 
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
-from starface_nb.files import keep_free, new_folder, replacing, write
+from starface_nb.files import has_files_name, keep_free, new_folder, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
@@ -114,6 +114,9 @@ def anonymise(
     zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
     parsed, _ = order.without_overlaps(parsed)
+    if len(parsed) > 1 and path.suffix.lower() != ".zip" and has_files_name(path) and not path.exists():
+        step = f"Leave out {path.suffix}, or let the name end in .zip."
+        raise SettingError("Several files are written, into a folder or a zip.", place=str(path), next_step=step)
     rows = [_understood(one) for one in parsed]
     names, addresses = _identities(parsed, rows)
     _check_times(parsed, moved := timedelta(weeks=shift_weeks))

@@ -22,7 +22,7 @@ Draw = Callable[[str, int], str]
 _LONGEST = 64  # characters of a name that is kept in shape; longer ones are an attacker's
 _TRIES = 48  # draws of one length before a name gets longer
 _LEAST, _NEW, _MOST = 16, 32, 1024  # bytes of a key: fewer are no secret, those of a new one, more are no key
-_OWN = re.compile(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW))  # a key that was made: hexadecimal digits, in either case the same
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")  # as keys that are made, which are the same in either case
 _LETTERS = 10  # different characters in a key that was drawn by chance
 
 
@@ -56,7 +56,13 @@ def load_key(path: Path) -> bytes:
         raise SettingError(
             what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
         )
-    return key.lower() if _OWN.fullmatch(key) else key
+    if len(key) != 2 * _NEW and _HEXADECIMAL.fullmatch(key):
+        raise SettingError(
+            f"This key is damaged: it has {len(key)} hexadecimal digits, and keys that are made here have {2 * _NEW}.",
+            place=str(path),
+            next_step="Copy it again from its origin, or name a file that does not exist yet; a key is made for it.",
+        )
+    return key.lower() if _HEXADECIMAL.fullmatch(key) else key
 
 
 def weaknesses(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from struct import error as StructError  # noqa: N812  a class, whatever its name
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import polars as pl
@@ -35,7 +35,7 @@ Nearby = Callable[[int, int], tuple[Micros, Micros]]
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the zone, or say what is wrong with its name, or that its rules cannot be read on this machine."""
+    """Return the zone, however its name is capitalised; or say what is wrong with it, or with this machine's rules."""
     cause, step = f"{name!r} is no time zone.", "Use a name such as Europe/Berlin, Europe/Paris or UTC."
     try:
         pl.Series([0], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)  # it knows fewer names, by heart
@@ -44,6 +44,9 @@ def zone(name: str) -> ZoneInfo:
             step = "Install `tzdata` anew (the system's, or by pip); PYTHONTZPATH must name no other folder."
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, EOFError, IndexError, StructError, pl.exceptions.ComputeError):
+        meant = [known for known in available_timezones() if known.lower() == name.strip().lower()]
+        if len(meant) == 1 and meant != [name]:
+            return zone(meant[0])
         raise SettingError(cause, next_step=step) from None
 
 

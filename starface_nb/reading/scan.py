@@ -14,7 +14,7 @@ from starface_nb.reading.hits import READ_AT_ONCE, Hits, Reader, read_together
 from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.lines import Blocks, Needles, searched
 from starface_nb.reading.unwrap import Text, texts
-from starface_nb.sources.foreign import next_step
+from starface_nb.sources.foreign import next_step, nothing_in
 from starface_nb.sources.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
 from starface_nb.sources.named import ANY_NAME, Argument, Beside, Source, expand, likeliest, router_log
 from starface_nb.sources.opening import unreadable
@@ -166,8 +166,7 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
     if not kept and (exhausted or len(errors) == 1):
         raise [*exhausted, *errors][0]
     if not kept:
-        cause = "holds no log that can be read" + (f" ({' '.join(own[:3])})." if own else ".")
-        raise InputError(cause, place=argument.text, next_step="Name Asterisk's full log, or an archive that holds it.")
+        raise nothing_in(argument.text, own)
     damages = [one.damage for one in kept if one.damage]
     if not limits.allow_damaged and (len(damages) == len(kept) or any(d.place == argument.text for d in damages)):
         step = f"Copy it again from its origin, or read what is there: set {ALLOW_DAMAGED}=1."

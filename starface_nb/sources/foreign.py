@@ -1,9 +1,12 @@
 """Files that are no log of Asterisk's: what they seem to be, and where the right one is; see `foreign.toml`."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from shlex import quote
 
 from starface_nb.errors import InputError
 from starface_nb.tables import table
@@ -70,6 +73,16 @@ def refusal(kind: Kind, place: str) -> InputError:
     if kind.quotes:
         cause = f"this is {kind.name}, not a log."
     return InputError(cause, place=place, next_step=next_step(kind))
+
+
+def nothing_in(place: str, notes: Sequence[str]) -> InputError:
+    """Return the error that says that a folder or archive holds no log, or is a case."""
+    folder = Path(place).absolute()
+    if os.path.isfile(folder / "case.json"):  # noqa: PTH113  in a folder that may not be read, too
+        step = f"Open it with `starface-nb lab --cases {quote(str(folder.parent))} --case {quote(folder.name)}`."
+        return InputError("is a case, not a log.", place=place, next_step=step)
+    cause = "holds no log that can be read" + (f" ({' '.join(notes[:3])})." if notes else ".")
+    return InputError(cause, place=place, next_step="Name Asterisk's full log, or an archive that holds it.")
 
 
 def next_step(kind: Kind | None) -> str:

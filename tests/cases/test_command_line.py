@@ -97,6 +97,16 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
         ("simulate -o FOLDER --phones 0", "'0' is no number from 1 to 999"),
         ("simulate -o FOLDER --seed -1", "'-1' is no number from 0"),
         ("fleet FOLDER -o FOLDER/out", "There is no customer's log"),
+        ("simulate -o FOLDER --date-format %Y", "'%Y' writes no day, hour and minute on one line"),
+        ("simulate -o FOLDER --date-format %F_%I:%M", "write for example '%d.%m.%Y %H:%M'"),  # before noon, or after?
+        ("simulate -o FOLDER --date-format %F%n%T", "on one line"),
+        ("pack LOG -o FOLDER/pack.tar.gz", "is to be a folder; leave out .gz, or write"),
+        ("anonymise LOG FOLDER.log -o FOLDER/out.log", "Several files are written, into a folder or a zip. Leave out"),
+        (
+            "anonymise LOG -o FOLDER/x.log --key CUT",
+            "it has 40 hexadecimal digits, and keys that are made here have 64.",
+        ),
+        ("check CASE", "is a case, not a log. Open it with `starface-nb lab --cases"),
         ("fleet LOG -o LOG", "is or lies in a file; name a folder"),
         ("fleet LOG -o FOLDER/out --workers 0", "'0' is no number from 1 to 1000"),
         ("fleet LOG -o FOLDER/out --scheduler nonsense", "No Dask scheduler answers there: this is no address"),
@@ -112,6 +122,10 @@ def test_wrong_usage_is_said_in_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     log = shutil.copy(LOG, tmp_path / "customer.log")
+    (tmp_path / "empty.log").write_bytes(LOG.read_bytes().replace(b"2026-", b"2025-"))
+    (tmp_path / "CUT").write_text("0123456789" * 4)
+    (tmp_path / "CASE").mkdir()
+    (tmp_path / "CASE" / "case.json").write_text("{}")
     before = Path(log).read_bytes()
     places = {"LOG": str(log), "FOLDER": str(tmp_path / "empty")}
     words = [next((word.replace(k, v) for k, v in places.items() if k in word), word) for word in arguments.split()]

@@ -244,6 +244,13 @@ def test_local_times_come_back_from_utc_all_year(zone):
     assert impossible == 0
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("utc", "UTC"), ("europe/berlin", "Europe/Berlin"), (" Etc/GMT-1 ", "Etc/GMT-1")]
+)
+def test_a_zone_is_known_however_it_is_typed(typed, meant):
+    assert clock.zone(typed).key == meant
+
+
 @pytest.mark.parametrize("content", [b"", b"no zone", b"TZif2" + bytes(15), b"TZif2" + bytes(15) + b"\0\0\0\x09" * 6])
 def test_a_damaged_zone_is_not_called_a_wrong_name(content, tmp_path):
     (tmp_path / "Europe").mkdir()
