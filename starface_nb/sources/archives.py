@@ -23,6 +23,7 @@ _BLOCK = 1 << 17
 _DIRECTORY = 64 << 20  # bytes of a zip's table of contents
 _LOCAL_HEADER = 30
 _TAR_HEADER = 1 << 20  # bytes of a tar member's long name or extended header
+_WHOLE = "Copy or download it again; of a split archive (.001, .z01) put the parts together first."
 _BAD_ZIP = (zipfile.BadZipFile, LZMAError, OSError, EOFError, ValueError, struct.error, NotImplementedError)
 _HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
             tarfile.SOLARIS_XHDTYPE)  # fmt: skip
@@ -102,7 +103,7 @@ def zip_members(open_file: Callable[[], BinaryIO], place: str, account: Account)
                 infos = [info for info in archive.infolist() if not info.is_dir()]
     except _BAD_ZIP as error:
         cause = f"the zip archive is damaged or cut off ({visible(str(error))})."
-        raise InputError(cause, place=place, next_step="Copy or download it again.") from None
+        raise InputError(cause, place=place, next_step=_WHOLE) from None
     account.spend("max_members", len(infos), place)
     places = sorted((info.header_offset, info.compress_size) for info in infos)
     if any(at + _LOCAL_HEADER + size > following for (at, size), (following, _) in pairwise(places)):
