@@ -56,7 +56,7 @@ def load_key(path: Path) -> bytes:
         raise SettingError(
             what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
         )
-    if len(key) != 2 * _NEW and _HEXADECIMAL.fullmatch(key):
+    if _NEW != len(key) < 2 * _NEW and _HEXADECIMAL.fullmatch(key):  # one's own may well have half as many
         raise SettingError(
             f"This key is damaged: it has {len(key)} hexadecimal digits, and keys that are made here have {2 * _NEW}.",
             place=str(path),
