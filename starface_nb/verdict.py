@@ -14,11 +14,10 @@ import polars as pl
 from starface_nb.analysis.beside import document
 from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
-from starface_nb.analysis.findings import LIKELY
+from starface_nb.analysis.findings import told
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.words import incident_text, names, regular, site_name, why
-from starface_nb.model.schemas import CAUSE
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -128,10 +127,9 @@ def summary(diagnosis: Diagnosis, language: str = "en") -> str:
         sites.append(
             (site_name(row["site"], tr), tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket)
         )
-    likely = pl.when(pl.col("confidence") >= LIKELY).then("cause").otherwise(pl.lit("unknown", CAUSE)).alias("cause")
     counts = (
-        diagnosis.intervals.filter(~pl.col("trunk"))
-        .group_by(likely)
+        told(diagnosis.intervals.filter(~pl.col("trunk")))
+        .group_by("cause")
         .len()
         .sort("len", "cause", descending=[True, False])
     )

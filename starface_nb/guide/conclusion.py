@@ -54,7 +54,7 @@ def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Tran
     told = [f for f in diagnosis.findings if f.site is not None or f.severity != "info"]
     reasons, steps = from_answers(diagnosis, answers, tr)
     reasons = [*(finding_text(finding, tr) for finding in told), *reasons]
-    steps = [*_timeouts(diagnosis, tr), *steps, *_other_causes(diagnosis, tr)]
+    steps = [*_timeouts(diagnosis, tr), *steps, *about_others(diagnosis, tr)]
     missing = [step.title for step in open_steps(diagnosis, answers, tr)]
     if missing:
         steps.append(tr("Answer the open steps of the checklist: {steps}.", steps=", ".join(missing)))
@@ -105,6 +105,19 @@ def cured_sites(diagnosis: Diagnosis) -> pl.DataFrame:
     return diagnosis.sites.filter(pl.col("site").is_in(before) & now)
 
 
+def nothing_to_set(diagnosis: Diagnosis, tr: Translator) -> str:
+    """Return what is said where no timeout is too short: not known, mended, or long enough."""
+    if not diagnosis.observation.lacking.silence_tells or "undetermined" in diagnosis.sites["verdict"]:
+        return tr("Nothing yet: the log does not decide whether the timeout is too short.")
+    if cured_sites(diagnosis).height:
+        time = timeout_text(diagnosis.settings.recommended_timeout_s, tr)
+        return tr(
+            "Nothing more: since the change no NAT entry died before its renewal. Keep the timeout at {time} or more.",
+            time=time,
+        )
+    return tr("Nothing at the router: in this log no NAT entry died before its renewal.")
+
+
 def _timeouts(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     """What to do about each site's timeout: set it, or find out more."""
     steps = []
@@ -121,11 +134,12 @@ def _timeouts(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     return steps
 
 
-def _other_causes(diagnosis: Diagnosis, tr: Translator) -> list[str]:
-    """What to do about the other causes, the most frequent first."""
+def about_others(diagnosis: Diagnosis, tr: Translator) -> list[str]:
+    """Return what to do about the other causes, the most frequent first."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
     counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
-    told = [about_cause(cause, tr) for cause in counts["cause"]]
+    vain = () if diagnosis.observation.lacking.more_would_tell else ("unknown",)  # its advice is a longer log
+    told = [about_cause(cause, tr) for cause in counts["cause"] if cause not in vain]
     return [tr("{name}: {text}", name=cause["name"], text=tr.inside(cause["advice"])) for cause in told]
 
 

@@ -1,27 +1,32 @@
 """What goes to the firewall's administrator or the provider: one page and the text of a ticket for each site.
 
-The same facts in every language, times in UTC: what is proven, what is excluded, which packets to look for, what to
-set; and where the log shows that the network is not at fault, just that.
+The same facts in every language, times in UTC: what was found, what is excluded, which packets to look for, what to
+set; verdict, findings and advice are those of the report.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.diagnosis import Diagnosis, Finding
+from starface_nb.analysis.findings import told
 from starface_nb.analysis.seen import models_of
-from starface_nb.guide import LANGUAGES, Translator, finding_text, translator
+from starface_nb.guide import LANGUAGES, Translator, finding_text, headline, translator
+from starface_nb.guide.comparison import next_experiment
+from starface_nb.guide.conclusion import about_others, nothing_to_set
 from starface_nb.guide.routers import PBX_ADDRESS, snippets
-from starface_nb.guide.words import about_cause, bracket_text, cause_name, site_name, timeout_text, word
+from starface_nb.guide.words import cause_name, site_name, timeout_text, word
+from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 from starface_nb.templates import fill
 
-_MOST_TIMES = 6
+_MOST_TIMES = 4  # of each cause
 _THE_NETWORKS = ("nat_expiry", "wan_outage", "router_restart")
-_PROOFS = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "any_packet", "stale_state", "sip_inspection",
-           "line_switches", "block_proven", "nat_table"}  # fmt: skip
+_SAID_BY_COUNTS = {"other_causes", "not_cured", "undecided"}
+_OF_ALL = {"pbx_trouble", "no_registrations"}
+_EXCLUDE = {"no_expiry_seen", "any_packet"}
 
 
 @dataclass(frozen=True)
@@ -46,79 +51,79 @@ def pack(diagnosis: Diagnosis, router: str | None = None) -> dict[str, str]:
     for language in LANGUAGES:
         tr = translator(language, "UTC")
         for row in diagnosis.sites.iter_rows(named=True):
-            losses = _losses(diagnosis, row)
-            if losses.is_empty():
+            here = _of_site(diagnosis, row)
+            if here.intervals.is_empty():
                 continue
-            sections = tuple(_sections(diagnosis, row, losses, router, tr))
-            title = _title(row, losses, tr)
+            values = {
+                "title": tr("{name}: {text}", name=site_name(row["site"], tr), text=tr("phones lose the PBX")),
+                "lead": _lead(here, row, tr),
+                "sections": tuple(_sections(diagnosis, here, row, router, tr)),
+            }
             name = "".join(c if c.isalnum() or c in ".-" else "-" for c in row["site"])
             for ending in ("txt", "html"):
-                made[f"{name}-{language}.{ending}"] = fill(
-                    f"report/pack.{ending}", title=title, sections=sections, language=language
-                )
+                made[f"{name}-{language}.{ending}"] = fill(f"report/pack.{ending}", language=language, **values)
     return made
 
 
-def _losses(diagnosis: Diagnosis, row: Mapping[str, Any]) -> pl.DataFrame:
-    addresses = pl.Series([row["site"], *row["addresses"]])
-    return diagnosis.intervals.filter(~pl.col("trunk") & pl.col("site").is_in(addresses.implode()))
+def _of_site(diagnosis: Diagnosis, row: Mapping[str, Any]) -> Diagnosis:
+    """Return what of a diagnosis is about one site: its losses, verdict and findings, and those of the PBX or the log.
+
+    Phones without an address that are judged with a site are its phones here, too.
+    """
+    mine = {row["site"], *row["addresses"]}
+    attached = next((finding.site for finding in diagnosis.findings if finding.id == "attached"), UNKNOWN)
+    site = pl.col("site").replace(UNKNOWN, attached).is_in(list(mine))
+    phones = set(diagnosis.phones.filter(site)["peer"])
+
+    def about(finding: Finding) -> bool:
+        of_log = finding.severity == "action" or finding.id in _OF_ALL
+        peers: Any = finding.values.get("peers", ())
+        return finding.site in mine or (finding.site is None and of_log and phones.issuperset(peers))
+
+    losses = told(diagnosis.intervals.with_columns(incident=diagnosis.incident_of)).filter(~pl.col("trunk") & site)
+    return replace(
+        diagnosis,
+        intervals=losses,
+        sites=diagnosis.sites.filter(site=row["site"]),
+        eras=diagnosis.eras.filter(site=row["site"]),
+        findings=tuple(filter(about, diagnosis.findings)),
+    )
 
 
-def is_network(row: Mapping[str, Any], losses: pl.DataFrame) -> bool:
-    """Say whether most of a site's losses are its router's or its line's."""
-    own = losses.filter(pl.col("cause").cast(pl.String).is_in(_THE_NETWORKS)).height
-    return row["verdict"] == "too_short" or 2 * own > losses.height
-
-
-def _untold(losses: pl.DataFrame) -> bool:
-    """Say whether the log does not tell the cause of half of a site's losses or more."""
-    return 2 * losses.filter(pl.col("cause") == "unknown").height >= losses.height
-
-
-def _title(row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> str:
-    site = site_name(row["site"], tr)
-    if is_network(row, losses):
-        return tr("Phones of {site} lose the PBX: findings for the firewall's administrator", site=site)
-    if _untold(losses):
-        return tr("Phones of {site} lose the PBX: the log does not tell why", site=site)
-    return tr("Phones of {site} lose the PBX: it is not your network", site=site)
+def _lead(here: Diagnosis, row: Mapping[str, Any], tr: Translator) -> str:
+    """Return the report's verdict on the site; where every loss is the PBX's own, that it is not the network."""
+    said = "" if row["site"] == PRIVATE else headline(here, tr)
+    if set(here.intervals["cause"]) == {"pbx_restart"}:
+        said = tr("It is not your network: the PBX itself was away.")
+    return f"{said} {tr('All times are UTC.')}".strip()
 
 
 def _sections(
-    diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, router: str | None, tr: Translator
+    diagnosis: Diagnosis, here: Diagnosis, row: Mapping[str, Any], router: str | None, tr: Translator
 ) -> Iterator[Section]:
-    yield Section(tr("What is proven"), tuple(_proven(diagnosis, row, losses, tr)))
-    if excluded := tuple(_excluded(diagnosis, row, losses, tr)):
+    found = [f for f in here.findings if f.id not in _SAID_BY_COUNTS | _EXCLUDE]
+    counts = here.intervals.group_by("cause").len().sort("len", "cause", descending=[True, False])
+    named = ", ".join(f"{cause_name(cause, tr)} ({tr.number(n)})" for cause, n in counts.iter_rows())
+    proven = (*(finding_text(f, tr) for f in found), tr("Losses by cause: {causes}.", causes=named))
+    yield Section(tr("What was found, and how sure it is"), proven)
+    if excluded := tuple(_excluded(diagnosis, here, tr)):
         yield Section(tr("What is excluded"), excluded)
-    times = tuple(_times(losses, tr))
-    yield Section(tr("When it happened (UTC)"), times)
-    if is_network(row, losses):
-        yield _packets(diagnosis, row, losses, tr)
-    yield from _settings(diagnosis, row, losses, router, tr)
+    yield Section(tr("When it happened (UTC)"), tuple(_times(here.intervals, counts["cause"], tr)))
+    yield from _packets(here, row, tr)
+    yield from _settings(here, row, router, tr)
 
 
-def _proven(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
-    mine = {row["site"], *row["addresses"]}
-    for finding in diagnosis.findings:
-        if (finding.id in _PROOFS and finding.site in mine) or finding.id == "pbx_trouble":
-            yield finding_text(finding, tr)
-    counts = losses["cause"].cast(pl.String).value_counts(sort=True)
-    named = ", ".join(f"{about_cause(cause, tr)['name']} ({tr.number(n)})" for cause, n in counts.iter_rows())
-    yield tr("Losses by cause: {causes}.", causes=named)
-
-
-def _excluded(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
+def _excluded(diagnosis: Diagnosis, here: Diagnosis, tr: Translator) -> Iterator[str]:
+    losses, ids = here.intervals, {finding.id for finding in here.findings}
     phones = losses["peer"].n_unique()
     models = set(models_of(losses["peer"].unique()).drop_nulls())
-    if phones > 1 and len(models) > 1:
+    if phones > 1 and len(models) > 1 and "one_bad_phone" not in ids:
         yield tr("A single phone: {phones} phones of {models} models are concerned.", phones=phones, models=len(models))
-    alone = _with_others_reachable(diagnosis, losses)
-    if alone:
+    alone = _with_others_reachable(diagnosis, losses.filter(pl.col("cause") != "pbx_restart"))
+    if 2 * alone > losses.height and "pbx_trouble" not in ids:
         values = {"n": tr.number(alone), "all": tr.number(losses.height)}
-        yield tr("The PBX or its line: during {n} of {all} losses phones elsewhere were reachable.", **values)
-    if not is_network(row, losses) and not _untold(losses):
-        bracket = bracket_text(row["low_s"], row["high_s"], tr)
-        yield tr("The router's timeout as the main cause: what is known of it is {bracket}.", bracket=bracket)
+        yield tr("The PBX or its line: during {n} of {all} losses other phones were reachable.", **values)
+    yield from (finding_text(finding, tr) for finding in here.findings if finding.id in _EXCLUDE)
 
 
 def _with_others_reachable(diagnosis: Diagnosis, losses: pl.DataFrame) -> int:
@@ -136,46 +141,53 @@ def _with_others_reachable(diagnosis: Diagnosis, losses: pl.DataFrame) -> int:
     return count
 
 
-def _times(losses: pl.DataFrame, tr: Translator) -> Iterator[str]:
-    for start, end, peer, cause in (
-        losses.sort("start").select("start", "end", "peer", "cause").tail(_MOST_TIMES).rows()
-    ):
-        until = _utc(end) if end else tr("open when the log ends")
-        yield f"{_utc(start)} - {until}: {peer}, {about_cause(cause, tr)['name']}"
+def _times(losses: pl.DataFrame, causes: pl.Series, tr: Translator) -> Iterator[str]:
+    """Yield the latest losses of each cause, first one of each incident, and how many more there were."""
+    latest = losses.sort("start", "peer", descending=True).with_columns(nth=pl.int_range(pl.len()).over("incident"))
+    for cause in causes:
+        name, rows = cause_name(cause, tr), latest.filter(pl.col("cause") == cause).sort("nth", maintain_order=True)
+        for start, end, peer in rows.head(_MOST_TIMES).sort("start").select("start", "end", "peer").iter_rows():
+            yield f"{_utc(start)} - {_utc(end) if end else tr('open when the log ends')}: {peer}, {name}"
+        if (more := rows.height - _MOST_TIMES) > 0:
+            yield tr("{name}: {text}", name=name, text=tr.count("and {n} more", "and {n} more", more))
 
 
 def _utc(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _packets(diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, tr: Translator) -> Section:
-    """Return what a capture shows of the causes that were found, and of no other."""
-    address = diagnosis.log.bundle.setting("externaddr")
-    pbx = address.value if address else PBX_ADDRESS
-    every = tr.duration(diagnosis.settings.probe_interval_s)
-    found = {*losses["cause"].cast(pl.String), *["nat_expiry"] * (row["verdict"] == "too_short")}
+def _packets(here: Diagnosis, row: Mapping[str, Any], tr: Translator) -> Iterator[Section]:
+    """Yield what a capture beside the router shows of the causes that were found, and of no other."""
+    found = {*here.intervals["cause"].cast(pl.String), *["nat_expiry"] * (row["verdict"] == "too_short")}
+    found -= {"nat_expiry"} if row["verdict"] == "no_expiry_seen" else set()
     causes = [cause for cause in _THE_NETWORKS if cause in found]
+    if not causes or row["site"] == PRIVATE:
+        return
+    every = tr.duration(here.settings.probe_interval_s)
     points = (
         tr("Capture on the WAN side and on the LAN side at the same time, with this filter:"),
         tr("Normal: the PBX's OPTIONS every {time}, answered by the phone with 200 OK.", time=every),
         *(tr("{name}: {text}", name=cause_name(cause, tr), text=word("capture", cause, tr)) for cause in causes),
     )
-    return Section(tr("Which packets to look for"), points, (f"udp and host {pbx}",))
+    yield Section(tr("Which packets to look for"), points, (f"udp and host {_pbx(here) or PBX_ADDRESS}",))
 
 
-def _settings(
-    diagnosis: Diagnosis, row: Mapping[str, Any], losses: pl.DataFrame, router: str | None, tr: Translator
-) -> Iterator[Section]:
-    if row["verdict"] != "too_short":
-        causes = losses["cause"].cast(pl.String).value_counts(sort=True)["cause"].to_list()
-        yield Section(tr("What to do"), tuple(about_cause(cause, tr)["advice"] for cause in causes[:3]))
-        return
-    seconds = diagnosis.settings.recommended_timeout_s
-    points = [tr("Timeout for idle UDP entries: at least {time}.", time=timeout_text(seconds, tr))]
-    points.append(
-        tr("If it can be set for the PBX's address alone, set it there; switch SIP inspection (SIP ALG) off.")
+def _pbx(here: Diagnosis) -> str:
+    address = here.log.bundle.setting("externaddr")
+    return address.value if address else ""
+
+
+def _settings(here: Diagnosis, row: Mapping[str, Any], router: str | None, tr: Translator) -> Iterator[Section]:
+    others, short = tuple(about_others(here, tr)), row["verdict"] == "too_short"
+    seconds = here.settings.recommended_timeout_s
+    to_set = (
+        tr("Timeout for idle UDP entries: at least {time}.", time=timeout_text(seconds, tr)),
+        tr("If it can be set for the PBX's address alone, set it there; switch SIP inspection (SIP ALG) off."),
     )
-    yield Section(tr("What to set"), tuple(points))
-    address = diagnosis.log.bundle.setting("externaddr")
-    for snippet in snippets(router, seconds, tr, address.value if address else "") if router else ():
+    if row["site"] != PRIVATE:
+        said = to_set if short else (nothing_to_set(here, tr), *next_experiment(here, tr))
+        yield Section(tr("What to set"), said)
+    for snippet in snippets(router, seconds, tr, _pbx(here)) if router and short else ():
         yield Section(tr("{name}: {text}", name=router, text=snippet.title), (), snippet.lines)
+    if others:
+        yield Section(tr("What this setting will not cure") if short else tr("Other causes"), others)

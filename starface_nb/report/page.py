@@ -20,7 +20,7 @@ from starface_nb.errors import missing, need
 from starface_nb.files import write
 from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.conclusion import cured_sites, from_answers
+from starface_nb.guide.conclusion import from_answers, nothing_to_set
 from starface_nb.guide.corrections import CUSTOMER, corrections, names_given
 from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
@@ -113,7 +113,7 @@ def render(
         to_set=[words.site_name(site, tr) for site in short["site"]],
         routers=_routers(short, answers, router, tr),
         at_site=at_site,
-        cured=cured_sites(shown).height > 0,
+        nothing_to_set=nothing_to_set(shown, tr),
         hints=_hints(short, tr),
         eras=shown.eras.sort("era").partition_by("site", as_dict=True),
         timeline=_inline(charts.timeline(shown, language=language), "t-") if shown.phones.height else None,

@@ -1,18 +1,22 @@
-"""The evidence pack: what is proven and excluded for the firewall's administrator, and that it is not the network."""
+"""The evidence pack: what was found and excluded for who looks after the network, as `check` and report say it."""
 
 from __future__ import annotations
 
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import starface_nb as sf
 from starface_nb import samples
 from starface_nb.charts.scene import scene
 from starface_nb.cli import main
-from starface_nb.guide import LANGUAGES, answers_from_log, translator, word
+from starface_nb.guide import LANGUAGES, answers_from_log, cause_name, finding_text, headline, translator, word
+from starface_nb.guide.conclusion import nothing_to_set
+from starface_nb.guide.words import about_cause
 from starface_nb.report import render
 from starface_nb.report.pack import pack
 
@@ -31,8 +35,8 @@ def test_every_site_with_losses_gets_a_page_and_a_text_in_each_language(mixed: s
 
 def test_the_networks_page_proves_excludes_and_says_what_to_set(mixed: sf.Diagnosis) -> None:
     text = pack(mixed, "VyOS")["203.0.113.21-en.txt"]
-    assert "findings for the firewall's administrator" in text
-    for said in ("drops NAT entries", "A single phone: 8 phones of 6 models", "phones elsewhere were reachable"):
+    assert "The router's timeout for NAT entries is too short." in text
+    for said in ("drops NAT entries", "A single phone: 8 phones of 6 models", "losses other phones were reachable"):
         assert said in text
     assert "udp and host PBX-ADDRESS" in text
     assert "at least 61 minutes (3,660 seconds)" in text
@@ -41,16 +45,60 @@ def test_the_networks_page_proves_excludes_and_says_what_to_set(mixed: sf.Diagno
     assert f"{last:%Y-%m-%d %H:%M:%S} - " in text  # in UTC, as the frame is
 
 
-def test_the_other_page_says_that_it_is_not_the_network() -> None:
-    case = sf.diagnose(sf.read_log(samples.path("one-bad-phone"), progress=False))
-    titles = {"en": "it is not your network", "de": "An Ihrem Netz liegt es nicht", "fr": "est pas en cause"}
+def test_a_site_whose_router_or_line_failed_is_told_what_check_tells_it(mixed: sf.Diagnosis) -> None:
+    (verdict,) = (finding for finding in mixed.findings if finding.id == "no_expiry_seen")
+    lost = mixed.intervals.filter(pl.col("peer").str.starts_with("24"))  # at both of the site's addresses
+    made = pack(mixed)
+    for language in LANGUAGES:
+        tr, text = translator(language, "UTC"), made[f"198.51.100.24-{language}.txt"]
+        assert tr("Phones were lost, but not by the router's NAT timeout.") in text
+        assert tr("It is not your network: the PBX itself was away.") not in text
+        assert finding_text(verdict, tr) in text
+        for cause in ("wan_outage", "router_restart"):  # with the times that its advice speaks of
+            times, named = lost.filter(cause=cause), cause_name(cause, tr)
+            assert tr("{name}: {text}", name=named, text=tr.inside(about_cause(cause, tr)["advice"])) in text
+            assert f"{times['start'].max():%Y-%m-%d %H:%M:%S} - " in text
+            shown = len(re.findall(rf"(?m)^- \d.*, {named}$", text))
+            more = times.height - shown
+            assert 0 < shown < times.height
+            assert (
+                f"{named}{tr('{name}: {text}', name='', text='')}{tr.count('and {n} more', 'and {n} more', more)}"
+                in text
+            )
+
+
+def test_a_raised_timeout_is_to_be_kept_and_not_to_be_raised() -> None:
+    case = sf.diagnose(sf.read_log(samples.path("fixed-router"), progress=False))
+    (raised,) = (finding for finding in case.findings if finding.id == "timeout_fixed")
     made = pack(case)
-    for language, title in titles.items():
-        texts = [text for name, text in made.items() if name.endswith(f"{language}.txt")]
-        assert texts
-        for text in texts:
-            assert title in text
-            assert "udp and host" not in text
+    for language in LANGUAGES:
+        tr, text = translator(language, "UTC"), made[f"203.0.113.43-{language}.txt"]
+        assert finding_text(raised, tr) in text
+        assert headline(case, tr) in text
+        assert nothing_to_set(case, tr) in text
+        assert nothing_to_set(case, tr).partition(".")[0] in render(case, language=language)
+        assert about_cause("nat_expiry", tr)["advice"] not in text
+        assert word("capture", "nat_expiry", tr) not in text
+
+
+def test_one_bad_phone_is_named_and_neither_router_nor_firewall_where_there_is_none(tmp_path: Path) -> None:
+    log = samples.path("one-bad-phone").read_text("utf-8")
+    (tmp_path / "full").write_text(log.replace("203.0.113.51", "192.168.7.9"), encoding="utf-8")
+    case = sf.diagnose(sf.read_log(tmp_path / "full", progress=False))
+    text = pack(case)["private-addresses-en.txt"]
+    for said in ("Phone 51104.snomd345 was lost 14 times", "during 14 of 14 losses other phones were reachable"):
+        assert said in text
+    for said in ("firewall", "What to set", "udp and host", "NAT timeout"):
+        assert said not in text
+
+
+def test_only_losses_by_the_pbx_itself_are_said_to_be_none_of_the_network(mixed: sf.Diagnosis) -> None:
+    pbx = mixed.intervals.with_columns(cause=pl.lit("pbx_restart", mixed.intervals.schema["cause"]))
+    made = pack(replace(mixed, intervals=pbx))
+    titles = {"en": "It is not your network", "de": "An Ihrem Netz liegt es nicht", "fr": "est pas en cause"}
+    for language, said in titles.items():
+        assert said in made[f"198.51.100.24-{language}.txt"]
+        assert "udp and host" not in made[f"198.51.100.24-{language}.txt"]
 
 
 def test_what_a_capture_shows_is_told_of_the_causes_found_alone(mixed: sf.Diagnosis, tmp_path: Path) -> None:
@@ -75,7 +123,6 @@ def test_what_a_capture_shows_is_told_of_the_causes_found_alone(mixed: sf.Diagno
         )
         text = pack(outage)[f"203.0.113.9-{language}.txt"]
         assert line in text
-        assert translator(language)("What is excluded") not in text  # every phone was lost, all of one model
         assert entry not in text
         assert restart not in text
         assert entry in pack(mixed)[f"203.0.113.21-{language}.txt"]
@@ -125,9 +172,9 @@ def test_losses_without_a_known_cause_clear_no_network(tmp_path: Path) -> None:
     log.write_text(re.sub(r"(?m)^(\[\S+ ..:..):..", r"\1:00", samples.path("clean").read_text()))
     case = sf.diagnose(sf.read_log(log, progress=False))
     said = "\n".join(pack(case).values())
-    assert "the log does not tell why" in said
-    assert "it is not your network" not in said
-    assert "as the main cause" not in said
+    assert "cannot be told from this log" in said
+    assert "It is not your network" not in said
+    assert "Take a longer log" not in said  # no longer one would have seconds
     assert "none of them because" not in render(case)
 
 
