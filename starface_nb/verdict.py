@@ -14,7 +14,6 @@ import polars as pl
 from starface_nb.analysis.beside import document
 from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
-from starface_nb.analysis.findings import told
 from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.words import incident_text, names, regular, site_name, why
@@ -127,12 +126,8 @@ def summary(diagnosis: Diagnosis, language: str = "en") -> str:
         sites.append(
             (site_name(row["site"], tr), tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket)
         )
-    counts = (
-        told(diagnosis.intervals.filter(~pl.col("trunk")))
-        .group_by("cause")
-        .len()
-        .sort("len", "cause", descending=[True, False])
-    )
+    counts = diagnosis.intervals.filter(~pl.col("trunk"))["cause"].value_counts(name="n")
+    counts = counts.sort("n", "cause", descending=[True, False])
     causes = [(tr("cause"), tr("losses"))]
     causes += [(cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows()]
     worst = diagnosis.phones.filter(~pl.col("trunk") & (pl.col("losses") > 0)).sort(

@@ -16,10 +16,12 @@ from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.restraint import (
+    LIKELY,
     NOT_WHILE_REGISTERING,
     Results,
     died_unrenewed,
     measured_keepalive,
+    not_decided,
     restrained,
 )
 from starface_nb.analysis.router import lay_beside
@@ -100,6 +102,7 @@ def diagnose(
             results = replace(other, given_keepalive_s=settings.keepalive_s)
             sources.pop("keepalive_s", None)
     results, story = lay_beside(results)
+    results = replace(results, intervals=not_decided(results.intervals, pl.col("confidence") < LIKELY))
     told += story.findings
     lost = calls_lost(log, results.intervals, results.settings)
     incidents, incident_of = find_incidents(results.intervals, results.eras)

@@ -9,21 +9,12 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Finding, about_peers
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.shown import about_phones, about_the_log
-from starface_nb.model.schemas import CAUSE
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 
 SEVERITIES = ("action", "warning", "info")
 MOSTLY_ONE, OFTEN = 0.7, 4
 ENOUGH_CYCLES = 6
 CURED = "nat_expiry"
-LIKELY = 0.5
-"""Confidence below which a cause is not told as that of a loss: something else is likelier than it."""
-
-
-def told(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Return intervals with their causes as they are told: undecided where something else is likelier."""
-    likely = pl.when(pl.col("confidence") >= LIKELY).then("cause").otherwise(pl.lit("unknown", CAUSE))
-    return intervals.with_columns(likely.alias("cause"))
 
 
 def find_findings(results: Results) -> Iterator[Finding]:
@@ -74,18 +65,17 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
 def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding]:
     losses = results.intervals.filter(results.at(site["site"]))
     if site["site"] != PRIVATE:
-        yield from _timeout(results, site, told(losses))
+        yield from _timeout(results, site, losses)
         yield from _changes(results, site)
     yield from _blocked(site, losses)
     bad = _bad_phone(results, losses)
     if bad is not None and _observed(results, site).filter(pl.col("peer") != bad["peer"]).height:
         yield Finding("one_bad_phone", "action", site["site"], bad)
-    causes = told(losses)
-    other = causes.filter(~pl.col("cause").is_in(["unknown", CURED]))
+    other = losses.filter(~pl.col("cause").is_in([CURED, "unknown"]))
     if other.height:
         beside = "not_cured" if site["verdict"] == "too_short" else "other_causes"
         yield Finding(beside, "warning", site["site"], {"site": site["site"], **_tally(other)})
-    unknown = causes.filter(pl.col("cause") == "unknown").height
+    unknown = losses.filter(pl.col("cause") == "unknown").height
     if unknown:
         yield Finding("undecided", "info", site["site"], {"site": site["site"], "losses": unknown})
 

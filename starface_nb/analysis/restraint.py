@@ -26,6 +26,8 @@ USUAL_PHONE = 0.75
 """Quantile of the phones' periods that stands for the site: some phones renew more often than they need."""
 DOUBT = 0.3
 """Confidence of a cause that the log does not tell."""
+LIKELY = 0.5
+"""Confidence below which a cause is not told as that of a loss: something else is likelier than it."""
 NOT_WHILE_REGISTERING = ("phone_offline", "phone_restart", "pbx_restart", "blacklisted")
 """What a phone that goes on registering does not suffer from."""
 
@@ -76,16 +78,9 @@ def restrained(results: Results) -> Results:
     never = results.intervals["peer"].is_in(results.never.implode())
     local = (pl.col("site") == PRIVATE) & (pl.col("cause") == "nat_expiry")
     doubtful = untold | pl.lit(goes_on) | pl.lit(never) | local
-    intervals = results.intervals.with_columns(
-        pl.when(doubtful).then(pl.lit("unknown", CAUSE)).otherwise("cause").alias("cause"),
-        pl.when(doubtful)
-        .then(pl.min_horizontal("confidence", pl.lit(DOUBT)))
-        .otherwise(pl.col("confidence"))
-        .alias("confidence"),
-    )
     results = replace(
         results,
-        intervals=intervals,
+        intervals=not_decided(results.intervals, doubtful),
         cycles=_cycles(results.cycles, untold),
         eras=_judged(results.eras, _open(results, results.eras), untold),
         sites=_judged(results.sites, _open(results, results.sites), untold),
@@ -94,6 +89,17 @@ def restrained(results: Results) -> Results:
         lacking = replace(lacking, missing=(*lacking.missing, "renewals"))
         results = replace(results, observation=replace(results.observation, lacking=lacking))
     return results
+
+
+def not_decided(intervals: pl.DataFrame, doubtful: pl.Expr) -> pl.DataFrame:
+    """Return intervals without the causes that are doubtful: what is counted, shown and written is the same cause."""
+    return intervals.with_columns(
+        pl.when(doubtful).then(pl.lit("unknown", CAUSE)).otherwise("cause").alias("cause"),
+        pl.when(doubtful)
+        .then(pl.min_horizontal("confidence", pl.lit(DOUBT)))
+        .otherwise(pl.col("confidence"))
+        .alias("confidence"),
+    )
 
 
 def _no_renewal_due(results: Results) -> bool:

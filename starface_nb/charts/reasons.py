@@ -36,7 +36,7 @@ def terms(interval: Mapping[str, Any], language: str = "en") -> Picture:
     rows = [
         {
             "what": textwrap.fill(
-                unparted(why(interval["cause"], {**evidence, "terms": [term]}, tr).removesuffix(".")), _LETTERS
+                unparted(why(term["cause"], {**evidence, "terms": [term]}, tr).removesuffix(".")), _LETTERS
             ),
             "times": min(math.exp(term["log_odds"]), MOST),
         }

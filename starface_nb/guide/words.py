@@ -161,7 +161,7 @@ def why(cause: str, evidence: Mapping[str, Any], tr: Translator) -> str:
         "at_risk": evidence.get("at_risk", 1),
     }
     known = table("guide/texts")["why"]
-    names = [term["term"] for term in evidence.get("terms") or []]
+    names = [term["term"] for term in evidence.get("terms") or [] if term["cause"] == cause]  # not of one taken back
     keys = [next((key for key in (f"{name}_{cause}", name) if key in known), None) for name in names]
     said = [word("why", key, tr, **values) for key in keys[:MOST_TERMS] if key is not None]
     return tr.joined(*said) + "." if said else word("why", "nothing", tr)

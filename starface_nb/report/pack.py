@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis, Finding
-from starface_nb.analysis.findings import told
 from starface_nb.analysis.seen import models_of
 from starface_nb.guide import LANGUAGES, Translator, finding_text, headline, translator
 from starface_nb.guide.comparison import next_experiment
@@ -80,7 +79,7 @@ def _of_site(diagnosis: Diagnosis, row: Mapping[str, Any]) -> Diagnosis:
         peers: Any = finding.values.get("peers", ())
         return finding.site in mine or (finding.site is None and of_log and phones.issuperset(peers))
 
-    losses = told(diagnosis.intervals.with_columns(incident=diagnosis.incident_of)).filter(~pl.col("trunk") & site)
+    losses = diagnosis.intervals.with_columns(incident=diagnosis.incident_of).filter(~pl.col("trunk") & site)
     return replace(
         diagnosis,
         intervals=losses,
