@@ -263,6 +263,7 @@ def compare(options: Namespace) -> int:
     from starface_nb import analysis
     from starface_nb.guide.comparison import comparison_text
     from starface_nb.guide.i18n import translator
+    from starface_nb.guide.words import finding_text
 
     if len(options.log) > 2:
         raise SettingError(
@@ -273,11 +274,15 @@ def compare(options: Namespace) -> int:
     first, *second = (_diagnosis(log, options) for log in options.log)
     at = None if options.at is None else moment(options.at, first.log.time_zone)
     result = analysis.compare(first, second[0]) if second else analysis.compare_at(first, at)
+    tr = translator(options.language, result.time_zone)
+    gone = [finding for finding in (second or [first])[0].findings if finding.id == "site_gone"]
     if options.json:
-        write_utf8(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n")
+        told = {**result.to_json(), "gone": [finding.site for finding in gone]}
+        write_utf8(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     else:
-        print("\n".join(map(visible, comparison_text(result, translator(options.language, result.time_zone)))))
-    return int(not result.settled)
+        lines = [*(finding_text(finding, tr) for finding in gone), *comparison_text(result, tr)]
+        print("\n".join(map(visible, lines)))
+    return int(not result.settled or bool(gone))
 
 
 @command(
@@ -322,7 +327,7 @@ def fleet(options: Namespace) -> int:
     write(page, fleet_html(summary, options.language, zone).encode())
     print(as_text(summary, options.language, zone))
     say(str(page))
-    if (summary["verdict"] == "too_short").any():
+    if ((summary["verdict"] == "too_short") | (summary["gone"] > 0)).any():
         return 1
     return 2 if (summary["state"] == "failed").any() else 0
 

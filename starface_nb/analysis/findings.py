@@ -8,7 +8,7 @@ import polars as pl
 
 from starface_nb.analysis.diagnosis import Finding, about_peers
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.shown import about_phones, about_the_log
+from starface_nb.analysis.shown import LONG_END, about_phones, about_the_log
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 
 SEVERITIES = ("action", "warning", "info")
@@ -19,6 +19,7 @@ CURED = "nat_expiry"
 
 def find_findings(results: Results) -> Iterator[Finding]:
     """Yield the findings on the log, its sites and its phones."""
+    yield from _gone_sites(results)
     yield from about_the_log(results)
     yield from about_phones(results)
     yield from _about_the_log(results)
@@ -57,6 +58,22 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
         yield Finding("unparsed", "warning", None, {"lines": log.unparsed.height})
     for note in log.notes:
         yield Finding("note", "info", None, {"note": note})
+
+
+def _gone_sites(results: Results) -> Iterator[Finding]:
+    """Yield the sites most of whose phones, two at least, are gone for long when the log ends."""
+    if not results.observation.lacking.more_would_tell:
+        return  # their return may be among the lines that are missing
+    silent = pl.lit(results.inside + results.called == 0)
+    long = pl.lit(results.log.last) - pl.col("start") > LONG_END
+    away = results.intervals.filter(silent, pl.col("end").is_null(), long)
+    for site in _main_sites(results):
+        gone, phones = (frame.filter(results.at(site["site"])) for frame in (away, results.phones))
+        phones = phones.filter((pl.col("observed_s") > 0) | (pl.col("losses") > 0))
+        if 2 * gone.height > max(phones.height, 2):
+            values = {"site": site["site"], "phones": gone.height, "peers": gone["peer"].to_list()}
+            values |= {"all_phones": phones.height, "since_at": gone["start"].max()}
+            yield Finding("site_gone", "action", site["site"], values)
 
 
 # -- a site ------------------------------------------------------------------------------------------------------------

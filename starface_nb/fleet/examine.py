@@ -13,7 +13,7 @@ from starface_nb.analysis import diagnose
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError, memory_error
 from starface_nb.fleet.schemas import BINS, URGENCY
-from starface_nb.guide.conclusion import cured_sites
+from starface_nb.guide.conclusion import cured_sites, gone_sites
 from starface_nb.reading import read_log
 from starface_nb.settings import Settings
 
@@ -71,6 +71,7 @@ def summarise(case: Diagnosis) -> Row:
     return {
         "state": "read",
         "sites": case.sites.height,
+        "gone": gone_sites(case),
         **_worst_site(case),
         "phones": phones.height,
         "phones_lost": lost.height,

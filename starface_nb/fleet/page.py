@@ -55,6 +55,12 @@ def _headline(summary: pl.DataFrame, tr: Translator) -> str:
         tr.count("{n} customer", "{n} customers", summary.height),
         tr.count("{n} with a NAT timeout that is too short", "{n} with a NAT timeout that is too short", short),
     ]
+    if gone := summary.filter(pl.col("gone") > 0).height:
+        parts.append(
+            tr.count(
+                "{n} with a site unreachable at the log's end", "{n} with a site unreachable at the log's end", gone
+            )
+        )
     if failed:
         parts.append(tr.count("{n} log could not be read", "{n} logs could not be read", failed))
     return ", ".join(parts)
@@ -69,6 +75,10 @@ def _reason(row: dict[str, Any], tr: Translator) -> str:
 def _told(row: dict[str, Any], tr: Translator) -> list[str]:
     """Return verdict and bracket in words; of a router that was fixed within the log the old bracket, and when."""
     told = [word("verdict", row["verdict"] or "undetermined", tr), bracket_text(row["low_s"], row["high_s"], tr)]
+    if row["gone"]:
+        told.insert(
+            0, tr.count("{n} site unreachable at the log's end", "{n} sites unreachable at the log's end", row["gone"])
+        )
     if row["fixed_at"] is not None:
         before = bracket_text(row["before_low_s"], row["before_high_s"], tr)
         told.append(tr("until {time} too short: {bracket}", time=tr.time(row["fixed_at"], "short"), bracket=before))

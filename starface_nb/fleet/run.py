@@ -261,14 +261,15 @@ def _is_special(path: Path) -> bool:
 
 
 def ranked(rows: Iterable[Row]) -> pl.DataFrame:
-    """Return rows as the fleet's frame: too short first, more NAT losses first; logs that could not be read last."""
+    """Return rows as the fleet's frame: gone sites, then too short, more NAT losses first; failed ones last."""
     frame = pl.DataFrame(list(rows), schema=FLEET.dtypes).sort(
         pl.col("state") == "failed",
+        pl.col("gone").fill_null(0) == 0,
         URGENCY,
         pl.col("nat_losses").fill_null(0),
         pl.col("unreachable_s").fill_null(0),
         "customer",
-        descending=[False, False, True, True, False],
+        descending=[False, False, False, True, True, False],
     )
     return FLEET.check(frame.with_columns(rank=pl.int_range(1, frame.height + 1)))
 

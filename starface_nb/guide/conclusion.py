@@ -73,7 +73,24 @@ def open_steps(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Tran
 
 
 def headline(diagnosis: Diagnosis, tr: Translator) -> str:
-    """Return the verdict of the whole log in one sentence."""
+    """Return the verdict of the whole log in one sentence, after one that says where most phones are gone."""
+    gone, verdict = gone_sites(diagnosis), _verdict(diagnosis, tr)
+    if not gone:
+        return verdict
+    first = tr.count(
+        "When the log ends, most phones of {n} site are unreachable.",
+        "When the log ends, most phones of {n} sites are unreachable.",
+        gone,
+    )
+    return f"{first} {verdict}"
+
+
+def gone_sites(diagnosis: Diagnosis) -> int:
+    """Return at how many sites most phones are unreachable when the log ends."""
+    return sum(finding.id == "site_gone" for finding in diagnosis.findings)
+
+
+def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:
     verdicts = diagnosis.sites["verdict"].to_list()
     short, losses = verdicts.count("too_short"), diagnosis.intervals.filter(~pl.col("trunk")).height
     if short and short == len(verdicts):

@@ -11,6 +11,7 @@ from starface_nb.cases import Case
 from starface_nb.errors import SettingError
 from starface_nb.files import private_folder, write
 from starface_nb.guide import LANGUAGES, bracket_text, finding_text, headline, word
+from starface_nb.guide.conclusion import gone_sites
 from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
 from starface_nb.guide.site_router import at_site
 from starface_nb.guide.words import note_text, regular, site_name, timeout_text, without_folders
@@ -24,7 +25,7 @@ from starface_nb.settings import KEEPALIVES_S
 _MOST_SITES, _MOST_NOTES = 12, 5
 _IN_THE_TABLE = {"nat_too_short", "nat_below_probe", "no_expiry_seen", "timeout_fixed", "not_cured", "other_causes",
                  "note", "unparsed", "still_unreachable", "undecided"}  # fmt: skip
-_WRONG_SETTING = {"keepalive_contradicted", "incomplete_log", "no_times", "reversed_log", "stale_state"}
+_FIRST = {"site_gone", "keepalive_contradicted", "incomplete_log", "no_times", "reversed_log", "stale_state"}
 
 
 class Verdict(CasePanel):
@@ -46,16 +47,17 @@ class Verdict(CasePanel):
         self.tr = self.case.translator
         tr, found = self.tr, self.case.corrected
         rows = [row | self._about(row) for row in site_rows(found)]
+        worst = max((row["verdict"] for row in rows), key=_urgency, default="undetermined")
         said = [f for f in found.findings if f.id not in _IN_THE_TABLE]
         self.show(
             main=self.fill(
                 "verdict",
-                tone=max((row["verdict"] for row in rows), key=_urgency, default="undetermined"),
+                tone="too_short" if gone_sites(found) else worst,
                 headline=headline(found, tr),
                 about=_about_log(self.case),
-                wrong=[finding_text(f, tr) for f in said if f.id in _WRONG_SETTING],
+                wrong=[finding_text(f, tr) for f in said if f.id in _FIRST],
                 notes=[
-                    *(finding_text(f, tr) for f in said if f.id not in _WRONG_SETTING and f.severity != "info"),
+                    *(finding_text(f, tr) for f in said if f.id not in _FIRST and f.severity != "info"),
                     *regular(found, tr),
                 ],
                 small=[

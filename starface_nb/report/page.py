@@ -20,7 +20,7 @@ from starface_nb.errors import missing, need
 from starface_nb.files import write
 from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.conclusion import from_answers, nothing_to_set
+from starface_nb.guide.conclusion import from_answers, gone_sites, nothing_to_set
 from starface_nb.guide.corrections import CUSTOMER, corrections, names_given
 from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
@@ -105,6 +105,7 @@ def render(
         answers=answers,
         files=[tr("Log {n}", n=n) if mask else PurePath(f.name).name for n, f in enumerate(shown.log.files, 1)],
         tone="bad" if short.height else "open" if not cleared else "good",
+        gone=gone_sites(shown),
         phones=shown.phones.filter(~pl.col("trunk")).height,
         losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),
         cycles={n: tr.number(int(shown.eras[f"cycles_{n}"].sum())) for n in ("expired", "survived", "excluded")},

@@ -2,12 +2,19 @@
 
 import json
 import re
+from collections import Counter
 from datetime import datetime
 
 import pytest
 from recorded import LOGS, RECORDED, Writer
 
+import starface_nb as sf
 from starface_nb.cli import main
+from starface_nb.fleet.examine import summarise
+from starface_nb.guide import cause_name, translator
+from starface_nb.report import render
+from starface_nb.report.export import losses
+from starface_nb.report.tables import other_causes
 
 
 def path(name: str) -> str:
@@ -114,3 +121,46 @@ def test_names_chosen_by_attackers_do_nothing(name, capsys, tmp_path):
     assert "<script" not in found._repr_html_()
     _, data = check(capsys, str(tmp_path / "full"), "--json")
     assert json.loads(data)["intervals"][0]["peer"] == name
+
+
+def test_a_site_that_is_gone_when_the_log_ends_needs_action_and_comes_first(capsys, tmp_path):
+    log = Writer([])
+    for n, peer in enumerate(("101.a", "102.b", "103.c")):
+        log.reachable(20 * n, peer)
+        for hour in range(8):
+            log.registered(3600 * hour + 20 * n, peer, 20000 + n)
+        if n:
+            log.lost(7.5 * 3600 + n, peer)
+    log.at(7.6 * 3600, "CDR simple logging enabled.", source="cdr.c")
+    log.case(tmp_path)
+    assert check(capsys, str(tmp_path / "full"))[0] == 0  # a few minutes are no matter yet
+    log.at(12 * 3600, "CDR simple logging enabled.", source="cdr.c")
+    found = log.case(tmp_path)
+    status, text = check(capsys, str(tmp_path / "full"))
+    assert status == 1
+    assert text.splitlines()[3].startswith("! 203.0.113.9: 2 of 3 phones are unreachable from ")
+    assert not re.search("phones need no change|came back together", text + render(found))
+    assert "When the log ends, most phones of 1 site are unreachable." in render(found)
+    assert main(["compare", str(tmp_path / "full"), "--at", "2026-03-02T15:00"]) == 1
+    (tmp_path / "customers").mkdir()
+    for name, source in (("a", RECORDED / LOGS["clean"][0]), ("b", tmp_path / "full")):
+        (tmp_path / "customers" / name).write_bytes(source.read_bytes())
+    assert main(["fleet", str(tmp_path / "customers"), "-o", str(tmp_path / "out"), "--workers", "1"]) == 1
+    assert re.search(r"1  b: 1 site unreachable at the log's end, no expiry seen", capsys.readouterr().out)
+
+
+def test_a_loss_whose_cause_is_hardly_likelier_than_another_counts_as_not_decided_everywhere(capsys, tmp_path):
+    made = ["--family", "mixed", "--hours", "2", "--seed", "1", "--phones", "2"]
+    main(["simulate", *made, "-o", str(tmp_path / "made")])
+    capsys.readouterr()
+    case = sf.diagnose(sf.read_log(tmp_path / "made" / "pbx.log"))
+    counts = Counter(cause_name(cause, translator()) for cause in case.intervals["cause"])
+    assert counts["Not decided"] == 1
+    text = check(capsys, str(tmp_path / "made" / "pbx.log"))[1]
+    assert all(re.search(rf"\n{cause} +{n}\n", text) for cause, n in counts.items())
+    others = {cause: n for cause, n in counts.items() if cause != "NAT entry expired"}
+    assert {row["name"]: row["losses"] for row in other_causes(case, translator())} == others
+    assert Counter(losses(case, translator())["Cause"]) == counts
+    row = summarise(case)
+    named = [cause_name(cause, translator()) for cause in row["not_nat"]]
+    assert dict(zip(named, row["not_nat_losses"], strict=True)) == others
