@@ -68,6 +68,7 @@ def check(options: Namespace) -> int:
 )
 def events(options: Namespace) -> int:
     """Write every event found in a log."""
+    from starface_nb.analysis.diagnose import require_one_customer
     from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
     from starface_nb.spared import spare
@@ -89,6 +90,7 @@ def events(options: Namespace) -> int:
     keep_apart(options.log, written)
     spare(written)
     log = read_log(options.log, time_zone=options.time_zone)
+    require_one_customer(log)
     if options.output:
         with replacing(options.output) as file:
             export(log.events, file, chosen, log.time_zone)

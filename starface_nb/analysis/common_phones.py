@@ -47,9 +47,13 @@ def are_strangers(before: Diagnosis, after: Diagnosis, shown: pl.DataFrame) -> b
     new |= set(shown["peer"])
     if in_common(old, new) < SAME_CUSTOMER:
         return True
-    places = [_addresses(before, old), _addresses(after, new)]
-    moved = all(places) and not places[0] & places[1]
-    return moved and len(old & new) < SAME_PHONES * max(len(old), len(new))
+    return other_addresses(before, after) is not None and len(old & new) < SAME_PHONES * max(len(old), len(new))
+
+
+def other_addresses(before: Diagnosis, after: Diagnosis) -> tuple[list[str], list[str]] | None:
+    """Return the public addresses of the phones in both logs, where there are some and none in common."""
+    old, new = (_addresses(case, set(_phones(case))) for case in (before, after))
+    return (sorted(old), sorted(new)) if old and new and not old & new else None
 
 
 def _phones(case: Diagnosis) -> pl.Series:

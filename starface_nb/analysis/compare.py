@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.analysis.common_phones import are_strangers, is_older, is_same, seen_after
-from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
+from starface_nb.analysis.common_phones import are_strangers, is_older, is_same, other_addresses, seen_after
+from starface_nb.analysis.comparison import Basis, Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.exposure import Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
+from starface_nb.analysis.exposure import JITTER, Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
 from starface_nb.errors import SettingError
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
@@ -42,6 +42,8 @@ LEAST_PERIODS = 2
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
 NOT_TOLD = ("never_lost", "nothing_to_compare")
+NO_MORE_LOG = ("incomplete", "few_phones")
+"""Reasons that more of such a log would not take away."""
 AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
 
@@ -78,7 +80,7 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
             changed = _changed_at(after, new) or (a.end if a.end != before.log.last else None)
             settling = changed is not None or a.end > b.start - AT_ONCE
             found.append(_judge(a, replace(b, seen=shown), changed, settling))
-    return _overall(found, zone)
+    return replace(_overall(found, zone), other_addresses=other_addresses(before, after))
 
 
 def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
@@ -180,17 +182,32 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
         return _cannot(right.sites, "no_common_phone")
     if any("seconds" in side.case.observation.lacking.missing for side in (left, right)):
         return _cannot(right.sites, "seconds")
-    sides = side_of(left, old, was), side_of(right, new, now)
+    sides, (basis, few) = (side_of(left, old, was), side_of(right, new, now)), _basis(left, right, periods)
     hours = None
     if touched:
         cured = _cured(old, new)
         verdict, probability, reason = _verdict(cured, old, new, was, now)
         if verdict in ("fixed", "improved") and _lacking(right.case):
             verdict, reason = "cannot_tell", "incomplete"
-        hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason != "incomplete" else None
+        elif few and verdict in ("fixed", "cannot_tell"):
+            verdict, probability, reason = "cannot_tell", 0.5, "few_phones"
+        hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason not in NO_MORE_LOG else None
     else:
         verdict, probability, reason = _nothing_before(right, sides[1])
-    return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason)
+    return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, basis)
+
+
+def _basis(left: Window, right: Window, periods: dict[str, float]) -> tuple[Basis, bool]:
+    """Return which phones the comparison rests on, and whether most of them are missing or mostly dead after."""
+    there = {peer for peer, phone in expose(left, periods).items() if phone.seconds > 0}
+    missing = there - set(expose(right, periods))
+    lost = right.case.intervals.filter(pl.col("peer").is_in(list(there - missing)), pl.col("end").is_null())
+    starts = lost.select("peer", "start").iter_rows()
+    away = {peer: (right.end - max(start, right.start)).total_seconds() for peer, start in starts}
+    gone = {peer: seconds for peer, seconds in away.items() if seconds > JITTER * periods[peer]}
+    dead = sum(2 * seconds > (right.end - right.start).total_seconds() for seconds in gone.values())
+    basis = Basis(len(there), sorted(missing), sorted(gone))
+    return basis, 2 * (len(missing) + dead) > len(there)
 
 
 def _lacking(case: Diagnosis) -> bool:

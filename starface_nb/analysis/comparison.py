@@ -1,6 +1,6 @@
 """The result of a comparison: the two sides, each site, and all sites together, as data and as JSON."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,6 +38,15 @@ def _plain_side(side: Side | None) -> dict[str, Any]:
 
 def _plain_bracket(side: Side | None) -> dict[str, float | None]:
     return side.bracket if side else {"low_s": None, "high_s": None}
+
+
+@dataclass(frozen=True)
+class Basis:
+    """On how many phones of the time before it rests; which of them are not seen after, or are dead up to the end."""
+
+    phones_before: int
+    not_seen_after: list[str]
+    unreachable_to_the_end: list[str]
 
 
 @dataclass(frozen=True)
@@ -86,10 +95,13 @@ class SiteComparison(Judged):
         As in the second log.
     reason : str
         Key of the sentence that explains the verdict.
+    basis : Basis or None
+        None where nothing is compared.
     """
 
     site: str
     reason: str
+    basis: Basis | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -104,7 +116,8 @@ class SiteComparison(Judged):
         """Return the site's comparison as plain data."""
         told = [{"id": one.id, "severity": one.severity, "values": dict(one.values)} for one in self.findings]
         site = {"site": self.site, **self._plain(zone), "nat_timeout": _plain_bracket(self.after)}
-        return {**site, "reason": self.reason, "findings": told}
+        basis = asdict(self.basis) if self.basis else None
+        return {**site, "reason": self.reason, "findings": told, "basis": basis}
 
 
 @dataclass(frozen=True)
@@ -112,11 +125,13 @@ class Comparison(Judged):
     """Did the change fix it, over all sites; `before` and `after` count the sites that had NAT losses.
 
     `halves`: no change was named and none was found, so that the first half of the log stands against its second.
+    `other_addresses`: the phones' public addresses in the two logs, where they have none in common.
     """
 
     sites: tuple[SiteComparison, ...]
     time_zone: str
     halves: bool = False
+    other_addresses: tuple[list[str], list[str]] | None = None
 
     @property
     def settled(self) -> bool:
@@ -127,4 +142,5 @@ class Comparison(Judged):
         """Return the comparison as `starface-nb compare --json` prints it."""
         zone = ZoneInfo(self.time_zone)
         sites = [site.to_json(zone) for site in self.sites]
-        return {"schema": "starface-nb/compare/1", **self._plain(zone), "sites": sites}
+        moved = self.other_addresses and dict(zip(("before", "after"), self.other_addresses, strict=True))
+        return {"schema": "starface-nb/compare/1", **self._plain(zone), "sites": sites, "other_addresses": moved}

@@ -3,8 +3,10 @@
 import ctypes
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 
 import numpy as np
 import polars as pl
@@ -39,7 +41,13 @@ from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
-from starface_nb.observations.observed import Observation, observe, of_two_customers, without_common_phone
+from starface_nb.observations.observed import (
+    Observation,
+    at_other_addresses,
+    observe,
+    of_two_customers,
+    without_common_phone,
+)
 from starface_nb.observations.phones import find_peers
 from starface_nb.observations.presence import calls_of
 from starface_nb.observations.signs import inside, late, never_answering, refused, registered, site_of_refused
@@ -103,7 +111,7 @@ def diagnose(
             sources.pop("keepalive_s", None)
     results, story = lay_beside(results)
     results = replace(results, intervals=not_decided(results.intervals, pl.col("confidence") < LIKELY))
-    told += story.findings
+    told += [*story.findings, *_other_addresses(states, peers)]
     lost = calls_lost(log, results.intervals, results.settings)
     incidents, incident_of = find_incidents(results.intervals, results.eras)
     # what the results hold, under the same names
@@ -136,6 +144,14 @@ def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl
         )
         step += " Parts of one log can be put together into one file."
         raise InputError(cause, place=" and ".join(clash), next_step=step)
+
+
+def _other_addresses(states: pl.DataFrame, peers: pl.DataFrame) -> Iterator[Finding]:
+    """Yield that the phones of two logs came from other addresses: another line, or another customer."""
+    if found := at_other_addresses(states, peers):
+        (one, old), (other, new) = found
+        names = {"one": PurePath(one).name, "other": PurePath(other).name}  # folders tell nothing to who is shown them
+        yield Finding("other_addresses", "warning", None, {**names, "old": old, "new": new})
 
 
 @dataclass(frozen=True)

@@ -207,8 +207,10 @@ def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> li
         if others := sum(path.is_file() and rank_of(path.name) >= ANY_NAME for path in found):
             say(f"{folder}: one customer's, by the names in it; {others} other files are not read.")
         return [folder]
-    if alone and not made and len(found) > 1 and _is_one_log(folder, found):
-        say(f"{folder}: by their names, parts of one customer's log, which `starface-nb check` reads as one.")
+    parts = [visible(path.name) for path in found if path.is_dir() or rank_of(path.name) < ANY_NAME]
+    if alone and not made and len(parts) > 1 and _is_one_log(folder, found):
+        told = ", ".join(parts[:_NAMED]) + (" ..." if len(parts) > _NAMED else "")
+        say(f"{folder}: by their names, parts of one customer's log, which `starface-nb check` reads as one: {told}.")
     left = [visible(p.name) for p in there if not (_may_be_customer(p) or _is_fleet(p) or (made and p.name in _OWN))]
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""

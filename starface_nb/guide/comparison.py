@@ -8,11 +8,11 @@ import polars as pl
 
 from starface_nb.analysis.experiment import Experiment, what_next
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, finding_text, site_name, word
+from starface_nb.guide.words import bracket_text, finding_text, names, site_name, word
 from starface_nb.observations.addresses import PRIVATE
 
 if TYPE_CHECKING:
-    from starface_nb.analysis.comparison import Comparison, Side, SiteComparison
+    from starface_nb.analysis.comparison import Basis, Comparison, Side, SiteComparison
     from starface_nb.analysis.diagnosis import Diagnosis
 
 
@@ -21,6 +21,9 @@ def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:
     lines = [_verdict(comparison, comparison.sites, tr)]
     if comparison.halves:
         lines.append(tr("No change was named, and none was found: the first half of the log against its second."))
+    if comparison.other_addresses:
+        old, new = (names(addresses, tr) for addresses in comparison.other_addresses)
+        lines.append(word("compared", "other_addresses", tr, old=old, new=new))
     for site in comparison.sites:
         told = tr.inside(_verdict(site, (site,), tr))
         lines += ["", tr("Site {site}: {verdict}", site=site_name(site.site, tr), verdict=told)]
@@ -33,8 +36,9 @@ def _verdict(found: Comparison | SiteComparison, sites: tuple[SiteComparison, ..
     share = tr.percent(found.probability)
     if found.verdict != "cannot_tell":
         return word("compared", found.verdict, tr) + " " + tr("Probability {share}.", share=share)
-    untold = (site.after for site in sites if site.verdict == "cannot_tell")
-    seen = any(side is not None and side.periods > 0 for side in untold)
+    untold = [site for site in sites if site.verdict == "cannot_tell"]
+    seen = any(site.after is not None and site.after.periods > 0 for site in untold)
+    seen &= all(site.reason != "few_phones" for site in untold)
     return word("compared", found.verdict, tr) + (
         " " + tr("So far the probability of a cure is {share}.", share=share) if seen else ""
     )
@@ -48,6 +52,7 @@ def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))
     if site.before is None or site.after is None:
         return lines
+    lines += _phones(site.basis, tr) if site.basis else []
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))
     lines.append(tr("After: {side}", side=_side(site.after, tr)))
     if site.after.low_s or site.after.high_s is not None:
@@ -60,6 +65,16 @@ def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
     elif site.reason in ("too_little_exposure", "too_short_log"):
         lines.append(tr("Even two more weeks of quiet log might not prove it."))
     return lines
+
+
+def _phones(basis: Basis, tr: Translator) -> list[str]:
+    """Return on how many phones of the time before a comparison rests, and which of them are gone."""
+    missing, dead, all_of_them = basis.not_seen_after, basis.unreachable_to_the_end, basis.phones_before
+    n, number = tr.number(all_of_them - len(missing)), tr.number(all_of_them)
+    told = [tr("Phones from before whose state is seen after: {n} of {number}.", n=n, number=number)]
+    told += [tr("Not seen after: {names}.", names=names(missing, tr))] if missing else []
+    told += [tr("Unreachable to the end: {names}.", names=names(dead, tr))] if dead else []
+    return [" ".join(told)]
 
 
 def _side(side: Side, tr: Translator) -> str:

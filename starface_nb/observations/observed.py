@@ -6,10 +6,10 @@ the stretch is whole. Survived cycles, all-clears and the after-side of a compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import polars as pl
@@ -160,23 +160,40 @@ def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) ->
     peers : polars.DataFrame
         From `phones.find_peers`; customers may have a trunk's name in common.
     """
+    parts, groups = dict[str, tuple[str, datetime]](), list[list[_File]]()
+    for name, start, end, own, public in _files(states, peers):
+        first, until = parts.get(log_of(name), (name, start))
+        if start < until or _stands_still(log, until, start):
+            first = name  # of another log, whatever its name
+        parts[log_of(name)] = first, max(until, end)
+        file = _File(name, first, start, end, own, public)
+        near = [group for group in groups if any(map(file.is_akin, group))]
+        groups = [group for group in groups if group not in near]
+        groups.append([*chain.from_iterable(near), file])
+    return (groups[0][0].name, groups[1][0].name) if len(groups) > 1 else None
+
+
+def _files(states: pl.DataFrame, peers: pl.DataFrame) -> Iterator[tuple[str, datetime, datetime, set[str], set[str]]]:
+    """Yield of each file, in time: name, start, end, phones, and their public addresses."""
     phones = peers.filter(~pl.col("trunk"))["peer"]
     told = states.filter(pl.col("peer").is_in(phones.implode()))
     told = told.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
     placed = pl.col("address").drop_nulls().unique()
     files = told.group_by("file").agg(pl.min("time"), pl.max("time").alias("end"), pl.col("peer").unique(), placed)
-    parts, groups = dict[str, tuple[str, datetime]](), list[list[_File]]()
     for name, start, end, own, addresses in files.sort("time", "file").iter_rows():
-        first, until = parts.get(log_of(name), (name, start))
-        if start < until or _stands_still(log, until, start):
-            first = name  # of another log, whatever its name
-        parts[log_of(name)] = first, max(until, end)
-        public = {address for address in addresses if not is_private(address)}
-        file = _File(name, first, start, end, set(own), public)
-        near = [group for group in groups if any(map(file.is_akin, group))]
-        groups = [group for group in groups if group not in near]
-        groups.append([*chain.from_iterable(near), file])
-    return (groups[0][0].name, groups[1][0].name) if len(groups) > 1 else None
+        yield name, start, end, set(own), {address for address in addresses if not is_private(address)}
+
+
+def at_other_addresses(states: pl.DataFrame, peers: pl.DataFrame) -> list[tuple[str, list[str]]]:
+    """Return two logs that follow each other, with public addresses of which none is in both, if there are such.
+
+    Each is a file's name and the addresses; the parts of a rotated log are one.
+    """
+    logs = dict[str, tuple[str, set[str]]]()
+    for name, *_, public in _files(states, peers):
+        logs.setdefault(log_of(name), (name, set()))[1].update(public)
+    placed = [(name, sorted(public)) for name, public in logs.values() if public]
+    return next(([one, other] for one, other in pairwise(placed) if not {*one[1]} & {*other[1]}), [])
 
 
 def _stands_still(log: Log, start: datetime, to: datetime) -> bool:

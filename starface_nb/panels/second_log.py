@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from starface_nb import charts
-from starface_nb.cases.identity import foreign, identity
 from starface_nb.errors import SettingError
 from starface_nb.files import at_home
 from starface_nb.guide import word
@@ -52,7 +51,7 @@ def compared(case: Case, name: str) -> dict[str, Any]:
     return {
         "name": Path(name).name or name,
         "earlier": earlier,
-        "doubt": foreign(identity(case.log, ()), identity(other.log, ()), named=True),
+        "doubt": " ".join(verdict[1:]),
         "verdict": verdict[0],
         "sites": sites,
         "picture": Markup(charts.to_inline_svg(charts.before_after(found, case.language))) if few else "",  # noqa: S704  own

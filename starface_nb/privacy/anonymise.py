@@ -13,14 +13,18 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
 from starface_nb.files import has_files_name, keep_free, new_folder, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
+from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import Parsed, parse
+from starface_nb.reading.pauses import pauses_between
 from starface_nb.reading.scan import scan_logs
+from starface_nb.reading.schemas import UNPARSED
 from starface_nb.sources.apart import keep_apart
 from starface_nb.spared import spare
 from starface_nb.tables import table
@@ -100,7 +104,7 @@ def anonymise(
     Raises
     ------
     InputError
-        A source cannot be read, or no line of any file is Asterisk's.
+        A source cannot be read, no line of any file is Asterisk's, or the files are of two customers, or may be.
     SettingError
         The output is one of the inputs, a folder that holds something already, or the weeks lead out of the calendar.
     """
@@ -117,6 +121,7 @@ def anonymise(
     if len(parsed) > 1 and path.suffix.lower() != ".zip" and has_files_name(path) and not path.exists():
         step = f"Leave out {path.suffix}, or let the name end in .zip."
         raise SettingError("Several files are written, into a folder or a zip.", place=str(path), next_step=step)
+    _require_one_customer(parsed, zone)
     rows = [_understood(one) for one in parsed]
     names, addresses = _identities(parsed, rows)
     _check_times(parsed, moved := timedelta(weeks=shift_weeks))
@@ -143,6 +148,15 @@ def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
         raise SettingError("This lies in the folder of the log itself.", place=str(path), next_step=_ELSEWHERE)
     keep_free(path)
     spare([path])
+
+
+def _require_one_customer(parsed: list[Parsed], zone: ZoneInfo) -> None:
+    """Refuse what `check` would refuse: of two customers' files, one log would be made."""
+    files = tuple(LogFile(one.hits.name, one.hits.bytes, one.hits.lines, one.hits.fingerprint) for one in parsed)
+    between = pauses_between([(one.hits.name, one.first, one.last) for one in parsed])
+    events = pl.concat(one.events for one in parsed)
+    pauses = pl.concat([*(one.pauses for one in parsed), between])
+    require_one_customer(Log(events, UNPARSED.empty(), files, zone.key, None, None, pauses=pauses))
 
 
 def _check_times(parsed: list[Parsed], moved: timedelta) -> None:

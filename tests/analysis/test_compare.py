@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -168,6 +169,8 @@ def test_a_new_address_is_the_same_site() -> None:
     found = compare(case(1200.0, 10.0), sf.diagnose(replace(after.log, events=moved)))
     assert found.verdict == "unchanged"
     assert [s.site for s in found.sites] == ["198.51.100.4"]
+    assert found.to_json()["other_addresses"] == {"before": ["203.0.113.7"], "after": ["198.51.100.4"]}
+    assert "came from 203.0.113.7" in comparison_text(found, translator("en"))[1]
 
 
 def _other(after: Diagnosis, phones: int, address: str) -> Diagnosis:
@@ -200,6 +203,31 @@ def test_only_phones_in_both_logs_count() -> None:
     assert part.losses == theirs.sum() < whole.losses
 
 
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize(("gone", "verdict"), [(4, "fixed"), (5, "cannot_tell")])
+def test_no_cure_is_told_where_most_phones_are_missing_or_dead_after(dead: bool, gone: int, verdict: str) -> None:
+    before, after = case(1200.0, 10.0), case(3700.0, 24.0, 2.0)
+    events, names = after.log.events, [phone.peer for phone in PHONES[:gone]]
+    theirs = pl.col("peer").is_in(names)
+    if dead:
+        last = events.filter(theirs, kind="reachable").unique("peer", keep="first", maintain_order=True)
+        lost = last.with_columns(
+            kind=pl.lit("unreachable", events.schema["kind"]), time=pl.col("time").dt.offset_by("1h")
+        )
+        early = events.filter(~theirs | (pl.col("time") <= pl.lit(lost["time"].min())))
+        events = pl.concat([early, lost]).sort("time", maintain_order=True)
+    else:
+        events = events.filter(~theirs)
+    found = compare(before, sf.diagnose(replace(after.log, events=events)))
+    (site,) = found.sites
+    told = "Unreachable to the end" if dead else "Not seen after"
+    text = "\n".join(comparison_text(found, translator("en")))
+    assert (found.verdict, found.settled) == (verdict, verdict == "fixed")
+    assert f"is seen after: {8 - gone * (not dead)} of 8. {told}: {', '.join(names)}." in text
+    assert ("probability of a cure" in text, "would prove it" in text) == (False, False)
+    assert [*site.to_json(ZoneInfo("UTC"))["basis"].values()] == [8, [] if dead else names, names if dead else []]
+
+
 def test_where_nothing_is_compared_no_figures_are_told() -> None:
     before, after = case(1200.0, 10.0), case(3700.0, 10.0, 2.0)
     for found, why in ((compare(after, before), "the older one"), (compare(before, before), "the same log")):
@@ -224,6 +252,7 @@ def test_json_keeps_the_contract() -> None:
     found = compare_at(sf.diagnose(sf.read_log(FIXED))).to_json()
     assert list(found) == [
         "schema", "verdict", "probability", "changed_at", "hours_needed", "before", "after", "sites",
+        "other_addresses",
     ]  # fmt: skip
     assert found["schema"] == "starface-nb/compare/1"
     assert str(found["changed_at"]).endswith("+01:00")

@@ -497,6 +497,8 @@ def test_logs_without_a_common_phone_are_not_judged_together(tmp_path: Path, nam
         sf.diagnose(sf.read_log(paths, progress=False))
     with pytest.raises(InputError, match="few phones or none in common"):
         open_case(paths, folder=tmp_path / "case")
+    for command in ("events", "anonymise"):
+        assert main([command, *paths, "-o", str(tmp_path / "case")]) == 2
     assert not (tmp_path / "case").exists()
 
 
@@ -718,6 +720,16 @@ def test_customers_whose_phones_have_the_same_names_are_not_mixed(tmp_path: Path
             sf.diagnose(log)
     else:  # the address may have changed in between
         assert sf.diagnose(log).intervals.height
+
+
+@pytest.mark.parametrize(("names", "told"), [(("a.log", "b.log"), True), (("full.1", "full"), False)])
+def test_another_address_in_another_log_is_told(tmp_path: Path, names: tuple[str, str], told: bool) -> None:
+    later = [line.replace("203.0.113.", "198.51.100.") for line in moved(lines("clean"), 7)]
+    for name, text in zip(names, (lines("clean"), later), strict=True):
+        (tmp_path / name).write_text("\n".join(text) + "\n")
+    found = sf.diagnose(sf.read_log([tmp_path / name for name in names], progress=False))
+    values = [dict(finding.values) for finding in found.findings if finding.id == "other_addresses"]
+    assert values == [{"one": "a.log", "other": "b.log", "old": ["203.0.113.11"], "new": ["198.51.100.11"]}] * told
 
 
 def test_copies_of_one_log_are_of_one_customer(tmp_path: Path) -> None:

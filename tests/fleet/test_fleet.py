@@ -287,7 +287,10 @@ def test_customers_in_several_folders_are_not_mixed(tmp_path):
     assert len({name for name, _ in found.values()}) == len(names)
     alone = find_customers([tmp_path / "d"], on_note=notes.append)
     assert {name for name, _ in alone.values()} == {"full", "full.1", "notes.txt"}
-    assert "parts of one customer's log" in notes[1]
+    assert notes[1].endswith("parts of one customer's log, which `starface-nb check` reads as one: full, full.1.")
+    (tmp_path / "d/full.1").rename(tmp_path / "d/other.log")
+    find_customers([tmp_path / "d"], on_note=notes.append)
+    assert len(notes) == 2
     summary = run_fleet([tmp_path / "mon", tmp_path / "tue"], tmp_path / "out", workers=1)
     assert {Path(name).name for name in summary["customer"]} == {"a", "b", "c"}
     assert summary.height == 4

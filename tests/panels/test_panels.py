@@ -570,7 +570,7 @@ def test_phones_of_the_same_names_elsewhere_are_doubted(twice: tuple[Case, Path]
     later.write_text(later.read_text("utf-8").replace("203.0.113.", "198.51.100."), "utf-8")
     panel = panels.ReportPanel(case)
     panel.receive("second", None, "later.log")
-    assert "check that they are of one customer" in second(panel)
+    assert "check that both are of one customer" in second(panel)
     assert "Unchanged." in second(panel)
 
 
