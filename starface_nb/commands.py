@@ -140,6 +140,7 @@ def report(options: Namespace) -> int:
         write(path, content)
     if options.mask and options.customer:
         note("--customer is left out: a masked report names nobody.")
+    _note_router(router, case)
     note(f"Report written: {', '.join(map(str, made))}")
     return _needs_action(case)
 
@@ -167,6 +168,9 @@ def pack(options: Namespace) -> int:
     from starface_nb.report.pack import pack as packed
 
     made = packed(case, router)
+    if not made:
+        note(f"Nothing to prove with this log. {headline(case, translator())}")
+        return 2
     if options.output.suffix.lower() == ".zip":
         with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in made.items():
@@ -177,8 +181,8 @@ def pack(options: Namespace) -> int:
         with whole_folder(options.output) as folder:
             for name, text in made.items():
                 write(folder / name, text.encode())
-    nothing = f"Nothing to prove with this log. {headline(case, translator())}"
-    note(f"{len(made)} files written: {options.output}" if made else nothing)
+    _note_router(router, case)
+    note(f"{len(made)} files written: {options.output}")
     return _needs_action(case)
 
 
@@ -365,6 +369,11 @@ def _logs(options: Namespace) -> list[str]:
     if not options.log:
         raise SettingError("--router-log lies beside a log, but none was named.", next_step="Name the log, too.")
     return [*options.log, *map(as_router_log, options.router_log)]
+
+
+def _note_router(router: str | None, case: Diagnosis) -> None:
+    if router and "too_short" not in case.sites["verdict"]:
+        note("--router is left out: at no site a timeout is known to be too short.")
 
 
 def _needs_action(case: Diagnosis) -> int:

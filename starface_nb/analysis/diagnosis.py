@@ -11,6 +11,7 @@ import polars as pl
 
 from starface_nb.analysis.calls import CALLS_LOST
 from starface_nb.analysis.incidents import INCIDENTS
+from starface_nb.observations.addresses import PRIVATE
 from starface_nb.observations.observed import Observation
 from starface_nb.settings import Settings
 from starface_nb.text import visible
@@ -73,6 +74,11 @@ class Diagnosis:
     incidents: pl.DataFrame = field(default_factory=INCIDENTS.empty)
     incident_of: pl.Series = field(default_factory=lambda: pl.Series("incident", [], dtype=pl.Int64))
     router: RouterStory | None = None
+
+    @property
+    def behind_nat(self) -> pl.DataFrame:
+        """The sites with a router in between, whose timeout may be too short."""
+        return self.sites.filter(pl.col("site") != PRIVATE)
 
     def __repr__(self) -> str:
         """Return one line: what was found, in numbers."""

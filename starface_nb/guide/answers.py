@@ -183,7 +183,7 @@ def _ports(phones: pl.DataFrame, tr: Translator) -> LogAnswer:
 
 
 def _nat(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswer:
-    verdicts = set(diagnosis.sites["verdict"])
+    verdicts = set(diagnosis.behind_nat["verdict"])
     said = []
     for row in diagnosis.sites.to_dicts():
         site, verdict = site_name(row["site"], tr), word("verdict", row["verdict"], tr)
@@ -194,7 +194,7 @@ def _nat(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswe
     if "too_short" in verdicts:
         answer = "too_short"
     elif verdicts == {"no_expiry_seen"}:
-        outlived = (diagnosis.sites["low_s"].fill_null(0.0) >= diagnosis.settings.keepalive_s).all()
+        outlived = (diagnosis.behind_nat["low_s"].fill_null(0.0) >= diagnosis.settings.keepalive_s).all()
         answer = "long_enough" if outlived else "no_expiry"
     return LogAnswer(answer, " ".join(said) or tr("The log shows no site."), _refs(died))
 

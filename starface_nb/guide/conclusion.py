@@ -91,7 +91,7 @@ def gone_sites(diagnosis: Diagnosis) -> int:
 
 
 def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:
-    verdicts = diagnosis.sites["verdict"].to_list()
+    verdicts = diagnosis.behind_nat["verdict"].to_list()
     short, losses = verdicts.count("too_short"), diagnosis.intervals.filter(~pl.col("trunk")).height
     if short and short == len(verdicts):
         return tr("The router's timeout for NAT entries is too short.")
@@ -110,9 +110,16 @@ def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:
         return tr(
             "The router's timeout for NAT entries was too short until {time}; since then no entry died.", time=when
         )
+    if diagnosis.sites.height and not verdicts:
+        return tr("Phones were lost, but there is no NAT between them and the PBX.")
     if verdicts and all(v == "no_expiry_seen" for v in verdicts):
         return tr("Phones were lost, but not by the router's NAT timeout.")
     return tr("Whether the router's NAT timeout is too short cannot be told from this log.")
+
+
+def undecided(diagnosis: Diagnosis) -> bool:
+    """Say whether the log leaves open if a router's timeout is too short."""
+    return not diagnosis.observation.lacking.silence_tells or "undetermined" in diagnosis.behind_nat["verdict"]
 
 
 def cured_sites(diagnosis: Diagnosis) -> pl.DataFrame:
@@ -123,8 +130,10 @@ def cured_sites(diagnosis: Diagnosis) -> pl.DataFrame:
 
 
 def nothing_to_set(diagnosis: Diagnosis, tr: Translator) -> str:
-    """Return what is said where no timeout is too short: not known, mended, or long enough."""
-    if not diagnosis.observation.lacking.silence_tells or "undetermined" in diagnosis.sites["verdict"]:
+    """Return what is said where no timeout is too short: no router, not known, mended, or long enough."""
+    if diagnosis.sites.height and not diagnosis.behind_nat.height:
+        return tr("Nothing at a router: there is no NAT between these phones and the PBX.")
+    if undecided(diagnosis):
         return tr("Nothing yet: the log does not decide whether the timeout is too short.")
     if cured_sites(diagnosis).height:
         time = timeout_text(diagnosis.settings.recommended_timeout_s, tr)
@@ -145,7 +154,7 @@ def _timeouts(diagnosis: Diagnosis, tr: Translator) -> list[str]:
         steps.append(
             tr("{sites}: set the router's timeout for UDP entries to at least {time}.", sites=sites, time=time)
         )
-    for site in diagnosis.sites.filter(pl.col("verdict") == "undetermined")["site"]:
+    for site in diagnosis.behind_nat.filter(pl.col("verdict") == "undetermined")["site"]:
         told = " ".join(experiment_text(what_next(diagnosis, site), tr))
         steps.append(tr("{name}: {text}", name=site_name(site, tr), text=tr.inside(told)))
     return steps
@@ -153,11 +162,19 @@ def _timeouts(diagnosis: Diagnosis, tr: Translator) -> list[str]:
 
 def about_others(diagnosis: Diagnosis, tr: Translator) -> list[str]:
     """Return what to do about the other causes, the most frequent first."""
+    told = [row for row in other_causes(diagnosis, tr) if row["advice"]]
+    return [tr("{name}: {text}", name=row["name"], text=tr.inside(row["advice"])) for row in told]
+
+
+def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[dict[str, Any]]:
+    """Return what is not the NAT timeout, most losses first: per cause its counts, meaning and advice."""
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
-    counts = others.group_by("cause").len().sort("len", "cause", descending=[True, False])
-    vain = () if diagnosis.observation.lacking.more_would_tell else ("unknown",)  # its advice is a longer log
-    told = [about_cause(cause, tr) for cause in counts["cause"] if cause not in vain]
-    return [tr("{name}: {text}", name=cause["name"], text=tr.inside(cause["advice"])) for cause in told]
+    counted = others.group_by("cause").agg(losses=pl.len(), phones=pl.n_unique("peer"))
+    rows = []
+    for row in counted.sort("losses", "cause", descending=[True, False]).to_dicts():
+        vain = row["cause"] == "unknown" and not diagnosis.observation.lacking.more_would_tell
+        rows.append(row | about_cause(row["cause"], tr) | ({"advice": ""} if vain else {}))  # which is a longer log
+    return rows
 
 
 def from_answers(

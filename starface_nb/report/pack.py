@@ -15,8 +15,8 @@ from starface_nb.analysis.diagnosis import Diagnosis, Finding
 from starface_nb.analysis.seen import models_of
 from starface_nb.guide import LANGUAGES, Translator, finding_text, headline, translator
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.conclusion import about_others, nothing_to_set
-from starface_nb.guide.routers import PBX_ADDRESS, snippets
+from starface_nb.guide.conclusion import about_others, nothing_to_set, undecided
+from starface_nb.guide.routers import PBX_ADDRESS, setting, snippets
 from starface_nb.guide.words import cause_name, site_name, timeout_text, word
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 from starface_nb.templates import fill
@@ -55,7 +55,7 @@ def pack(diagnosis: Diagnosis, router: str | None = None) -> dict[str, str]:
                 continue
             values = {
                 "title": tr("{name}: {text}", name=site_name(row["site"], tr), text=tr("phones lose the PBX")),
-                "lead": _lead(here, row, tr),
+                "lead": _lead(here, tr),
                 "sections": tuple(_sections(diagnosis, here, row, router, tr)),
             }
             name = "".join(c if c.isalnum() or c in ".-" else "-" for c in row["site"])
@@ -89,10 +89,10 @@ def _of_site(diagnosis: Diagnosis, row: Mapping[str, Any]) -> Diagnosis:
     )
 
 
-def _lead(here: Diagnosis, row: Mapping[str, Any], tr: Translator) -> str:
-    """Return the report's verdict on the site; where every loss is the PBX's own, that it is not the network."""
-    said = "" if row["site"] == PRIVATE else headline(here, tr)
-    if set(here.intervals["cause"]) == {"pbx_restart"}:
+def _lead(here: Diagnosis, tr: Translator) -> str:
+    """Return the report's verdict; where every loss is the PBX's and no timeout open, that it is not the network."""
+    said = headline(here, tr)
+    if set(here.intervals["cause"]) == {"pbx_restart"} and not undecided(here):
         said = tr("It is not your network: the PBX itself was away.")
     return f"{said} {tr('All times are UTC.')}".strip()
 
@@ -118,8 +118,8 @@ def _excluded(diagnosis: Diagnosis, here: Diagnosis, tr: Translator) -> Iterator
     models = set(models_of(losses["peer"].unique()).drop_nulls())
     if phones > 1 and len(models) > 1 and "one_bad_phone" not in ids:
         yield tr("A single phone: {phones} phones of {models} models are concerned.", phones=phones, models=len(models))
-    alone = _with_others_reachable(diagnosis, losses.filter(pl.col("cause") != "pbx_restart"))
-    if 2 * alone > losses.height and "pbx_trouble" not in ids:
+    alone = _with_others_reachable(diagnosis, losses)
+    if 2 * alone > losses.height and "pbx_trouble" not in ids and "pbx_restart" not in losses["cause"]:
         values = {"n": tr.number(alone), "all": tr.number(losses.height)}
         yield tr("The PBX or its line: during {n} of {all} losses other phones were reachable.", **values)
     yield from (finding_text(finding, tr) for finding in here.findings if finding.id in _EXCLUDE)
@@ -186,7 +186,9 @@ def _settings(here: Diagnosis, row: Mapping[str, Any], router: str | None, tr: T
     if row["site"] != PRIVATE:
         said = to_set if short else (nothing_to_set(here, tr), *next_experiment(here, tr))
         yield Section(tr("What to set"), said)
-    for snippet in snippets(router, seconds, tr, _pbx(here)) if router and short else ():
-        yield Section(tr("{name}: {text}", name=router, text=snippet.title), (), snippet.lines)
+    if router and short:
+        yield Section(router, setting(router, seconds, tr)[0])
+        for snippet in snippets(router, seconds, tr, _pbx(here)):
+            yield Section(tr("{name}: {text}", name=router, text=snippet.title), (), snippet.lines)
     if others:
         yield Section(tr("What this setting will not cure") if short else tr("Other causes"), others)

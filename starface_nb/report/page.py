@@ -20,7 +20,7 @@ from starface_nb.errors import missing, need
 from starface_nb.files import write
 from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.conclusion import from_answers, gone_sites, nothing_to_set
+from starface_nb.guide.conclusion import from_answers, gone_sites, nothing_to_set, other_causes, undecided
 from starface_nb.guide.corrections import CUSTOMER, corrections, names_given
 from starface_nb.guide.site_router import at_site
 from starface_nb.report import tables
@@ -86,7 +86,6 @@ def render(
         answers, customer = found.answers(answers), ""
     router = guide.find_product(router) if router else None
     short = shown.sites.filter(pl.col("verdict") == "too_short").sort("site")
-    cleared = shown.observation.lacking.silence_tells and "undetermined" not in shown.sites["verdict"]
     said = [f for f in shown.findings if f.id not in _SHOWN_ELSEWHERE]
     return fill(
         "report/template.html",
@@ -104,7 +103,7 @@ def render(
         mask=found,
         answers=answers,
         files=[tr("Log {n}", n=n) if mask else PurePath(f.name).name for n, f in enumerate(shown.log.files, 1)],
-        tone="bad" if short.height else "open" if not cleared else "good",
+        tone="bad" if short.height else "open" if undecided(shown) else "good",
         gone=gone_sites(shown),
         phones=shown.phones.filter(~pl.col("trunk")).height,
         losses=shown.intervals.filter(~pl.col("trunk"))["cause"].to_list(),
@@ -115,6 +114,7 @@ def render(
         routers=_routers(short, answers, router, tr),
         at_site=at_site,
         nothing_to_set=nothing_to_set(shown, tr),
+        others=other_causes(shown, tr),
         hints=_hints(short, tr),
         eras=shown.eras.sort("era").partition_by("site", as_dict=True),
         timeline=_inline(charts.timeline(shown, language=language), "t-") if shown.phones.height else None,

@@ -8,7 +8,6 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError
 from starface_nb.frames import UTC_TIME
 from starface_nb.guide import Translator, bracket_text, cause_name
-from starface_nb.guide.words import about_cause
 from starface_nb.reading.log import Log
 from starface_nb.report.masking import Mask
 from starface_nb.text import visible
@@ -62,16 +61,6 @@ def router_rows(diagnosis: Diagnosis) -> list[Row]:
     events = diagnosis.router.events.filter(~pl.col("kind").cast(pl.String).str.starts_with("state_"))
     near = diagnosis.log.first, diagnosis.log.last
     return events.filter(pl.col("time").is_between(*near)).to_dicts() if all(near) else []
-
-
-def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[Row]:
-    """Return what is not the NAT timeout: per cause its count, meaning and advice."""
-    others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
-    rows = []
-    counted = others.group_by("cause").agg(losses=pl.len(), phones=pl.n_unique("peer"))
-    for cause, losses, phones in counted.sort("losses", "cause", descending=[True, False]).iter_rows():
-        rows.append(about_cause(cause, tr) | {"losses": losses, "phones": phones})
-    return rows
 
 
 def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:

@@ -12,9 +12,9 @@ import starface_nb as sf
 from starface_nb.cli import main
 from starface_nb.fleet.examine import summarise
 from starface_nb.guide import cause_name, translator
+from starface_nb.guide.conclusion import other_causes
 from starface_nb.report import render
 from starface_nb.report.export import losses
-from starface_nb.report.tables import other_causes
 
 
 def path(name: str) -> str:

@@ -16,6 +16,7 @@ from starface_nb.charts.scene import scene
 from starface_nb.cli import main
 from starface_nb.guide import LANGUAGES, answers_from_log, cause_name, finding_text, headline, translator, word
 from starface_nb.guide.conclusion import nothing_to_set
+from starface_nb.guide.routers import find_product, setting
 from starface_nb.guide.words import about_cause
 from starface_nb.report import render
 from starface_nb.report.pack import pack
@@ -85,7 +86,10 @@ def test_one_bad_phone_is_named_and_neither_router_nor_firewall_where_there_is_n
     log = samples.path("one-bad-phone").read_text("utf-8")
     (tmp_path / "full").write_text(log.replace("203.0.113.51", "192.168.7.9"), encoding="utf-8")
     case = sf.diagnose(sf.read_log(tmp_path / "full", progress=False))
-    text = pack(case)["private-addresses-en.txt"]
+    text, page = pack(case)["private-addresses-en.txt"], render(case)
+    for said in (headline(case, translator()), nothing_to_set(case, translator())):
+        assert "there is no NAT between" in said
+        assert said in page
     for said in ("Phone 51104.snomd345 was lost 14 times", "during 14 of 14 losses other phones were reachable"):
         assert said in text
     for said in ("firewall", "What to set", "udp and host", "NAT timeout"):
@@ -95,6 +99,8 @@ def test_one_bad_phone_is_named_and_neither_router_nor_firewall_where_there_is_n
 def test_only_losses_by_the_pbx_itself_are_said_to_be_none_of_the_network(mixed: sf.Diagnosis) -> None:
     pbx = mixed.intervals.with_columns(cause=pl.lit("pbx_restart", mixed.intervals.schema["cause"]))
     made = pack(replace(mixed, intervals=pbx))
+    open_yet = mixed.sites.with_columns(verdict=pl.lit("undetermined", mixed.sites.schema["verdict"]))
+    assert "not your network" not in "".join(pack(replace(mixed, intervals=pbx, sites=open_yet)).values())
     titles = {"en": "It is not your network", "de": "An Ihrem Netz liegt es nicht", "fr": "est pas en cause"}
     for language, said in titles.items():
         assert said in made[f"198.51.100.24-{language}.txt"]
@@ -136,6 +142,28 @@ def test_names_of_a_log_are_never_markup(mixed: sf.Diagnosis, tmp_path: Path) ->
     assert not [name for name, text in made.items() if name.endswith("html") and "<b>x" in text]
 
 
+@pytest.mark.parametrize("router", ["FRITZ", "OPNsense (own rule)"])
+def test_of_every_router_the_ticket_says_what_is_known(router: str, mixed: sf.Diagnosis) -> None:
+    name, tr = find_product(router), translator()
+    made = pack(mixed, name)
+    for line in setting(name, mixed.settings.recommended_timeout_s, tr)[0]:
+        assert line in made["203.0.113.21-en.txt"]
+        assert line not in made["198.51.100.24-en.txt"]  # whose timeout is long enough
+
+
+def test_the_pbx_is_never_excluded_beside_its_own_restarts(mixed: sf.Diagnosis) -> None:
+    excluded = translator()("The PBX or its line: during {n} of {all} losses other phones were reachable.").split(":")[
+        0
+    ]
+    (one,) = mixed.intervals.with_row_index().filter(peer="21101.gigasetn510").head(1)["index"]
+    cause = mixed.intervals["cause"].cast(pl.String).scatter(one, "pbx_restart").cast(mixed.intervals.schema["cause"])
+    made = [
+        pack(case)["203.0.113.21-en.txt"]
+        for case in (mixed, replace(mixed, intervals=mixed.intervals.with_columns(cause)))
+    ]
+    assert [f"- {excluded}:" in text for text in made] == [True, False]
+
+
 def test_the_command_writes_a_folder_or_a_zip(tmp_path: Path) -> None:
     log = str(samples.path("one-bad-phone"))
     main(["pack", log, "-o", str(tmp_path / "pack")])
@@ -152,7 +180,8 @@ def test_a_log_without_the_lines_that_tell_of_losses_clears_nobody(
 ) -> None:
     log = tmp_path / "pbx.log"
     log.write_text("\n".join(line for line in samples.path("clean").read_text().splitlines() if "NOTICE" not in line))
-    main(["pack", str(log), "-o", str(tmp_path / "pack")])
+    assert main(["pack", str(log), "-o", str(tmp_path / "pack")]) == 2
+    assert not (tmp_path / "pack").exists()
     assert "cannot be told from this log: lines about reachability" in capsys.readouterr().err
     case = sf.diagnose(sf.read_log(log, progress=False))
     for language in LANGUAGES:
@@ -174,7 +203,7 @@ def test_losses_without_a_known_cause_clear_no_network(tmp_path: Path) -> None:
     said = "\n".join(pack(case).values())
     assert "cannot be told from this log" in said
     assert "It is not your network" not in said
-    assert "Take a longer log" not in said  # no longer one would have seconds
+    assert "Take a longer log" not in said + render(case)  # no longer one would have seconds
     assert "none of them because" not in render(case)
 
 
