@@ -137,6 +137,7 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
     lost = results.intervals.with_columns(alive=results.inside > 0)
     share = {site: lost.filter(results.at(site)).select(pl.col("alive").mean().fill_null(0.0)).item() for site in few}
     few |= {site: few[site] or share[site] >= MOST_ALIVE for site in few}
+    few[UNKNOWN] = few.get(results.attached_to or UNKNOWN, True)  # attached phones are judged with their site
     silent = results.observation.lacking.silence_tells
     cleared = frame["verdict"] == "no_expiry_seen"
     return cleared & pl.Series([few[site] or not silent or site == PRIVATE for site in frame["site"]], dtype=pl.Boolean)
