@@ -46,7 +46,7 @@ def arg(*flags: str, **values: Any) -> Argument:
 
 def duration(text: str, longest_s: float = 366 * 86400.0) -> float:
     """Return seconds for a duration such as `60m`, `3600`, `90s` or `1h`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip(), re.ASCII)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip().lower(), re.ASCII)
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if not KEEPALIVES_S[0] <= seconds <= longest_s:
         span = f"1 second to {longest_s / 86400:g} days"
@@ -67,6 +67,13 @@ def number(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def case_name(text: str) -> str:
+    """Return a case's name, which is no path."""
+    if re.search(r"[/\\]", text):
+        raise ArgumentTypeError(f"{text!r} is a path; name the case alone, and the folder of all cases with --cases")
+    return text
 
 
 def new_file(text: str) -> Path:
@@ -118,7 +125,7 @@ LOG = arg(
     "log",
     nargs="+",
     metavar="LOG",
-    help="a file, gz/bz2/xz/zst, zip or tar (support bundle), folder, glob, or - for standard input",
+    help="a file, gz/bz2/xz/lzma/zst, zip or tar (support bundle), folder, glob, or - for standard input",
 )
 TIME_ZONE = arg(
     "--time-zone",

@@ -16,7 +16,7 @@ from starface_nb.errors import SettingError, SetupError
 if TYPE_CHECKING:
     import polars as pl
 
-PACKED = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst"}
+PACKED = {".7z", ".bz2", ".gz", ".lzma", ".rar", ".tar", ".tgz", ".xz", ".zst"}
 DOCUMENTS = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".jsonl", ".ods", ".odt", ".parquet", ".pdf",
               ".rtf", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".zip"}  # fmt: skip
 _STREAMS = ("/dev/", "/proc/")  # where a name stands for something that is open, whatever it is

@@ -21,7 +21,7 @@ from starface_nb.reading.clock import zone
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
-_ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt", ".full"}
+_ENDINGS = {".gz", ".bz2", ".xz", ".lzma", ".zst", ".zip", ".tar", ".tgz", ".log", ".txt", ".full"}
 _RESERVED = re.compile(r"(inbox|con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _LONGEST = 200  # bytes of a name
 _SAYS_LITTLE = {"pbx", "full", "messages", "log"}

@@ -16,8 +16,10 @@ from starface_nb.fleet.schemas import BINS, URGENCY
 from starface_nb.guide.conclusion import cured_sites, gone_sites
 from starface_nb.reading import read_log
 from starface_nb.settings import Settings
+from starface_nb.tables import table
 
 Row = dict[str, Any]
+_WARNINGS = table("guide/texts")["fleet_warning"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def summarise(case: Diagnosis) -> Row:
         "last": last,
         "nat_by_bin": _by_bin(losses.filter(is_nat)["start"], first, last),
         "other_by_bin": _by_bin(losses.filter(~is_nat)["start"], first, last),
+        "warnings": [finding.id for finding in case.findings if finding.id in _WARNINGS],
         "events": case.log.events.height,
         "unparsed": case.log.unparsed.height,
     }

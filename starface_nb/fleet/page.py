@@ -31,6 +31,7 @@ def fleet_html(summary: pl.DataFrame, language: str = "en", time_zone: str = "Eu
         height=_STRIP_HEIGHT,
         bars=_bars,
         told=_told,
+        warnings=_warnings,
         reason=_reason,
         words=words,
     )
@@ -43,6 +44,7 @@ def as_text(summary: pl.DataFrame, language: str = "en", time_zone: str = "Europ
     for row in summary.sort("rank").iter_rows(named=True):
         losses = "" if row["reason"] else tr.count("{n} loss", "{n} losses", row["losses"])
         said = _reason(row, tr) or tr.joined(", ".join(_told(row, tr)), losses)
+        said = ". ".join([said, *_warnings(row, tr)])
         lines.append(f"{row['rank']:>4}  {visible(row['customer'])}: {visible(said)}")
     return "\n".join(lines)
 
@@ -70,6 +72,11 @@ def _reason(row: dict[str, Any], tr: Translator) -> str:
     """Return why a log could not be read; nothing where it was."""
     reason = row["reason"] or ""
     return words.note_text(reason, tr) or reason
+
+
+def _warnings(row: dict[str, Any], tr: Translator) -> list[str]:
+    """Return what a row's verdict and losses are to be read with, a sentence each."""
+    return [word("fleet_warning", name, tr) for name in row["warnings"] or ()]
 
 
 def _told(row: dict[str, Any], tr: Translator) -> list[str]:

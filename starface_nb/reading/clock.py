@@ -282,7 +282,7 @@ def parts_in_order(local: Micros) -> list[slice] | None:
 
 def date_in_name(name: str) -> datetime | None:
     """Return the date that a rotated file's name ends with: `full-20260301`, `full.1772600137`, or None."""
-    base = re.sub(r"\.(?:gz|bz2|xz|zst)$", "", name.rsplit("!", 1)[-1].replace("\\", "/").rsplit("/", 1)[-1])
+    base = re.sub(r"\.(?:gz|bz2|xz|lzma|zst)$", "", name.rsplit("!", 1)[-1].replace("\\", "/").rsplit("/", 1)[-1])
     found = re.search(r"[-._](\d{8})(?:[-_T]?\d{4,6})?$|[-._](1\d{9})$", base)
     try:
         if found and found[1]:

@@ -78,7 +78,7 @@ def scan_logs(
     Parameters
     ----------
     logs : sequence of path
-        Files (plain, gz, bz2, xz, zst, zip, tar), folders, globs, or `-` for standard input.
+        Files (plain, gz, bz2, xz, lzma, zst, zip, tar), folders, globs, or `-` for standard input.
     needles : sequence of bytes
         Literal byte strings without newline. Those with four rare bytes are cheapest.
     progress : bool

@@ -33,10 +33,11 @@ BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log m
 
 _NAMES = table("sources/names")
 OWN_NAMES = {"full", "messages", "pbx", "asterisk"}  # of Asterisk's logs, without what rotation puts behind them:
-_OF_A_PART = re.compile(r"[\d._#-]|gz|bz2|xz|zst|log|txt")
+_OF_A_PART = re.compile(r"[\d._#-]|gz|bz2|xz|lzma|zst|log|txt")
 A_DAY = 10_000
 """Numbers of parts are smaller than this, days (ordinals) are larger."""
 _FOREIGN, ARCHIVE = re.compile(_NAMES["foreign"], re.I), re.compile(_NAMES["archive"], re.I)
+_UNFINISHED = re.compile(_NAMES["unfinished"], re.I)
 
 
 @dataclass
@@ -211,6 +212,8 @@ def _file(path: Path, name: str, rank: int, argument: Argument, account: Account
             return []
         for other in beside(path):
             _keep_file(other, argument.beside, account)
+    if _UNFINISHED.search(path.name):
+        argument.beside.notes.append(f"{visible(name)}: by its name an unfinished download; its end may be missing.")
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return [Source(visible(name), rank, status.st_size, modified, argument, partial(file_stream, path, account), path)]
 

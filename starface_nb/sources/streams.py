@@ -29,12 +29,14 @@ _MAGICS = {
     "gz": (b"\x1f\x8b\x08",),
     "bz2": tuple(b"BZh%d" % level for level in range(1, 10)),
     "xz": (b"\xfd7zXZ\x00",),
+    "lzma": (b"]\0\0",),  # the default properties, and a dictionary of a multiple of 64 KiB
     "zst": (b"\x28\xb5\x2f\xfd", *(bytes((n, 0x2A, 0x4D, 0x18)) for n in range(0x50, 0x60))),
 }
 _DECODERS: dict[str, Callable[[], Any]] = {
     "gz": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
+    "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY),
     "zst": zstd.ZstdDecompressor,
 }
 _ERRORS = (cast(type[Exception], igzip_lib.IsalError), lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
@@ -108,7 +110,7 @@ class Stream(io.RawIOBase):
 
 
 def format_of(head: bytes) -> str:
-    """Return `gz`, `bz2`, `xz` or `zst`, or an empty string for bytes that none of them begins with."""
+    """Return `gz`, `bz2`, `xz`, `lzma` or `zst`, or an empty string for bytes that none of them begins with."""
     return next((name for name, magics in _MAGICS.items() if head.startswith(magics)), "")
 
 

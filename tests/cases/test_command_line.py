@@ -62,6 +62,7 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
             "60m, 90s or 1h (1 second to 7 days)",
         ),
         ("fleet LOG -o FOLDER/out --keepalive 8d", "'8d' is no duration"),
+        ("lab LOG --case ../x", "'../x' is a path; name the case alone"),
         ("check LOG --time-zone Mars/Phobos", "'Mars/Phobos' is no time zone. Use a name such as Europe/Berlin"),
         ("check FOLDER", "holds no log that can be read"),
         ("check missing.log", "missing.log: no such file or folder. Check the path."),

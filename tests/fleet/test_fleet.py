@@ -314,6 +314,21 @@ def test_a_router_fixed_within_its_log_is_told_with_its_old_bracket(tmp_path):
         assert re.search(r"until 13 Mar 2026, 11:\d\d too short: more than \d", told)
 
 
+def test_a_row_tells_what_it_is_to_be_read_with(tmp_path):
+    text = (RECORDED / "clean/pbx.log").read_text()
+    later = text.replace("[2026-", "[2027-").replace("203.0.113.", "198.51.100.")
+    unanswered = "".join(line for line in text.splitlines(True) if " Unreachable" not in line and "NOTICE" not in line)
+    for name, content in (("both/a", text), ("both/b", later), ("one", text), ("cut", unanswered)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "full").write_text(content)
+    summary = run_fleet([tmp_path / "in"], tmp_path / "out", workers=1)
+    told = dict(summary.select("customer", "warnings").iter_rows())
+    assert told.pop("both")[0] == "other_addresses"
+    assert told == {"one": [], "cut": ["incomplete_log"]}
+    for language, sentence in (("en", "two customers, name them apart"), ("de", "Logs zweier Kunden"), ("fr", "deux")):
+        assert as_text(summary, language).count(sentence) == fleet_html(summary, language).count(sentence) == 1
+
+
 def test_one_worker_is_this_process_and_starts_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr("starface_nb.fleet.engine._connected", None)
     assert run_fleet([RECORDED / "clean/pbx.log"], tmp_path / "out", workers=1)["state"].to_list() == ["read"]

@@ -307,6 +307,11 @@ def test_a_second_download_is_read_beside_the_first(tmp_path: Path, newer: str) 
     assert ({Path(hit.name).name for hit in hits}, notes) == ({"full", newer}, [])
 
 
+def test_an_unfinished_download_is_read_and_called_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "full.crdownload", TEXT)
+    assert scan_logs([path], NEEDLES)[1] == [f"{path}: by its name an unfinished download; its end may be missing."]
+
+
 def test_names_in_latin_1_and_in_utf_8(tmp_path: Path) -> None:
     lines = [f"[2026-03-04 10:00:0{i}] NOTICE[1] chan_sip.c: Peer '{name}' is now UNREACHABLE!  Last qualify: 9"
              for i, name in enumerate(("Müller", "Möller", "Müller"))]  # fmt: skip
