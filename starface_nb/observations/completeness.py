@@ -7,18 +7,16 @@ contact's state where it changes (pjsip_options.c 20.20.1:741).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.pauses import GAPS, missing_parts
 from starface_nb.observations.story import SAME_MOMENT_S
 from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
-from starface_nb.sources.named import A_DAY, log_of, part_of
 
 MISSING = ("times", "seconds", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals",
            "parts", "rest")  # fmt: skip
@@ -44,16 +42,6 @@ STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
 LOSS_LIKE = r"(?i)unreachable"
 
-DAY_S = 86400.0
-ISOLATED = 2.5
-"""A pause this many times as long as the next longest one is no rhythm of the log's own."""
-QUIET_S = 3600.0
-"""Phones register at least once in this time by default: with one number alone a silence that long is no rotation's."""
-FAR = DAY_S / QUIET_S
-"""A silence this many times as long as the next longest one, four hours at least, is a hole: no night or weekend is."""
-GAPS: dict[str, pl.DataType | type[pl.DataType]] = {"start": UTC_TIME, "end": UTC_TIME}
-LEAST_PAUSE_S = 600.0
-"""Pauses are compared with no shorter one than this."""
 HOLES: dict[str, pl.DataType | type[pl.DataType]] = {"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME}
 
 
@@ -110,7 +98,7 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
         Events with a time, with `row` and `state`, from `intervals.with_states`.
     """
     counts = _kinds(log.events)
-    gaps = missing_parts(log)
+    gaps = missing_parts(log, states)
     lines = _state_lines(states, gaps)
     down, up = counts.get("unreachable", 0), counts.get("reachable", 0) + counts.get("lagged", 0)
     lost_again, back_again, silent_back = (int(lines[name].sum()) for name in ("lost_again", "back_again", "anew"))
@@ -141,77 +129,6 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     missing = tuple(name for name in MISSING if found.get(name))
     one_sided = one_sided or found["seconds"] or not (down or up)
     return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps)
-
-
-def missing_parts(log: Log) -> pl.DataFrame:
-    """Return the silences in which parts of a log are missing: start, end.
-
-    They are told by its files' names, by their damage, or by a silence far longer than any other though the PBX was up.
-    """
-    if log.pauses is None:
-        return pl.DataFrame(schema=GAPS)
-    by_name = _missing_by_name(log, log.pauses)
-    if log.lines < 2 * log.events.height:
-        return by_name  # hardly a line of anything else: its silence is that nothing was lost
-    alone = isolated_pauses(log.pauses, FAR)
-    events = log.events.filter(pl.col("time").is_not_null()).sort("time").select("time", "kind")
-    after = alone.sort("end").join_asof(events, left_on="end", right_on="time", strategy="forward")
-    silent = after.filter(pl.col("kind").cast(pl.String).ne_missing("restart")).select(*GAPS)
-    return pl.concat([by_name, silent]).unique().sort("start")
-
-
-def isolated_pauses(pauses: pl.DataFrame, far: float = ISOLATED) -> pl.DataFrame:
-    """Return the pauses far above the log's own rhythm: start and end.
-
-    Parameters
-    ----------
-    pauses : polars.DataFrame
-        Frame of schema `PAUSES`.
-    far : float
-        How many times as long as the next longest one.
-    """
-    silent = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
-    ordered = (
-        pauses.filter(pl.col("discarded") == 0)
-        .with_columns(silent.clip(lower_bound=0.0).alias("silent"))
-        .sort("silent", "start")
-    )
-    before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
-    return ordered.filter((pl.col("silent") > far * before).cum_max()).select("start", "end")
-
-
-def _missing_by_name(log: Log, pauses: pl.DataFrame) -> pl.DataFrame:
-    """Return the silences in which parts are missing by the files' names or their damage: start, end."""
-    files = [file for file in log.files if file.lines]  # of one in which bytes are wrong nothing was used
-    parts = [(log_of(file.name), part_of(file.name), file.name) for file in files]
-    pairs = [(own, a, b, name) for (own, a, _), (of, b, name) in pairwise(parts) if own == of and a is not None]
-    steps: dict[str, list[int]] = {own: [] for own, *_ in pairs}
-    for own, a, b, _ in pairs:
-        steps[own] += [b - a] if b is not None and b != a else []
-    silent = (pl.col("end") - pl.col("start")).dt.total_seconds()
-    usual = pauses.filter(pl.col("usual_s") > 0.0).select(silent.max()).item() or 0.0
-    quiet = max(QUIET_S, ISOLATED * usual)
-    least = {name: _least_silence(a, b, steps[own], quiet) for own, a, b, name in pairs}
-    broken = [a.damaged or (a.cut and log_of(a.name) == log_of(b.name)) for a, b in pairwise(files)]
-    least |= {file.name: 0.0 for file, is_behind in zip(files[1:], broken, strict=True) if is_behind}
-    between = pauses.filter(pl.col("usual_s") == 0.0)  # nothing was written in it: it stands before a file
-    needed = pl.col("file").replace_strict(least, default=math.inf, return_dtype=pl.Float64)
-    return between.filter(silent >= needed).select(*GAPS)
-
-
-def _least_silence(a: int, b: int | None, steps: list[int], quiet: float) -> float:
-    """Return from which silence on parts are missing between two, infinite where the one follows the other.
-
-    Numbers go up or down one by one, and were given anew where they do both; without one the file is written now, and
-    follows the lowest where they go down; one number alone tells no direction, so that the silence between decides.
-    Days are as far apart as others of the log.
-    """
-    if a >= A_DAY:
-        missing = (b or a) - a - min(map(abs, steps), default=0)
-        return missing * DAY_S / 2 if missing > 0 else math.inf
-    if b is None:
-        return (0.0 if steps else quiet) if a > 1 and max(steps, default=-1) < 0 else math.inf
-    return 0.0 if b < A_DAY and abs(b - a) > 1 and min(steps) * max(steps) > 0 else math.inf
 
 
 def _kinds(events: pl.DataFrame) -> dict[str, int]:

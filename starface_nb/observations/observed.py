@@ -16,22 +16,19 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import is_private
-from starface_nb.observations.completeness import DAY_S, Lacking, find_lacking, isolated_pauses
+from starface_nb.observations.completeness import Lacking, find_lacking
 from starface_nb.observations.intervals import DOWN, UP, of_kind
+from starface_nb.observations.pauses import DAY_S, GONE_S, keeps_rhythm, missing
 from starface_nb.observations.schemas import KNOWN_BY, OBSERVED
 from starface_nb.reading.log import Log
 from starface_nb.sources.named import log_of
 
 SAME_MOMENT_S = 5.0
 """A registration's state line follows it within this time."""
-LEAST_MINUTES = 20
-"""In fewer different minutes than this a log's lines keep no rhythm."""
 BY_CHANCE = 0.05
 """So improbable that all phones are up by chance that their losses must have ended."""
 TOGETHER = timedelta(hours=1)
 """Two files that tell of the same time for longer than this, and half of it, are no parts of one log."""
-GONE_S = 3 * 3600.0
-"""A phone down for longer than this when the last state line was written may be gone for good."""
 
 
 @dataclass(frozen=True)
@@ -272,47 +269,6 @@ def _all_up_by_chance(shown: pl.DataFrame) -> float:
     return float((1.0 - shares).product()) if len(shares) else 1.0
 
 
-def missing(pauses: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
-    """Return the isolated pauses in which lines seem to be missing: start and end.
-
-    Not those after which the log goes on with far fewer losses than before: there it is the losses that ended, and the
-    log is quiet because nothing happened. A later pause that is no longer than such a one is as quiet.
-
-    Parameters
-    ----------
-    pauses : polars.DataFrame
-        Frame of schema `PAUSES`.
-    shown : polars.DataFrame
-        The phones' state lines: peer, state, time (UTC).
-    """
-    alone = isolated_pauses(pauses)
-    lost = shown.filter(pl.col("state") == DOWN).select("peer", "time")
-    end = _time(shown["time"].max())
-    quiet = [end is not None and _ended(lost, start, to, end) for start, to in alone.iter_rows()]
-    longest = alone.filter(pl.Series(quiet, dtype=pl.Boolean)).select((pl.col("end") - pl.col("start")).max()).item()
-    since = alone.filter(pl.Series(quiet, dtype=pl.Boolean))["start"].min()
-    if longest is None:
-        return alone
-    as_quiet = (pl.col("start") >= since) & (pl.col("end") - pl.col("start") <= longest)
-    return alone.filter(~pl.Series(quiet, dtype=pl.Boolean) & ~as_quiet)
-
-
-def _ended(lost: pl.DataFrame, start: datetime, to: datetime, end: datetime) -> bool:
-    """Say whether the losses of the time before a pause did not go on behind it, as far as the log reaches.
-
-    Counted are phones per hour that were lost in it, so that one outage counts once.
-    """
-    span = min(max(to - start, timedelta(seconds=GONE_S)), end - to)
-    if span < timedelta(seconds=GONE_S):
-        return False
-    hours = pl.col("time").dt.truncate("1h")
-    cells = [
-        lost.filter(pl.col("time").is_between(begin, begin + span)).select("peer", hours).n_unique()
-        for begin in (start - span, to)
-    ]
-    return cells[0] > 0 and 2 * cells[1] < cells[0]
-
-
 def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     """Return the pauses of the log in which lines are missing, or seem to be, for each peer: peer, from, to."""
     peers = told.select("peer")
@@ -320,8 +276,7 @@ def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame, gaps: pl.D
     if log.pauses is None:
         return empty
     pauses = pl.concat([log.pauses.filter(pl.col("discarded") > 0).select("start", "end"), gaps])
-    rhythm = states["time"].dt.truncate("1m").n_unique() >= LEAST_MINUTES
-    if rhythm and (states["state"] == DOWN).any():
+    if keeps_rhythm(states) and (states["state"] == DOWN).any():
         last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
         pauses = pl.concat([pauses, missing(log.pauses, states).filter(pl.col("start") < last)])
     pauses = pauses.unique(maintain_order=True).rename({"start": "from", "end": "to"})

@@ -27,8 +27,9 @@ from starface_nb.errors import InputError
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.guide.words import finding_text, incident_text, regular
-from starface_nb.observations.completeness import missing_parts
+from starface_nb.observations.intervals import with_states
 from starface_nb.observations.observed import OBSERVED
+from starface_nb.observations.pauses import missing_parts
 from starface_nb.simulation import Wish, make, simulate
 
 CASES = Path(__file__).parent / "cases"
@@ -418,21 +419,39 @@ def test_of_a_site_that_cannot_be_told_no_small_probability_is_told() -> None:
         assert (frame["probability_too_short"] >= 0.3).all()
 
 
-@pytest.mark.parametrize(("starts", "holes"), [(False, 1), (True, 0)])
-def test_a_silence_far_longer_than_any_other_is_a_hole_unless_the_pbx_was_down(
-    tmp_path: Path, starts: bool, holes: int
-) -> None:
-    made = [simulate(make("plain", 3, Wish(hours=8.0, timeout_s=900.0)), 3).lines for _ in range(2)]
-    later = [line.replace(line[1:11], "2026-11-23", 1) for line in made[1]]
+@pytest.mark.parametrize(("starts", "noise"), [(False, 30.0), (False, 0.0), (True, 30.0)])
+def test_a_silence_far_longer_than_any_other_is_a_hole(tmp_path: Path, starts: bool, noise: float) -> None:
+    drawn = make("plain", 3, Wish(phones=10, hours=8.0, timeout_s=900.0))
+    made = simulate(replace(drawn, style=replace(drawn.style, noise=noise)), 3).lines
+    later = [line.replace(line[1:11], "2026-11-23", 1) for line in made]
     if starts:
         later.insert(1, f"{later[0][:21]} VERBOSE[1] pbx.c: Asterisk PBX Core Initializing")
-    (tmp_path / "one.log").write_text("\n".join([*made[0], *later]) + "\n")
+    (tmp_path / "one.log").write_text("\n".join([*made, *later]) + "\n")
     found = sf.diagnose(sf.read_log(tmp_path / "one.log", progress=False))
-    gaps = found.observation.lacking.gaps
-    assert gaps.height == ("missing_parts" in ids(found)) == holes
+    assert found.observation.lacking.gaps.height == ("missing_parts" in ids(found)) == 1
     longest = found.intervals["seconds"].max()
-    assert longest is not None
-    assert (longest < 8 * 3600) == bool(holes)
+    assert isinstance(longest, float)
+    assert longest < 8 * 3600
+
+
+def test_a_long_outage_in_a_log_without_other_lines_is_no_hole(tmp_path: Path) -> None:
+    drawn = make("plain", 3, Wish(phones=10, hours=8.0, timeout_s=900.0))
+    made = simulate(replace(drawn, style=replace(drawn.style, noise=0.0)), 3).lines
+    peers = case_of(made, tmp_path).phones["peer"].to_list()
+    last, zero = made[-1][:21], "2026-11-23 08:00:0"
+    out = [f"{last} NOTICE[1] chan_sip.c: Peer '{peer}' is now UNREACHABLE!  Last qualify: 9" for peer in peers]
+    out += [
+        f"[{zero}{n % 10}] NOTICE[1] chan_sip.c: Peer '{p}' is now Reachable. (9ms / 2000ms)"
+        for n, p in enumerate(peers)
+    ]
+    found = case_of([*made, *out, *(line.replace(line[1:11], "2026-11-23", 1) for line in made)], tmp_path)
+    assert found.observation.lacking.gaps.is_empty()
+    assert found.intervals.filter(pl.col("seconds") > 9 * 3600).height == len(peers)
+
+
+def case_of(text: list[str], folder: Path) -> Diagnosis:
+    (folder / "one.log").write_text("\n".join(text) + "\n")
+    return sf.diagnose(sf.read_log(folder / "one.log", progress=False))
 
 
 @pytest.mark.parametrize("renamed", [0, 12])
@@ -474,7 +493,7 @@ def test_what_a_damaged_part_of_a_rotated_log_does_not_hold_is_a_hole(tmp_path: 
 
     first, damaged, newest = log.files
     unread = replace(log, files=(first, newest, replace(damaged, lines=0)))  # as where bytes are wrong
-    assert missing_parts(unread).height == 1
+    assert missing_parts(unread, with_states(unread.events)).height == 1
 
 
 @pytest.mark.parametrize("broken", [True, False])
