@@ -8,6 +8,7 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.observations.addresses import is_private
 from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.observed import of_two_customers
 from starface_nb.observations.presence import hours_of_notices, phones_in_calls
 from starface_nb.reading.log import Log
 
@@ -18,6 +19,11 @@ CONTINUING_SHARE = 0.5
 SAME_CUSTOMER, SAME_PHONES = 0.5, 0.8
 """Share of the smaller log's phones that two logs of a customer have in common, and of the larger one's that tell a
 customer whose address is another one now."""
+SAME_LINES, GOOD_PART = 0.5, 0.1
+"""Share of the fewer lines of their common time that two copies of one log have in common, and the share of a log's
+lines from which on others than these tell that it is none."""
+TOLD = ("time", "kind", "peer", "tech", "address", "port")
+"""What makes two lines of two copies of a log the same."""
 LEAST_NOTICES = 3
 """In so many hours the level NOTICE must have been used, and be due again, for its absence to tell anything."""
 
@@ -31,9 +37,29 @@ def is_older(before: Log, after: Log) -> bool:
 
 def is_same(before: Log, after: Log) -> bool:
     """Say whether both logs tell the same events, whatever their files are called or packed in."""
-    told = ("time", "kind", "peer", "tech", "address", "port")
-    one, other = (log.events.select(told) for log in (before, after))
+    one, other = (log.events.select(TOLD) for log in (before, after))
     return not one.is_empty() and one.equals(other)
+
+
+def are_beside(before: Log, after: Log) -> bool:
+    """Say whether the second log has nothing from after the first one, or is of the same time without being a copy.
+
+    One that repeats the end of the first and goes on is ordinary: it was fetched later.
+    """
+    if before.last is None or after.last is None or after.last <= before.last:
+        return True
+    both = pl.col("time").is_between(max(before.first or before.last, after.first or after.last), before.last)
+    one, other = (log.events.filter(both).select(TOLD).unique() for log in (before, after))
+    fewer = min(one.height, other.height)
+    if not fewer or other.height <= GOOD_PART * after.events.height:
+        return False
+    return one.join(other, on=TOLD, how="semi", nulls_equal=True).height < SAME_LINES * fewer
+
+
+def are_two_customers(before: Log, after: Log) -> bool:
+    """Say whether phones of the same names are at other addresses at the same time, as `check` of both would."""
+    told = (log.events.with_columns(file=pl.lit(name)) for name, log in (("before", before), ("after", after)))
+    return of_two_customers(pl.concat(told).drop_nulls("time")) is not None
 
 
 def in_common(one: AbstractSet[str], other: AbstractSet[str]) -> float:

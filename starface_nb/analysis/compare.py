@@ -13,7 +13,15 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from starface_nb.analysis.common_phones import are_strangers, is_older, is_same, other_addresses, seen_after
+from starface_nb.analysis.common_phones import (
+    are_beside,
+    are_strangers,
+    are_two_customers,
+    is_older,
+    is_same,
+    other_addresses,
+    seen_after,
+)
 from starface_nb.analysis.comparison import Basis, Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.exposure import JITTER, Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
@@ -41,7 +49,7 @@ LEAST_PERIODS = 2
 """Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
-NOT_TOLD = ("never_lost", "nothing_to_compare")
+NOT_TOLD = ("never_lost", "nothing_to_compare", "too_short_before", "too_short_after")
 NO_MORE_LOG = ("incomplete", "few_phones")
 """Reasons that more of such a log would not take away."""
 AT_ONCE = timedelta(hours=2)
@@ -54,33 +62,43 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     Parameters
     ----------
     before, after : Diagnosis
-        The second log is the one after the change.
+        The second log is the one after the change. What it repeats of the first one's time does not count.
 
     Returns
     -------
     Comparison
     """
     zone = after.log.time_zone
-    shown, why = seen_after(before, after), ""
-    if is_same(before.log, after.log):
-        why = "same"
-    elif is_older(before.log, after.log):
-        why = "older"
-    elif shown.is_empty():
-        both = set(before.phones["peer"]) & set(after.phones["peer"])
-        why = "incomplete" if both else "no_common_phone" if after.phones.height else "no_phone"
-    elif are_strangers(before, after, shown):
-        why = "strangers"
-    if why:
+    shown = seen_after(before, after)
+    if why := _why_not(before, after, shown):
         return _overall([_cannot(names, why) for names in _places(before)], zone)
     found = []
     for old, new in _matching_sites(before, after):
         a, b = _newest(before, old, first=True), _newest(after, new, first=False)
         if a is not None and b is not None:
-            changed = _changed_at(after, new) or (a.end if a.end != before.log.last else None)
+            changed = _changed_at(after, new)
+            if changed is None or changed < a.end:
+                changed = a.end if a.end != before.log.last else None
             settling = changed is not None or a.end > b.start - AT_ONCE
-            found.append(_judge(a, replace(b, seen=shown), changed, settling))
+            since = replace(b, start=max(b.start, a.end), seen=shown.filter(pl.col("end") > a.end))
+            found.append(_judge(a, since, changed, settling))
     return replace(_overall(found, zone), other_addresses=other_addresses(before, after))
+
+
+def _why_not(before: Diagnosis, after: Diagnosis, shown: pl.DataFrame) -> str:
+    """Return why two logs are not compared, or nothing."""
+    if is_same(before.log, after.log):
+        return "same"
+    if are_two_customers(before.log, after.log):
+        return "two_customers"
+    if is_older(before.log, after.log):
+        return "older"
+    if shown.is_empty():
+        both = set(before.phones["peer"]) & set(after.phones["peer"])
+        return "incomplete" if both else "no_common_phone" if after.phones.height else "no_phone"
+    if are_strangers(before, after, shown):
+        return "strangers"
+    return "overlap" if are_beside(before.log, after.log) else ""
 
 
 def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
@@ -193,7 +211,7 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
             verdict, probability, reason = "cannot_tell", 0.5, "few_phones"
         hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason not in NO_MORE_LOG else None
     else:
-        verdict, probability, reason = _nothing_before(right, sides[1])
+        verdict, probability, reason = _nothing_before(right, *sides)
     return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, basis)
 
 
@@ -275,8 +293,10 @@ def _at_most(k: int, n: int, p: float) -> float:
     return sum(comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(min(k, n) + 1))
 
 
-def _nothing_before(right: Window, after: Side) -> tuple[str, float, str]:
+def _nothing_before(right: Window, before: Side, after: Side) -> tuple[str, float, str]:
     """Judge a site without NAT losses before the change."""
+    if not before.periods:
+        return "cannot_tell", 0.5, "too_short_before"
     row = right.case.sites.filter(pl.col("site") == right.sites[0])
     verdict = str(row["verdict"][0]) if row.height else "undetermined"
     if verdict == "undetermined":
@@ -284,6 +304,8 @@ def _nothing_before(right: Window, after: Side) -> tuple[str, float, str]:
     too_short = float(row["probability_too_short"][0] or 0.0)
     if verdict == "too_short" and after.losses:
         return "worse", too_short, "new_losses"
+    if not after.periods:
+        return "cannot_tell", 0.5, "too_short_after"
     return "unchanged", 1.0 - too_short, "never_lost"
 
 
@@ -297,8 +319,9 @@ def _hours_needed(old: Exposure, new: Exposure) -> float | None:
 
 
 def _overall(sites: Sequence[SiteComparison], time_zone: str) -> Comparison:
-    """Sum up; sites that never had NAT losses decide only where there is no other."""
-    told = [s for s in sites if s.reason not in NOT_TOLD] or list(sites)
+    """Sum up; sites that had NAT losses neither before nor after decide only where there is no other."""
+    new = [s for s in sites if s.reason == "too_short_before" and s.after and s.after.losses]
+    told = [s for s in sites if s.reason not in NOT_TOLD or s in new] or list(sites)
     verdicts = {s.verdict for s in told}
     if "worse" in verdicts:
         verdict = "worse"

@@ -38,7 +38,7 @@ def _verdict(found: Comparison | SiteComparison, sites: tuple[SiteComparison, ..
         return word("compared", found.verdict, tr) + " " + tr("Probability {share}.", share=share)
     untold = [site for site in sites if site.verdict == "cannot_tell"]
     seen = any(site.after is not None and site.after.periods > 0 for site in untold)
-    seen &= all(site.reason != "few_phones" for site in untold)
+    seen &= all(site.reason not in ("few_phones", "too_short_before", "nothing_to_compare") for site in untold)
     return word("compared", found.verdict, tr) + (
         " " + tr("So far the probability of a cure is {share}.", share=share) if seen else ""
     )
@@ -52,7 +52,7 @@ def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
         lines.append(tr("Changed about {time}.", time=tr.time(site.changed_at)))
     if site.before is None or site.after is None:
         return lines
-    lines += _phones(site.basis, tr) if site.basis else []
+    lines += _phones(site.basis, tr) if site.basis and site.basis.phones_before else []
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))
     lines.append(tr("After: {side}", side=_side(site.after, tr)))
     if site.after.low_s or site.after.high_s is not None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
-from starface_nb.analysis.compare import Comparison, compare, compare_at
+from starface_nb.analysis.compare import Comparison, _overall, compare, compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.cli import main
 from starface_nb.errors import SettingError
@@ -146,6 +146,42 @@ def test_a_new_trouble_is_worse_and_none_is_unchanged() -> None:
     assert compare(case(7200.0, 12.0), case(1200.0, 12.0, 2.0)).verdict == "worse"
     calm = compare(case(7200.0, 12.0), case(7200.0, 12.0, 2.0))
     assert (calm.verdict, calm.settled) == ("unchanged", True)
+
+
+def test_a_side_too_short_to_show_a_loss_tells_no_change() -> None:
+    lost, calm = case(900.0, 12.0), case(7200.0, 12.0)
+    for whole, hours, side in ((lost, 0.2, "before"), (calm, 0.2, "before"), (calm, 11.9, "after")):
+        found = compare_at(whole, START + timedelta(hours=hours))
+        assert (found.verdict, found.probability, found.settled) == ("cannot_tell", 0.5, False)
+        assert found.sites[0].reason == f"too_short_{side}"
+        text = "\n".join(comparison_text(found, translator("en")))
+        assert "robability" not in text
+        assert " of 0" not in text
+    # where there is a new trouble, a cure elsewhere does not hide it
+    [new] = compare_at(lost, START + timedelta(hours=0.2)).sites
+    cured = compare(case(1200.0, 10.0), case(3700.0, 24.0, 2.0)).sites[0]
+    assert _overall([cured, new], "UTC").verdict == "cannot_tell"
+
+
+def _cut(whole: Diagnosis, start: float, end: float) -> Diagnosis:
+    """Return the log's lines between two hours."""
+    first, last = (START + timedelta(hours=hours) for hours in (start, end))
+    events = whole.log.events.filter(pl.col("time").is_between(first, last))
+    return sf.diagnose(replace(whole.log, events=events, first=events["time"].min(), last=events["time"].max()))
+
+
+def test_logs_of_the_same_time_are_not_compared_and_a_repeated_end_does_not_count() -> None:
+    whole = case(1200.0, 20.0)
+    early, late = _cut(whole, 0, 10), _cut(whole, 9, 20)
+    for before, after in ((whole, early), (whole, late), (early, _cut(whole, 1, 9)), (early, case(1200.0, 12.0, 0.02))):
+        assert {site.reason for site in compare(before, after).sites} == {"overlap"}
+    for after in (late, whole):  # fetched later, with the end of the first log or all of it
+        found = compare(early, after)
+        assert found.verdict == "unchanged"
+        assert found.after.hours == pytest.approx(10.0, abs=0.2)
+    moved = _other(case(1200.0, 12.0), 0, "198.51.100.4")
+    for one, other in ((early, moved), (moved, early)):
+        assert {site.reason for site in compare(one, other).sites} == {"two_customers"}
 
 
 def test_half_of_a_log_without_expiries_shows_no_more_of_the_timeout_than_all_of_it() -> None:
