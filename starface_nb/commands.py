@@ -279,7 +279,7 @@ def compare(options: Namespace) -> int:
     if options.at is not None and len(options.log) == 2:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
     first, *second = (_diagnosis(log, options) for log in options.log)
-    at = None if options.at is None else moment(options.at, first.log.time_zone)
+    at = None if options.at is None else moment(options.at, first.log.time_zone, timed=True)
     result = analysis.compare(first, second[0]) if second else analysis.compare_at(first, at)
     tr = translator(options.language, result.time_zone)
     gone = [finding for finding in (second or [first])[0].findings if finding.id == "site_gone"]

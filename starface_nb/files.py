@@ -203,6 +203,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def real(path: Path) -> Path:
+    """Return where a path leads to; of links in a circle as far as they can be followed.
+
+    `Path.resolve` raises RuntimeError of those before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path` alone; the system releases it when the process dies.

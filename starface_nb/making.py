@@ -10,6 +10,7 @@ from pathlib import Path
 from starface_nb.arguments import LOG, TIME_ZONE, arg, as_kept, command, duration, folder, new_place, number
 from starface_nb.console import note, say
 from starface_nb.errors import SettingError
+from starface_nb.files import real
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment
 
@@ -31,7 +32,7 @@ def anonymise(options: Namespace) -> int:
 
     if options.key:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
-        if options.key.resolve().is_relative_to(options.output.resolve()):
+        if real(options.key).is_relative_to(real(options.output)):
             raise SettingError("The key would be handed out with the log.", place=str(options.key), next_step=_ASIDE)
     key = partial(privacy.load_key, options.key) if options.key else None
     done = privacy.anonymise(

@@ -76,17 +76,20 @@ def read_typed(text: str, *, slashed: bool = True) -> datetime:
     return when
 
 
-def moment(text: str, time_zone: str, *, slashed: bool = False) -> datetime:
+def moment(text: str, time_zone: str, *, slashed: bool = False, timed: bool = False) -> datetime:
     """Return the time that somebody typed, see `read_typed`: aware, in `time_zone` unless it has an offset.
 
     Raises
     ------
     SettingError
-        It is no time, none of this zone, or one that occurs twice there; or there is no such zone.
+        It is no time, none of this zone, or one that occurs twice there; or there is no such zone. A day alone is no
+        time where `timed`.
     """
     from starface_nb.reading.clock import zone
 
     when, here = read_typed(text, slashed=slashed), zone(time_zone)
+    if timed and len(text.strip()) <= len("13.03.2026"):
+        raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
     if when.tzinfo:
         return when
     first, second = (when.replace(tzinfo=here, fold=fold) for fold in (0, 1))

@@ -123,7 +123,7 @@ class Case:
             Local time of a change within this log, as 2026-03-13T11:45; None: where the timeout was found to change.
         """
         if before is None:
-            return compare_at(self.diagnosis, None if at is None else moment(at, self.log.time_zone))
+            return compare_at(self.diagnosis, None if at is None else moment(at, self.log.time_zone, timed=True))
         return compare(self.read_other(before), self.diagnosis)
 
     def read_other(self, log: Source) -> Diagnosis:

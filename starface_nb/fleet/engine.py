@@ -20,6 +20,7 @@ from threading import Event, Thread, local
 from typing import TYPE_CHECKING, Any
 
 from starface_nb.errors import SettingError, SetupError, need
+from starface_nb.files import real
 from starface_nb.fleet.examine import Examined, failed
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def examine_all(
     SetupError
         The scheduler does not answer, or Dask is not installed.
     """
-    paths = {key: str(path.resolve()) for key, path in logs.items()}
+    paths = {key: str(real(path)) for key, path in logs.items()}
     workers = min(workers or os.cpu_count() or 1, len(logs))
     if scheduler:
         yield from _on_cluster(paths, work, scheduler)

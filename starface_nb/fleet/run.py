@@ -16,7 +16,7 @@ import polars as pl
 
 from starface_nb import __version__
 from starface_nb.errors import InputError, SettingError
-from starface_nb.files import keep_free, locked, parquet, private_folder, write
+from starface_nb.files import keep_free, locked, parquet, private_folder, real, write
 from starface_nb.fleet.changes import quick_fingerprint
 from starface_nb.fleet.engine import Scheduler, examine_all, security
 from starface_nb.fleet.examine import Examined, Row, examine
@@ -198,9 +198,9 @@ def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> li
             raise
         return [folder]  # whose row says why
     found = [path for path in there if _may_be_customer(path)]
-    own = {path.resolve() for path in found if not path.is_symlink()}
+    own = {real(path) for path in found if not path.is_symlink()}
     above = _levels(folder)  # a link to all of it is none
-    found = [p for p in found if not p.is_symlink() or (own.isdisjoint(_levels(p)) and p.resolve() not in above)]
+    found = [p for p in found if not p.is_symlink() or (own.isdisjoint(_levels(p)) and real(p) not in above)]
     made = _is_fleet(folder)
     found = [path for path in found if not (made and path.name == _CUSTOMERS)]
     if not (alone or made) and (not found or _is_one_log(folder, found)):
@@ -230,17 +230,17 @@ def _is_one_log(folder: Path, found: Sequence[Path]) -> bool:
 
 def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path]:
     """Return the customers without the folders of results."""
-    results = {leave_out.resolve(), leave_out.resolve() / _CUSTOMERS} if leave_out else set()
+    results = {real(leave_out), real(leave_out) / _CUSTOMERS} if leave_out else set()
     for path in paths:
-        if path.resolve() in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
+        if real(path) in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
             cause, step = "This may be a customer's: the results would lie in it.", "Name another folder for them."
             raise SettingError(cause, place=str(path), next_step=step)
-    return [path for path in paths if path.resolve() not in results]
+    return [path for path in paths if real(path) not in results]
 
 
 def _levels(path: Path) -> list[Path]:
     """Return where a path leads to, and every folder above: a link to or into a customer is no further one."""
-    return [path.resolve(), *path.resolve().parents]
+    return [real(path), *real(path).parents]
 
 
 def _may_be_customer(path: Path) -> bool:

@@ -16,7 +16,7 @@ import polars as pl
 from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import SettingError
-from starface_nb.files import has_files_name, keep_free, new_folder, replacing, write
+from starface_nb.files import has_files_name, keep_free, new_folder, real, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
@@ -143,8 +143,8 @@ def anonymise(
 def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
     """Refuse to write onto or into the log, or beside files that would then be read as one log with the new ones."""
     keep_apart(logs, [path, *(path.iterdir() if path.is_dir() else ())])
-    folders = (Path(log).resolve() for log in logs if Path(log).is_dir())
-    if any(path.resolve().is_relative_to(folder) for folder in folders):
+    folders = (real(Path(log)) for log in logs if Path(log).is_dir())
+    if any(real(path).is_relative_to(folder) for folder in folders):
         raise SettingError("This lies in the folder of the log itself.", place=str(path), next_step=_ELSEWHERE)
     keep_free(path)
     spare([path])

@@ -8,6 +8,7 @@ from threading import Event, Lock
 from starface_nb.errors import InputError
 
 ALLOW_DAMAGED = "STARFACE_NB_ALLOW_DAMAGED"
+_NO = ("", "0", "no", "false", "off")
 HARMLESS = 1 << 30  # a bomb that unpacks to less costs a second and no memory: no need to refuse a repetitive log
 UNPACK = "If you trust the file, unpack it yourself and name the log in it."
 
@@ -46,7 +47,7 @@ class Limits:
     max_held_bytes: int = 128 << 20
     max_line: int = 64 << 10
     max_hit_bytes: int = 1 << 30
-    allow_damaged: bool = field(default_factory=lambda: os.environ.get(ALLOW_DAMAGED, "0") not in ("", "0"))
+    allow_damaged: bool = field(default_factory=lambda: os.environ.get(ALLOW_DAMAGED, "").lower() not in _NO)
 
 
 def cores() -> int:

@@ -83,6 +83,7 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
         ("compare LOG LOG --at 2026-03-13", "Leave out --at or the second log"),
         ("compare LOG --at noon", "'noon' is no time. Write it as 2026-03-13T11:45."),
         ("compare LOG --at 0001-01-01", "'0001-01-01' is no time"),
+        ("compare LOG --at 2026-03-13", "'2026-03-13' is no time"),  # what happened that morning may be before
         ("compare LOG --at 3/4/2026", "'3/4/2026' is no time"),  # of April, or the 4th of March
         (
             "compare LOG --at 2025-10-26T02:30",

@@ -329,6 +329,14 @@ def test_a_row_tells_what_it_is_to_be_read_with(tmp_path):
         assert as_text(summary, language).count(sentence) == fleet_html(summary, language).count(sentence) == 1
 
 
+def test_a_link_that_leads_to_itself_stops_nothing(tmp_path):
+    (there := tmp_path / "in").mkdir()
+    (there / "self").symlink_to("self")
+    (there / "customer.log").write_text((RECORDED / "clean/pbx.log").read_text())
+    summary = run_fleet([there], tmp_path / "out", workers=1)
+    assert dict(summary.select("customer", "state").iter_rows())["customer.log"] == "read"
+
+
 def test_one_worker_is_this_process_and_starts_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr("starface_nb.fleet.engine._connected", None)
     assert run_fleet([RECORDED / "clean/pbx.log"], tmp_path / "out", workers=1)["state"].to_list() == ["read"]

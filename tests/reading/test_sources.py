@@ -265,7 +265,7 @@ def test_what_takes_gigabytes_to_unpack_is_refused_and_not_called_corrupt(tmp_pa
 
 
 def test_damage_is_allowed_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text, allowed in (("1", True), ("yes", True), ("0", False), ("", False)):
+    for text, allowed in (("1", True), ("yes", True), ("0", False), ("No", False), ("", False)):
         monkeypatch.setenv("STARFACE_NB_ALLOW_DAMAGED", text)
         assert Limits().allow_damaged is allowed
 
