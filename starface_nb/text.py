@@ -88,7 +88,8 @@ def moment(text: str, time_zone: str, *, slashed: bool = False, timed: bool = Fa
     from starface_nb.reading.clock import zone
 
     when, here = read_typed(text, slashed=slashed), zone(time_zone)
-    if timed and len(text.strip()) <= len("13.03.2026"):
+    typed = _TYPED.fullmatch(text.strip())
+    if timed and typed and typed[5] is None:
         raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
     if when.tzinfo:
         return when

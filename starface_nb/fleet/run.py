@@ -208,7 +208,8 @@ def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> li
             say(f"{folder}: one customer's, by the names in it; {others} other files are not read.")
         return [folder]
     parts = [visible(path.name) for path in found if path.is_dir() or rank_of(path.name) < ANY_NAME]
-    if alone and not made and len(parts) > 1 and _is_one_log(folder, found):
+    apart = any(path.is_dir() for path in found)  # one of which alone may hold a log
+    if alone and not (made or apart) and len(parts) > 1 and _is_one_log(folder, found):
         told = ", ".join(parts[:_NAMED]) + (" ..." if len(parts) > _NAMED else "")
         say(f"{folder}: by their names, parts of one customer's log, which `starface-nb check` reads as one: {told}.")
     left = [visible(p.name) for p in there if not (_may_be_customer(p) or _is_fleet(p) or (made and p.name in _OWN))]

@@ -329,6 +329,16 @@ def test_a_row_tells_what_it_is_to_be_read_with(tmp_path):
         assert as_text(summary, language).count(sentence) == fleet_html(summary, language).count(sentence) == 1
 
 
+def test_folders_of_which_one_holds_a_log_are_not_called_parts_of_one(tmp_path, capsys):
+    for name, text in (("mueller/full", (RECORDED / "clean/pbx.log").read_text()), ("huber/notes.txt", "hello")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        (tmp_path / "in" / name).write_text(text)
+    main(["fleet", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--workers", "1"])
+    told = "".join(capsys.readouterr())
+    assert "mueller: too short" in told
+    assert "parts of one" not in told
+
+
 def test_a_link_that_leads_to_itself_stops_nothing(tmp_path):
     (there := tmp_path / "in").mkdir()
     (there / "self").symlink_to("self")
