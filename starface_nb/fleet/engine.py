@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -167,8 +167,9 @@ def _serve(pipe: Connection, work: Callable[[str], Examined]) -> None:
         os._exit(1)
 
     Thread(target=follow, daemon=True).start()
-    while True:
-        pipe.send(work(pipe.recv()))
+    with suppress(EOFError, ConnectionError):  # its end may be seen here first
+        while True:
+            pipe.send(work(pipe.recv()))
 
 
 @contextmanager
