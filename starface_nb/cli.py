@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
         self.register("action", None, _Once)
+        self._negative_number_matcher = re.compile("-[0-9]")  # as in -5m: its own check says what is wrong with it
 
     def error(self, message: str) -> NoReturn:
         """End with the message and where help is."""

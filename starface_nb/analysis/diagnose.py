@@ -150,7 +150,8 @@ def _other_addresses(states: pl.DataFrame, peers: pl.DataFrame) -> Iterator[Find
     """Yield that the phones of two logs came from other addresses: another line, or another customer."""
     if found := at_other_addresses(states, peers):
         (one, old), (other, new) = found
-        names = {"one": PurePath(one).name, "other": PurePath(other).name}  # folders tell nothing to who is shown them
+        own = -1 if PurePath(one).name != PurePath(other).name else -2  # folders tell little to who is shown them
+        names = {name: "/".join(PurePath(path).parts[own:]) for name, path in (("one", one), ("other", other))}
         yield Finding("other_addresses", "warning", None, {**names, "old": old, "new": new})
 
 

@@ -1,6 +1,7 @@
 """Finding a log's own case: opened where it was left, or begun; one customer's never taken for another's."""
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -138,7 +139,7 @@ def _name_of(path: str) -> str:
     while found.suffix.lower() in _ENDINGS:
         found = found.with_suffix("")
     if found.name in _SAYS_LITTLE and found.parent.name:
-        found = found.parent  # such logs are told apart by their folder
+        found = Path(os.path.abspath(found)).parent  # noqa: PTH100  such logs are told apart by their folder
     return clean_name(found.name)
 
 

@@ -249,13 +249,19 @@ def _may_be_customer(path: Path) -> bool:
     if path.name.startswith(".") or is_systems(path.name) or _is_special(path):
         return False
     if path.is_dir():
-        return not _is_fleet(path)
+        return not (_is_fleet(path) or _is_pack(path))
     return rank_of(path.name) != NOT_A_LOG and path.suffix != ".jsonl"
 
 
 def _is_fleet(folder: Path) -> bool:
     """Say whether a folder holds a fleet's results, or what was to become some."""
     return os.access(folder, os.X_OK) and any((folder / name).is_file() for name in (_SUMMARY, _LOCK))
+
+
+def _is_pack(folder: Path) -> bool:
+    """Say whether a folder holds nothing but pages and tickets for an administrator."""
+    names = [path.name for path in folder.glob("*")]
+    return bool(names) and all(re.search(r"-(en|de|fr)\.(html|txt)$", name) for name in names)
 
 
 def _is_special(path: Path) -> bool:

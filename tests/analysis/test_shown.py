@@ -746,14 +746,18 @@ def test_customers_whose_phones_have_the_same_names_are_not_mixed(tmp_path: Path
         assert sf.diagnose(log).intervals.height
 
 
-@pytest.mark.parametrize(("names", "told"), [(("a.log", "b.log"), True), (("full.1", "full"), False)])
+@pytest.mark.parametrize(
+    ("names", "told"), [(("a.log", "b.log"), True), (("a/full", "b/full"), True), (("full.1", "full"), False)]
+)
 def test_another_address_in_another_log_is_told(tmp_path: Path, names: tuple[str, str], told: bool) -> None:
     later = [line.replace("203.0.113.", "198.51.100.") for line in moved(lines("clean"), 7)]
     for name, text in zip(names, (lines("clean"), later), strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("\n".join(text) + "\n")
     found = sf.diagnose(sf.read_log([tmp_path / name for name in names], progress=False))
     values = [dict(finding.values) for finding in found.findings if finding.id == "other_addresses"]
-    assert values == [{"one": "a.log", "other": "b.log", "old": ["203.0.113.11"], "new": ["198.51.100.11"]}] * told
+    addresses = {"old": ["203.0.113.11"], "new": ["198.51.100.11"]}
+    assert values == [{"one": names[0], "other": names[1], **addresses}] * told
 
 
 def test_copies_of_one_log_are_of_one_customer(tmp_path: Path) -> None:

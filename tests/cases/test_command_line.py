@@ -56,6 +56,7 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
         ("nonsense LOG", "invalid choice: 'nonsense' (choose from"),
         ("check LOG --keepalive soon", "'soon' is no duration; write for example 60m"),
         ("check LOG --keepalive 0", "'0' is no duration"),
+        ("check LOG --keepalive -5m", "'-5m' is no duration"),
         ("check LOG --keepalive 99999999d", "'99999999d' is no duration"),
         (
             "check LOG --keepalive 99999m",

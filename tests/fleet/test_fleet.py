@@ -46,6 +46,8 @@ def folder(tmp_path_factory):
     for name in ("@eaDir", "__MACOSX", "System Volume Information", "lost+found", "$RECYCLE.BIN"):
         (folder / name).mkdir()
     (folder / "Thumbs.db").write_bytes(b"left by a system")
+    (folder / "for their provider").mkdir()
+    (folder / "for their provider" / "203.0.113.7-de.txt").write_text("a ticket")
     return folder
 
 
@@ -67,7 +69,7 @@ def test_every_customer_has_its_verdict_or_a_reason(folder, fleet):
     assert done.returncode == 1
     assert done.stderr == (
         f"starface-nb: {folder}: passed over, as no customer's: $RECYCLE.BIN, .hidden, @eaDir, "
-        "System Volume Information, Thumbs.db, __MACOSX, lost+found.\n"
+        "System Volume Information, Thumbs.db, __MACOSX, for their provider, lost+found.\n"
     )
     summary = pl.read_parquet(out / "fleet.parquet")
     FLEET.check(summary)
