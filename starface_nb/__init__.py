@@ -9,7 +9,11 @@ sf.charts.timeline(case)
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+
+# jsonschema's check of internationalised addresses, which nothing here asks for: its grammar takes seconds to build.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 TYPE_CHECKING = False  # what `typing` would say; it takes a while to load
 if TYPE_CHECKING:
