@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 os.environ["STARFACE_NB_PROGRESS"] = "0"  # a slow machine must not add a bar to a notebook's outputs
 
+# With frames as small as the tests' are, a sixth of the processor's time is polars' threads waiting for each other.
+# It makes them as it is loaded: here one, while commands and kernels that tests start have as many as users do.
+with pytest.MonkeyPatch.context() as loading:
+    loading.setenv("POLARS_MAX_THREADS", "1")
+    import polars as _  # noqa: F401
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 # A page that a test hands over has no address, so that newer Chromiums refuse it connections to this machine.
 BROWSER_ARGUMENTS = [

@@ -8,6 +8,7 @@ import re
 import textwrap
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -129,16 +130,19 @@ def with_rows(svg: str, rows: Sequence[int]) -> str:
 def _svg(spec: dict[str, Any], width: int = WIDE, **config: Any) -> str:
     """Draw; one description for the whole picture instead of one for each of its marks."""
     need_memory(_ADDRESSES)
-    svg: str = vl_convert.vegalite_to_svg(
-        _fitted(spec, width) if "autosize" in spec else spec,
-        vl_version=_OLDEST_VEGA_LITE,
-        config={"background": "white", "aria": False, **config},
-        allowed_base_urls=[],
-    )
-    svg = _TAG.sub(
-        lambda tag: _ROLES.sub("", _DECIMALS.sub(r"\1\2", tag[0])), svg
-    )  # a quarter less to keep, and nothing to see of it
+    fitted = _fitted(spec, width) if "autosize" in spec else spec
+    svg = _drawn(json.dumps(fitted), json.dumps({"background": "white", "aria": False, **config}))
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spec.get("description", ""))}" ', 1)
+
+
+@lru_cache(maxsize=32)
+def _drawn(spec: str, config: str) -> str:
+    """Draw, once while an answer after the other changes the report's words alone."""
+    svg = vl_convert.vegalite_to_svg(
+        json.loads(spec), vl_version=_OLDEST_VEGA_LITE, config=json.loads(config), allowed_base_urls=[]
+    )
+    # a quarter less to keep, and nothing to see of it
+    return _TAG.sub(lambda tag: _ROLES.sub("", _DECIMALS.sub(r"\1\2", tag[0])), svg)
 
 
 def _fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
