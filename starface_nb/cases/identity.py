@@ -2,18 +2,23 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from starface_nb.analysis.common_phones import SAME_CUSTOMER, in_common
+import polars as pl
+
+from starface_nb.analysis.common_phones import CONTINUES, SAME_CUSTOMER, in_common
 from starface_nb.networks import KINDS, is_of
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
 
 _OF_PHONES = ("registered", "unregistered", "expired", "reachable", "unreachable", "lagged")
+_ENDS = 3  # events
+UNTOLD = "no address tells whether it is the same customer's"
 
 
 def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
-    """Return what a case keeps of its log: its paths and fingerprint, its events' number, its peers and addresses.
+    """Return what a case keeps of its log: paths, fingerprint, events' number, peers and addresses, and its end.
 
     Who only tries names, as scanners do everywhere, tells no customer from another; it counts where nobody else is.
     """
@@ -25,6 +30,8 @@ def identity(log: Log, paths: Sequence[str]) -> dict[str, Any]:
         "events": log.events.height,
         "peers": sorted(told["peer"].drop_nulls().unique()),
         "addresses": sorted(a for a in told["address"].drop_nulls().unique() if is_of(a, *KINDS) is False),
+        "ends": _told(log.events.drop_nulls("time").sort("time").tail(_ENDS)).to_list(),
+        "last": log.last and log.last.isoformat(),
     }
 
 
@@ -33,15 +40,16 @@ def fingerprint(log: Log) -> str:
     return hashlib.sha256(log.fingerprint.encode()).hexdigest()
 
 
-def foreign(before: Mapping[str, Any], now: Mapping[str, Any], *, named: bool) -> str:
+def foreign(before: Mapping[str, Any], now: Mapping[str, Any], log: Log | None = None) -> str:
     """Return why a log is not of the customer whose log a case has; nothing where it is.
 
     Parameters
     ----------
     before, now : Mapping
         Identities of the case's log and of the new one.
-    named : bool
-        Whether the user named the case: where no log shows an address, that or the same place speaks for it.
+    log : Log, optional
+        The new one. Where no address speaks for it, it must lie at the same place, hold the end of the case's log or
+        begin there; None asks for none of it.
     """
     if before["fingerprint"] == now["fingerprint"]:
         return ""
@@ -52,7 +60,20 @@ def foreign(before: Mapping[str, Any], now: Mapping[str, Any], *, named: bool) -
     old, new = set(before.get("addresses", ())), set(now["addresses"])
     if old and new:
         return "" if old & new else f"its phones came from {_some(old)}, those of the new one from {_some(new)}"
-    return "" if named or before["paths"] == now["paths"] else "no address tells whether it is the same customer's"
+    return "" if log is None or before["paths"] == now["paths"] or _goes_on(before, log) else UNTOLD
+
+
+def _goes_on(before: Mapping[str, Any], log: Log) -> bool:
+    if (ends := before.get("ends")) and set(ends) <= set(_told(log.events)):
+        return True
+    if log.first is None or not (last := before.get("last")):
+        return False
+    return timedelta(0) <= log.first - datetime.fromisoformat(last) <= CONTINUES
+
+
+def _told(events: pl.DataFrame) -> pl.Series:
+    time = pl.col("time").dt.timestamp("ms")
+    return events.select(pl.format("{} {} {}", time, "kind", pl.col("peer").fill_null(""))).to_series()
 
 
 def _some(addresses: set[str]) -> str:

@@ -13,7 +13,7 @@ from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.cases import memory
 from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
 from starface_nb.cases.case import Case, Source, absolute
-from starface_nb.cases.identity import fingerprint, foreign, identity
+from starface_nb.cases.identity import UNTOLD, fingerprint, foreign, identity
 from starface_nb.errors import SettingError
 from starface_nb.files import at_home, is_frozen, private_folder
 from starface_nb.guide import translator
@@ -197,7 +197,7 @@ def _own(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], notes: list[
     for other, content in _cases(place.parent):
         if content["log"]["fingerprint"] == fingerprint(log):
             return other
-    why = foreign(kept["log"], identity(log, paths), named=False) if kept else ""
+    why = foreign(kept["log"], identity(log, paths), log) if kept else ""
     if why:
         notes.append(
             f"The case {place.name!r} is another customer's ({why}): this log has a case of its own. Where it is the "
@@ -227,11 +227,12 @@ def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trus
     now = identity(log, paths)
     if before is None or before["fingerprint"] == now["fingerprint"]:
         return []
-    why = "" if trusted else foreign(before, now, named=True)
+    why = "" if trusted else foreign(before, now, log)
     if why:
         names = ", ".join(Path(path).name for path in before["paths"])
+        held = "a log that may be another customer's" if why == UNTOLD else "another customer's log"
         raise CaseError(
-            f"This case holds another customer's log ({names}); {why}.",
+            f"This case holds {held} ({names}); {why}.",
             place=str(place),
             next_step="Give the new log a case of its own, with another name; where it is the same customer, say so "
             "(--same-customer).",

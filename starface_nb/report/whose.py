@@ -45,7 +45,7 @@ def spare_others(reports: Iterable[Path], log: Log) -> None:
     for path in reports:
         if path.is_file() and not is_open(path) and path.stat().st_size:
             before = _read(mark_of(path.read_bytes()))
-            if before["logs"].isdisjoint(now["logs"]) and foreign(before, now, named=True):
+            if before["logs"].isdisjoint(now["logs"]) and foreign(before, now):
                 cause = "Another customer's report lies here, or one that does not tell whose (a masked or an old one)."
                 raise InputError(cause, place=str(path), next_step=INSTEAD)
 

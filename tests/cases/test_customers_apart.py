@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,33 @@ def test_a_named_case_refuses_another_source_unless_it_is_said_to_be_the_same(
     moved = open_case(other, folder=tmp_path / "case", same_customer=True)
     assert set(moved.answers.all()) == {"status"}
     assert "has changed" in moved.notes[0]
+
+
+def test_without_addresses_a_named_case_takes_only_a_log_that_goes_on(tmp_path: Path) -> None:
+    def log(name: str, first: datetime, hours: int) -> Path:
+        path, said = tmp_path / name, "NOTICE[7] chan_sip.c: Peer '{}' is now {}"
+        states = ("UNREACHABLE!  Last qualify: 20", "Reachable. (20ms / 2000ms)")
+        lines = [
+            f"[{first + timedelta(hours=hour, seconds=int(peer) + 300 * n)}] {said.format(peer, state)}\n"
+            for hour in range(hours)
+            for n, state in enumerate(states)
+            for peer in ("21", "22", "23")
+        ]
+        path.write_text("".join(lines))
+        return path
+
+    monday = datetime(2026, 5, 4, 8)
+    ours = open_case(log("monday", monday, 10), folder=tmp_path / "case")
+    ours.answers.set("status", "offline")
+    with pytest.raises(
+        CaseError, match=r"may be another customer's \(monday\); no address tells .* \(--same-customer\)"
+    ):
+        open_case(log("other", monday + timedelta(minutes=13), 40), folder=tmp_path / "case")
+    grown = open_case(log("grown", monday, 14), folder=tmp_path / "case")
+    rest = log("rest", monday + timedelta(hours=13, minutes=10), 8)
+    goes_on = open_case(rest, folder=tmp_path / "case")
+    assert [case.answers.get("status") is not None for case in (grown, goes_on)] == [True, True]
+    assert all("has changed" in note for case in (grown, goes_on) for note in case.notes)
 
 
 def test_of_two_customers_that_begin_at_once_in_one_folder_the_second_is_refused(
