@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starface_nb import privacy, report
 from starface_nb.errors import StarfaceError
 from starface_nb.guide import LANGUAGES
+from starface_nb.guide.words import note_text
 from starface_nb.panels import second_log
 from starface_nb.panels.base import CasePanel, good, note, safe
 
@@ -100,4 +101,4 @@ class ReportPanel(CasePanel):
             kept=tr.number(done.kept),
             lines=tr.number(done.lines),
         )
-        self.show(said=note(said))
+        self.show(said=note(" ".join([said, *(note_text(one, tr) or one for one in done.notes)])))

@@ -4,10 +4,13 @@ import os
 import re
 import secrets
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,16 +18,17 @@ import polars as pl
 
 from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.bundle.facts import put_together, zone_of
-from starface_nb.errors import SettingError
+from starface_nb.errors import InputError, SettingError
 from starface_nb.files import has_files_name, keep_free, new_folder, real, replacing, write
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
-from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order
+from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order, read_log
 from starface_nb.reading.log import Log, LogFile
 from starface_nb.reading.parse import Parsed, parse
 from starface_nb.reading.pauses import pauses_between
 from starface_nb.reading.scan import scan_logs
-from starface_nb.reading.schemas import UNPARSED
+from starface_nb.reading.schemas import EVENTS, UNPARSED
+from starface_nb.reading.tidy import tidied, without_end
 from starface_nb.sources.apart import keep_apart
 from starface_nb.spared import spare
 from starface_nb.tables import table
@@ -34,6 +38,7 @@ _ELSEWHERE = "Name a new file or folder somewhere else."
 _INSIDE_ZIP = "var/log/asterisk"
 _KEY_BYTES = 32
 _ADDRESS = r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
+_MOST_DIFFER = 10  # with a tenth of its events gone, a log tells another story
 _CALL = re.compile(r"\[C-([0-9A-Fa-f]+)\]")
 _WITHOUT_WHO = ("restart", "shutdown", "rotate", "reload")
 
@@ -59,7 +64,7 @@ class Anonymised:
     beside : int
         Files beside the log (settings, lists of peers, a router's log ...); they are left out.
     notes : tuple of str
-        What was skipped or is damaged, and why.
+        What was skipped or is damaged, and why; and whether the copy's diagnosis may differ.
     """
 
     path: Path
@@ -104,7 +109,8 @@ def anonymise(
     Raises
     ------
     InputError
-        A source cannot be read, no line of any file is Asterisk's, or the files are of two customers, or may be.
+        A source cannot be read, no line of any file is Asterisk's, the files are of two customers, or may be, or too
+        many events of the log cannot be rewritten.
     SettingError
         The output is one of the inputs, a folder that holds something already, or the weeks lead out of the calendar.
     """
@@ -116,8 +122,8 @@ def anonymise(
     order.without_foreign(hits)  # of a file that is no log, nothing would be left
     found = put_together(member for hit in hits for member in hit.members)
     zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
-    parsed = order.in_time_order([parse(one, zone) for one in order.without_copies(hits)[0]])
-    parsed, _ = order.without_overlaps(parsed)
+    parsed = [order.without_repeats(parse(one, zone)) for one in order.without_copies(hits)[0]]
+    parsed, _ = order.without_overlaps(order.in_time_order(parsed))
     if len(parsed) > 1 and path.suffix.lower() != ".zip" and has_files_name(path) and not path.exists():
         step = f"Leave out {path.suffix}, or let the name end in .zip."
         raise SettingError("Several files are written, into a folder or a zip.", place=str(path), next_step=step)
@@ -133,6 +139,7 @@ def anonymise(
         pseudonyms.address(address)
     writer = _Writer(pseudonyms, moved, zone)
     texts = [writer.file(one, some) for one, some in zip(parsed, rows, strict=True)]
+    notes += _told_otherwise(parsed, texts, zone)
     _check_place(path, logs)  # once more: another may have come meanwhile
     _write(path, texts)
     total, understood = sum(one.hits.lines for one in parsed), sum(some.height for some in rows)
@@ -218,8 +225,9 @@ class _Writer:
         done: list[tuple[datetime | None, str, int | None]] = []
         for row in rows.iter_rows(named=True):
             pattern = agent if row["entry"] is None else entries[row["entry"]].pattern
-            message = self._rewriter.message(row["bare"], pattern, row["peer"])
-            if message is not None:
+            spoken = (row["bare"], without_end(tidied(row["bare"])))  # as it stands, or as reading tidied it
+            read = (self._rewriter.message(text, pattern, row["peer"]) for text in spoken)
+            if (message := next((one for one in read if one is not None), None)) is not None:
                 done.append((row["time"], self._line(row, message), row["entry"]))
         lines = _sure(done)
         self.kept += len(lines)
@@ -235,14 +243,15 @@ class _Writer:
     def _line(self, row: dict[str, Any], message: str) -> str:
         """Return a message with its mark under the header that every line gets."""
         # without the date of old versions there
-        mark: str = row["message"].removesuffix(row["bare"]).rpartition("]")[2]
+        mark = tidied(row["message"].removesuffix(row["bare"]).rpartition("]")[2])
         stamp = self._stamp(row["time"])
         if row["layout"] == "opened":
             return stamp + mark + message
         level = "VERBOSE" if row["verbose"] else "NOTICE"
         call = _CALL.search(row["body"].removesuffix(row["message"]))
         thread = f"{level}[1][C-{self._names.hexadecimal(call[1])}]" if call else f"{level}[1]"
-        module = row["module"] or "asterisk.c"
+        own = () if row["entry"] is None else catalogue.entries()[row["entry"]].modules
+        module = row["module"] or next(iter(own), "asterisk.c").replace("*", ".c")  # another's would only quote it
         return f"{stamp}{thread} {module}: {mark}{message}" if stamp else f"{thread}: {module}:1 {mark}{message}"
 
     def _stamp(self, time: datetime | None) -> str:
@@ -258,9 +267,33 @@ def _sure(done: list[tuple[datetime | None, str, int | None]]) -> list[tuple[dat
     return [(time, line) for i, (time, line, entry) in enumerate(done) if "\n" not in line and entry_of.get(i) == entry]
 
 
-def _write(path: Path, texts: list[str]) -> None:
+def _told_otherwise(parsed: list[Parsed], texts: list[str], zone: ZoneInfo) -> list[str]:
+    """Read again what is to be written, and say how many events differ; refuse it if they are a tenth."""
+    again = EVENTS.empty()
+    with TemporaryDirectory() as name, suppress(InputError):  # raised where nothing is left
+        folder = Path(name)
+        for file, content in _files(texts).items():
+            (folder / file).write_bytes(content)
+        again = read_log(folder, time_zone=zone.key, progress=False).events
+    own = pl.concat(one.events for one in parsed)
+    before, after = (Counter(events["kind"].cast(pl.String)) for events in (own, again))
+    differ = (before - after) + (after - before)
+    told = f"{differ.total():,} of {before.total():,} events of this log"
+    # what strangers send may be unreadable, and most of the log
+    lost, of = (some.total() - some["registration_failed"] for some in (differ, before))
+    if lost * _MOST_DIFFER > of:
+        step = "Give the file as the PBX wrote it, no copy of its text and no export."
+        raise InputError(f"{told} cannot be rewritten with certainty.", place=parsed[0].hits.name, next_step=step)
+    return [f"{told} could not be rewritten: the copy's diagnosis may differ."] if differ else []
+
+
+def _files(texts: list[str]) -> dict[str, bytes]:
     names = [*(f"full.{n}" for n in range(len(texts) - 1, 0, -1)), "full"]
-    files = {name: text.encode("utf-8", "replace") for name, text in zip(names, texts, strict=True)}
+    return {name: text.encode("utf-8", "replace") for name, text in zip(names, texts, strict=True)}
+
+
+def _write(path: Path, texts: list[str]) -> None:
+    files = _files(texts)
     if path.suffix.lower() == ".zip" and not path.is_dir():
         with replacing(path, new=not path.exists()) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in files.items():

@@ -17,6 +17,7 @@ from starface_nb.cli import main
 from starface_nb.errors import InputError
 from starface_nb.privacy import anonymise
 from starface_nb.privacy.anonymise import LEFT_OUT
+from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.simulation import Wish, simulate
 from tests.simulation.families import make
 
@@ -192,7 +193,11 @@ LAYOUTS = {
     "console": "[Mar  4 08:52:{s:02}] \x1b[1;33mNOTICE\x1b[0m[30733]: \x1b[1;37mchan_sip.c\x1b[0m:158 sip_poke: {m}",
     "undated": "NOTICE[17903]: chan_sip.c:305 in sip_poke: {m}",
     "grep": "customer-pbx-full:[2026-03-04 08:52:{s:02}] NOTICE[1356] chan_sip.c: {m}",
+    "journal": "Mar 04 08:52:{s:02} customer-pbx asterisk[812]:     -- {m}",
+    "blanks": "[2026-03-04 08:52:{s:02}] NOTICE[1356] chan_sip.c:\u00a0{m}",
+    "page": "[2026-03-04 08:52:{s:02}] NOTICE[1356] chan_sip.c: {m}",
 }
+COPIED = {"blanks": (" ", "\u00a0"), "page": ("'", "&#39;")}
 JSON_LINE = {
     "hostname": "customer-pbx",
     "timestamp": "",
@@ -216,7 +221,7 @@ def test_every_layout_keeps_its_events_and_loses_the_host(layout, tmp_path):
             entry["logmsg"]["message"] = m + "\n"
             lines.append(json.dumps(entry))
         else:
-            lines.append(LAYOUTS[layout].format(s=s, m=m))
+            lines.append(LAYOUTS[layout].format(s=s, m=m.replace(*COPIED.get(layout, ("", "")))))
     path = tmp_path / "pbx.log"
     path.write_text("\n".join(lines) + "\n")
     before = sf.read_log(path).events
@@ -296,6 +301,18 @@ def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
     with pytest.raises(InputError, match="the log itself"):
         anonymise([log], log)
     assert log.read_bytes() == (ROOT / "data/recorded/clean/pbx.log").read_bytes()
+
+
+@pytest.mark.parametrize(("lost", "refused"), [("UNREACH", True), ("Last qualify: 40", False)])
+def test_a_copy_that_would_tell_another_story_is_not_written(lost, refused, tmp_path, monkeypatch, capsys):
+    path, usual = ROOT / "data/recorded/clean/pbx.log", Rewriter.message
+    monkeypatch.setattr(Rewriter, "message", lambda *given: None if lost in given[1] else usual(*given))
+    assert main(["anonymise", str(path), "-o", str(tmp_path / "out.log")]) == (2 if refused else 0)
+    what = (
+        "cannot be rewritten with certainty." if refused else "could not be rewritten: the copy's diagnosis may differ."
+    )
+    assert f"{path.read_text().count(lost)} of 608 events of this log {what}" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == (not refused)
 
 
 @pytest.mark.parametrize("name", ["same.log", "same.zip"])
