@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import shutil
+import signal
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 PACKED = {".7z", ".bz2", ".gz", ".lzma", ".rar", ".tar", ".tgz", ".xz", ".zst"}
 DOCUMENTS = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".jsonl", ".ods", ".odt", ".parquet", ".pdf",
               ".rtf", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".zip"}  # fmt: skip
+_passing: list[Path] = []
 _STREAMS = ("/dev/", "/proc/")  # where a name stands for something that is open, whatever it is
 _ABANDONED_S = 86_400.0  # nobody has written there for a day
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -149,6 +152,27 @@ def private_folder(folder: Path) -> Path:
             next_step="Choose a folder you may write to.",
         ) from None
     return folder
+
+
+def passing_folder() -> Path:
+    """Return a new folder that is gone with this process, be that a kernel that is ended by SIGTERM."""
+    from tempfile import mkdtemp
+
+    _passing.append(Path(mkdtemp(prefix="starface-nb-")))
+    atexit.register(_pass)
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
+    return _passing[-1]
+
+
+def _pass() -> None:
+    for folder in _passing:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(number: int, _frame: object) -> None:
+    _pass()
+    os._exit(128 + number)  # an exception would be the running cell's
 
 
 def keep_free(folder: Path, names: Collection[str] = ()) -> None:

@@ -415,3 +415,12 @@ def test_results_among_the_customers_are_known_again(tmp_path, capfd):
     for results in (".", ".", "out", "out"):
         assert main(["fleet", str(tmp_path), "-o", str(tmp_path / results)]) == 1
         assert "1 customer," in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("end", ["0", *["os.kill(os.getpid(), signal.SIGTERM)"] * (os.name == "posix")])
+def test_results_that_nobody_named_a_folder_for_are_gone_with_the_process(end, tmp_path):
+    made = "print(fleet.passing_folder().joinpath('result').write_text('customer'), flush=True)"
+    code = f"import os, signal; from starface_nb import fleet; {made}; {end}"
+    env = os.environ | {"TMPDIR": str(tmp_path), "TEMP": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, check=False)
+    assert (ran.stdout.strip(), list(tmp_path.iterdir())) == (b"8", [])
