@@ -197,7 +197,9 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     down, share_of = lengths(begin, back)
     size = 1 + np.count_nonzero(np.diff(np.sort(site.phone)), axis=2)
     risk = np.maximum(site.at_risk.max(axis=2), size)
-    site = replace(site, expiry=np.maximum(site.expiry, (scene.unseen / size)[..., None]))
+    if np.isfinite(scene.unseen):
+        unseen = np.where(_on_one_port(site.port, here), (scene.unseen / size)[..., None], -np.inf)
+        site = replace(site, expiry=np.maximum(site.expiry, unseen))
     caught, first = _caught(site.failed - begin[:, None], down, scene.window, risk - size)
     every = np.broadcast_to(1 - P.missed, caught.shape)
     taken = np.stack([caught] * Fate.GONE + [every] * (Fate.OWN + 1 - Fate.GONE))
@@ -254,6 +256,16 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
             group, float(begin[i, 0]), int(risk[i, 0]), line[:, i], total[1:, i],
             belongs[i, :, :n], explains[i, :, :n], site.alone[i, 0, :n],
         )  # fmt: skip
+
+
+def _on_one_port(port: Ints, here: Bools) -> Bools:
+    """Say which of a group may live on one binding: those on the port that most have, or of which none is known."""
+    may = np.ones(port.shape, bool)
+    for own, ports, mine in zip(may[:, 0], port[:, 0], here[:, 0], strict=True):
+        known, count = np.unique(ports[mine & (ports > 0)], return_counts=True)
+        if len(known):
+            own[:] = (ports == 0) | (ports == known[count.argmax()])
+    return may
 
 
 def _line(prior: Floats, alive: Floats, partly: Floats, dead: Floats, silence: Floats) -> Floats:

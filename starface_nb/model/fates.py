@@ -37,6 +37,7 @@ class Struck:
     refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
     after_start : it was found at the first probe after a start of the PBX, which strikes all sites
     until : its end, or until when it was watched
+    port : its external port, 0 where no line shows one
     """
 
     start: Floats
@@ -62,6 +63,7 @@ class Struck:
     after_start: Bools
     at_risk: Ints
     until: Floats
+    port: Ints
 
     def take(self, which: Ints) -> Struck:
         """Return the losses at these indices, in the indices' shape."""

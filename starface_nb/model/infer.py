@@ -351,7 +351,7 @@ class SiteData:
             self.period, outlives, a.new_address, again,
             e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,
             refused.under(BLOCK) - refused.under(WAN), expiry,
-            self.after_start, a.at_risk, self.loss.until,
+            self.after_start, a.at_risk, self.loss.until, a.port,
         )  # fmt: skip
         scene = Scene(self.window, self.heard, self.story.end, kills, unseen)
         found = candidates(struck, scene, before)

@@ -26,6 +26,7 @@ class Around(Columns):
     placed, new_address : an address of the phone was known before; it is another one afterwards
     refused : refused registrations from the site's address shortly before
     at_risk : phones of the site that answered until then
+    port : its external port, 0 where no line shows one
     """
 
     inherited: Bools
@@ -33,6 +34,7 @@ class Around(Columns):
     new_address: Bools
     refused: Ints
     at_risk: Ints
+    port: Ints
 
 
 @dataclass

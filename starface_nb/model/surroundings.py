@@ -42,6 +42,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         new_address=(placed["site"] != later["site"]).to_numpy(),
         refused=_refused(story, states, addresses),
         at_risk=at_risk,
+        port=placed["port"].fill_null(0).cast(pl.Int64).to_numpy(),
     )
     return Context(
         story=story,
