@@ -262,7 +262,8 @@ class SiteData:
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits = np.where(self.after_start, near, fits)
         # Late answers, which leave no line, and reloads shift the probes.
-        misfit = P.off_cell if self.shares else P.misfit  # which phone's renewal counts is not known for sure
+        # Which phone's renewal counts is not known for sure where phones share ports.
+        misfit = np.where(self.shares & ~self.around.alone, P.off_cell, P.misfit)
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]

@@ -27,6 +27,7 @@ class Around(Columns):
     refused : refused registrations from the site's address shortly before
     at_risk : phones of the site that answered until then
     port : its external port, 0 where no line shows one
+    alone : a line shows its port, and none shows another phone there
     """
 
     inherited: Bools
@@ -35,6 +36,7 @@ class Around(Columns):
     refused: Ints
     at_risk: Ints
     port: Ints
+    alone: Bools
 
 
 @dataclass

@@ -43,6 +43,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         refused=_refused(story, states, addresses),
         at_risk=at_risk,
         port=placed["port"].fill_null(0).cast(pl.Int64).to_numpy(),
+        alone=_alone(placed, addresses),
     )
     return Context(
         story=story,
@@ -165,6 +166,14 @@ def _shared_ports(
     found = measure(story, anchor)
     found.upper = found.upper + renewals.early[index]
     return inherited, found
+
+
+def _alone(placed: pl.DataFrame, addresses: Addresses) -> Bools:
+    """Say at which losses a line shows the phone's port, and none shows another phone there."""
+    spot = ["address", "port"]
+    phones = addresses.seen.filter(pl.col("port").is_not_null()).group_by(spot).agg(pl.col("peer").n_unique())
+    found = placed.select(spot).join(phones, on=spot, how="left", maintain_order="left")
+    return (found["peer"].fill_null(0) == 1).to_numpy()
 
 
 def _usual_spot(story: Story, spots: Ints) -> Ints:
