@@ -271,7 +271,8 @@ class SiteData:
             others = np.maximum(len(self.site.phones) - 1, 1) / self.period
             rate = np.where(self.around.inherited, 1 / self.ends.step, others)
             other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
-            ended = np.logaddexp(HALF + ended, other + HALF + self.ends.trip[1])
+            both = np.logaddexp(HALF + ended, other + HALF + self.ends.trip[1])
+            ended = np.where(self.around.alone, ended, both)
         seen = np.log(chance) + ended
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
