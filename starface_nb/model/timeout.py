@@ -59,6 +59,7 @@ class Era:
     estimate, probability, verdict, renewed_by : what is said of the timeout
     low, high : where it lies if there is one; `expiring`: the probability that there is
     share : how many of the bindings it strikes; where only new ones die, some of those live as well
+    outlived : what bindings outlived, by their phones' registrations, seconds
     """
 
     start: float
@@ -71,6 +72,7 @@ class Era:
     high: float = np.inf
     expiring: float = 0.0
     share: float = 1.0
+    outlived: float = 0.0
     expired: int = 0
     survived: int = 0
     excluded: int = 0
@@ -93,14 +95,14 @@ def fit(context: Context, site: SiteView, weight: Floats, died: Bools) -> list[E
             judge(context, evidence.between(a, b), phones, max(a, 0.0), min(b, context.story.end), shares)
             for a, b in pairwise(moments)
         ]
-        same = [i for i in range(len(changes)) if _alike(eras[i], eras[i + 1])]
+        same = [i for i in range(len(changes)) if _alike(eras[i], eras[i + 1], shares)]
         if not same:
-            _carry_rule(context, eras, evidence)
+            _carry_rule(eras)
             return eras
         del changes[same[0]]
 
 
-def _carry_rule(context: Context, eras: list[Era], evidence: Evidence) -> None:
+def _carry_rule(eras: list[Era]) -> None:
     """Let eras without expiry profit from the renewal rule that another era of the same router has proven.
 
     Where only registrations renew, whole periods between them were outlived, not only the silence between two probes.
@@ -109,17 +111,15 @@ def _carry_rule(context: Context, eras: list[Era], evidence: Evidence) -> None:
         return
     for era in eras:
         if era.verdict == "no_expiry_seen":
-            survived = evidence.between(era.start, era.end).kept.idle
-            floor = longest_outlived(survived, context.story.slop, context.story.settings.level)
             era.renewed_by = "registration"
-            era.estimate = replace(era.estimate, low=max(era.estimate.low, floor))
+            era.estimate = replace(era.estimate, low=max(era.estimate.low, era.outlived))
 
 
-def _alike(one: Era, other: Era) -> bool:
+def _alike(one: Era, other: Era, shares: bool) -> bool:
     """Say whether two eras may have the same timeout after all."""
     if one.expires != other.expires:
         sure, rest = (one, other) if one.expires else (other, one)
-        if rest.verdict == "undetermined" and rest.low < sure.high:
+        if rest.verdict == "undetermined" if shares else max(rest.low, rest.outlived) < sure.high:
             return True  # nothing shows that a binding outlived the timeout
         return sure.verdict != "too_short" and sure.estimate.supported < ENOUGH_TO_CHANGE
     a, b = one.estimate, other.estimate
@@ -225,10 +225,12 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     settings, story = context.story.settings, context.story
     own = part.of(touched_phones(part, phones, context.horizon))
     kept = own.kept.take(np.zeros(0, np.int64)) if shares else own.kept
+    # At the end of a log no loss has ended yet: where none proves its renewal, each counts in full.
+    trust = own.lost.soft if (own.lost.trust < own.lost.soft).all() else own.lost.trust
     estimate = estimate_timeout(
         np.concatenate([own.lost.lower, kept.idle]),
         np.concatenate([own.lost.upper, np.full(len(kept.idle), np.inf)]),
-        trust=np.concatenate([own.lost.trust, np.ones(len(kept.idle))]),
+        trust=np.concatenate([trust, np.ones(len(kept.idle))]),
         weight=np.concatenate([own.lost.soft, np.ones(len(kept.idle))]),
         threshold=settings.keepalive_s,
         horizon=context.horizon,
@@ -239,7 +241,8 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         # No probe comes sooner: what was answered in between was late or repeated, and kept the binding alive.
         estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
     inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
-    outlived = int(part.kept.count.sum())
+    longest = longest_outlived(part.kept.idle, story.slop, settings.level)
+    outlived = int(part.kept.count[part.kept.reach > 0].sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
         if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
@@ -276,7 +279,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     renewed_by = "undetermined"
     if verdict == "too_short" and estimate.low > settings.probe_interval_s:
         renewed_by = "registration"
-    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring, share)
+    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring, share, longest)
 
 
 def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[float, float]:
