@@ -112,7 +112,7 @@ class SiteData:
     def __init__(self, context: Context, site: SiteView) -> None:
         story, use = context.story, site.losses
         self.context, self.site, self.story = context, site, story
-        self.loss = story.losses.take(use)
+        self.loss, self.back = story.told.take(use), np.isfinite(story.losses.end[use])
         self.around = context.around.take(use)
         self.ends, self.marks = context.ends.take(use), context.marks.take(use)
         self.best = pick(context, site)
@@ -189,7 +189,7 @@ class SiteData:
 
         Where phones change between two lines of their own, a new address says little.
         """
-        new, known = self.around.new_address, self.around.placed & np.isfinite(self.loss.end)
+        new, known = self.around.new_address, self.around.placed & self.back
         usual = np.clip(new[known].mean() if known.any() else 0.0, P.moved[2], 0.5)
 
         def seen(share: float) -> Floats:
@@ -342,7 +342,7 @@ class SiteData:
         last = self.due - self.period  # where it goes unseen, a phone renews its binding in its own period
         outlives = np.where(np.isfinite(self.due) & np.isfinite(high), last + high, np.inf)
         a, e = self.around, self.ends
-        again = a.placed & np.isfinite(self.loss.end)
+        again = a.placed & self.back
         unseen = float(np.log(P.shifted)) if self.shares and np.isfinite(high).any() else -np.inf
         late, refused, moved, went_on = self.beside
         mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)

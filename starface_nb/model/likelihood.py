@@ -51,7 +51,7 @@ class Ends:
 
 def ends(story: Story) -> Ends:
     """Weigh the endings of all losses of a log."""
-    losses, n = story.losses, len(story.losses)
+    losses, n = story.told, len(story.losses)
     closed = np.isfinite(losses.end)
     net = grid(losses, story.settings, story.resolution)
     probe, register = spoke_first(losses, net, P.on_grid)

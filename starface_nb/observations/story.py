@@ -193,6 +193,15 @@ class Story:
         """The names of the linked sites, sorted."""
         return sorted({self.homes.get(peer, "") for peer in self.peers})
 
+    @cached_property
+    def told(self) -> Losses:
+        """The losses as far as their ends tell of their causes: when the PBX stops, nobody sees how one would end."""
+        losses, stopped = self.losses, np.append(self.stops, np.inf)
+        following = np.searchsorted(self.starts, self.losses.start, side="right")
+        unseen = np.append(self.starts, np.inf)[following] < losses.until
+        until = np.where(unseen, np.maximum(stopped[following], losses.start), losses.until)
+        return replace(losses, end=np.where(unseen, np.inf, losses.end), until=until)
+
     def seen_until(self, phone: Ints, time: Floats) -> Floats:
         """Return until when each phone was under observation from `time` on; infinite where nobody asked that."""
         return np.full(len(time), np.inf) if self.watched is None else self.watched.until(phone, time)
