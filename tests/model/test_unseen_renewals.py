@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
 import pytest
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.model import surroundings, timeout
+from starface_nb.model.eras import Evidence
+from starface_nb.observations.story import Story
 from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
 
 HOUR = 3600.0
@@ -38,3 +45,43 @@ def test_lost_probes_soon_after_a_renewal_by_chance_are_no_short_timeout() -> No
     case = diagnosed(Router(120.0, renewal="any_packet", ports="preserve"), 7, HOUR, "PJSIP", faults)
     assert case.intervals.height > 100
     assert case.sites["verdict"].to_list() != ["too_short"]
+
+
+def test_an_outage_strikes_phones_on_ports_of_their_own() -> None:
+    outages = tuple(Fault("wan_outage", at, at + 95.0, "site1") for at in (43_150.0, 54_750.0, 90_100.0))
+    case = diagnosed(Router(1080.0, ports="kernel"), 12, HOUR, "SIP", outages)
+    struck = [case.intervals.filter(pl.col("start").is_between(*case_times(case, fault))) for fault in outages]
+    assert all(losses.height >= 4 for losses in struck)
+    assert pl.concat(struck)["cause"].eq("wan_outage").mean() > 0.8
+
+
+def case_times(case: Diagnosis, fault: Fault) -> tuple[datetime, datetime]:
+    """Return between which moments probes find a fault of this site."""
+    first = case.log.first
+    assert first is not None
+    return first + timedelta(seconds=fault.start), first + timedelta(seconds=fault.end)
+
+
+def test_how_a_loss_ends_while_the_pbx_is_down_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    stories, ends = list[Story](), surroundings.ends
+    monkeypatch.setattr(surroundings, "ends", lambda story: stories.append(story) or ends(story))
+    diagnosed(Router(420.0, ports="new"), 10, HOUR, "SIP", (Fault("pbx_restart", 60_000.0, 62_000.0, None),))
+    losses, told, stop, start = stories[0].losses, stories[0].told, stories[0].stops[0], stories[0].starts[0]
+    through = (losses.start < stop) & (losses.until > start)
+    assert 0 < through.sum() < len(through)
+    assert np.isinf(told.end[through]).all()
+    assert (told.until[through] == stop).all()
+    assert (told.end == losses.end)[~through].all()
+
+
+@pytest.mark.parametrize("before_end_s", [1800.0, 3400.0])
+def test_the_end_of_a_log_is_no_change_of_the_timeout(before_end_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever moment is proposed: no loss has ended after it, and no binding outlived the timeout."""
+
+    def cut(evidence: Evidence, _phones: int, _horizon: float) -> list[tuple[float, float]]:
+        at = float(evidence.kept.born.max()) - before_end_s
+        return [(at, at + 1.0)]
+
+    monkeypatch.setattr(timeout, "find_changes", cut)
+    case = diagnosed(Router(2100.0, ports="new"), 28, HOUR, "SIP")
+    assert case.eras["verdict"].to_list() == ["too_short"]
