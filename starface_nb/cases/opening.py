@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -188,15 +188,21 @@ def _cases(home: Path, notes: list[str] | None = None) -> Iterator[tuple[Path, K
 
 def _begun(home: Path, given: tuple[str, ...], notes: list[str]) -> Path:
     """Return the case that was begun with these paths, or a place for a new one named after the log."""
-    begun = (place for place, kept in _cases(home, notes) if tuple(kept["log"]["paths"]) == given)
-    return next(begun, None) or _free(home / _name_of(given[0]), also=True)
+    begun = [place for place, kept in _cases(home, notes) if tuple(kept["log"]["paths"]) == given]
+    own = home / _name_of(given[0])
+    return _likeliest(begun, own.name) or _free(own, also=True)
+
+
+def _likeliest(cases: Iterable[Path], name: str) -> Path | None:
+    """Return the case of this name, else the one last opened: a case's folder that was copied holds the same log."""
+    return max(cases, key=lambda place: (place.name == name, (place / "case.json").stat().st_mtime), default=None)
 
 
 def _own(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], notes: list[str]) -> Path:
     """Return the case that holds this very log; else `place`, or a free one beside it where that is another's."""
-    for other, content in _cases(place.parent):
-        if content["log"]["fingerprint"] == fingerprint(log):
-            return other
+    mine, cases = fingerprint(log), _cases(place.parent)
+    if own := _likeliest((other for other, content in cases if content["log"]["fingerprint"] == mine), place.name):
+        return own
     why = foreign(kept["log"], identity(log, paths), log) if kept else ""
     if why:
         notes.append(

@@ -111,6 +111,16 @@ def test_a_log_that_goes_on_keeps_its_case_wherever_it_lies(tmp_path: Path) -> N
     assert whole.folder == case.folder
 
 
+def test_of_a_case_and_its_copy_the_one_named_after_the_log_is_opened(tmp_path: Path) -> None:
+    log = customer(tmp_path / "a")
+    case = open_case(log, root=tmp_path / "cases")
+    shutil.copytree(tmp_path / "cases/customer", tmp_path / "cases/Backup customer")
+    assert open_case(log, root=tmp_path / "cases").folder == case.folder
+    (tmp_path / "cases/customer").rename(tmp_path / "cases/named anew")
+    last = open_case(log, root=tmp_path / "cases")
+    assert last.folder == tmp_path / "cases/named anew"
+
+
 BROKEN: dict[str, Any] = {
     "truncated": b'{"kind": "case", "form',
     "empty": b"",
