@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.common_phones import CONTINUES, SAME_CUSTOMER, in_common
+from starface_nb.analysis.common_phones import CONTINUES, SAME_CUSTOMER, SAME_PHONES, in_common
 from starface_nb.networks import KINDS, is_of
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
@@ -61,6 +61,12 @@ def foreign(before: Mapping[str, Any], now: Mapping[str, Any], log: Log | None =
     if old and new:
         return "" if old & new else f"its phones came from {_some(old)}, those of the new one from {_some(new)}"
     return "" if log is None or before["paths"] == now["paths"] or _goes_on(before, log) else UNTOLD
+
+
+def have_same_phones(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether nearly all phones of two logs, by their identities, have the same names."""
+    old, new = set(one["peers"]), set(other["peers"])
+    return len(old & new) >= SAME_PHONES * max(1, len(old), len(new))
 
 
 def _goes_on(before: Mapping[str, Any], log: Log) -> bool:

@@ -13,7 +13,7 @@ from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.cases import memory
 from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record
 from starface_nb.cases.case import Case, Source, absolute
-from starface_nb.cases.identity import UNTOLD, fingerprint, foreign, identity
+from starface_nb.cases.identity import UNTOLD, fingerprint, foreign, have_same_phones, identity
 from starface_nb.errors import SettingError
 from starface_nb.files import at_home, is_frozen, private_folder
 from starface_nb.guide import translator
@@ -203,13 +203,28 @@ def _own(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], notes: list[
     mine, cases = fingerprint(log), _cases(place.parent)
     if own := _likeliest((other for other, content in cases if content["log"]["fingerprint"] == mine), place.name):
         return own
-    why = foreign(kept["log"], identity(log, paths), log) if kept else ""
+    now = identity(log, paths)
+    why = foreign(kept["log"], now, log) if kept else ""
     if why:
         notes.append(
             f"The case {place.name!r} is another customer's ({why}): this log has a case of its own. Where it is the "
             "same customer, name that case and say so (--case and --same-customer)."
         )
+    if why or not kept:
+        notes += _offered(place, now, log)
     return _free(place, also=False) if why else place
+
+
+def _offered(place: Path, now: Kept, log: Log) -> list[str]:
+    """Return what a new case is told where another one than at `place` has its phones."""
+    kept = {other: content["log"] for other, content in _cases(place.parent) if other.name == clean_name(other.name)}
+    kept.pop(place, None)
+    own = _likeliest((other for other, before in kept.items() if not foreign(before, now, log)), "")
+    found = own or _likeliest((other for other, before in kept.items() if have_same_phones(before, now)), "")
+    if found is None:
+        return []
+    how = f"--case {found.name}" + ("" if own else " --same-customer")
+    return [f"The case {found.name!r} has these phones, too: where this is its customer's log, go on there ({how})."]
 
 
 def _free(place: Path, *, also: bool) -> Path:

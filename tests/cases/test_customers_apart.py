@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from datetime import datetime, timedelta
@@ -109,6 +110,20 @@ def test_a_log_that_goes_on_keeps_its_case_wherever_it_lies(tmp_path: Path) -> N
     case = open_case(first, root=tmp_path / "cases")
     whole = open_case(customer(tmp_path / "friday"), root=tmp_path / "cases")
     assert whole.folder == case.folder
+
+
+def test_a_new_case_is_told_of_the_one_with_the_same_phones(tmp_path: Path) -> None:
+    log = samples.recorded("fixed-router").read_bytes()
+    lines = log.splitlines(keepends=True)
+    home, monday, tuesday, moved = (tmp_path / name for name in ("cases", "monday.log", "tuesday.log", "moved.log"))
+    moved.write_bytes(log.replace(b"203.0.113.", b"198.51.100."))
+    monday.write_bytes(b"".join(lines[: len(lines) // 2]))
+    tuesday.write_bytes(b"".join(lines[len(lines) // 2 :]))
+    assert open_case(monday, root=home).notes == ()
+    assert open_case(samples.recorded("mixed"), root=home).notes == ()
+    assert "go on there (--case monday)." in open_case(tuesday, root=home).notes[0]
+    assert re.search(r"go on there \(--case \w+ --same-customer\)", open_case(moved, root=home).notes[0])
+    assert open_case(tuesday, root=home).notes == ()
 
 
 def test_of_a_case_and_its_copy_the_one_named_after_the_log_is_opened(tmp_path: Path) -> None:
