@@ -246,6 +246,6 @@ def _chosen(step: Step, kept: Given, tr: Translator) -> str:
         kept.day and kept.day.isoformat(),
         kept.router,
         kept.seconds and tr.duration(kept.seconds),
-        kept.note,
+        " ".join(kept.note.split()),
     )
     return ", ".join(part for part in parts if part)

@@ -325,15 +325,15 @@ def test_the_analysts_word_is_kept_counted_and_taken_back(case: Case, tmp_path: 
     before = case.diagnosis.intervals["cause"].to_list().count("nat_expiry")
     canvas.receive("row", str(row))
     canvas.receive("right", "cause", "phone_offline")
-    canvas.receive("right", "note", "was unplugged")
+    canvas.receive("right", "note", "was\nunplugged")
     canvas.receive("right", "who", "Kim")
     (said,) = corrections(mine.diagnosis, AnswerStore(tmp_path / "answers.json").all())
-    assert (said.cause, said.note, said.who) == ("phone_offline", "was unplugged", "Kim")
+    assert (said.cause, said.note, said.who) == ("phone_offline", "was\nunplugged", "Kim")
     assert "by the analyst" in canvas.parts["table"]
     assert mine.corrected.intervals["cause"].to_list().count("nat_expiry") == before - 1
     assert mine.diagnosis.intervals["cause"].to_list().count("nat_expiry") == before
     page = panels.ReportPanel(mine).page
-    assert "was unplugged" in page
+    assert "was\nunplugged" in page
     assert "Kim" in page
     for _ in range(3):
         canvas.receive("undo")
@@ -386,14 +386,14 @@ def test_answers_are_kept_counted_and_lead_to_the_conclusion(case: Case, tmp_pat
     before = panel.answered
     assert f"{before} of 8 answered" in words(panel)
     panel.receive("answer", "status", "changing")
-    panel.receive("note", "status", "seen at noon")
+    panel.receive("note", "status", "seen at\nnoon")
     panel.receive("who", "status", "Kim")
     assert f"{before + 1} of 8 answered" in words(panel)
     kept = AnswerStore(tmp_path / "answers.json").get("status") or {}
-    assert (kept["answer"], kept["note"], kept["who"]) == ("changing", "seen at noon", "Kim")
+    assert (kept["answer"], kept["note"], kept["who"]) == ("changing", "seen at\nnoon", "Kim")
     later = panels.ChecklistPanel(again(case, tmp_path / "answers.json"))
     assert '<option value="changing" selected>' in later.parts["status"]
-    assert "seen at noon" in later.parts["status"]
+    assert "seen at\nnoon" in later.parts["status"]
     assert later.conclusion == panel.conclusion
 
 

@@ -125,9 +125,11 @@ def test_the_setting_stands_with_its_source() -> None:
 
 
 def test_a_router_in_free_text_leaves_the_report_whole() -> None:
-    answers = {"nat": {"answer": {"answer": "unknown", "router": "the grey box in the cellar"}}}
+    answers = {
+        "nat": {"answer": {"answer": "unknown", "router": "the grey box in the cellar"}, "note": "New one\nordered."}
+    }
     text = " ".join(Elements(report.render(case("clean"), answers=answers)).text)
-    assert "the grey box in the cellar" in text
+    assert "the grey box in the cellar, New one ordered." in text
     assert "Every maker calls it differently" in text
 
 
