@@ -56,13 +56,15 @@ def load_key(path: Path) -> bytes:
         raise SettingError(
             what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
         )
-    if _NEW != len(key) < 2 * _NEW and _HEXADECIMAL.fullmatch(key):  # one's own may well have half as many
-        raise SettingError(
-            f"This key is damaged: it has {len(key)} hexadecimal digits, and keys that are made here have {2 * _NEW}.",
+    made = _HEXADECIMAL.fullmatch(key)
+    if (_NEW != len(key) < 2 * _NEW) if made else re.search(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW), key):
+        has = f"it has {len(key)} hexadecimal digits" if made else "it holds more than hexadecimal digits"
+        raise SettingError(  # one's own may well have half as many
+            f"This key is damaged: {has}, and keys that are made here have {2 * _NEW}.",
             place=str(path),
             next_step="Copy it again from its origin, or name a file that does not exist yet; a key is made for it.",
         )
-    return key.lower() if _HEXADECIMAL.fullmatch(key) else key
+    return key.lower() if made else key
 
 
 def weaknesses(path: Path) -> list[str]:

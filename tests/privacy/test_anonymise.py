@@ -287,9 +287,10 @@ def test_command_makes_a_key_once_and_says_what_was_left_out(tmp_path, capsys):
 def test_bad_keys_and_outputs_are_refused_with_a_reason(tmp_path, capsys):
     log = tmp_path / "pbx.log"
     log.write_bytes((ROOT / "data/recorded/clean/pbx.log").read_bytes())
-    (tmp_path / "short").write_text("1")
-    assert main(["anonymise", str(log), "-o", str(tmp_path / "x"), "--key", str(tmp_path / "short")]) == 2
-    assert "only 1 byte." in capsys.readouterr().err
+    for key, why in (("1", "only 1 byte."), ("> " + 32 * "a7", "holds more than"), (20 * "a7", "has 40 hex")):
+        (tmp_path / "bad").write_text(key)
+        assert main(["anonymise", str(log), "-o", str(tmp_path / "x"), "--key", str(tmp_path / "bad")]) == 2
+        assert why in capsys.readouterr().err
     if hasattr(os, "mkfifo"):  # nobody writes to it: who opened it would wait for ever
         os.mkfifo(tmp_path / "pipe")
         assert main(["anonymise", str(log), "-o", str(tmp_path / "x"), "--key", str(tmp_path / "pipe")]) == 2
