@@ -24,7 +24,7 @@ from starface_nb.reading.layouts import usual_prefix
 from starface_nb.reading.messages import read_lines, text_of
 from starface_nb.reading.stamps import read_stamps
 from starface_nb.reading.tidy import tidied, without_end
-from starface_nb.reading.undress import knowledge, own, undressed
+from starface_nb.reading.undress import AT_ONCE, ZONE_STEP, knowledge, own, undressed
 from starface_nb.sources.limits import DamagedError, Limits, RefusedError
 from starface_nb.sources.streams import Stream
 from starface_nb.tables import table
@@ -64,6 +64,8 @@ class Form:
         They were wrapped wherever that column was, and not at a blank.
     chains : frozenset of tuple of str
         What stands before the lines, by its names in `forms.toml`; anything, where it is empty.
+    late : bool
+        A collector read the lines long after they were written: its stamps tell nothing of them.
     newest_first : bool
         The newest line comes first.
     """
@@ -78,6 +80,7 @@ class Form:
     width: int = 0
     cut: bool = False
     chains: frozenset[tuple[str, ...]] = frozenset()
+    late: bool = False
     newest_first: bool = False
 
 
@@ -179,8 +182,9 @@ def form_of(head: bytes) -> Form:
         return replace(base, newest_first=_is_reversed(base, lines)) if _may_be_reversed(lines) else PLAIN
     if not own("event").search(text_of(window)):
         window = _window(whole, "event") or window
-    best = _best(base, window, whole[:_WINDOW])
-    return replace(best, newest_first=_is_reversed(best, list(_physical(base, [window]))))
+    best, lines = _best(base, window, whole[:_WINDOW]), list(_physical(base, [window]))
+    best = replace(best, late=best.dressed and _is_late(best, lines))
+    return replace(best, newest_first=_is_reversed(best, lines))
 
 
 def _window(head: bytes, sign: str) -> bytes | None:
@@ -214,12 +218,24 @@ def _may_be_reversed(lines: list[Physical]) -> bool:
     return not (stamps and re.match(r"\d{4}-\d\d-\d\d", stamps[0]) and stamps[0] <= stamps[-1])
 
 
-def _is_reversed(form: Form, lines: list[Physical]) -> bool:
+def _times(form: Form, lines: list[Physical]) -> pl.DataFrame:
     texts = [text for _, text in _lines(form, iter(lines))]
     prefix = usual_prefix([text.encode() for text in texts]) or ""
     found = (own("stamped").match(re.sub(prefix, "", text, count=1)) for text in texts)
-    stamps = read_stamps(pl.Series([one["stamp"] for one in found if one], dtype=pl.String))
-    return any(clock.is_reversed(clock.micros(column)) for column in stamps)
+    return read_stamps(pl.Series([one["stamp"] for one in found if one], dtype=pl.String))
+
+
+def _is_reversed(form: Form, lines: list[Physical]) -> bool:
+    return any(clock.is_reversed(clock.micros(column)) for column in _times(form, lines))
+
+
+def _is_late(form: Form, lines: list[Physical]) -> bool:
+    """Say whether most stamps of a collector are some seconds, and not just a time zone, away from the lines' own."""
+    its, mine = (_times(replace(form, late=late), lines) for late in (False, True))
+    told = its.select(pl.coalesce(pl.col("utc").dt.replace_time_zone(None), "local").alias("told"))
+    both = pl.concat([told, mine.select("local")], how="horizontal")
+    away = (both["told"] - both["local"] + AT_ONCE).dt.total_seconds() % ZONE_STEP.seconds
+    return 2 * int((away > 2 * AT_ONCE.seconds).sum()) > away.count()
 
 
 @dataclass(frozen=True)
@@ -273,9 +289,7 @@ def _best(base: Form, window: bytes, head: bytes) -> Form:
 def _headed(lines: list[Physical], prefix: str) -> bool:
     """Say whether most of the lines that can be Asterisk's begin with a header, but for a prefix."""
     signs = [re.sub(prefix, "", text, count=1) for _, text in lines if own("sign").search(text)]
-    return 2 * sum(
-        own("plain").match(text) is not None or own("header").match(text) is not None for text in signs
-    ) > len(signs)
+    return 2 * sum(any(own(kind).match(text) for kind in ("plain", "header")) for text in signs) > len(signs)
 
 
 def _chains(lines: list[Physical]) -> frozenset[tuple[str, ...]]:
@@ -329,8 +343,8 @@ def _lines(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
         records = exports.records(form.export, physical)
         for number, time, message in reversed(list(_held(records))) if form.newest_first else records:
             first, *more = tidied(message).split("\n")
-            yield from ((number, text) for text in _parts(form, undressed(first, time, is_record=True)[1]))
-            yield from ((number, text) for text in more)
+            whole = undressed(first, time, is_record=True, late=form.late)[1]
+            yield from ((number, text) for text in (*_parts(form, whole), *more))
         return
     each = ((number, _begun(form, number, tidied(text))[1]) for number, text in physical)
     for number, text in _joined(form, physical) if form.width else each:
@@ -343,7 +357,7 @@ def _parts(form: Form, text: str) -> list[str]:
         return [text]
     at = [found.start() for found in own("glue").finditer(text)]
     cuts = [0, *(a for a in at if a), len(text)]
-    return [undressed(text[a:b], chains=form.chains)[1] for a, b in pairwise(cuts) if text[a:b].strip()]
+    return [undressed(text[a:b], chains=form.chains, late=form.late)[1] for a, b in pairwise(cuts) if text[a:b].strip()]
 
 
 def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
@@ -371,7 +385,7 @@ def _joined(form: Form, physical: Iterator[Physical]) -> Iterator[Physical]:
 def _begun(form: Form, number: int, text: str) -> tuple[bool, str]:
     """Return whether a line begins an entry, and the line as far as the form allows it to be taken off."""
     if form.dressed:
-        return undressed(text, chains=form.chains)[:2]
+        return undressed(text, chains=form.chains, late=form.late)[:2]
     if number == 1 and not own("begin").match(text) and own("header").match(undressed(text)[1]):
         return undressed(text)[:2]
     return own("entry").match(text) is not None, without_end(text)

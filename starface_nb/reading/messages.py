@@ -12,7 +12,7 @@ import polars as pl
 from starface_nb.reading import catalogue, layouts
 from starface_nb.reading.calls import with_calls
 from starface_nb.reading.fields import typed
-from starface_nb.reading.tidy import tidied_lines
+from starface_nb.reading.tidy import tidied, without_end
 from starface_nb.sources.limits import cores
 from starface_nb.tables import table
 
@@ -105,7 +105,8 @@ def _with_untidy(rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     odd = odd.filter(_is_drivers() & pl.col("bare").str.contains(catalogue.SUSPECT))
     if not odd.height:
         return found
-    more = catalogue.match(tidied_lines(odd["bare"]), odd["module"])
+    tidy = pl.Series([without_end(tidied(text)) for text in odd["bare"]], dtype=pl.String)
+    more = catalogue.match(tidy, odd["module"])
     return pl.concat([found, more.with_columns(odd["row"].gather(more["row"]).alias("row"))]).sort("row")
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from starface_nb.frames import UTC_TIME
 from starface_nb.reading import belief, clock, layouts
 from starface_nb.reading.calls import calls
 from starface_nb.reading.context import bytes_between
@@ -116,13 +117,9 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
         )
     notes += _order_note(hits.name, rows["stamp"], stamps["local"]) if two_ways and not formats else []
     notes += _step_notes(hits, rows, time)
-    series = (
-        pl.Series("time", np.where(time == clock.NOT_A_TIME, 0, time))
-        .cast(pl.Datetime("us"))
-        .dt.replace_time_zone("UTC")
-    )
-    unknown = pl.Series(time == clock.NOT_A_TIME)
-    return rows.with_columns(pl.when(~unknown).then(series).alias("time")), notes
+    unknown = time == clock.NOT_A_TIME
+    series = pl.Series("time", np.where(unknown, 0, time)).cast(UTC_TIME)
+    return rows.with_columns(pl.when(pl.Series(~unknown)).then(series).alias("time")), notes
 
 
 def _all_times(

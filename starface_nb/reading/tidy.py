@@ -6,8 +6,6 @@ import html
 import re
 from functools import cache
 
-import polars as pl
-
 from starface_nb.tables import table
 
 
@@ -33,8 +31,3 @@ def tidied(text: str) -> str:
 def without_end(text: str) -> str:
     """Return a line without the marks, tags and blanks that enclose it at its end."""
     return _pattern("behind", "pattern").sub("", text)
-
-
-def tidied_lines(lines: pl.Series) -> pl.Series:
-    """Return lines tidied, without what encloses them at their end."""
-    return pl.Series(lines.name, [without_end(tidied(text)) for text in lines], dtype=pl.String)

@@ -10,12 +10,12 @@ from starface_nb.reading.tidy import without_end
 from starface_nb.tables import table
 
 _MOST_TAKEN_OFF = 10
-_ZONE_STEP = timedelta(minutes=15)
+ZONE_STEP, AT_ONCE = timedelta(minutes=15), timedelta(seconds=5)
 Chains = frozenset[tuple[str, ...]]
 
 
 def undressed(
-    text: str, time: str = "", *, is_record: bool = False, chains: Chains = frozenset()
+    text: str, time: str = "", *, is_record: bool = False, chains: Chains = frozenset(), late: bool = False
 ) -> tuple[bool, str, tuple[str, ...]]:
     """Return whether a line begins an entry, the line without what stands before and behind it, and what that was."""
     rest, stamp, chain, last, quoted = text, time, tuple[str, ...](), "date" if time else "", False
@@ -25,11 +25,11 @@ def undressed(
             break
         last, found = taken
         quoted |= last == "enclosed" and "'" in found[0]
-        stamp, rest, chain = _better(stamp, found.groupdict().get("stamp") or ""), rest[found.end() :], (*chain, last)
+        stamp, rest, chain = _better(stamp, found.groupdict().get("stamp"), late), rest[found.end() :], (*chain, last)
     bare = without_end(rest)
     bare = bare.removesuffix("'") if quoted else bare  # else it is the line's own
     if header := own("header").match(bare):
-        return True, f"[{_better(stamp, header['stamp'])}]{bare[header.end('stamp') + 1 :]}", chain
+        return True, f"[{_better(stamp, header['stamp'], late)}]{bare[header.end('stamp') + 1 :]}", chain
     if own("begin").match(bare) and (last or is_record):
         return True, f"[{stamp}] {bare}" if stamp else bare, chain
     if last == "stamp" and text.startswith("[") and rest.strip():
@@ -74,12 +74,13 @@ def knowledge(stamp: str) -> int:
     return 4 * zone + 2 * year + (re.search(r"\d:\d\d[.,]\d", stamp) is not None)
 
 
-def _better(outer: str, inner: str) -> str:
+def _better(outer: str, inner: str | None, late: bool) -> str:
     """Return the stamp that says more, the line's own where both say the same.
 
-    Where only the collector's knows the zone, the line's own is kept with that zone: a collector writes later.
+    Where only the collector's knows the zone, the line's own is kept with that zone: a collector writes later. Where it
+    read the lines `late`, its stamp is none of theirs.
     """
-    if not outer or not inner or knowledge(outer) <= knowledge(inner):
+    if not outer or not inner or late or knowledge(outer) <= knowledge(inner):
         return inner or outer
     try:
         known, local = datetime.fromisoformat(outer), datetime.fromisoformat(inner.replace(",", "."))
@@ -88,8 +89,8 @@ def _better(outer: str, inner: str) -> str:
     if known.tzinfo is None or local.tzinfo is not None:
         return outer
     away = local - known.astimezone(known.tzinfo).replace(tzinfo=None) + (known.utcoffset() or timedelta())
-    zone = round(away / _ZONE_STEP) * _ZONE_STEP
-    if abs(away - zone) > timedelta(seconds=5) or abs(zone) > timedelta(hours=14):
+    zone = round(away / ZONE_STEP) * ZONE_STEP
+    if abs(away - zone) > AT_ONCE or abs(zone) > timedelta(hours=14):
         return outer
     sign, minutes = "-" if zone < timedelta() else "+", abs(zone) // timedelta(minutes=1)
     return f"{inner}{sign}{minutes // 60:02}:{minutes % 60:02}"

@@ -159,11 +159,8 @@ def _other_coding(head: bytes) -> str:
     """Return the name of another coding: UTF-32 has three zeros to a letter, EBCDIC writes a blank as `@`."""
     sample = head[: _CODING_SAMPLE & ~3]
     zeros = sorted(sample[at::4].count(0) for at in range(4))
-    letters = len(sample) / 4
-    if (
-        head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
-        or zeros[0] < 0.2 * letters < 0.9 * letters < zeros[1]
-    ):
+    few, many = 0.05 * len(sample), 0.225 * len(sample)  # of the letters, which are a quarter
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) or zeros[0] < few < many < zeros[1]:
         return "UTF-32"
     plain = sample.decode("cp037")
     known = sum(letter.isascii() and (letter.isalnum() or letter in " .:-[]()'") for letter in plain)

@@ -300,6 +300,11 @@ FORMS["journal export"] = lambda lines: "\n".join(
     for x in lines
 )
 
+# ---- read by a collector much later ----
+later = [f"2027-01-07T06:00:{ms / 1000:06.3f}Z" for ms in range(0, 60_000, 40)]
+objects("JSON lines, read later", lambda x: {"@timestamp": later[x.number], "message": x.whole})
+each("rsyslog, read later", lambda x: f"{later[x.number]} pbx asterisk[9]: {x.stamped(f'{x.local:%b %d %H:%M:%S}')}")
+
 # ---- masked, other dates ----
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 for name, mask in {
