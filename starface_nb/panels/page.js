@@ -166,6 +166,12 @@ function render({ model, el }) {
     event.target.defaultValue = event.target.value; // sent
     if (set) send(set, arg, value, event.target);
   });
+  // Who closes the window, or goes to another, leaves no field.
+  function left() {
+    const typed = [...el.querySelectorAll("[data-set]")].filter(unsent);
+    for (const field of typed) field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  for (const end of ["beforeunload", "blur"]) window.addEventListener(end, left);
   el.addEventListener("focusout", () => {
     if (!waiting) return;
     waiting = false;
@@ -264,6 +270,7 @@ function render({ model, el }) {
   return () => {
     watcher.disconnect();
     window.removeEventListener("pointerup", released);
+    for (const end of ["beforeunload", "blur"]) window.removeEventListener(end, left);
   };
 }
 

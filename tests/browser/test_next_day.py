@@ -203,6 +203,17 @@ def compare_with_a_week_later(report: Locator, lab: Lab) -> None:
     expect(report.get_by_text("The timeout is now: more than 4 min")).to_be_visible()
 
 
+def close_while_typing(page: Page, lab: Lab, other: Page) -> None:
+    """What stands in a field that was never left is kept when its window is closed."""
+    card = panel(page, "The checklist of the guide").locator("details[data-arg=status]")
+    if card.get_attribute("open") is None:
+        card.locator("summary").click()
+    card.get_by_label("Note").fill("typed and not left")
+    page.close(run_before_unload=True)
+    while "typed and not left" not in (lab.folder / "answers.json").read_text("utf-8"):
+        other.wait_for_timeout(100)
+
+
 def require_the_day_after(
     yesterday: Page, new_page: Callable[[], tuple[Page, list[str]]], home: Path, cases: Path, before: dict[str, Any]
 ) -> None:
@@ -226,6 +237,7 @@ def require_the_day_after(
         yesterday.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
         yesterday.reload()
         assert "other" not in yesterday.locator("body").inner_text()
+        close_while_typing(mine, first, theirs)
         assert wrong == also_wrong == []
         first.server.send_signal(signal.SIGTERM)
         assert first.server.wait() == 0
