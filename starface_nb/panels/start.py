@@ -23,6 +23,7 @@ from starface_nb.guide import bracket_text, translator, word
 from starface_nb.guide.corrections import CUSTOMER, names_given
 from starface_nb.panels.base import Panel, bad, good, note
 
+_SAID = "starface-nb: "
 _URGENT = {"too_short": 0, "undetermined": 1, "no_expiry_seen": 2}
 
 
@@ -127,17 +128,22 @@ class Start(Panel):
         command = [sys.executable, "-m", "starface_nb", "lab", *what, "--cases", str(self._home), "--no-browser"]
         command += ["--language", self.tr.language] if what[0] != "--case" else []
         # it ends with this kernel, or with Ctrl-C where everything was started
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
         atexit.register(lambda: _end(server))
         assert server.stdout is not None  # noqa: S101
-        assert server.stderr is not None  # noqa: S101
-        address = next((line.split()[1] for line in server.stdout if line.startswith("Open: ")), "")
+        told, address = [], ""
+        for line in server.stdout:
+            if line.startswith("Open: "):
+                address = line.split()[1]
+                break
+            told += [] if line.startswith("Case: ") else [line.strip()]
         if not address:
-            raise SetupError(server.stderr.read().strip() or self.tr("JupyterLab did not start."))
+            raise SetupError("\n".join(told) or self.tr("JupyterLab did not start."))
         self.widget.send({"open": address})
         self._tell()
         link = Markup('<p class="sfnb-good" role="status"><a href="{}" target="_blank" rel="noopener">{}</a></p>')
-        self.show(said=str(link.format(address, self.tr("Open the case in its own window"))))
+        notes = "".join(note(line.removeprefix(_SAID)) for line in told if line.startswith(_SAID))
+        self.show(said=str(link.format(address, self.tr("Open the case in its own window"))) + notes)
 
 
 def _end(server: subprocess.Popen[str]) -> None:
