@@ -138,7 +138,7 @@ def _name_of(path: str) -> str:
     found = Path("standard_input" if path == "-" else path)
     while found.suffix.lower() in _ENDINGS:
         found = found.with_suffix("")
-    if found.name in _SAYS_LITTLE and found.parent.name:
+    if found.name in _SAYS_LITTLE and found.parent.name not in ("", "inbox"):
         found = Path(os.path.abspath(found)).parent  # noqa: PTH100  such logs are told apart by their folder
     return clean_name(found.name)
 

@@ -77,7 +77,7 @@ class ReportPanel(CasePanel):
 
     def do_second(self, _arg: object, name: str) -> None:
         """Compare with another log of the customer, and keep which; empty takes it back."""
-        name = name.strip()
+        name = name.strip().strip("\"'")  # as a system copies a path
         self.show(second=self.fill("second", log=name))  # what the one before told does not stand below this one
         self.show(second=self.fill("second", log=name, **second_log.compared(self.case, name)))
         self.case.answers.reload().set(second_log.KEY, name or None)

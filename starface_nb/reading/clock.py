@@ -36,7 +36,7 @@ Nearby = Callable[[int, int], tuple[Micros, Micros]]
 
 def zone(name: str) -> ZoneInfo:
     """Return the zone, however its name is capitalised; or say what is wrong with it, or with this machine's rules."""
-    cause, step = f"{name!r} is no time zone.", "Use a name such as Europe/Berlin, Europe/Paris or UTC."
+    cause, step = f"{name!r} is no time zone.", "Use a name such as Europe/Berlin (MEZ, CEST), Europe/Paris or UTC."
     try:
         pl.Series([0], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)  # it knows fewer names, by heart
         if name[:1].isupper():  # no empty one, "utc" or "+01:00", which it takes as well

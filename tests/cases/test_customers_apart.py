@@ -126,6 +126,11 @@ def test_a_new_case_is_told_of_the_one_with_the_same_phones(tmp_path: Path) -> N
     assert open_case(tuesday, root=home).notes == ()
 
 
+def test_a_log_that_says_little_is_not_called_after_the_inbox(tmp_path: Path) -> None:
+    homes = [customer(tmp_path / folder, name="full") for folder in ("cases/inbox", "Practice")]
+    assert [open_case(log, root=None).name for log in homes] == ["full", "Practice"]
+
+
 def test_of_a_case_and_its_copy_the_one_named_after_the_log_is_opened(tmp_path: Path) -> None:
     log = customer(tmp_path / "a")
     case = open_case(log, root=tmp_path / "cases")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
@@ -493,7 +494,7 @@ def test_a_second_log_is_compared_as_the_command_does(
     case, later = twice
     panel = panels.ReportPanel(case)
     assert "<details open" not in second(panel)
-    panel.receive("second", None, " later.log ")
+    panel.receive("second", None, ' "later.log" ')
     assert panel.parts["said"] == ""
     assert main(["compare", case.paths[0], str(later)]) == 1
     told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
@@ -608,3 +609,20 @@ def test_the_start_page_lists_opens_archives_and_deletes_cases(tmp_path: Path) -
     assert "no case yet" in panels.Start(tmp_path / "empty").parts["main"]
     assert "without a log" in panels.Start().parts["main"]
     assert "data-drop" not in panels.Start().parts["main"]
+
+
+def test_a_log_from_the_inbox_whose_phones_a_case_has_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = samples.recorded("clean").read_bytes().splitlines(keepends=True)
+    home, monday = tmp_path / "cases", tmp_path / "monday.log"
+    monday.write_bytes(b"".join(whole[: len(whole) // 2]))
+    open_case(monday, root=home)
+    (home / "inbox").mkdir()
+    (home / "inbox" / "tuesday.log").write_bytes(b"".join(whole[len(whole) // 2 :]))
+    begun = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: begun([*command, "--dry-run"], **how))
+    page = panels.Start(home)
+    page.receive("begin", "tuesday.log")
+    assert "go on there (--case monday)" in page.parts["said"]
+    assert 'href="http://127.0.0.1:' in page.parts["said"]
