@@ -66,8 +66,8 @@ def line(layout: str, second: int, message: str) -> str:
     )
 
 
-@settings(many, max_examples=200)
-@given(st.sampled_from([*LAYOUTS]), st.lists(names, min_size=1, max_size=8))
+@many
+@given(st.sampled_from([*LAYOUTS]), st.lists(names, min_size=2, max_size=16))
 def test_a_name_is_read_exactly_as_written(layout, peers):
     assume(not any(name.startswith("#033[") or "\x1b" in name or "#033" in name for name in peers))
     texts = [line(layout, n, f"Peer '{name}' is now UNREACHABLE!  Last qualify: 7") for n, name in enumerate(peers)]

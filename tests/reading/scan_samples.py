@@ -28,7 +28,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": partial(lzma.compress, preset=0),
-    "lzma": partial(lzma.compress, format=lzma.FORMAT_ALONE),
+    "lzma": partial(lzma.compress, format=lzma.FORMAT_ALONE, preset=0),
     "zst": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),  # as the tool does
 }
 
