@@ -343,7 +343,7 @@ MEMBERS = sorted({name for one in RUNS for name in members(one) if "full" not in
 )
 def test_members_may_be_missing_empty_or_garbage(name: str, run: str, tmp_path: Path) -> None:
     content = members(run)
-    log = bytes(content["var/log/asterisk/full"])[:100_000]  # type: ignore[arg-type]
+    log = bytes(content["var/log/asterisk/full"])[:20_000]  # type: ignore[arg-type]
     for n, data in enumerate((None, b"", b"\xff\xfe\0" * 999, b"[" * 9_999 + b"\n" + b"a=b\n" * 99_999)):
         mine = {**content, "var/log/asterisk/full": log, name: data}
         path = zipped(tmp_path / f"{n}.zip", {key: value for key, value in mine.items() if value is not None})

@@ -150,7 +150,7 @@ def test_utc_is_enough_for_all_routers_and_any_other_clock_needs_a_few_outages(t
 
 def test_another_routers_log_proves_nothing(tmp_path: Path) -> None:
     believed = 0
-    for seed in range(40):
+    for seed in range(20):
         chance = random.Random(seed)  # noqa: S311
         starts = sorted(chance.uniform(0, 14 * 3600) for _ in range(chance.randrange(1, 5)))
         begin = datetime(2026, 6, 23, 19, 30)
@@ -162,7 +162,7 @@ def test_another_routers_log_proves_nothing(tmp_path: Path) -> None:
         form = chance.choice(["fritzbox", "mikrotik", "pfsense"])
         case = diagnosed(tmp_path, {"other": FORMS[form](faults)})
         believed += not case.intervals["cause"].equals(alone().intervals["cause"])
-    assert believed <= 2
+    assert believed <= 1
 
 
 def test_what_fits_the_nat_timeout_keeps_its_cause_and_a_long_failure_is_not_made_a_restart(tmp_path: Path) -> None:
