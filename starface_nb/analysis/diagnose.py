@@ -44,6 +44,7 @@ from starface_nb.observations.intervals import by_peer, unreachable_intervals, w
 from starface_nb.observations.observed import (
     Observation,
     at_other_addresses,
+    in_turns,
     observe,
     of_two_customers,
     without_common_phone,
@@ -133,11 +134,15 @@ def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl
     if len(log.files) < 2:
         return
     states = with_states(log.events) if states is None else states
+    peers = find_peers(states) if peers is None else peers
     step = "Name one customer's log alone; `starface-nb fleet` takes a folder of many."
     if clash := of_two_customers(states):
         cause = "These are logs of two customers: at the same time, phones of the same names are at other addresses."
         raise InputError(cause, place=" and ".join(clash), next_step=step)
-    if clash := without_common_phone(log, states, find_peers(states) if peers is None else peers):
+    if clash := in_turns(log, states, peers):
+        cause = "For hours these logs tell different things of the same phones: they may be two customers'."
+        raise InputError(cause, place=" and ".join(clash), next_step=step)
+    if clash := without_common_phone(log, states, peers):
         cause = (
             "These logs name few phones or none in common, and are no parts of one rotated log: "
             "they may be two customers'."

@@ -6,10 +6,11 @@ the stretch is whole. Survived cycles, all-clears and the after-side of a compar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain, pairwise
+from itertools import chain, combinations, pairwise, permutations
 from typing import NamedTuple
 
 import polars as pl
@@ -224,6 +225,48 @@ def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
                 return other.name, name
         open_ones.append((file, here))
     return None
+
+
+def in_turns(log: Log, states: pl.DataFrame, peers: pl.DataFrame) -> tuple[str, str] | None:
+    """Return two files that tell the same of the same phones in turns, for hours and without a common line, if any do.
+
+    What one PBX logs into two files it writes into both, or into one of them by its level. Public addresses in either
+    tell more.
+
+    Parameters
+    ----------
+    log : Log
+    states : polars.DataFrame
+        Events with `state`: file, time, peer, kind.
+    peers : polars.DataFrame
+        From `phones.find_peers`.
+    """
+    told = of_kind(states, "reachable", "unreachable").drop_nulls(["time", "peer"])
+    files = [_File(one[0], *one) for one in _files(states, peers)]
+    for one, other in combinations(files, 2):
+        apart = one.phones & other.phones and one.is_beside(other) and not one.addresses | other.addresses
+        if apart and not _have_lines_in_common(log, one.name, other.name) and _take_turns(told, one, other):
+            return one.name, other.name
+    return None
+
+
+def _have_lines_in_common(log: Log, *names: str) -> bool:
+    """Say whether reading has counted events of one file once only, because they stand in the other, too."""
+    own = [f"{one}: %d events stand in {other} too; counted once." for one, other in permutations(names)]
+    return any(re.sub(r"(?<=: )[0-9]+(?= events stand )", "%d", note) in own for note in log.notes)
+
+
+def _take_turns(told: pl.DataFrame, one: _File, other: _File) -> bool:
+    """Say whether lines stand between the other file's as those of two logs do that know nothing of each other."""
+    both = told.filter(pl.col("file").is_in([one.name, other.name]))
+    both = both.filter(pl.col("time").is_between(max(one.start, other.start), min(one.end, other.end)))
+    both = both.filter(pl.col("file").n_unique().over("peer", "kind") == 2).sort("time")
+    turn = pl.col("file") != pl.col("file").shift(1)
+    again = (turn & (pl.col("time").diff() <= pl.duration(seconds=int(SAME_MOMENT_S)))).over("peer", "kind")
+    turns, same = both.select(turn.sum().alias("turns"), again.sum().alias("same")).row(0)
+    mine, its = (int((both["file"] == file.name).sum()) for file in (one, other))
+    by_chance = 2 * mine * its / max(1, both.height)
+    return bool(turns > max(2 * len(one.phones & other.phones), by_chance / 2) and 2 * same < min(mine, its))
 
 
 def _last_sure(log: Log, states: pl.DataFrame) -> datetime | None:

@@ -123,11 +123,11 @@ def anonymise(
     found = put_together(member for hit in hits for member in hit.members)
     zone, _ = zone_of(found.values("time_zone"), given, is_default=time_zone is None)
     parsed = [order.without_repeats(parse(one, zone)) for one in order.without_copies(hits)[0]]
-    parsed, _ = order.without_overlaps(order.in_time_order(parsed))
+    parsed, twice = order.without_overlaps(order.in_time_order(parsed))
     if len(parsed) > 1 and path.suffix.lower() != ".zip" and has_files_name(path) and not path.exists():
         step = f"Leave out {path.suffix}, or let the name end in .zip."
         raise SettingError("Several files are written, into a folder or a zip.", place=str(path), next_step=step)
-    _require_one_customer(parsed, zone)
+    _require_one_customer(parsed, zone, tuple(twice))
     rows = [_understood(one) for one in parsed]
     names, addresses = _identities(parsed, rows)
     _check_times(parsed, moved := timedelta(weeks=shift_weeks))
@@ -157,13 +157,13 @@ def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
     spare([path])
 
 
-def _require_one_customer(parsed: list[Parsed], zone: ZoneInfo) -> None:
+def _require_one_customer(parsed: list[Parsed], zone: ZoneInfo, notes: tuple[str, ...]) -> None:
     """Refuse what `check` would refuse: of two customers' files, one log would be made."""
     files = tuple(LogFile(one.hits.name, one.hits.bytes, one.hits.lines, one.hits.fingerprint) for one in parsed)
     between = pauses_between([(one.hits.name, one.first, one.last) for one in parsed])
     events = pl.concat(one.events for one in parsed)
     pauses = pl.concat([*(one.pauses for one in parsed), between])
-    require_one_customer(Log(events, UNPARSED.empty(), files, zone.key, None, None, pauses=pauses))
+    require_one_customer(Log(events, UNPARSED.empty(), files, zone.key, None, None, notes, pauses=pauses))
 
 
 def _check_times(parsed: list[Parsed], moved: timedelta) -> None:

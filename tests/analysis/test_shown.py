@@ -746,6 +746,21 @@ def test_customers_whose_phones_have_the_same_names_are_not_mixed(tmp_path: Path
         assert sf.diagnose(log).intervals.height
 
 
+@pytest.mark.parametrize("minutes", [0, 137])
+def test_without_addresses_logs_that_take_turns_are_two_customers(tmp_path: Path, minutes: int) -> None:
+    one = [line for line in lines("clean") if "NOTICE" in line]
+    two = [STAMP.sub(lambda at: f"[{datetime.fromisoformat(at[1]) + timedelta(minutes=minutes)}", line) for line in one]
+    two = [line for n, line in enumerate(two) if n % 5]  # of one log, each file may lack lines of the other
+    (tmp_path / "one.log").write_text("\n".join(line for n, line in enumerate(one) if n % 7) + "\n")
+    (tmp_path / "two.log").write_text("\n".join(two) + "\n")
+    log = sf.read_log(tmp_path, progress=False)
+    if minutes:
+        with pytest.raises(InputError, match="different things of the same phones: they may be two customers'"):
+            sf.diagnose(log)
+    else:
+        assert sf.diagnose(log).phones.height == 12
+
+
 @pytest.mark.parametrize(
     ("names", "told"), [(("a.log", "b.log"), True), (("a/full", "b/full"), True), (("full.1", "full"), False)]
 )
