@@ -74,7 +74,7 @@ def events(options: Namespace) -> int:
     from starface_nb.reading.export import write as export
     from starface_nb.spared import spare
 
-    formats = {f".{name}": name for name in ("jsonl", "csv", "parquet", "xlsx")} | {".json": "jsonl"}
+    formats = {f".{name}": name for name in ("jsonl", "csv", "parquet", "xlsx")}
     chosen = options.format or _by_ending(options.output, {"": "jsonl", ".txt": "jsonl"} | formats)
     if options.output and formats.get(named := options.output.suffix.lower(), chosen) != chosen:
         raise SettingError(

@@ -87,7 +87,11 @@ _COUNTS = {  # polars panics at 0; on 2 cores it takes 1 s of processor time to 
 
 
 def need_counts() -> None:
-    """Raise `SetupError` where a variable of a library's has a value that the library does not survive."""
+    """Raise `SetupError` where a variable of a library's has a value that the library does not survive.
+
+    Which engine polars prefers is not asked: not every machine has each, and all tell the same.
+    """
+    os.environ.pop("POLARS_ENGINE_AFFINITY", None)
     for name, most in _COUNTS.items():
         value = os.environ.get(name) or "1"
         if not (re.fullmatch("[0-9]{1,10}", value) and 1 <= int(value) <= most):

@@ -87,7 +87,9 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
     formats = hits.date_formats
     believed = rows.select(pl.when(pl.col("doubt").is_null()).then("stamp").otherwise(pl.lit("")))
     written = clock.date_in_name(hits.name)
-    newest = written or (hits.modified or datetime.now(UTC)).astimezone(time_zone).replace(tzinfo=None)
+    now = datetime.now(UTC)
+    dated = hits.modified if hits.modified and hits.modified < now + timedelta(days=1) else now  # or a clock was wrong
+    newest = written or dated.astimezone(time_zone).replace(tzinfo=None)
     two_ways = believed.select(pl.nth(0).filter(pl.nth(0) != "").first().str.contains(_TWO_WAYS)).item()
     pieces = believed.iter_slices(rows.height if two_ways else _STAMPS_AT_ONCE)  # all days together tell the order
     stamps = pl.concat(read_stamps(piece.to_series(), formats, newest) for piece in pieces)

@@ -283,7 +283,8 @@ def _stamp(scenario: Scenario) -> Callable[[float], str]:
             return f"{local:{_ISO}},{local.microsecond // 1000:03d}"
         if form == "short":
             return f"{local:%b} {local.day:2d} {local:%H:%M:%S}"
-        return local.strftime(_ISO if form == "iso" else form)
+        # by itself, %s is read in the zone of the machine
+        return local.strftime(_ISO if form == "iso" else form.replace("%s", f"{local.timestamp():.0f}"))
 
     of_second = cache(stamp)
     return stamp if form == "iso_ms" else lambda t: of_second(int(t))

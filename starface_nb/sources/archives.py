@@ -150,7 +150,10 @@ def _zip_refusal(info: zipfile.ZipInfo) -> str:
 
 
 def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
-    """Return the member's time: UTC where the archive has it (Info-ZIP's 0x5455 field), else the stored local time."""
+    """Return the member's time: UTC where the archive has it (Info-ZIP's 0x5455 field), else the stored local time.
+
+    The first moment that a zip can store stands for none.
+    """
     extra = info.extra
     while len(extra) >= 4:
         kind, length = struct.unpack("<HH", extra[:4])
@@ -158,7 +161,7 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
             return datetime.fromtimestamp(struct.unpack("<i", extra[5:9])[0], UTC)
         extra = extra[4 + length :]
     try:
-        return datetime(*info.date_time, tzinfo=UTC)
+        return datetime(*info.date_time, tzinfo=UTC) if info.date_time[:5] > (1980, 1, 1, 0, 0) else None
     except ValueError:
         return None
 

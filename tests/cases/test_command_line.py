@@ -447,7 +447,9 @@ def test_a_count_that_a_library_does_not_survive_is_said_before_it_is_loaded(nam
 def test_a_count_that_a_library_can_do_with_is_left_alone_and_a_file_that_is_no_time_zone_is_none() -> None:
     run = subprocess.run(
         [*STARFACE_NB, "check", str(LOG)],
-        env=os.environ | {"POLARS_MAX_THREADS": "256", "POLARS_IDEAL_MORSEL_SIZE": "1"} | {"TZ": f":{LOG}"},
+        env=os.environ
+        | {"POLARS_MAX_THREADS": "256", "POLARS_IDEAL_MORSEL_SIZE": "1"}
+        | {"TZ": f":{LOG}", "POLARS_ENGINE_AFFINITY": "gpu"},
         capture_output=True,
         text=True,
     )

@@ -5,6 +5,7 @@ import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from zipfile import ZipFile, ZipInfo
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -122,6 +123,14 @@ def test_the_year_is_the_latest_that_does_not_lie_after_the_files_time(tmp_path)
     for modified, year in [(datetime(2026, 11, 30, 9, tzinfo=UTC), 2026), (datetime(2026, 11, 20, tzinfo=UTC), 2025)]:
         assert times(sf.read_log(write(tmp_path / "full", lines, modified)))[0].year == year
     assert times(sf.read_log(tmp_path / "full", year=2019))[0].year == 2019
+
+
+def test_a_files_time_that_is_none_or_to_come_tells_no_year(tmp_path):
+    lines = [f"[Nov 30 10:00:00] {DOWN}"]
+    with ZipFile(tmp_path / "undated.zip", "w") as archive:
+        archive.writestr(ZipInfo("full"), "\n".join(lines))  # 1 January 1980, 00:00
+    for path in (tmp_path / "undated.zip", write(tmp_path / "full", lines, datetime(2099, 1, 1, tzinfo=UTC))):
+        assert datetime.now(UTC).year - times(sf.read_log(path))[0].year in (0, 1)
 
 
 def test_a_neighbour_with_a_full_date_gives_the_year(tmp_path):

@@ -96,7 +96,11 @@ def test_excel_gets_local_times_and_no_formula(tmp_path, capsysbinary):
 
 @pytest.mark.parametrize(
     ("command", "name", "names"),
-    [("events", "e.ods", ".csv, .parquet, .xlsx"), ("report", "r.txt", ".html, .htm, .pdf")],
+    [
+        ("events", "e.ods", ".csv, .parquet, .xlsx"),
+        ("events", "e.json", ".jsonl, .csv"),
+        ("report", "r.txt", ".html, .htm, .pdf"),
+    ],
 )
 def test_an_ending_that_nothing_is_written_for_is_refused_before_the_work(tmp_path, capsys, command, name, names):
     assert main([command, str(SAMPLE), "-o", str(tmp_path / name)]) == 2

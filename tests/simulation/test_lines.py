@@ -32,6 +32,7 @@ def starts(made: Simulated) -> set[tuple[str, datetime]]:
         ("healthy", 2, "PJSIP", "iso_ms", None),
         ("mixed", 2, "SIP", "short", datetime(2026, 10, 24, 20, tzinfo=UTC)),
         ("mixed", 2, "SIP", "short", datetime(2019, 12, 31, 12, tzinfo=UTC)),
+        ("plain", 2, "SIP", "%s", None),
         ("plain", 2, "SIP", "%d/%m/%Y %H.%M.%S", datetime(2026, 3, 28, 20, tzinfo=UTC)),
     ],
 )
