@@ -137,6 +137,7 @@ def report(options: Namespace) -> int:
         shown = {"language": options.language, "router": router, "mask": options.mask, "customer": customer}
         page = render(case, **shown, created=datetime.now(UTC))
         made = {path: page.encode() for path in page_at} | {path: to_pdf(page) for path in pdf_at}
+    spare_others(made, case.log)  # once more: another may have come meanwhile
     for path, content in made.items():
         write(path, content)
     if options.mask and options.customer:
@@ -319,6 +320,9 @@ def fleet(options: Namespace) -> int:
     from starface_nb.settings import Settings
 
     named = options.scheduler is not None
+    for what in () if named else ("ca", "cert", "key"):
+        if vars(options)[f"tls_{what}"]:
+            raise SettingError("It is for a scheduler.", place=f"--tls-{what}", next_step="Name one with --scheduler.")
     scheduler = Scheduler(options.scheduler, options.tls_ca, options.tls_cert, options.tls_key) if named else None
     summary = run_fleet(
         options.source,

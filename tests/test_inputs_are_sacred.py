@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from starface_nb import samples
+from starface_nb import report, samples
 from starface_nb.cli import main
 from starface_nb.commands import COMMANDS
 from starface_nb.errors import InputError
@@ -204,7 +204,9 @@ def test_an_earlier_result_is_replaced(desk: Path) -> None:
     assert status(["report", "a.log", "-o", "r.pdf"]) == 2
 
 
-def test_another_customers_report_is_not_replaced(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_customers_report_is_not_replaced(
+    desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("begun.log").write_bytes(LOG.read_bytes()[: LOG.stat().st_size // 2])
     Path("theirs.log").write_bytes(LOG.read_bytes().replace(b"203.0.113.", b"198.51.100."))
 
@@ -217,6 +219,11 @@ def test_another_customers_report_is_not_replaced(desk: Path, capsys: pytest.Cap
 
     assert not refused("report begun.log -o r.html --pdf")
     assert refused("report theirs.log -o r.html")
+    with monkeypatch.context() as patch:  # both begin before the other has written
+        usual, begun = report.render, Path("r.html").read_bytes()
+        patch.setattr(report, "render", lambda *a, **b: (Path("s.html").write_bytes(begun), usual(*a, **b))[1])
+        assert refused("report theirs.log -o s.html")
+    assert Path("s.html").read_bytes() == begun
     assert refused("report theirs.log -o r.pdf --mask")
     assert not refused("report a.log -o r.html --pdf --language de")  # the same log, gone on
     assert not refused("report a.log -o r.html --mask")

@@ -331,6 +331,11 @@ def test_a_row_tells_what_it_is_to_be_read_with(tmp_path):
         assert as_text(summary, language).count(sentence) == fleet_html(summary, language).count(sentence) == 1
 
 
+def test_what_is_for_a_scheduler_is_refused_without_one(tmp_path, capsys):
+    assert main(["fleet", str(tmp_path), "-o", str(tmp_path / "out"), "--tls-key", "key.pem"]) == 2
+    assert "--tls-key: It is for a scheduler." in capsys.readouterr().err
+
+
 def test_folders_of_which_one_holds_a_log_are_not_called_parts_of_one(tmp_path, capsys):
     for name, text in (("mueller/full", (RECORDED / "clean/pbx.log").read_text()), ("huber/notes.txt", "hello")):
         (tmp_path / "in" / name).parent.mkdir(parents=True)
