@@ -25,7 +25,7 @@ from starface_nb.reading.log import Log
 from starface_nb.simulation.engine import Engine
 from starface_nb.simulation.journal import Row
 from starface_nb.simulation.spec import Router, Scenario
-from starface_nb.simulation.world import SiteState
+from starface_nb.simulation.world import SiteState, Timeline
 from starface_nb.tables import table
 
 Local = Callable[[float | None], str | None]
@@ -265,7 +265,10 @@ def _noise(scenario: Scenario, seed: int) -> list[Row]:
         times = rng.uniform(0, scenario.seconds, rng.poisson(scenario.style.noise * scenario.hours))
         which = rng.integers(0, _NOISES, times.size)
         numbers = rng.integers(1000, 9999, times.size)
+        down = Timeline(fault for fault in scenario.faults if fault.kind == "pbx_restart")
         for t, w, n in zip(times.tolist(), which.tolist(), numbers.tolist(), strict=True):
+            if down.at(t):  # nobody writes
+                continue
             if scenario.tech == "SIP" and n % 10 == 0:  # a stranger tries his luck
                 found.append((t, -2, "failed", {"peer": n, "ip": f"192.0.2.{n % 200}", "port": n}))
             else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 import pytest
 
-from starface_nb.simulation import Fault, Phone, Router, Scenario, Simulated, Site, simulate
+from starface_nb.simulation import Fault, Phone, Router, Scenario, Simulated, Site, Style, simulate
 
 IP = "203.0.113.1"
 
@@ -127,6 +128,15 @@ def test_a_crash_leaves_no_line() -> None:
     made = run(Router(7200.0), Fault("pbx_restart", 10000.0, 10060.0, values={"crash": True}))
     assert not lines(made, "cleanly ending")
     assert len(lines(made, "built by")) == 2
+
+
+def test_a_pbx_that_is_down_writes_nothing() -> None:
+    quiet = run(Router(7200.0), Fault("pbx_restart", 10000.0, 13000.0, values={"crash": True})).scenario
+    made = simulate(replace(quiet, style=Style("iso", noise=600.0)), 1)
+    times = pl.Series(made.lines).str.slice(1, 19).str.to_datetime()
+    since = (times - times[0]).dt.total_seconds()
+    assert since.is_between(9_000, 10_000).sum() > 100
+    assert since.is_between(10_001, 12_999).sum() == 0
 
 
 def test_the_useragent_shows_again_after_a_restart() -> None:
