@@ -73,7 +73,7 @@ def read_log(
     parsed = order.in_time_order([order.without_repeats(parse(one, zone, year=year)) for one in hits])
     parsed, overlaps = order.without_overlaps(parsed)
     files = tuple(map(_file, (*(p.hits for p in parsed), *(replace(one, lines=0) for one in wrong))))
-    events = pl.concat([EVENTS.empty(), *(p.events for p in parsed)])
+    events = order.in_turns(pl.concat([EVENTS.empty(), *(p.events for p in parsed)]), parsed)
     unparsed = pl.concat([UNPARSED.empty(), *(p.unparsed for p in parsed)])
     hint = [] if events["peer"].is_not_null().any() else [NOTHING_RELEVANT]
     if (untimed := unparsed.filter(pl.col("reason") == UNTIMED)).height:

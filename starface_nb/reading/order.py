@@ -23,14 +23,10 @@ _CALL_KEY = ("time", "call", "thread", "step", "peers")
 
 def without_copies(hits: list[Hits]) -> tuple[list[Hits], list[str]]:
     """Drop files whose content was read already, and say so."""
-    kept: dict[tuple[str, int], Hits] = {}
-    notes = []
+    kept, notes = dict[tuple[str, int], Hits](), list[str]()
     for one in hits:
-        key = (one.fingerprint, one.bytes)
-        if key in kept:
-            notes.append(f"{one.name}: the same content as {kept[key].name}; read once.")
-        else:
-            kept[key] = one
+        if (first := kept.setdefault((one.fingerprint, one.bytes), one)) is not one:
+            notes.append(f"{one.name}: the same content as {first.name}; read once.")
     return list(kept.values()), notes
 
 
@@ -114,6 +110,14 @@ def without_overlaps(parsed: list[Parsed]) -> tuple[list[Parsed], list[str]]:
         kept[place] = one
         done.append((one, names))
     return kept, notes
+
+
+def in_turns(events: pl.DataFrame, parsed: list[Parsed]) -> pl.DataFrame:
+    """Return the events of all files in time where files stand beside each other, each of them in order itself."""
+    spans = [(one.first, one.last) for one in parsed if one.first and one.last]
+    beside = any(last - first > _A_SECOND for (_, last), (first, _) in pairwise(spans))
+    in_order = beside and all(one.events["time"].drop_nulls().is_sorted() for one in parsed)
+    return events.sort("time", maintain_order=True, nulls_last=True) if in_order else events
 
 
 def _about(one: Parsed) -> set[object]:

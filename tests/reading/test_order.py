@@ -76,6 +76,16 @@ def test_two_exports_that_overlap_give_every_line_once(tmp_path):
     assert any("counted once" in note for note in both.notes)
 
 
+def test_files_beside_each_other_give_their_events_in_turns(tmp_path):
+    lines = lines_of(300)
+    (tmp_path / "whole").write_text("".join(lines))
+    for state in ("UNREACHABLE", "Reachable"):
+        (tmp_path / f"{state}.log").write_text("".join(line for line in lines if state in line))
+    whole = sf.read_log(tmp_path / "whole", progress=False)
+    found = sf.read_log([tmp_path / "Reachable.log", tmp_path / "UNREACHABLE.log"], progress=False)
+    assert bare(found.events).equals(bare(whole.events))
+
+
 def test_frames_are_as_declared_even_when_empty(tmp_path):
     (tmp_path / "full").write_text("[2026-03-01 00:00:00] VERBOSE[1] pbx.c: nothing\n")
     log = sf.read_log(tmp_path / "full", progress=False)
