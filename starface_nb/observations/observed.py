@@ -230,7 +230,7 @@ def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
 def in_turns(log: Log, states: pl.DataFrame, peers: pl.DataFrame) -> tuple[str, str] | None:
     """Return two files that tell the same of the same phones in turns, for hours and without a common line, if any do.
 
-    What one PBX logs into two files it writes into both, or into one of them by its level. Public addresses in either
+    What one PBX logs into two files it writes into both, or into one of them by its level. Public addresses in both
     tell more.
 
     Parameters
@@ -244,7 +244,7 @@ def in_turns(log: Log, states: pl.DataFrame, peers: pl.DataFrame) -> tuple[str, 
     told = of_kind(states, "reachable", "unreachable").drop_nulls(["time", "peer"])
     files = [_File(one[0], *one) for one in _files(states, peers)]
     for one, other in combinations(files, 2):
-        apart = one.phones & other.phones and one.is_beside(other) and not one.addresses | other.addresses
+        apart = one.phones & other.phones and one.is_beside(other) and not (one.addresses and other.addresses)
         if apart and not _have_lines_in_common(log, one.name, other.name) and _take_turns(told, one, other):
             return one.name, other.name
     return None
