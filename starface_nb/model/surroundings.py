@@ -86,8 +86,11 @@ def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tupl
     trunk = np.array(story.trunks, bool)
     phone, up = rows["phone"].to_numpy(), (rows["state"] == UP).to_numpy()
     times = seconds(rows["time"], story.origin_us)
-    before = np.zeros(len(up), bool)
-    before[1:] = up[:-1] & (phone[1:] == phone[:-1])
+    before = np.append(False, up)[:-1]
+    first = np.append(-1, phone)[:-1] != phone
+    # A phone whose first line is its loss may have answered since the log began.
+    before[first] = ~up[first] & (story.first_up[phone[first]] == 0)
+    answered = np.bincount(home[phone[first & before & ~trunk[phone]]], minlength=len(names))
     step = up.astype(np.int64) - before
     moved = (step != 0) & ~trunk[phone]
     steps = _by_home(home[phone[moved]], times[moved])
@@ -104,9 +107,8 @@ def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tupl
     bounds = np.searchsorted(loss_home[order], np.arange(len(names) + 1))
     for i in range(len(names)):
         use, part = order[bounds[i] : bounds[i + 1]], steps.part(i)
-        level = np.cumsum(sign[part])
-        at = np.searchsorted(steps.times[part], story.losses.start[use], side="left") - 1
-        at_risk[use] = np.where(at >= 0, level[np.maximum(at, 0)], 0) if len(level) else 0
+        level = answered[i] + np.append(0, np.cumsum(sign[part]))
+        at_risk[use] = level[np.searchsorted(steps.times[part], story.losses.start[use], side="left")]
     return at_risk, {name: Surface(heard.times[heard.part(i)]) for i, name in enumerate(names)}
 
 

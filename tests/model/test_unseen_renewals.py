@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 import starface_nb as sf
+from starface_nb import samples
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.model import surroundings, timeout
 from starface_nb.model.eras import Evidence
@@ -85,3 +87,10 @@ def test_the_end_of_a_log_is_no_change_of_the_timeout(before_end_s: float, monke
     monkeypatch.setattr(timeout, "find_changes", cut)
     case = diagnosed(Router(2100.0, ports="new"), 28, HOUR, "SIP")
     assert case.eras["verdict"].to_list() == ["too_short"]
+
+
+@pytest.mark.parametrize("cut", [130, 300, 550])
+def test_phones_that_answered_before_the_log_began_were_at_risk(cut: int, tmp_path: Path) -> None:
+    lines = samples.recorded("clean").read_text().splitlines(keepends=True)
+    (path := tmp_path / "full").write_text("".join(lines[cut:]))
+    assert set(sf.diagnose(sf.read_log(path, progress=False)).intervals["cause"]) == {"nat_expiry"}
