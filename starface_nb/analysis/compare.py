@@ -50,8 +50,6 @@ LEAST_PERIODS = 2
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
 NOT_TOLD = ("never_lost", "nothing_to_compare", "too_short_before", "too_short_after")
-NO_MORE_LOG = ("incomplete", "few_phones")
-"""Reasons that more of such a log would not take away."""
 AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
 
@@ -71,7 +69,8 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     zone = after.log.time_zone
     shown = seen_after(before, after)
     if why := _why_not(before, after, shown):
-        return _overall([_cannot(names, why) for names in _places(before)], zone)
+        lacks = {"after": after.observation.lacking.missing} if why == "incomplete" else {}
+        return replace(_overall([_cannot(names, why) for names in _places(before)], zone), incomplete=lacks)
     found = []
     for old, new in _matching_sites(before, after):
         a, b = _newest(before, old, first=True), _newest(after, new, first=False)
@@ -82,7 +81,8 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
             settling = changed is not None or a.end > b.start - AT_ONCE
             since = replace(b, start=max(b.start, a.end), seen=shown.filter(pl.col("end") > a.end))
             found.append(_judge(a, since, changed, settling))
-    return replace(_overall(found, zone), other_addresses=other_addresses(before, after))
+    lacks = {name: _lacking(case) for name, case in (("before", before), ("after", after))}
+    return replace(_overall(found, zone), other_addresses=other_addresses(before, after), incomplete=lacks)
 
 
 def _why_not(before: Diagnosis, after: Diagnosis, shown: pl.DataFrame) -> str:
@@ -124,8 +124,9 @@ def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
             cut = changed or window.start + (window.end - window.start) / 2
             left, right = replace(window, end=cut), replace(window, start=cut)
             found.append(_judge(left, right, changed, changed is not None))
-    unasked = bool(found) and all(site.changed_at is None for site in found)
-    return replace(_overall(found, case.log.time_zone), halves=unasked)
+    unasked = at is None and bool(found) and all(site.changed_at is None for site in found)
+    lacks = {"whole": _lacking(case)}
+    return replace(_overall(found, case.log.time_zone), halves=unasked, incomplete=lacks)
 
 
 def _moment(case: Diagnosis, at: datetime) -> datetime:
@@ -205,13 +206,14 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
     if touched:
         cured = _cured(old, new)
         verdict, probability, reason = _verdict(cured, old, new, was, now)
-        if verdict in ("fixed", "improved") and _lacking(right.case):
-            verdict, reason = "cannot_tell", "incomplete"
-        elif few and verdict in ("fixed", "cannot_tell"):
+        if few and verdict in ("fixed", "cannot_tell"):
             verdict, probability, reason = "cannot_tell", 0.5, "few_phones"
-        hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason not in NO_MORE_LOG else None
+        hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason != "few_phones" else None
     else:
         verdict, probability, reason = _nothing_before(right, *sides)
+    needed = {"renewals"} if verdict == "cannot_tell" else set()  # more of the log will show them
+    if reason != "same_losses" and any(set(_lacking(side.case)) - needed for side in (left, right)):
+        return replace(_cannot(right.sites, "incomplete"), changed_at=changed)
     return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, basis)
 
 
@@ -228,10 +230,10 @@ def _basis(left: Window, right: Window, periods: dict[str, float]) -> tuple[Basi
     return basis, 2 * (len(missing) + dead) > len(there)
 
 
-def _lacking(case: Diagnosis) -> bool:
-    """Say whether lines are missing without which a phone's silence is no evidence; calls show phones all the same."""
-    missing = FORBID_ALL_CLEAR & set(case.observation.lacking.missing) - {"others"}
-    return bool(missing) and not case.phones.is_empty()
+def _lacking(case: Diagnosis) -> tuple[str, ...]:
+    """Return the missing lines without which a phone's silence is no evidence; calls show phones all the same."""
+    told = FORBID_ALL_CLEAR - {"others"} if case.phones.height else ()
+    return tuple(name for name in case.observation.lacking.missing if name in told)
 
 
 def _cannot(sites: tuple[str, ...], reason: str) -> SiteComparison:

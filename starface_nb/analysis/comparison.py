@@ -1,6 +1,7 @@
 """The result of a comparison: the two sides, each site, and all sites together, as data and as JSON."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -126,12 +127,14 @@ class Comparison(Judged):
 
     `halves`: no change was named and none was found, so that the first half of the log stands against its second.
     `other_addresses`: the phones' public addresses in the two logs, where they have none in common.
+    `incomplete`: what the log `before`, the one `after` or the `whole` one lacks, so that its silence proves nothing.
     """
 
     sites: tuple[SiteComparison, ...]
     time_zone: str
     halves: bool = False
     other_addresses: tuple[list[str], list[str]] | None = None
+    incomplete: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
@@ -143,4 +146,5 @@ class Comparison(Judged):
         zone = ZoneInfo(self.time_zone)
         sites = [site.to_json(zone) for site in self.sites]
         moved = self.other_addresses and dict(zip(("before", "after"), self.other_addresses, strict=True))
-        return {"schema": "starface-nb/compare/1", **self._plain(zone), "sites": sites, "other_addresses": moved}
+        more = {"other_addresses": moved, "incomplete": {name: list(lacks) for name, lacks in self.incomplete.items()}}
+        return {"schema": "starface-nb/compare/1", **self._plain(zone), "sites": sites, **more}

@@ -24,6 +24,9 @@ def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:
     if comparison.other_addresses:
         old, new = (names(addresses, tr) for addresses in comparison.other_addresses)
         lines.append(word("compared", "other_addresses", tr, old=old, new=new))
+    for which, lacks in comparison.incomplete.items():
+        missing = tr.joined(*(word("missing", name, tr) for name in lacks))
+        lines += [word("compared", f"incomplete_{which}", tr, missing=missing)] if lacks else []
     for site in comparison.sites:
         told = tr.inside(_verdict(site, (site,), tr))
         lines += ["", tr("Site {site}: {verdict}", site=site_name(site.site, tr), verdict=told)]

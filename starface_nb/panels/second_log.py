@@ -43,10 +43,10 @@ def compared(case: Case, name: str) -> dict[str, Any]:
     tr = case.translator
     other = case.read_other(at_home(name if name.startswith("~") else Path(case.folder or "", name)))
     found, earlier = case.compare_by_time(other)
+    verdict, *sites = (list(lines) for told, lines in groupby(comparison_text(found, tr), bool) if told)
     if all(site.after is None for site in found.sites):
         why = word("compared_because", min((site.reason for site in found.sites), default="no_phone"), tr)
-        raise SettingError(f"{word('compared', 'cannot_tell', tr)} {why}")
-    verdict, *sites = (list(lines) for told, lines in groupby(comparison_text(found, tr), bool) if told)
+        raise SettingError(" ".join([*verdict, why]))
     few = len(sites) <= _MOST_SITES
     return {
         "name": Path(name).name or name,

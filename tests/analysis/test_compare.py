@@ -290,7 +290,7 @@ def test_json_keeps_the_contract() -> None:
     found = compare_at(sf.diagnose(sf.read_log(FIXED))).to_json()
     assert list(found) == [
         "schema", "verdict", "probability", "changed_at", "hours_needed", "before", "after", "sites",
-        "other_addresses",
+        "other_addresses", "incomplete",
     ]  # fmt: skip
     assert found["schema"] == "starface-nb/compare/1"
     assert str(found["changed_at"]).endswith("+01:00")

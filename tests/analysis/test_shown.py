@@ -610,6 +610,22 @@ def test_a_log_without_its_phones_proves_nothing(clean: Diagnosis, tmp_path: Pat
     assert reason(clean, diagnosed(tmp_path, silent)) == ("cannot_tell", {"incomplete"})  # its phones register in it
 
 
+def test_where_lines_are_missing_neither_a_cure_nor_a_change_is_told(tmp_path: Path) -> None:
+    text, cut = lines("clean"), "2026-03-03 15:00:00"
+    early, late = ([line for line in text if (line[1:20] < cut) is first] for first in (True, False))
+    chance = random.Random(3)  # noqa: S311
+    after = diagnosed(tmp_path, [line for line in late if chance.random() < 0.1])
+    found = compare(diagnosed(tmp_path, early), after)
+    assert (found.verdict, found.probability, found.hours_needed) == ("cannot_tell", 0.5, None)
+    assert "The log from after the change is not complete: " in "\n".join(comparison_text(found, translator()))
+    deaf = diagnosed(tmp_path, early + drop(r" NOTICE\[")(late))
+    found = compare_at(deaf, datetime.fromisoformat(f"{cut}+01:00"))
+    told = "\n".join(comparison_text(found, translator()))
+    assert "This log is not complete: lines about reachability" in told
+    assert "The timeout is now" not in told
+    assert "No change was named" not in told
+
+
 def test_the_older_log_is_no_after(clean: Diagnosis, tmp_path: Path) -> None:
     week = diagnosed(tmp_path, moved(lines("clean"), 7))
     assert reason(week, clean) == ("cannot_tell", {"older"})
