@@ -174,7 +174,7 @@ class Seen:
 def examine(seen: Seen, settings: Settings) -> Results:
     """Explain the losses of a log under the given settings."""
     log, states, peers, rows = seen.log, seen.states, seen.peers, seen.rows
-    raw = unreachable_intervals(rows, seen.observation.lacking.gaps)
+    raw = unreachable_intervals(rows, pl.concat([seen.observation.lacking.gaps, seen.observation.lacking.deaf]))
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
     observed = seen.observation.usable
 
@@ -320,10 +320,11 @@ def phones_frame(
     frame = pl.concat([known, strangers, aside], how="diagonal_relaxed")
     for more in (lost, counts, late(seen.states), seen.observation.probed):
         frame = frame.join(more, on="peer", how="left", maintain_order="left")
+    status = pl.lit("unknown") if seen.observation.lacking.deaf.height else pl.col("status")
     frame = frame.with_columns(
         pl.col("losses", "refused", "late").fill_null(0).cast(pl.Int64),
         pl.col("unreachable_s", "observed_s").fill_null(0.0),
-        pl.col("status").cast(STATUS),
+        status.cast(STATUS).alias("status"),
         pl.col("site").fill_null(UNKNOWN),
         pl.col("tech").cast(TECH),
         pl.when(pl.col("peer").is_in(aside["peer"].implode())).then(False).otherwise("probed").alias("probed"),

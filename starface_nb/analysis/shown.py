@@ -45,7 +45,8 @@ def _silent_end(results: Results) -> Iterator[Finding]:
     stretches, last = results.observation.usable, results.log.last
     until = stretches["end"].max()
     if last is not None and until is not None and last - until > LONG_END:  # type: ignore[operator]
-        yield Finding("silent_end", "info", None, {"since_at": until})
+        deaf = {"told_as": "deaf_end"} if results.observation.lacking.deaf.height else {}
+        yield Finding("silent_end", "info", None, {"since_at": until, **deaf})
 
 
 def about_phones(results: Results) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.intervals import DOWN, of_kind
 from starface_nb.observations.pauses import GAPS, missing_parts
 from starface_nb.observations.story import SAME_MOMENT_S
 from starface_nb.reading.belief import QUOTING, UNTIMED
@@ -63,6 +63,8 @@ class Lacking:
         Lines that look like losses and could not be read.
     gaps : polars.DataFrame
         start, end: between which parts of a log are missing.
+    deaf : polars.DataFrame
+        start, end: from when on lines about reachability are missing up to the log's end; empty where they are not.
     """
 
     missing: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ class Lacking:
     without_time: int = 0
     unread: int = 0
     gaps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GAPS))
+    deaf: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GAPS))
 
     @property
     def complete(self) -> bool:
@@ -128,7 +131,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
     missing = tuple(name for name in MISSING if found.get(name))
     one_sided = one_sided or found["seconds"] or not (down or up)
-    return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps)
+    deaf = _deaf(states) if "notice" in missing and (down or up) else gaps.clear()
+    return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps, deaf)
 
 
 def _kinds(events: pl.DataFrame) -> dict[str, int]:
@@ -155,6 +159,18 @@ def _without_states(states: pl.DataFrame) -> int:
     if last is None:
         return lines.height
     return lines.filter(pl.col("time") > pl.lit(last) + pl.duration(seconds=int(STOPPED_S))).height
+
+
+def _deaf(states: pl.DataFrame) -> pl.DataFrame:
+    """Return since when lines about reachability are missing: phones not lost then have registered without one since.
+
+    One that is lost and never answers may register without one as well.
+    """
+    told = states.filter(pl.col("state").is_not_null())
+    last = told["time"].max()
+    lost = told.group_by("peer").agg(pl.last("state")).filter(pl.col("state") == DOWN)["peer"]
+    anew = of_kind(states, "registered").filter(pl.col("time") > pl.lit(last), ~pl.col("peer").is_in(lost.implode()))
+    return pl.DataFrame([(last, states["time"].max())] if anew.height else [], schema=GAPS, orient="row")
 
 
 def _of_one_peer(log: Log) -> bool:

@@ -204,6 +204,19 @@ def test_filtered_hours_are_not_observed(tmp_path: Path) -> None:
     assert ((holes["end"] - holes["start"]) > timedelta(hours=4)).all()
 
 
+def test_what_is_lost_where_lines_about_reachability_end_is_counted_up_to_there(tmp_path: Path) -> None:
+    text, cut = lines("clean"), "2026-03-03 15:00:00"
+    early, late = ([line for line in text if (line[1:20] < cut) is first] for first in (True, False))
+    whole, deaf = case("clean"), diagnosed(tmp_path, early + drop(r" NOTICE\[")(late))
+    before = whole.intervals.head(deaf.intervals.height)
+    end = deaf.intervals["end"].max()
+    told = before.select((pl.col("end").clip(upper_bound=end) - pl.col("start")).dt.total_seconds())
+    assert deaf.intervals["seconds"].equals(told.to_series().cast(pl.Float64).alias("seconds"))
+    assert deaf.phones["unreachable_s"].sum() == deaf.intervals["seconds"].sum()
+    assert not {"still_unreachable", "registers_while_lost"} & ids(deaf)
+    assert "counted up to then only" in " ".join(finding_text(f, translator()) for f in deaf.findings)
+
+
 def test_what_the_pbx_threw_away_is_not_observed(tmp_path: Path) -> None:
     text = lines("clean")
     place = next(i for i, line in enumerate(text) if line[12:17] > "12:00")
