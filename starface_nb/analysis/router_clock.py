@@ -30,6 +30,7 @@ _UTC, _AN_HOUR, _HOURS, _QUARTER, _ANY, _NOT_EXACT = -3.0, -5.5, -7.0, -8.0, -10
 _UNSHOWN = 1.6  # log-odds against an outage that no phone shows
 _WITH_LINE = 3.0  # log-odds for a first return within the minute in which the line was back
 _CLEAR = 3.0  # log-odds by which one reading must be ahead of the next
+_LEAST = 3  # outages that must coincide before a clock is believed that is neither the PBX's nor UTC
 _SHARE = 1 / 3  # of a site's phones that an outage takes at least; others may be behind another router
 _FIRST_YEAR = 1970  # stamps without a year have an earlier one
 SLACK_S = 15.0  # of clocks that agree
@@ -229,7 +230,8 @@ def _clock(outages: list[Outage], site: Site, results: Results) -> Clock:
     """Return how to read a clock: the offset by which most outages coincide, weighed against how usual it is.
 
     An outage that coincides by chance does so as often as the site's losses fill the time; offsets that few routers
-    have need more of them. Where two offsets weigh nearly the same, the clock is taken as it is.
+    have need more of them: below `_LEAST` only the PBX's time and UTC are believed. Where two offsets weigh nearly the
+    same, the clock is taken as it is.
     """
     within, (first, last) = within_s(results), _span(results)
     if not outages or not len(site.first):
@@ -247,7 +249,8 @@ def _clock(outages: list[Outage], site: Site, results: Results) -> Clock:
     offset = float(np.median(equal))
     how = "agrees" if abs(offset) <= CLOCK_S else "shifted"
     of = sum(first < one.end + offset and one.begin + offset < last for one in outages)
-    if 2 * agree[best] < of:
+    is_usual = usual[best] >= _UTC + _NOT_EXACT
+    if 2 * agree[best] < of or (agree[best] < _LEAST and not is_usual):
         return Clock(of=len(outages))
     return Clock(offset, int(agree[best]), max(of, int(agree[best])), how, float(weight[best]))
 

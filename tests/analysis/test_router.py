@@ -148,6 +148,13 @@ def test_utc_is_enough_for_all_routers_and_any_other_clock_needs_a_few_outages(t
     assert "of another time: " in guide.finding_text(told, guide.translator("en"))
 
 
+def test_one_outage_or_two_set_no_clock_by_hours(tmp_path: Path) -> None:
+    for faults in (FAULTS["cgnokA"][:1], FAULTS["cgnokA"]):
+        for hours, told in ((5, ("as_is", 0)), (0, ("agrees", len(faults)))):
+            case = diagnosed(tmp_path, {"one": router_logs.fritzbox(faults, shift=timedelta(hours=hours))})
+            assert (logs_of(case)["one"].clock.how, logs_of(case)["one"].clock.agree) == told
+
+
 def test_another_routers_log_proves_nothing(tmp_path: Path) -> None:
     believed = 0
     for seed in range(20):
