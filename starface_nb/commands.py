@@ -75,7 +75,7 @@ def events(options: Namespace) -> int:
     from starface_nb.spared import spare
 
     formats = {f".{name}": name for name in ("jsonl", "csv", "parquet", "xlsx")}
-    chosen = options.format or _by_ending(options.output, {"": "jsonl", ".txt": "jsonl"} | formats)
+    chosen = options.format or _by_ending(options.output, {"": "jsonl", ".txt": "jsonl", ".log": "jsonl"} | formats)
     if options.output and formats.get(named := options.output.suffix.lower(), chosen) != chosen:
         raise SettingError(
             f"{named} is not the ending of {chosen}.",
@@ -356,7 +356,7 @@ def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:
 def _by_ending(file: Path | None, known: dict[str, str]) -> str:
     """Return what a file's ending stands for; an error where that is another kind of document."""
     ending = file.suffix.lower() if file else ""
-    if ending not in known and ending in DOCUMENTS:
+    if ending not in known and ending in DOCUMENTS | {".log"}:
         raise SettingError(
             f"{ending} is no kind of file that this command writes.",
             place=str(file),

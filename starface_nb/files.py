@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 PACKED = {".7z", ".bz2", ".gz", ".lzma", ".rar", ".tar", ".tgz", ".xz", ".zst"}
-DOCUMENTS = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".jsonl", ".ods", ".odt", ".parquet", ".pdf",
-              ".rtf", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".zip"}  # fmt: skip
+DOCUMENTS = {".csv", ".doc", ".docx", ".eml", ".htm", ".html", ".json", ".jsonl", ".md", ".mht", ".ods", ".odt",
+             ".parquet", ".pdf", ".png", ".rtf", ".svg", ".tsv", ".txt", ".xhtml", ".xls", ".xlsm", ".xlsx", ".xml",
+             ".zip"}  # fmt: skip
 _passing: list[Path] = []
 _STREAMS = ("/dev/", "/proc/")  # where a name stands for something that is open, whatever it is
 _ABANDONED_S = 86_400.0  # nobody has written there for a day

@@ -555,7 +555,7 @@ def test_an_empty_value_is_not_one_that_was_not_given(
 def test_what_is_wrong_is_said_before_what_draws_is_loaded(desk: Path) -> None:
     Path("mine.html").write_text("mine")
     commands = (
-        "report a.log -o r.html --router Toaster, report a.log -o mine.html, report a.log -o r.docx, pack a.log -o d,"
+        "report a.log -o r.html --router Toaster, report a.log -o mine.html, report a.log -o r.eml, pack a.log -o d,"
         "pack a.log -o new --router Toaster,run a.log -o case,events a.log -o e.tsv,events a.log -o e.xlsx --format csv"
     )
     code = f"""import sys

@@ -172,7 +172,8 @@ def find_customers(
     named = [path for path in paths if not is_systems(path.name) or (alone and path.is_dir())]
     split = (_customers_in(path, alone, on_note or str) if path.is_dir() else [path] for path in named)
     paths = _without_results([path for some in split for path in some], leave_out)
-    paths.sort(key=lambda path: (path.name.lower(), path.name, str(path)))
+    once = {real(path): path for path in reversed(paths)}  # whatever links or dots lead there
+    paths = sorted(once.values(), key=lambda path: (path.name.lower(), path.name, str(path)))
     if not paths:
         raise InputError(
             "There is no customer's log.",

@@ -273,7 +273,7 @@ def _told_otherwise(parsed: list[Parsed], texts: list[str], zone: ZoneInfo) -> l
     with TemporaryDirectory() as name, suppress(InputError):  # raised where nothing is left
         folder = Path(name)
         for file, content in _files(texts).items():
-            (folder / file).write_bytes(content)
+            write(folder / file, content)
         again = read_log(folder, time_zone=zone.key, progress=False).events
     own = pl.concat(one.events for one in parsed)
     before, after = (Counter(events["kind"].cast(pl.String)) for events in (own, again))

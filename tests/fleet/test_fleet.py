@@ -272,6 +272,8 @@ def test_customers_by_list_and_wrong_paths(tmp_path):
     with pytest.raises(InputError, match="no customer"):
         find_customers([tmp_path / "x"])
     assert [name for name, _ in find_customers([tmp_path], leave_out=tmp_path / "y").values()] == ["x"]
+    twice = [RECORDED / "clean", RECORDED / "clean/../clean"]
+    assert len(find_customers(twice)) == len(find_customers(twice[:1]))
 
 
 def test_customers_in_several_folders_are_not_mixed(tmp_path):
