@@ -48,6 +48,8 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
     log = results.log
     if "registered" in results.observation.lacking.missing and results.intervals.height + results.phones.height:
         yield Finding("no_registrations", "warning")
+    elif (strangers := _strangers(results)) > 1:
+        yield Finding("no_addresses", "warning", UNKNOWN, {"phones": strangers})
     if results.attached_to is not None:
         attached = results.phones.filter((pl.col("site") == UNKNOWN) & ~pl.col("trunk")).height
         if attached:
@@ -58,6 +60,13 @@ def _about_the_log(results: Results) -> Iterator[Finding]:
         yield Finding("unparsed", "warning", None, {"lines": log.unparsed.height})
     for note in log.notes:
         yield Finding("note", "info", None, {"note": note})
+
+
+def _strangers(results: Results) -> int:
+    """Return how many phones without an address are judged by themselves: who knows behind how many routers."""
+    if all(row["site"] != UNKNOWN for row in _main_sites(results)):
+        return 0
+    return results.phones.filter(site=UNKNOWN, trunk=False).height
 
 
 def _gone_sites(results: Results) -> Iterator[Finding]:

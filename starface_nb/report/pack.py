@@ -116,7 +116,7 @@ def _excluded(diagnosis: Diagnosis, here: Diagnosis, tr: Translator) -> Iterator
     losses, ids = here.intervals, {finding.id for finding in here.findings}
     phones = losses["peer"].n_unique()
     models = set(models_of(losses["peer"].unique()).drop_nulls())
-    if phones > 1 and len(models) > 1 and "one_bad_phone" not in ids:
+    if phones > 1 and len(models) > 1 and not ids & {"one_bad_phone", "no_addresses", "no_registrations"}:
         yield tr("A single phone: {phones} phones of {models} models are concerned.", phones=phones, models=len(models))
     alone = _with_others_reachable(diagnosis, losses)
     if 2 * alone > losses.height and "pbx_trouble" not in ids and "pbx_restart" not in losses["cause"]:

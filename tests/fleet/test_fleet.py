@@ -322,13 +322,14 @@ def test_a_row_tells_what_it_is_to_be_read_with(tmp_path):
     text = (RECORDED / "clean/pbx.log").read_text()
     later = text.replace("[2026-", "[2027-").replace("203.0.113.", "198.51.100.")
     unanswered = "".join(line for line in text.splitlines(True) if " Unreachable" not in line and "NOTICE" not in line)
-    for name, content in (("both/a", text), ("both/b", later), ("one", text), ("cut", unanswered)):
+    masked = re.sub(r"\d+\.\d+\.\d+\.\d+", "x.x.x.x", text)
+    for name, content in (("both/a", text), ("both/b", later), ("one", text), ("cut", unanswered), ("masked", masked)):
         (tmp_path / "in" / name).mkdir(parents=True)
         (tmp_path / "in" / name / "full").write_text(content)
     summary = run_fleet([tmp_path / "in"], tmp_path / "out", workers=1)
     told = dict(summary.select("customer", "warnings").iter_rows())
     assert set(told.pop("both")) == {"other_addresses", "missing_parts"}  # a year apart
-    assert told == {"one": [], "cut": ["incomplete_log"]}
+    assert told == {"one": [], "cut": ["incomplete_log"], "masked": ["no_addresses"]}
     for language, sentence in (("en", "two customers, name them apart"), ("de", "Logs zweier Kunden"), ("fr", "deux")):
         assert as_text(summary, language).count(sentence) == fleet_html(summary, language).count(sentence) == 1
 

@@ -46,6 +46,16 @@ def test_the_networks_page_proves_excludes_and_says_what_to_set(mixed: sf.Diagno
     assert f"{last:%Y-%m-%d %H:%M:%S} - " in text  # in UTC, as the frame is
 
 
+def test_phones_at_masked_addresses_may_be_behind_several_routers(tmp_path: Path) -> None:
+    text = re.sub(r"\d+\.\d+\.\d+\.\d+", "x.x.x.x", samples.path("mixed").read_text())
+    (tmp_path / "full").write_text(text)
+    found = sf.diagnose(sf.read_log(tmp_path / "full", progress=False))
+    (caveat,) = (finding for finding in found.findings if finding.id == "no_addresses")
+    ticket = next(text for name, text in pack(found).items() if name.endswith("-en.txt"))
+    assert finding_text(caveat, translator("en", "UTC")) in ticket
+    assert "A single phone:" not in ticket
+
+
 def test_a_site_whose_router_or_line_failed_is_told_what_check_tells_it(mixed: sf.Diagnosis) -> None:
     (verdict,) = (finding for finding in mixed.findings if finding.id == "no_expiry_seen")
     lost = mixed.intervals.filter(pl.col("peer").str.starts_with("24"))  # at both of the site's addresses
