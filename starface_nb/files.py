@@ -94,8 +94,8 @@ def write(path: Path, content: bytes, *, alone: bool = False, new: bool = False)
         file.write(content)
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file whole, unless there is one: of several who try at once, the first one's content stays for all.
+def write_new(path: Path, content: bytes) -> bool:
+    """Write a file whole unless there is one, and say so: of several at once, the first one's content stays for all.
 
     Raises
     ------
@@ -106,10 +106,12 @@ def write_new(path: Path, content: bytes) -> None:
     beside = unfinished(path.parent)
     write(beside, content)
     try:
-        with suppress(FileExistsError):
-            _put(beside, path)
+        _put(beside, path)
+    except FileExistsError:
+        return False
     finally:
         beside.unlink(missing_ok=True)
+    return True
 
 
 def _put(beside: Path, path: Path) -> None:

@@ -34,14 +34,20 @@ def anonymise(options: Namespace) -> int:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
         if real(options.key).is_relative_to(real(options.output)):
             raise SettingError("The key would be handed out with the log.", place=str(options.key), next_step=_ASIDE)
-    key = partial(privacy.load_key, options.key) if options.key else None
-    done = privacy.anonymise(
-        options.log,
-        options.output,
-        key=key() if key and os.path.exists(options.key) else key,  # noqa: PTH110  a new one only once the log was read
-        shift_weeks=options.shift_weeks,
-        time_zone=options.time_zone,
-    )
+    made = list[Path]()
+    key = partial(privacy.load_key, options.key, made) if options.key else None
+    try:
+        done = privacy.anonymise(
+            options.log,
+            options.output,
+            key=key() if key and os.path.exists(options.key) else key,  # noqa: PTH110  a new one once the log was read
+            shift_weeks=options.shift_weeks,
+            time_zone=options.time_zone,
+        )
+    except BaseException:
+        for path in made:  # of no use to anybody: nothing was written with it
+            path.unlink(missing_ok=True)
+        raise
     say(f"{done.path}: {done.kept:,} of {done.lines:,} lines, rewritten")
     note(*done.notes)
     say(f"replaced: {done.names:,} names and numbers, {done.addresses:,} addresses")

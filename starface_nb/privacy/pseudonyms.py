@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from starface_nb.errors import SettingError
-from starface_nb.files import write_new
+from starface_nb.files import real, write_new
 from starface_nb.networks import KINDS, networks
 from starface_nb.tables import table
 
@@ -26,8 +26,10 @@ _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")  # as keys that are made, which are 
 _LETTERS = 10  # different characters in a key that was drawn by chance
 
 
-def load_key(path: Path) -> bytes:
+def load_key(path: Path, made: list[Path] | None = None) -> bytes:
     """Return the secret in a file; make the file, readable for its owner alone, where there is none.
+
+    A file that was made is added to `made`.
 
     Raises
     ------
@@ -35,8 +37,8 @@ def load_key(path: Path) -> bytes:
         The file cannot be read or written, or is no key: it holds too little to be a secret, or more than one line.
     """
     try:
-        if not path.exists():
-            write_new(path, secrets.token_hex(_NEW).encode() + b"\n")
+        if not path.exists() and write_new(path, secrets.token_hex(_NEW).encode() + b"\n") and made is not None:
+            made.append(real(path))
         if not path.is_file():
             raise OSError(0, "it is no file")
         with path.open("rb") as file:
@@ -56,15 +58,15 @@ def load_key(path: Path) -> bytes:
         raise SettingError(
             what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
         )
-    made = _HEXADECIMAL.fullmatch(key)
-    if (_NEW != len(key) < 2 * _NEW) if made else re.search(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW), key):
-        has = f"it has {len(key)} hexadecimal digits" if made else "it holds more than hexadecimal digits"
+    digits = _HEXADECIMAL.fullmatch(key)
+    if (_NEW != len(key) < 2 * _NEW) if digits else re.search(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW), key):
+        has = f"it has {len(key)} hexadecimal digits" if digits else "it holds more than hexadecimal digits"
         raise SettingError(  # one's own may well have half as many
             f"This key is damaged: {has}, and keys that are made here have {2 * _NEW}.",
             place=str(path),
             next_step="Copy it again from its origin, or name a file that does not exist yet; a key is made for it.",
         )
-    return key.lower() if made else key
+    return key.lower() if digits else key
 
 
 def weaknesses(path: Path) -> list[str]:
