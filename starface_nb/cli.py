@@ -19,7 +19,7 @@ from starface_nb import (
     making,  # noqa: F401  its commands come last
 )
 from starface_nb.commands import COMMANDS
-from starface_nb.console import fall_back, note
+from starface_nb.console import fall_back, need_output, note
 from starface_nb.errors import (
     InputError,
     SettingError,
@@ -61,6 +61,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with the message and where help is."""
         self.exit(_WRONG_INPUT, f"{self.prog}: {visible(message)}. See {self.prog} --help.\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:  # help and version
+            need_output()
+        super()._print_message(message, file)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import zipfile
 from argparse import Namespace
@@ -30,7 +29,7 @@ from starface_nb.arguments import (
     number,
     of_case,
 )
-from starface_nb.console import harmless, note, say, write_utf8
+from starface_nb.console import harmless, need_output, note, say, write_utf8
 from starface_nb.errors import SettingError, need, need_temporary
 from starface_nb.files import DOCUMENTS, keep_free, replacing, write
 from starface_nb.files import new_folder as whole_folder
@@ -53,6 +52,7 @@ def check(options: Namespace) -> int:
     """Say what is wrong, how sure that is and what to set, as text for people or as JSON."""
     from starface_nb.verdict import json_text, summary
 
+    need_output()
     case = _diagnosis(_logs(options), options)
     if options.json:
         write_utf8(json_text(case))
@@ -82,8 +82,8 @@ def events(options: Namespace) -> int:
             place=str(options.output),
             next_step=f"Leave out --format, or let the name end in .{chosen}.",
         )
-    if not options.output and getattr(sys.stdout, "name", "") == os.devnull:
-        raise SettingError("Standard output is closed.", next_step="Name a file with -o, or write >/dev/null.")
+    if not options.output:
+        need_output()
     on_terminal = not options.output and sys.stdout.isatty()
     if chosen in ("parquet", "xlsx") and on_terminal:
         raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
@@ -273,6 +273,7 @@ def compare(options: Namespace) -> int:
     from starface_nb.guide.i18n import translator
     from starface_nb.guide.words import finding_text
 
+    need_output()
     if len(options.log) > 2:
         raise SettingError(
             "compare takes one log or two.", next_step="Give several files of one side as a folder or a glob in quotes."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from starface_nb.errors import SettingError
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -17,6 +19,18 @@ def fall_back() -> None:
     """Let standard output show what its encoding lacks as its code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def need_output() -> None:
+    """Refuse to say into a closed standard output what nobody would see.
+
+    Raises
+    ------
+    SettingError
+        It is closed (`>&-`).
+    """
+    if getattr(sys.stdout, "name", "") == os.devnull:
+        raise SettingError("Standard output is closed.", next_step="Write to a file or the terminal, or >/dev/null.")
 
 
 def say(message: str) -> None:

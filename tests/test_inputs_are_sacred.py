@@ -580,15 +580,16 @@ def test_of_a_result_that_found_no_room_nothing_is_left(command: str, desk: Path
 
 
 @POSIX
-def test_events_that_go_nowhere_are_not_called_written() -> None:
-    command = f'exec "{sys.executable}" -m starface_nb events "{LOG}" >&-'
+@pytest.mark.parametrize("command", [f'events "{LOG}"', f'check "{LOG}"', f'compare "{LOG}"', "--help"])
+def test_what_goes_nowhere_is_not_called_said(command: str) -> None:
+    command = f'exec "{sys.executable}" -m starface_nb {command} >&-'
     run = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert (run.returncode, run.stderr[:39]) == (2, "starface-nb: Standard output is closed.")
 
 
 @POSIX
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_are_empty_ones(closed: str, desk: Path) -> None:
+@pytest.mark.parametrize(("closed", "status"), [("<&-", 0), (">&-", 2), ("2>&-", 0), ("<&- >&- 2>&-", 2)])
+def test_closed_streams_are_empty_ones(closed: str, status: int, desk: Path) -> None:
     command = f'exec "{sys.executable}" -m starface_nb check --exit-zero a.log {closed}'
-    assert subprocess.run(["bash", "-c", command], cwd=desk, check=False).returncode == 0
+    assert subprocess.run(["bash", "-c", command], cwd=desk, check=False).returncode == status
     assert Path("a.log").read_bytes() == LOG.read_bytes()
