@@ -110,13 +110,13 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     text : str
         At most `ROUTER_BYTES` of it are looked at.
     """
-    lines = _oldest_first(list(_stamped(text)))
-    told = list(_changes(_with_set_clock(lines)))
+    lines = list(_with_set_clock(_oldest_first(list(_stamped(text)))))
+    told = list(_changes(lines))
     if not told:
         return ()
     product = next((one.product for _, one, _ in told if one.tells), told[0][1].product)
-    edges = ((lines[0], "begin"), (lines[-1], "end"))
-    rows = [_row(name, line, kind, product) for line, kind in edges if line.stamp.year != _EPOCH.year]
+    by_time = sorted((line for line, _ in lines), key=lambda line: line.stamp)
+    rows = [_row(name, by_time[0], "begin", product), _row(name, by_time[-1], "end", product)]
     for line, message, found in told[-_MOST:]:
         groups = found.groupdict() if found else {}
         port, seconds = (groups[key] and int(groups[key]) if key in groups else None for key in ("port", "seconds"))
@@ -263,7 +263,7 @@ _STATES = {"line_up": "line_up"} | dict.fromkeys(("line_down", "restart", "updat
 _RESTART = Message("restart", "FRITZ!Box", re.compile(""), tells=False)
 
 
-def _changes(lines: Iterator[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Message, re.Match[str] | None]]:
+def _changes(lines: list[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Message, re.Match[str] | None]]:
     """Yield the lines that change something: a line that fails is told many times, a restart in many lines."""
     state, restarted = "", datetime.min
     address: str | None = None

@@ -155,6 +155,14 @@ def test_one_outage_or_two_set_no_clock_by_hours(tmp_path: Path) -> None:
             assert (logs_of(case)["one"].clock.how, logs_of(case)["one"].clock.agree) == told
 
 
+def test_a_list_out_of_order_spans_its_earliest_line_to_its_latest(tmp_path: Path) -> None:
+    lines = router_logs.fritzbox(FAULTS["fw40"], shift=timedelta(hours=3)).splitlines(keepends=True)
+    whole = logs_of(diagnosed(tmp_path, {"fw40": "".join(lines)}))["fw40"]
+    turned = logs_of(diagnosed(tmp_path, {"fw40": "".join([*lines[3:], *lines[:3]])}))["fw40"]
+    assert whole.first < whole.last
+    assert (turned.first, turned.last) == (whole.first, whole.last)
+
+
 def test_another_routers_log_proves_nothing(tmp_path: Path) -> None:
     believed = 0
     for seed in range(20):
