@@ -108,7 +108,9 @@ def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:
     if cured.height and "undetermined" not in verdicts:
         when = tr.time(max(cured["changed_at"]), "short")
         return tr(
-            "The router's timeout for NAT entries was too short until {time}; since then no entry died.", time=when
+            "The router's timeout for NAT entries was too short until {time}; "
+            "since then no entry died, but for such as were renewed before the change.",
+            time=when,
         )
     if diagnosis.sites.height and not verdicts:
         return tr("Phones were lost, but there is no NAT between them and the PBX.")
@@ -138,7 +140,8 @@ def nothing_to_set(diagnosis: Diagnosis, tr: Translator) -> str:
     if cured_sites(diagnosis).height:
         time = timeout_text(diagnosis.settings.recommended_timeout_s, tr)
         return tr(
-            "Nothing more: since the change no NAT entry died before its renewal. Keep the timeout at {time} or more.",
+            "Nothing more: no NAT entry renewed since the change died before the next renewal. "
+            "Keep the timeout at {time} or more.",
             time=time,
         )
     return tr("Nothing at the router: in this log no NAT entry died before its renewal.")

@@ -82,6 +82,8 @@ def test_a_raised_timeout_is_to_be_kept_and_not_to_be_raised() -> None:
     case = sf.diagnose(sf.read_log(samples.path("fixed-router"), progress=False))
     (raised,) = (finding for finding in case.findings if finding.id == "timeout_fixed")
     made = pack(case)
+    assert case.intervals.filter(cause="nat_expiry")["start"].max() > raised.values["changed_at"]
+    assert "no entry died, but for such as were renewed before the change." in made["203.0.113.43-en.txt"]
     for language in LANGUAGES:
         tr, text = translator(language, "UTC"), made[f"203.0.113.43-{language}.txt"]
         assert finding_text(raised, tr) in text
