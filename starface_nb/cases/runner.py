@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from time import monotonic
 
 import nbformat
@@ -18,7 +18,7 @@ from nbformat.sign import NotebookNotary
 from traitlets.config import Config
 
 from starface_nb.errors import SetupError
-from starface_nb.files import is_frozen, unfinished, write
+from starface_nb.files import is_frozen, write
 from starface_nb.progress import Progress
 from starface_nb.text import visible
 
@@ -127,13 +127,13 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Run
 
     The state of widgets is not kept with it: panels have their static HTML, which every page and mail can show.
     """
-    keys = unfinished(path.parent)
+    keys = TemporaryDirectory(prefix="starface-nb-")  # not the case's folder, which would get the sticky bit for them
     client = NotebookClient(
         notebook,
         timeout=_CELL_SECONDS,
         kernel_name="python3",
         config=Config(  # other users of the machine can see TCP
-            {"KernelManager": {"transport_encryption": "auto", "connection_file": str(keys)}}
+            {"KernelManager": {"transport_encryption": "auto", "connection_file": str(Path(keys.name) / "kernel.json")}}
         ),
         resources={"metadata": {"path": str(path.parent)}},
     )
@@ -142,7 +142,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Run
         client.reset_execution_trackers()
         # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
         with _started(client, kernel):
-            keys.unlink(missing_ok=True)  # of no more use: who is killed from now on leaves nothing
+            keys.cleanup()  # of no more use: who is killed from now on leaves nothing
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
                     number += 1
@@ -159,7 +159,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Run
         logging.getLogger("asyncio").disabled = True  # so would what still waits for it
         raise
     finally:
-        keys.unlink(missing_ok=True)
+        keys.cleanup()
         text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
         if not is_frozen(path.parent):
             write(path, text.rstrip("\n").encode("utf-8") + b"\n")

@@ -62,6 +62,7 @@ def test_run_writes_executed_copies_of_every_notebook_that_reads_a_log_and_the_r
     assert f"report: {folder / 'report.html'}" in told.out
     texts = {path.name[:2]: shown(path) for path in folder.glob("*.ipynb")}
     assert sorted(texts) == [*numbers]
+    assert not folder.stat().st_mode & 0o1000  # as Jupyter leaves a folder with a kernel's connection file
     for number, mark in {"00": "51104.snomd345", "05": "203.0.113.51"}.items():
         assert mark in texts[number]
         assert "203.0.113.21" not in texts[number]  # the sample's
