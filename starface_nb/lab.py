@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from urllib.parse import quote
 
 from starface_nb.arguments import of_case
 from starface_nb.errors import SetupError
-from starface_nb.files import is_frozen, private_folder
+from starface_nb.files import is_frozen, passing_folder, private_folder
 from starface_nb.progress import stage
 from starface_nb.text import visible
 
@@ -127,6 +128,7 @@ def start(ready: Ready, opened: Callable[[str], None]) -> int:
     workspaces = (Path(jupyter_runtime_dir()) if is_frozen(ready.folder) else ready.folder) / _WORKSPACES
     shutil.rmtree(workspaces, ignore_errors=True)
     os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(private_folder(workspaces))
+    tempfile.tempdir = str(passing_folder())  # of this process alone: Jupyter leaves a folder there
     os.umask(0o077)  # what holds its token, and what it saves, is for this user alone
     os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_TOKEN": ready.token, **APART}
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:

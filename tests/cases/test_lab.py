@@ -118,10 +118,11 @@ if sys.platform != "win32":  # ends JupyterLab with signals
         (tmp_path / "cases").mkdir()
         (tmp_path / "cases" / "polars.py").write_text("raise ValueError('a file of mine')")
         command = [sys.executable, "-m", "starface_nb", "lab", "--cases", str(tmp_path / "cases"), "--no-browser"]
+        (temporary := tmp_path / "temporary").mkdir()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")}
         with subprocess.Popen(
             [*command, "--port", str(port)],
-            env={**environment, "HOME": str(tmp_path)},
+            env={**environment, "HOME": str(tmp_path), "TMPDIR": str(temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -152,6 +153,7 @@ if sys.platform != "win32":  # ends JupyterLab with signals
                 os.kill(lab.pid, sent)
             assert "a file of mine" not in lab.communicate()[1]  # until nobody is left that could write there
             assert lab.wait() == status
+            assert status or not list(temporary.iterdir())
         again = socket.socket()
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with again:
