@@ -96,8 +96,8 @@ def _late(phones: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _while_lost(results: Results) -> Iterator[Finding]:
-    if "unread" in results.observation.lacking.missing:
-        return  # the line that ended the loss may be among those not read
+    if {"unread", "reachable", "discarded"} & set(results.observation.lacking.missing):
+        return  # the line that ended the loss may be among those missing
     others = results.intervals.with_columns(inside=results.inside, called=results.called).filter(
         ~pl.col("trunk") & ~pl.col("peer").is_in(results.never.implode())
     )

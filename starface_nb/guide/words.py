@@ -237,9 +237,14 @@ def finding_text(finding: Finding, tr: Translator) -> str:
         lacking: list[str] = list(given["missing"])
         values["missing"] = tr.joined(*(word("missing", name, tr) for name in lacking))
         # A search leaves one direction; where both are missing, they were never written.
-        ways = [
-            "notice" if {"unreachable", "reachable"} <= set(lacking) and "able" in name else name for name in lacking
-        ]
+        ways = (
+            ["discarded"]
+            if "discarded" in lacking
+            else [
+                "notice" if {"unreachable", "reachable"} <= set(lacking) and "able" in name else name
+                for name in lacking
+            ]
+        )
         values["how"] = " ".join(dict.fromkeys(word("missing_how", name, tr) for name in ways))
     return tr(entry["text"], **values)
 

@@ -19,13 +19,16 @@ from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
 
 MISSING = ("times", "seconds", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals",
-           "parts", "rest")  # fmt: skip
+           "parts", "rest", "discarded")  # fmt: skip
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
-phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file."""
+phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file, `discarded`
+those that were never written."""
 
 FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "parts", "rest"}
 """Without these silence is no evidence; without registrations, and in what is there of a log or a file, it still is."""
+STATES = frozenset({"unreachable", "reachable", "unread", "discarded"})
+"""Without these a phone that has registered may be probed though no line tells its state."""
 
 LIMIT_MS = 2000.0
 """chan_sip's usual limit of a round trip (`qualify=yes`)."""
@@ -125,6 +128,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
         found |= {"unreachable": True, "reachable": True}
     untimed = log.events["time"].null_count()
     found |= {"unread": bool(unread), "rest": any(file.damaged for file in log.files), "parts": gaps.height}
+    thrown = 0 if log.pauses is None else log.pauses["discarded"].sum()
+    found |= {"discarded": thrown > FEW * log.lines}  # of fewer what they leave open is a hole, as that of a pause
     found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
     found |= {"seconds": _without_seconds(log.events["time"])}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up

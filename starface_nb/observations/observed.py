@@ -17,7 +17,7 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import is_private
-from starface_nb.observations.completeness import Lacking, find_lacking
+from starface_nb.observations.completeness import STATES, Lacking, find_lacking
 from starface_nb.observations.intervals import DOWN, UP, of_kind
 from starface_nb.observations.pauses import DAY_S, GONE_S, keeps_rhythm, missing
 from starface_nb.observations.schemas import KNOWN_BY, OBSERVED
@@ -83,21 +83,21 @@ def observe(
     if states.is_empty() or peers.is_empty():
         return Observation(OBSERVED.empty(), lacking)
     end = pl.lit(_last_sure(log, states), dtype=UTC_TIME).alias("end")
-    told = _probed(states, peers, probed or {}).with_columns(end)
+    told = _probed(states, peers, probed or {}, unsure=not STATES.isdisjoint(lacking.missing)).with_columns(end)
     holes = pl.concat([_holes_of_all(log, states, told, lacking.gaps), lacking.holes])
     stretches = _cut(told, holes, lacking).sort("peer", "start")
     return Observation(OBSERVED.check(stretches), lacking)
 
 
-def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool]) -> pl.DataFrame:
-    """Return peer, probed, by and start (when its observation begins)."""
+def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool], *, unsure: bool) -> pl.DataFrame:
+    """Return peer, probed, by and start (when its observation begins); `unsure` where state lines are missing."""
     shown = states.filter(pl.col("state").is_in([UP, DOWN]))
     first = shown.group_by("peer").agg(
         pl.col("time").min().alias("shown"),
         (pl.first("last_rtt_ms").fill_null(0.0) > 0).alias("before"),
     )
     frame = peers.select("peer", "trunk", "first").join(first, on="peer", how="left", maintain_order="left")
-    none = pl.lit(shown.is_empty())
+    none = pl.lit(unsure or shown.is_empty())
     by_log = pl.when(pl.col("shown").is_not_null()).then(True).when(none).then(None).otherwise(False)
     own = frame["peer"].replace_strict(dict(listed), default=None, return_dtype=pl.Boolean)
     why = (

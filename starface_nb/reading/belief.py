@@ -127,7 +127,7 @@ def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
     rows : polars.DataFrame
         Lines with `dumped`, `layout` and `marked`.
     """
-    bare = pl.col("layout").is_in(HEADERLESS)
+    bare = pl.col("layout").is_in(HEADERLESS) & pl.col("role").ne_missing("gap")  # which others write, too
     unmarked = (pl.col("layout") == "none") & ~pl.col("marked")
     continued = bare & (pl.lit(habit.headed) | (unmarked & pl.lit(habit.console)))
     return rows.with_columns(

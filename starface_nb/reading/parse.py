@@ -69,15 +69,15 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     rows, notes = _timed(belief.judged(rows, habit), hits, time_zone, year)
     if hits.newest_first:
         notes.insert(0, f"{hits.name}: its newest line comes first; read from its end to its beginning.")
-    gaps = rows.filter((pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null())
-    for line, count in gaps.select("line", "detail").iter_rows():
-        notes.append(f"{hits.name}: line {line}: the PBX discarded {count} log messages here; evidence is missing.")
+    told = (pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null()
+    gaps = rows.filter(told).select(pl.min("line"), pl.col("detail").cast(pl.Int64).sum()).drop_nulls()
+    for line, n in gaps.iter_rows():
+        notes.append(f"{hits.name}: {n} log messages were discarded, first before line {line}; evidence is missing.")
     events, unparsed = _split(rows.with_row_index("row"), hits)
     known = without_strays(rows)
     first, last = (known["time"][0], known["time"][-1]) if known.height else (None, None)
     if first and last and first > last:  # a clock that was put back, or lines in no order: still no span below zero
-        times = known["time"].sort()
-        first, last = times[0], times[-1]
+        first, last = known["time"].sort()[[0, -1]]
     pauses = find_pauses(known, hits.name)
     return Parsed(hits, rows, events, unparsed, calls(rows, hits.name), pauses, first, last, tuple(notes))
 

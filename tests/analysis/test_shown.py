@@ -220,10 +220,23 @@ def test_what_is_lost_where_lines_about_reachability_end_is_counted_up_to_there(
 def test_what_the_pbx_threw_away_is_not_observed(tmp_path: Path) -> None:
     text = lines("clean")
     place = next(i for i, line in enumerate(text) if line[12:17] > "12:00")
-    told = f"[{text[place][1:20]}] WARNING[7] logger.c: Logging resumed.  4711 messages discarded."
+    told = f"[{text[place][1:20]}] WARNING[7] logger.c: Logging resumed.  11 messages discarded."
     for part, holes in ((text, 0), ([*text[:place], told, *text[place:]], 12)):
-        stretches = diagnosed(tmp_path, part).observation.stretches
-        assert stretches.filter(~pl.col("whole"))["peer"].n_unique() == holes
+        seen = diagnosed(tmp_path, part).observation
+        assert seen.stretches.filter(~pl.col("whole"))["peer"].n_unique() == holes
+        assert seen.lacking.complete
+
+
+def test_what_a_limit_of_the_journal_dropped_is_named_and_no_phone_is_blamed_for_it(tmp_path: Path) -> None:
+    chance, name = random.Random(4), "systemd-journald[311]:"  # noqa: S311
+    half = [line for line in lines("one-bad-phone") if chance.random() < 0.5]
+    told = [f"[{line[1:20]}] {name} Suppressed 30 messages from asterisk.service" for line in half[9::20]]
+    found = diagnosed(tmp_path, sorted(half + told, key=lambda line: line[1:20]))
+    assert "discarded" in found.observation.lacking.missing
+    assert not {"not_probed", "registers_while_lost"} & ids(found)
+    incomplete = next(finding_text(f, translator()) for f in found.findings if f.id == "incomplete_log")
+    assert "RateLimitBurst" in incomplete
+    assert "Switch on NOTICE" not in incomplete
 
 
 def test_one_probed_phone_among_many_is_not_blamed(tmp_path: Path) -> None:

@@ -306,6 +306,17 @@ def test_discarded_messages_are_noted(tmp_path):
     assert any("line 2" in note and "12" in note for note in log.notes)
 
 
+def test_what_journald_and_rsyslog_dropped_is_noted(tmp_path):
+    def by(program, text):
+        return f"Mar  4 10:00:0{len(text) % 10} pbx {program}: {text}"
+
+    own = by("asterisk[812]", f"NOTICE[1]: chan_sip.c:1 f: {UP}")
+    lost = by("rsyslogd", "imjournal: 58 messages lost due to rate-limiting (20000 allowed within 600 seconds)")
+    kept = by("systemd-journald[3]", "Suppressed 40 messages from asterisk.service")
+    log = read(tmp_path, own, kept, own, lost, own)
+    assert any("98 log messages were discarded, first before line 2" in note for note in log.notes)
+
+
 def test_json_with_escapes_and_the_plain_line_about_the_opened_file(tmp_path):
     def line(text, module="chan_sip.c"):
         place = {"filename": module, "function": "f", "line": 1}
