@@ -38,6 +38,8 @@ def about_the_log(results: Results) -> Iterator[Finding]:
         values = {"holes": len(gaps), "all_s": sum((end - start).total_seconds() for start, end in gaps)}
         longest = {"from_at": gaps[-1][0], "until_at": gaps[-1][1]}
         yield Finding("missing_parts", "warning", None, values | longest)
+    elif "rest" in lacking.missing:
+        yield Finding("missing_parts", "warning", None, {"told_as": "unread_parts"})
     yield from _silent_end(results)
 
 

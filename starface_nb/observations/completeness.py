@@ -7,6 +7,7 @@ contact's state where it changes (pjsip_options.c 20.20.1:741).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -22,8 +23,8 @@ MISSING = ("times", "seconds", "unreachable", "reachable", "notice", "registered
            "parts", "rest", "discarded")  # fmt: skip
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
-phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file, `discarded`
-those that were never written."""
+phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file or in one that may
+not be read, `discarded` those that were never written."""
 
 FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "parts", "rest"}
 """Without these silence is no evidence; without registrations, and in what is there of a log or a file, it still is."""
@@ -43,6 +44,8 @@ WITHOUT_SECONDS = 10
 """So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is; so do all of 3."""
 STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
+REFUSED = re.compile(r"skipped: .*: (permission denied|cannot be opened \()", re.DOTALL)
+"""Begin of a note on a file or folder that the system did not let be read."""
 LOSS_LIKE = r"(?i)unreachable"
 
 HOLES: dict[str, pl.DataType | type[pl.DataType]] = {"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME}
@@ -127,7 +130,7 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     if not (down or up or found["notice"] or unread):
         found |= {"unreachable": True, "reachable": True}
     untimed = log.events["time"].null_count()
-    found |= {"unread": bool(unread), "rest": any(file.damaged for file in log.files), "parts": gaps.height}
+    found |= {"unread": bool(unread), "rest": _unread(log), "parts": gaps.height}
     thrown = 0 if log.pauses is None else log.pauses["discarded"].sum()
     found |= {"discarded": thrown > FEW * log.lines}  # of fewer what they leave open is a hole, as that of a pause
     found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
@@ -138,6 +141,11 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     one_sided = one_sided or found["seconds"] or not (down or up)
     deaf = _deaf(states) if "notice" in missing and (down or up) else gaps.clear()
     return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps, deaf)
+
+
+def _unread(log: Log) -> bool:
+    """Say whether a file of the log was not read, or not to its end."""
+    return any(file.damaged for file in log.files) or any(map(REFUSED.match, log.notes))
 
 
 def _kinds(events: pl.DataFrame) -> dict[str, int]:

@@ -24,7 +24,7 @@ from starface_nb.templates import fill
 _MOST_TIMES = 4  # of each cause
 _THE_NETWORKS = ("nat_expiry", "wan_outage", "router_restart")
 _SAID_BY_COUNTS = {"other_causes", "not_cured", "undecided"}
-_OF_ALL = {"pbx_trouble", "no_registrations"}
+_OF_ALL = {"pbx_trouble", "no_registrations", "missing_parts"}
 _EXCLUDE = {"no_expiry_seen", "any_packet"}
 
 

@@ -406,6 +406,7 @@ def test_a_folder_that_may_not_be_read_stops_no_other_customer(tmp_path):
         shutil.copy(RECORDED / "clean/pbx.log", tmp_path / name / "full")
     for name, mode in modes.items():
         (tmp_path / name).chmod(mode)
+    (tmp_path / "open/full.1").touch(mode=0o000)
     as_others = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     ask = [sys.executable, "-m", "starface_nb", "fleet", str(tmp_path), "-o", str(tmp_path / "out"), "--workers", "1"]
     done = subprocess.run([*as_others, *ask], capture_output=True, text=True)
@@ -415,6 +416,7 @@ def test_a_folder_that_may_not_be_read_stops_no_other_customer(tmp_path):
     rows = pl.read_parquet(tmp_path / "out" / "fleet.parquet").sort("customer")
     assert rows["state"].to_list() == ["failed", "read", "failed"]
     assert rows["reason"].str.contains("permission denied").to_list() == [True, None, True]
+    assert rows["warnings"].to_list() == [None, ["missing_parts"], None]
 
 
 def test_results_among_the_customers_are_known_again(tmp_path, capfd):
