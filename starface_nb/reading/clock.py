@@ -19,6 +19,7 @@ from starface_nb.reading.stamps import NO_YEAR
 _SECOND = 1_000_000
 _HOUR = 3600 * _SECOND
 _DAY = 24 * _HOUR
+_PAUSE = _HOUR // 6  # the missing hour would make one six times as long
 _QUARTER = _HOUR // 4  # zones change their offset on a quarter of an hour
 NOT_A_TIME = np.iinfo(np.int64).min
 # A line may be written a moment after a later one (several threads); only more than this is a clock set back.
@@ -31,6 +32,7 @@ _PARTS_APART_H = 24  # rotated files follow on one another, but for a quiet day
 _MOST_PARTS = 200
 
 Micros = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Nearby = Callable[[int, int], tuple[Micros, Micros]]
 
 
@@ -64,8 +66,8 @@ def _year_start(year: Micros) -> Micros:
     return (year - 1970).astype("datetime64[Y]").astype("datetime64[us]").astype(np.int64)
 
 
-def _is_leap(year: Micros) -> NDArray[np.bool_]:
-    leap: NDArray[np.bool_] = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+def _is_leap(year: Micros) -> Bools:
+    leap: Bools = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     return leap
 
 
@@ -144,7 +146,7 @@ def _year_by_file(newest: datetime, key: Micros, relative: Micros) -> int:
     return base
 
 
-def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = None) -> tuple[Micros, int]:
+def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = None) -> tuple[Micros, int, bool]:
     """Turn local times into UTC.
 
     Parameters
@@ -163,6 +165,8 @@ def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = Non
         Microseconds since 1970, UTC.
     int
         How many lines have times that the zone's clocks leave out.
+    bool
+        Whether the log runs through that hour once without a pause, as no clock of the zone does.
 
     Notes
     -----
@@ -171,8 +175,7 @@ def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = Non
     spring leaves out keep winter time's offset.
     """
     known = local != NOT_A_TIME
-    quarters, place = np.unique(np.where(known, local // _QUARTER, 0), return_inverse=True)
-    base = quarters * _QUARTER
+    base, place = np.unique(np.where(known, local // _QUARTER * _QUARTER, 0), return_inverse=True)
     grid = pl.Series(base).cast(pl.Datetime("us"))
     early = micros(grid.dt.replace_time_zone(name, ambiguous="earliest", non_existent="null"))
     late = micros(grid.dt.replace_time_zone(name, ambiguous="latest", non_existent="null"))
@@ -182,20 +185,17 @@ def to_utc(local: Micros, offset: Micros, name: str, nearby: Nearby | None = Non
     first = np.where(gap, winter, early) - base
     second = np.where(gap, first, late - base)
     utc = np.where(known, local + first[place], NOT_A_TIME)
-    twice = known & (first != second)[place]
+    twice, once = known & (first != second)[place], False
     if twice.any():
-        is_late = _second_pass(local, offset, twice, nearby)
-        utc = np.where(is_late, local + second[place], utc)
-    return utc, int((known & gap[place]).sum())
+        rows = np.flatnonzero(known)
+        passed, once = _second_pass(local[rows], offset[rows], twice[rows], nearby)
+        utc[rows[passed]] += (second - first)[place[rows[passed]]]
+    return utc, int((known & gap[place]).sum()), once
 
 
-def _second_pass(local: Micros, offset: Micros, twice: NDArray[np.bool_], nearby: Nearby | None) -> NDArray[np.bool_]:
-    """Say for every line in a repeated hour whether it is of the hour's second pass."""
-    known = np.flatnonzero(local != NOT_A_TIME)
-    late = np.zeros(local.size, dtype=np.bool_)
-    if known.size < local.size:
-        late[known] = _second_pass(local[known], offset[known], twice[known], nearby)
-        return late
+def _second_pass(local: Micros, offset: Micros, twice: Bools, nearby: Nearby | None) -> tuple[Bools, bool]:
+    """Say for every line in a repeated hour whether it is of the hour's second pass, and whether one has no second."""
+    late, once = np.zeros(local.size, np.bool_), False
     days = np.where(twice, local // _DAY, -1)
     for day in np.unique(days[twice]):
         here = np.flatnonzero(days == day)
@@ -207,8 +207,9 @@ def _second_pass(local: Micros, offset: Micros, twice: NDArray[np.bool_], nearby
             low = int(offset[first - 1]) if first else 0
             high = int(offset[last + 1]) if last + 1 < local.size else int(offset[last]) + 1
             at, times, before, after = _with_nearby(nearby(low, high), at, times, before, after)
-        late[here] = offset[here] >= _turn(at, times, before, after)
-    return late
+        turn, alone = _turn(at, times, before, after)
+        late[here], once = offset[here] >= turn, once or alone
+    return late, once
 
 
 def _with_nearby(
@@ -226,15 +227,14 @@ def _with_nearby(
     return at, np.concatenate([locals_[inside], times])[keep], before, after
 
 
-def _turn(at: Micros, times: Micros, before: int | None, after: int | None) -> int:
-    """Return the byte offset from which lines belong to the second pass of a repeated hour."""
+def _turn(at: Micros, times: Micros, before: int | None, after: int | None) -> tuple[int, bool]:
+    """Return the byte offset from which lines belong to the second pass of a repeated hour, and whether none can."""
     steps = np.diff(times)
     if steps.size and steps.min() < -STEP_BACK_S * _SECOND:
-        return int(at[int(np.argmin(steps)) + 1])
-    gap_before = times[0] - before if before is not None else np.inf
-    gap_after = after - times[-1] if after is not None else np.inf
-    passed_late = gap_before > gap_after
-    return int(at[0]) if passed_late else int(at[-1]) + 1
+        return int(at[int(np.argmin(steps)) + 1]), False
+    gaps = times[0] - before if before is not None else np.inf, after - times[-1] if after is not None else np.inf
+    turn = int(at[0]) if gaps[0] > gaps[1] else int(at[-1]) + 1
+    return turn, bool(max(*gaps, steps.max(initial=0)) < _PAUSE)
 
 
 def steps_back(utc: Micros) -> Micros:

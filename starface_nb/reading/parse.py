@@ -103,12 +103,12 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
     def nearby(start: int, end: int) -> tuple[clock.Micros, clock.Micros]:
         if end - start > NEARBY_BYTES:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        return _all_times(
-            hits, start, end, formats, newest, int(local[min(int(np.searchsorted(offset, start)), offset.size - 1)])
-        )
+        at = local[min(int(np.searchsorted(offset, start)), offset.size - 1)]
+        return _all_times(hits, start, end, formats, newest, int(at))
 
-    utc, impossible = clock.to_utc(local, offset, time_zone.key, nearby if in_order else None)
     absolute = clock.micros(stamps["utc"])
+    in_zone = np.where(absolute == clock.NOT_A_TIME, local, clock.NOT_A_TIME)
+    utc, impossible, once = clock.to_utc(in_zone, offset, time_zone.key, nearby if in_order else None)
     time = np.where(absolute != clock.NOT_A_TIME, absolute, utc)
     if inferred:
         notes.append(_year_note(hits, time, time_zone, year, written))
@@ -117,6 +117,8 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
             f"{hits.name}: {impossible} lines have times that {time_zone.key} does not know (spring forward); "
             "is the time zone right?"
         )
+    if once:
+        notes.append(f"{hits.name}: the hour that {time_zone.key} has twice stands only once; is the time zone right?")
     notes += _order_note(hits.name, rows["stamp"], stamps["local"]) if two_ways and not formats else []
     notes += _step_notes(hits, rows, time)
     unknown = time == clock.NOT_A_TIME

@@ -76,6 +76,14 @@ def test_the_logs_order_says_which_half_past_two_a_line_is(tmp_path):
     assert log.notes == ()
 
 
+@pytest.mark.parametrize(("every", "form", "asked"), [(8, "%F %T", 1), (8, "%F %T%z", 0), (13, "%F %T", 0)])
+def test_an_hour_that_the_zone_has_twice_and_the_log_once_is_told(tmp_path, every, form, asked):
+    at = [datetime(2026, 10, 24, 20, tzinfo=UTC) + timedelta(minutes=every * n) for n in range(60)]
+    lines = [f"[{t:{form}}] {NOISE if n % 9 else UP}" for n, t in enumerate(at)]
+    notes = sf.read_log(write(tmp_path / "full", lines)).notes
+    assert [note.endswith("stands only once; is the time zone right?") for note in notes] == [True] * asked
+
+
 @pytest.mark.parametrize(("turn", "expected"), [(5, "01:40"), (35, "00:40")])
 def test_lines_that_are_no_events_tell_where_the_hour_is_repeated(tmp_path, turn, expected):
     """Only one event stands in the repeated hour; the noise around it steps back before or after it."""
@@ -248,9 +256,9 @@ def test_local_times_come_back_from_utc_all_year(zone):
     moments = np.arange(0, 366 * 86400, 601, dtype=np.int64) * 1_000_000 + 1_767_225_600_000_000
     utc = pl.Series(moments).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     local = clock.micros(utc.dt.convert_time_zone(zone).dt.replace_time_zone(None))
-    back, impossible = clock.to_utc(local, np.arange(local.size, dtype=np.int64), zone)
+    back, impossible, once = clock.to_utc(local, np.arange(local.size, dtype=np.int64), zone)
     assert np.array_equal(back, moments)
-    assert impossible == 0
+    assert (impossible, once) == (0, False)
 
 
 @pytest.mark.parametrize(
