@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -65,7 +66,7 @@ def run_fleet(
     on_done : callable, optional
         Told each customer's name when it was examined.
     on_note : callable, optional
-        Told what in the folders was passed over.
+        Told what in the folders was passed over, and which customers' logs seem to be one.
 
     Returns
     -------
@@ -113,12 +114,49 @@ def run_fleet(
                     on_done(customers[slug][0])
         summary = ranked(rows[slug] | known[slug] for slug in customers)
         write(results[1], parquet(summary), alone=True)
+        for alike in _alike(customers, rows, homes):
+            told = ", ".join(alike[:_NAMED]) + (" ..." if len(alike) > _NAMED else "")
+            (on_note or str)(f"Parts or copies of one customer's log, by what is in them: {told}.")
         for home in left:
             for path in (home / _RESULT, home / _INTERVALS):
                 path.unlink(missing_ok=True)
             with suppress(OSError):  # something of somebody else's lies there, too
                 home.rmdir()
     return summary
+
+
+def _alike(
+    customers: Mapping[str, tuple[str, Path]], rows: Mapping[str, Row], homes: Mapping[str, Path]
+) -> list[list[str]]:
+    """Return the names of the customers whose logs seem to be parts or copies of one.
+
+    These begin or end in the same moment and hold mostly the same losses, or are a rotated log's by place and name.
+    """
+    at = defaultdict[object, list[str]](list)
+    for slug, row in rows.items():
+        if row["state"] == "read":
+            at["first", row["first"]].append(slug)
+            at["last", row["last"]].append(slug)
+            at[log_of(str(customers[slug][1]))].append(slug)
+    found = list[set[str]]()
+    for key, slugs in at.items():
+        for pair in _with_most_in_common(["peer"] if isinstance(key, str) else ["peer", "start"], slugs, homes):
+            near = [group for group in found if not group.isdisjoint(pair)]
+            found = [group for group in found if group not in near] + [{*pair}.union(*near)]
+    return [[customers[slug][0] for slug in customers if slug in group] for group in found]
+
+
+def _with_most_in_common(columns: list[str], slugs: Sequence[str], homes: Mapping[str, Path]) -> list[tuple[str, str]]:
+    """Return the pairs of customers that have in common most of what the losses of either tell in these columns."""
+    if len(slugs) < 2:
+        return []
+    frames = [pl.read_parquet(homes[one] / _INTERVALS, columns=columns).unique() for one in slugs]
+    told = pl.concat(
+        frame.with_columns(of=pl.lit(one), all=frame.height) for one, frame in zip(slugs, frames, strict=True)
+    )
+    both = told.join(told, on=columns).filter(pl.col("of") < pl.col("of_right")).group_by("of", "of_right")
+    counted = both.agg(pl.len(), pl.min_horizontal(pl.first("all", "all_right")).alias("fewer"))
+    return counted.filter(2 * pl.col("len") > pl.col("fewer")).select("of", "of_right").rows()
 
 
 def _others(folder: Path, homes: Collection[str]) -> list[Path]:

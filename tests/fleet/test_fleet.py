@@ -334,6 +334,17 @@ def test_a_row_tells_what_it_is_to_be_read_with(tmp_path):
         assert as_text(summary, language).count(sentence) == fleet_html(summary, language).count(sentence) == 1
 
 
+def test_logs_that_are_parts_or_copies_of_one_are_named(tmp_path):
+    text = (RECORDED / "clean/pbx.log").read_text().splitlines(True)
+    (tmp_path / "in/other").mkdir(parents=True)
+    (tmp_path / "in/other/full").write_text("".join(text).replace("[2026-03-03", "[2026-03-04"))
+    for name, part in (("full.1", text[:400]), ("full", text[400:]), ("again.log", text)):
+        (tmp_path / "in" / name).write_text("".join(part))
+    notes = []
+    run_fleet([tmp_path / "in"], tmp_path / "out", workers=1, on_note=notes.append)
+    assert notes == ["Parts or copies of one customer's log, by what is in them: again.log, full, full.1."]
+
+
 def test_what_is_for_a_scheduler_is_refused_without_one(tmp_path, capsys):
     assert main(["fleet", str(tmp_path), "-o", str(tmp_path / "out"), "--tls-key", "key.pem"]) == 2
     assert "--tls-key: It is for a scheduler." in capsys.readouterr().err
