@@ -140,8 +140,7 @@ def start(ready: Ready, opened: Callable[[str], None]) -> int:
     try:
         with stage("Starting JupyterLab"):
             server = LabApp.initialize_server(list(ready.arguments))
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # which would leave half of it undone
-            signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))
+        _end_once(server)
         Thread(target=_run_first, args=(ready, server, opened), daemon=True).start()
         server.start()
         server.io_loop.run_sync(_end_tasks)
@@ -149,6 +148,19 @@ def start(ready: Ready, opened: Callable[[str], None]) -> int:
         if end.code:
             raise SetupError(f"JupyterLab ended with {end.code}.", next_step="Its messages above say why.") from None
     return 0
+
+
+def _end_once(server: ServerApp) -> None:
+    """Let the first signal end JupyterLab: with a second one it would close what it has closed already."""
+    numbers = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) != signal.SIG_IGN]
+
+    def end(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        server.stop(from_signal=True)
+
+    for number in numbers:
+        signal.signal(number, end)
 
 
 async def _end_tasks() -> None:
