@@ -197,6 +197,7 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
     old = expose(left, touched or periods)
     new = expose(right, touched or periods, (usual if was[1] is None else was[1]) if settling else None)
     old = {peer: phone for peer, phone in old.items() if peer in new or not new}  # only phones in both are compared
+    now = now if any(phone.seconds > 0 for phone in new.values()) else (None, None)  # silence has no timeout
     if touched and not new:
         return _cannot(right.sites, "no_common_phone")
     if any("seconds" in side.case.observation.lacking.missing for side in (left, right)):

@@ -20,11 +20,12 @@ from starface_nb.reading.belief import QUOTING, UNTIMED
 from starface_nb.reading.log import Log
 
 MISSING = ("times", "seconds", "unreachable", "reachable", "notice", "registered", "others", "unread", "renewals",
-           "parts", "rest", "discarded")  # fmt: skip
+           "parts", "rest", "discarded", "searched", "cut")  # fmt: skip
 """Kinds of lines that a log may lack: `notice` are all lines about reachability, `others` those of all phones but one,
 `unread` such as seem to tell of losses and could not be read, `renewals` such as come late: the log ends before any
 phone had to renew its entry, `parts` those of a log, `rest` what stands behind the damage of a file or in one that may
-not be read, `discarded` those that were never written."""
+not be read, `discarded` those that were never written, `searched` all without UNREACHABLE or Reachable, `cut` the ends
+of the lines."""
 
 FORBID_ALL_CLEAR = frozenset(MISSING) - {"registered", "parts", "rest"}
 """Without these silence is no evidence; without registrations, and in what is there of a log or a file, it still is."""
@@ -42,6 +43,8 @@ ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
 """A file of that many lines, all of one kind or of one peer, was filtered."""
 WITHOUT_SECONDS = 10
 """So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is; so do all of 3."""
+LEAST_CUT, LEAST_ENDS = 10, 2
+"""So many lines of one length that could not be read, with so many different ends, show that lines were cut off."""
 STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
 REFUSED = re.compile(r"skipped: .*: (permission denied|cannot be opened \()", re.DOTALL)
@@ -129,6 +132,8 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     unread = doubtful.select((pl.col("text").str.contains(LOSS_LIKE) | (pl.col("reason") == UNTIMED)).sum()).item()
     if not (down or up or found["notice"] or unread):
         found |= {"unreachable": True, "reachable": True}
+    if instead := _cut_off(doubtful) or _searched(log, counts) * (found["unreachable"] or found["reachable"]):
+        found |= dict.fromkeys(("unreachable", "reachable"), False) | {instead: True}
     untimed = log.events["time"].null_count()
     found |= {"unread": bool(unread), "rest": _unread(log), "parts": gaps.height}
     thrown = 0 if log.pauses is None else log.pauses["discarded"].sum()
@@ -163,6 +168,19 @@ def _without_seconds(times: pl.Series) -> bool:
 def _only(log: Log, counts: dict[str, int]) -> bool:
     """Say whether the log holds lines of one kind alone."""
     return len(counts) == 1 and log.lines - sum(counts.values()) <= 0
+
+
+def _searched(log: Log, counts: dict[str, int]) -> str:
+    """Return `searched` where the log holds lines of losses and returns alone."""
+    return "searched" if set(counts) == {"unreachable", "reachable"} and log.lines <= sum(counts.values()) else ""
+
+
+def _cut_off(doubtful: pl.DataFrame) -> str:
+    """Return `cut` where most lines that could not be read are as long as the longest, whatever they end with."""
+    length, end = pl.col("text").str.len_chars(), pl.col("text").str.slice(-4).str.replace_all(r"\d", "9")
+    longest = doubtful.filter(length == length.max())
+    many = longest.height >= LEAST_CUT and 2 * longest.height > doubtful.height
+    return "cut" if many and longest.select(end.n_unique()).item() >= LEAST_ENDS else ""
 
 
 def _without_states(states: pl.DataFrame) -> int:

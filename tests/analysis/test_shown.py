@@ -711,6 +711,14 @@ def test_losses_filtered_from_some_point_on_are_missing(tmp_path: Path, name: st
     assert "no_expiry_seen" not in verdicts(found).values()
 
 
+def test_a_search_for_both_directions_and_lines_cut_off_are_called_so(tmp_path: Path) -> None:
+    kept = [line for line in lines("mixed") if re.search("UNREACHABLE|Reachable", line)]
+    assert diagnosed(tmp_path, kept).observation.lacking.missing == ("registered", "searched")
+    lacking = diagnosed(tmp_path, [line[:80] for line in lines("clean")]).observation.lacking
+    assert "cut" in lacking.missing
+    assert not {"unreachable", "reachable"} & set(lacking.missing)
+
+
 @pytest.mark.parametrize(("name", "until"), [("clean", 1.0), ("mixed", 1.0), ("fixed-router", 0.5)])
 def test_stamps_without_seconds_decide_nothing(tmp_path: Path, name: str, until: float) -> None:
     text = lines(name)
