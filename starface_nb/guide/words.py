@@ -235,6 +235,8 @@ def finding_text(finding: Finding, tr: Translator) -> str:
         values["bracket"] = bracket_text(given["low_s"], given.get("high_s"), tr)
     if finding.id == "incomplete_log":
         lacking: list[str] = list(given["missing"])
+        if "others" in lacking:  # with them the PBX's restarts, without which lines of this phone seem to be missing
+            lacking = [name for name in lacking if name not in ("unreachable", "reachable")]
         values["missing"] = tr.joined(*(word("missing", name, tr) for name in lacking))
         # A search leaves one direction; where both are missing, they were never written.
         ways = (

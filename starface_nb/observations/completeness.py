@@ -41,10 +41,9 @@ AGAIN_REGISTERED = (3, 0.2)
 loss, are more than chance; twice as many in a row show that losses were filtered from there on."""
 ONE_KIND_LINES, ONE_PEER_LINES = 2, 6
 """A file of that many lines, all of one kind or of one peer, was filtered."""
-WITHOUT_SECONDS = 10
-"""So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is; so do all of 3."""
-LEAST_CUT, LEAST_ENDS = 10, 2
-"""So many lines of one length that could not be read, with so many different ends, show that lines were cut off."""
+WITHOUT_SECONDS = LEAST_CUT = 10
+"""So many moments in a row at full minutes show stamps without seconds: by chance one in sixty is; so do all of 3. So
+many lines of one length that could not be read, with different ends, show that lines were cut off."""
 STOPPED, STOPPED_S = 3, 60.0
 """So many registrations, this long after the last line about reachability, show that such lines stopped."""
 REFUSED = re.compile(r"skipped: .*: (permission denied|cannot be opened \()", re.DOTALL)
@@ -177,10 +176,10 @@ def _searched(log: Log, counts: dict[str, int]) -> str:
 
 def _cut_off(doubtful: pl.DataFrame) -> str:
     """Return `cut` where most lines that could not be read are as long as the longest, whatever they end with."""
-    length, end = pl.col("text").str.len_chars(), pl.col("text").str.slice(-4).str.replace_all(r"\d", "9")
+    length, end = pl.col("text").str.len_chars(), pl.col("text").str.slice(-1).str.replace_all(r"\d", "9")
     longest = doubtful.filter(length == length.max())
     many = longest.height >= LEAST_CUT and 2 * longest.height > doubtful.height
-    return "cut" if many and longest.select(end.n_unique()).item() >= LEAST_ENDS else ""
+    return "cut" if many and longest.select(end.n_unique()).item() > 1 else ""
 
 
 def _without_states(states: pl.DataFrame) -> int:
