@@ -31,7 +31,7 @@ from starface_nb.arguments import (
 )
 from starface_nb.console import harmless, need_output, note, say, write_utf8
 from starface_nb.errors import SettingError, need, need_temporary
-from starface_nb.files import DOCUMENTS, keep_free, replacing, write
+from starface_nb.files import DOCUMENTS, house_ipython, keep_free, replacing, write
 from starface_nb.files import new_folder as whole_folder
 from starface_nb.progress import stage
 from starface_nb.sources.apart import keep_apart
@@ -201,6 +201,7 @@ def run(options: Namespace) -> int:
     from starface_nb.spared import report_names
 
     need_temporary()
+    house_ipython()
     chosen = options.notebooks.replace(",", " ").split() if options.notebooks else None
     notebooks = [path.name for path in curated(chosen)]  # a wrong name is said before the log is read
     logs = _logs(options)
@@ -240,6 +241,7 @@ def lab(options: Namespace) -> int:
     from starface_nb.lab import prepare, start
 
     need_temporary()
+    house_ipython()
     options.log = _logs(options)
     ready = prepare(options)
     note(*ready.notes)

@@ -168,6 +168,13 @@ def passing_folder() -> Path:
     return _passing[-1]
 
 
+def house_ipython() -> None:
+    """Give IPython a passing folder where the home takes none: its own way out is a warning and folders left behind."""
+    place = at_home(os.environ.get("IPYTHONDIR") or "~/.ipython")
+    if not os.access(place if os.access(place, os.F_OK) else place.parent, os.W_OK):
+        os.environ["IPYTHONDIR"] = str(passing_folder())
+
+
 def _pass() -> None:
     for folder in _passing:
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from starface_nb.cases import open_case
 from starface_nb.cases.runner import run_notebooks
 from starface_nb.cli import main
 from starface_nb.errors import SetupError
+from starface_nb.files import house_ipython
 from starface_nb.guide import checklist, headline
 
 
@@ -46,6 +48,18 @@ def test_a_kernel_that_dies_on_the_way_is_said_with_what_to_do(tmp_path: Path) -
     assert done.cell == 1
     assert "Kernel died" in done.error
     assert done.error.endswith("close other programs, and run it again.")
+
+
+@pytest.mark.parametrize("home", [".", "missing"])
+def test_where_the_home_takes_nothing_ipython_gets_a_folder_that_passes(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HOME": tmp_path / home, "USERPROFILE": tmp_path / home, "IPYTHONDIR": ""}.items():
+        monkeypatch.setenv(name, str(value))
+    house_ipython()
+    given = os.environ["IPYTHONDIR"]
+    assert bool(given) == (home == "missing")
+    assert list(Path(given or tmp_path).iterdir()) == []
 
 
 def test_run_writes_executed_copies_of_every_notebook_that_reads_a_log_and_the_report(
