@@ -218,7 +218,9 @@ def run(options: Namespace) -> int:
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
-    write_report(case, case.language, ending="")
+    kept = write_report(case, case.language, ending="").kept
+    if kept:
+        note(f"Changed since it was written, and kept: {', '.join(kept)}")
     say(f"report: {options.output / 'report.html'}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 

@@ -16,6 +16,7 @@ from starface_nb.panels.base import CasePanel, good, note, safe
 
 if TYPE_CHECKING:
     from starface_nb.cases import Case
+    from starface_nb.guide import Translator
 
 _PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
 
@@ -85,10 +86,7 @@ class ReportPanel(CasePanel):
     def do_write(self, _arg: object, _value: object) -> None:
         """Write page, PDF and the list of losses into the case's folder, and hand the PDF to the browser."""
         self._render()
-        self.written = report.write_report(self.case, self._language, mask=self._mask)
-        names = ", ".join(path.name for path in self.written)
-        self.download(self.written[-1].name, self.written[-1].read_bytes())
-        self.show(said=good(self.tr("Written into the case's folder: {names}", names=names)))
+        self.written = write_report(self, self._language, mask=self._mask)
 
     def do_anonymous(self, _arg: object, _value: object) -> None:
         """Write the case's log without names, numbers and addresses; its diagnosis stays the same."""
@@ -102,3 +100,17 @@ class ReportPanel(CasePanel):
             lines=tr.number(done.lines),
         )
         self.show(said=note(" ".join([said, *(note_text(one, tr) or one for one in done.notes)])))
+
+
+def write_report(panel: CasePanel, language: str, *, mask: bool = False) -> list[Path]:
+    """Write a case's report, hand the last of its files (the PDF) to the browser, and return them all."""
+    tr, (paths, kept) = panel.tr, report.write_report(panel.case, language, mask=mask)
+    panel.download(paths[-1].name, paths[-1].read_bytes())
+    told = good(tr("Written into the case's folder: {names}", names=", ".join(path.name for path in paths)))
+    panel.show(said=told + changed(kept, tr))
+    return paths
+
+
+def changed(kept: list[str], tr: Translator) -> str:
+    """Say which earlier results somebody had changed, by the names under which they are kept now."""
+    return note(tr("Changed since it was written, and kept: {names}", names=", ".join(kept))) if kept else ""

@@ -6,16 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb import report
 from starface_nb.cases import Case
 from starface_nb.errors import SettingError
-from starface_nb.files import private_folder, write
 from starface_nb.guide import LANGUAGES, bracket_text, finding_text, headline, word
 from starface_nb.guide.conclusion import gone_sites
 from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
 from starface_nb.guide.site_router import at_site
 from starface_nb.guide.words import note_text, regular, site_name, timeout_text, without_folders
 from starface_nb.panels.base import CasePanel, good
+from starface_nb.panels.handing_out import changed, write_report
 from starface_nb.reading import DEFAULT_ZONE
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.tables import how_sure, site_rows
@@ -92,17 +91,14 @@ class Verdict(CasePanel):
 
     def do_report(self, language: str, _value: object) -> None:
         """Write the report in a language, as a page and as PDF, and hand the PDF to the browser."""
-        paths = report.write_report(self.case, language)
-        self.download(paths[-1].name, paths[-1].read_bytes())
-        self.show(said=good(self.tr("Written into the case's folder: {names}", names=", ".join(p.name for p in paths))))
+        write_report(self, language)
 
     def do_export(self, kind: str, _value: object) -> None:
         """Write every loss as CSV or Excel, and hand it to the browser."""
         name, content = f"losses.{kind}", to_bytes(losses(self.case.corrected, self.tr), kind)
-        if self.case.folder:
-            write(private_folder(self.case.folder) / name, content)
+        kept = self.case.put({name: content}) if self.case.folder else []
         self.download(name, content)
-        self.show(said=good(self.tr("Exported: {name}", name=name)))
+        self.show(said=good(self.tr("Exported: {name}", name=name)) + changed(kept, self.tr))
 
     def do_name(self, what: str, name: str) -> None:
         """Keep the name of the customer or of a site."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 from markupsafe import Markup
@@ -150,17 +150,25 @@ def folder_of(case: Case) -> Path:
     return case.folder or Path()
 
 
-def write_report(case: Case, language: str, *, mask: bool = False, ending: str | None = None) -> list[Path]:
+class Written(NamedTuple):
+    """The files of a report, and the names under which earlier ones that somebody had changed are kept."""
+
+    paths: list[Path]
+    kept: list[str]
+
+
+def write_report(case: Case, language: str, *, mask: bool = False, ending: str | None = None) -> Written:
     """Write a case's report into its folder and return the files, whose names end in the language, or as given."""
     tr, page = translator(language, case.log.time_zone), of_case(case, language, mask=mask, created=datetime.now(UTC))
     listed = losses(masked(case.corrected, tr)[0] if mask else case.corrected, tr)
     made = [to_bytes(listed, "csv"), page.encode(), *([] if missing("pdf") else [to_pdf(page)])]
     paths = [folder_of(case) / name for name in report_names(f"-{language}" if ending is None else ending)]
-    if case.folder is None:
-        spare_others(paths[1:], case.log)  # the list of losses goes with its page
+    if case.folder is not None:
+        return Written(paths, case.put({path.name: content for path, content in zip(paths, made, strict=True)}))
+    spare_others(paths[1:], case.log)  # the list of losses goes with its page
     for path, content in zip(paths, made, strict=True):
         write(path, content)
-    return paths
+    return Written(paths, [])
 
 
 def to_pdf(html: str) -> bytes:

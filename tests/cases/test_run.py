@@ -155,8 +155,12 @@ def test_a_second_run_keeps_what_an_analyst_wrote(
     mine = nbformat.read(notebook, as_version=4)
     mine.cells += [v4.new_markdown_cell("a note of mine"), v4.new_code_cell("print('counted by me')")]
     nbformat.write(mine, notebook)
+    (tmp_path / "case" / "losses.csv").write_text("counted by hand")
     monkeypatch.setattr("starface_nb.errors.find_spec", lambda _: None)  # without the extra for a PDF
     assert main(asked) == 1
+    assert capsys.readouterr().err == "starface-nb: Changed since it was written, and kept: losses-changed-1.csv\n"
+    assert (tmp_path / "case" / "losses-changed-1.csv").read_text() == "counted by hand"
+    assert main(asked) == 1  # what was not changed since is replaced
     assert capsys.readouterr().err == ""
     assert "a note of mine" in notebook.read_text("utf-8")
     assert "counted by me" in shown(notebook)

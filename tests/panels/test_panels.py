@@ -448,6 +448,25 @@ def test_the_report_is_previewed_in_a_frame_of_its_own_and_written(case: Case, t
     assert "21104.snomd345" not in Path("losses-de.csv").read_text("utf-8")
 
 
+def test_a_result_that_somebody_changed_is_kept_beside_the_new_one(case: Case, tmp_path: Path) -> None:
+    kept = replace(case, folder=tmp_path / "kept")
+    verdict, handed_out = panels.Verdict(kept), panels.ReportPanel(kept)
+    kept.save()
+    asked = ((verdict, "report", "de", "report-de.pdf"), (verdict, "export", "xlsx", "losses.xlsx"),
+             (handed_out, "write", None, "report-en.html"))  # fmt: skip
+    for panel, do, arg, name in asked:
+        path = tmp_path / "kept" / name
+        aside = path.with_stem(f"{path.stem}-changed-1")
+        panel.receive(do, arg)
+        assert not aside.exists()
+        path.write_bytes(changed := path.read_bytes() + b"a remark")
+        panel.receive(do, arg)
+        assert aside.read_bytes() == changed
+        assert aside.name in panel.parts["said"]
+        panel.receive(do, arg)
+        assert aside.name not in panel.parts["said"]
+
+
 def test_an_anonymous_copy_has_the_same_verdict_and_nobody_in_it(tmp_path: Path) -> None:
     shutil.copy(samples.recorded("clean"), tmp_path / "clean.log")
     case = open_case(tmp_path / "clean.log", root=tmp_path / "cases")
