@@ -9,14 +9,14 @@ import altair as alt
 import polars as pl
 
 from starface_nb.charts.estimates import verdict
-from starface_nb.charts.scene import Scene, cause_names, picture, said, table
+from starface_nb.charts.scene import Scene, cause_names, narrowed, picture, said, table
 from starface_nb.charts.theme import INK, LOSSES, READABLE, THICKNESS, Picture, dressed
 from starface_nb.guide.words import site_name
 
 MOST_ROWS, MOST_INTERVALS = 80, 3000
 _MOST_TICKS = 2000
 _TITLE = "When each phone was unreachable"
-_MOST_CELLS, _MOST_STEPS, _STRENGTHS = 6000, 250, 3
+_MOST_CELLS, _MOST_PHONES, _MOST_STEPS, _STRENGTHS = 6000, 450, 250, 3
 _STEPS_MIN = (5, 15, 30, 60, 180, 360, 720, 1440, 2880, 5760, 17280)
 
 
@@ -117,7 +117,9 @@ def _renewals_due(s: Scene) -> pl.DataFrame | None:
 
 def overview(s: Scene) -> Picture:
     """Draw phones against time bins: colour says the main cause, strength the share of the bin spent unreachable."""
-    tr, order = s.tr, s.phones["label"].to_list()
+    tr, headline, every = s.tr, s.headline(), s.phones.height
+    s = _lost_longest(s)
+    order, left = s.phones["label"].to_list(), every - s.phones.height
     minutes, cells = _cells(s)
     step = 18 if len(order) <= 40 else max(2, min(9, 900 // len(order)))
     axis = alt.Axis()
@@ -151,7 +153,23 @@ def overview(s: Scene) -> Picture:
         "steps of {bin}: colour is the main cause, strength the share unreachable; choose phones or a window for more",
         bin=tr.duration(minutes * 60),
     )
-    return dressed(chart.properties(height=step * max(1, len(order))), tr, s.tr(_TITLE), s.headline(), note)
+    left_out = tr.count(
+        "{n} phone that was unreachable for less is not shown",
+        "{n} phones that were unreachable for less are not shown",
+        left,
+    )
+    note = tr.joined(note, left_out) if left else note
+    return dressed(chart.properties(height=step * max(1, len(order))), tr, s.tr(_TITLE), headline, note)
+
+
+def _lost_longest(s: Scene) -> Scene:
+    """Return a scene of as many phones as a picture has rows for: those that were unreachable longest."""
+    if s.phones.height <= _MOST_PHONES:
+        return s
+    lost = s.intervals.group_by("peer").agg(lasted=(pl.col("until") - pl.col("begin")).sum())
+    longest = s.phones.join(lost, on="peer", how="left", maintain_order="left")
+    longest = longest.sort("lasted", descending=True, nulls_last=True, maintain_order=True).head(_MOST_PHONES)
+    return narrowed(s, s.site, longest["peer"], s.window)
 
 
 def _cells(s: Scene) -> tuple[int, pl.DataFrame]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 from xml.etree import ElementTree
 
@@ -273,6 +274,19 @@ def test_many_phones_become_an_overview_that_stays_small(case: Diagnosis) -> Non
         output = nbformat.v4.new_output("display_data", data=data)
         assert len(json.dumps(output, indent=1)) < 1_000_000
     assert "steps of" in charts.to_svg(charts.timeline(crowd))
+
+
+def test_an_overview_shows_the_phones_that_were_unreachable_longest(
+    case: Diagnosis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = many(case, phones=120, days=10)
+    worst = crowd.phones["peer"][-7:].to_list()
+    longer = pl.when(pl.col("peer").is_in(worst)).then(pl.col("end") + timedelta(minutes=5)).otherwise("end")
+    monkeypatch.setattr(import_module("starface_nb.charts.timeline"), "_MOST_PHONES", 7)
+    svg = charts.to_svg(charts.timeline(replace(crowd, intervals=crowd.intervals.with_columns(longer.alias("end")))))
+    assert {peer for peer in crowd.phones["peer"] if f">{peer}<" in svg} == set(worst)
+    assert "113 phones that were unreachable for less are not shown" in svg
+    assert "120 phones at" in svg
 
 
 def test_before_and_after_and_fleet() -> None:
