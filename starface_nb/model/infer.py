@@ -158,8 +158,8 @@ class SiteData:
         out[:, ROUTER] = dead + np.where(e.length <= 1.1 * self.period + 300.0, 0.0, np.log(P.stray))
         # Phones that sent a REGISTER to a PBX that was down try again soon.
         soon = np.where(e.length <= 2 * P.retry_s, 1.0, P.stray) / (2 * P.retry_s)
-        out[:, PBX] = either(by_pbx, at_due, np.where(e.open, -9.0, np.log(soon)))
-        out[:, PBX] += e.register + phone
+        self.restarted = either(by_pbx, at_due, np.where(e.open, -9.0, np.log(soon))) + e.register + phone
+        out[:, PBX] = self.restarted
         boot = either(by_boot, e.boot + phone, e.probe + back)
         out[:, RESTART] = log_normal(e.length + 30.0, e.open, *P.boot_s) + boot
         off = either(by_absence, e.boot + phone, e.probe + back)
@@ -273,7 +273,8 @@ class SiteData:
             other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
             both = np.logaddexp(HALF + ended, other + HALF + self.ends.trip[1])
             ended = np.where(self.around.alone, ended, both)
-        seen = np.log(chance) + ended
+        # Whose binding was dead by then is lost at the first probe whatever a start of the PBX did, and back as after it.
+        seen = np.log(chance) + np.where(self.after_start, self.restarted, ended)
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period
@@ -309,7 +310,8 @@ class SiteData:
         """Weigh all losses in one world; `before`: the same with other eras, whose rates are a good beginning."""
         n = len(self.loss)
         begin, nat_end = self.nat(eras)
-        starts, ended = {NAT: begin}, {NAT: nat_end}
+        alive = np.log1p(-np.minimum(np.exp(begin), 1 - P.missed))
+        starts, ended = {NAT: begin, PBX: self.seldom[:, PBX] + alive}, {NAT: nat_end}
         terms = (_under(starts, self.seldom), _under(ended, self.fixed), *(mark.under for mark in self.beside))
         posterior = _table(n, 0.0) if before is None else before.posterior
         expiring = [era.expires for era in eras]

@@ -6,8 +6,12 @@ import numpy as np
 
 from starface_nb.model.events import BURST, LINE, SPELL, STEP, Event, Explained, Scene
 from starface_nb.model.fates import silence_kills
-from starface_nb.model.priors import DAY_S
+from starface_nb.model.priors import DAY_S, HOUR_S
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.observations.story import Bools, Floats
+
+EVERY_S = (HOUR_S, DAY_S)
+"""What comes by the clock comes at the same minute of each hour, or once a day."""
 
 
 def settle(
@@ -31,14 +35,14 @@ def settle(
     most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
     most[[0, 1, 1 + BURST, 1 + STEP, 1 + SPELL]] = np.inf
     kinds = np.zeros((len(base), len(events)))
+    alike = [_same_minute(np.array([event.begin for event in events]), every, scene.window) for every in EVERY_S]
     for turn in range(8):
         # What strikes a site does so again: each event takes its rates from the others.
         others = kinds.sum(axis=1, keepdims=True) - kinds
         if turn == 1:
             others[1] += others[2]
-        each = np.log(
-            np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most) * scene.window / DAY_S
-        )
+        rate = np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most)
+        each = np.log(rate * scene.window / DAY_S + _by_the_clock(kinds, alike, days, np.isfinite(most)))
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
                          *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
@@ -51,3 +55,22 @@ def settle(
     return [
         Explained(event, float(p), k / max(float(p), 1e-12)) for event, p, k in zip(events, chance, kinds, strict=True)
     ]
+
+
+def _same_minute(begin: Floats, every: float, window: float) -> Floats:
+    """Say which events begin at about the same minute of each hour or day, 1 or 0, shape (n, n); none as itself."""
+    apart = np.abs(begin[:, None] - begin) % every
+    same = np.minimum(apart, every - apart) <= window / 2
+    return np.asarray(same & ~np.eye(len(begin), dtype=bool), float)
+
+
+def _by_the_clock(kinds: Floats, alike: list[Floats], days: float, seldom: Bools) -> Floats:
+    """Return how surely each kind strikes when it does because it struck at that minute before, shape (kinds, n).
+
+    One other at the same minute may be chance. Whatever is `seldom` comes once a day at most.
+    """
+    shares = [
+        np.maximum(kinds @ same - 1, 0.0) / (days * DAY_S / every + 1) * (every == DAY_S or ~seldom)
+        for same, every in zip(alike, EVERY_S, strict=True)
+    ]
+    return np.asarray(np.max(shares, axis=0), float)
