@@ -273,7 +273,7 @@ class SiteData:
             other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
             both = np.logaddexp(HALF + ended, other + HALF + self.ends.trip[1])
             ended = np.where(self.around.alone, ended, both)
-        # Whose binding was dead by then is lost at the first probe whatever a start of the PBX did, and back as after it.
+        # Whose binding was dead by then is lost whatever a start of the PBX did, and back as after that.
         seen = np.log(chance) + np.where(self.after_start, self.restarted, ended)
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,16 +16,18 @@ from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.model import surroundings, timeout
 from starface_nb.model.eras import Evidence
 from starface_nb.observations.story import Story
-from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
+from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, make, simulate
 
 HOUR = 3600.0
 
 
-def diagnosed(router: Router, phones: int, period: float, tech: str, faults: tuple[Fault, ...] = ()) -> Diagnosis:
-    """Return a day and a half of phones of one period behind this router."""
+def diagnosed(
+    router: Router, phones: int, period: float, tech: str, faults: tuple[Fault, ...] = (), hours: float = 36.0
+) -> Diagnosis:
+    """Return a day and a half, or so many hours, of phones of one period behind this router."""
     desk = tuple(Phone(f"{1100 + i}", reregister_s=period) for i in range(phones))
     site = Site("site1", "203.0.113.40", desk, router)
-    return sf.diagnose(simulate(Scenario((site,), 36.0, faults=faults, warm_up_s=2 * HOUR, tech=tech), 11).log)
+    return sf.diagnose(simulate(Scenario((site,), hours, faults=faults, warm_up_s=2 * HOUR, tech=tech), 11).log)
 
 
 @pytest.mark.parametrize("tech", ["SIP", "PJSIP"])
@@ -74,6 +77,27 @@ def test_how_a_loss_ends_while_the_pbx_is_down_is_not_known(monkeypatch: pytest.
     assert np.isinf(told.end[through]).all()
     assert (told.until[through] == stop).all()
     assert (told.end == losses.end)[~through].all()
+
+
+@pytest.mark.parametrize("tech", ["SIP", "PJSIP"])
+def test_whose_binding_was_dead_when_the_pbx_started_was_lost_by_that(tech: str) -> None:
+    """All phones were idle for longer than the timeouts; some come back soon, with a REGISTER sent again."""
+    made = simulate(replace(make("messy", 370_000_033), tech=tech), 370_000_033)
+    assert "pbx_restart" not in made.truth["intervals_by_cause"]
+    assert "pbx_restart" not in sf.diagnose(made.log).intervals["cause"].to_list()
+
+
+@pytest.mark.parametrize("tech", ["SIP", "PJSIP"])
+def test_what_strikes_every_night_at_one_time_is_one_thing(tech: str) -> None:
+    """The line gets a new address each night; once it takes as long as a router needs to boot."""
+    nights = tuple(
+        Fault("wan_outage", at, at + (48.0 if night else 170.0), "site1", values={"new_ip": f"198.51.100.{20 + night}"})
+        for night in range(6)
+        for at in [night * 24 * HOUR + 70_000.0]
+    )
+    case = diagnosed(Router(300.0, renewal="any_packet", ports="preserve"), 20, HOUR, tech, nights, hours=144.0)
+    first = case.intervals.filter(pl.col("start") < case_times(case, nights[0])[1] + timedelta(minutes=2))
+    assert first["cause"].eq("wan_outage").sum() >= 20
 
 
 @pytest.mark.parametrize("before_end_s", [1800.0, 3400.0])
