@@ -164,7 +164,7 @@ class SiteData:
         out[:, RESTART] = log_normal(e.length + 30.0, e.open, *P.boot_s) + boot
         off = either(by_absence, e.boot + phone, e.probe + back)
         out[:, OFFLINE] = log_uniform(e.length, e.open, *P.absence_s) + off
-        smeared = np.where(self.loss.pjsip, e.probe, np.logaddexp(np.log(0.4) + e.probe, np.log(0.6)))
+        smeared = np.where(self.loss.pjsip, e.probe, np.logaddexp(np.log(0.4) + e.probe, np.log(0.6) + e.answer))
         spell = np.logaddexp(repeats(e, P.again_late[0]), repeats(e, P.again_late[1])) - np.log(2.0)
         out[:, LATENCY] = spell + smeared + e.trip[0]
         seldom, often, heavy = P.again_lost

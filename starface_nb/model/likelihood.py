@@ -29,6 +29,7 @@ class Ends:
     Attributes
     ----------
     probe, register : a repeated probe was answered, or the phone sent a REGISTER: what grid and Registered line say
+    answer : the same as `probe` for an answer off the grid
     boot : the same for a REGISTER after a boot
     trip : log-probability of the round trip at the end, by kind (late answers, lost packets or line back, REGISTER)
     length : seconds, up to the log's end while open
@@ -37,6 +38,7 @@ class Ends:
     """
 
     probe: Floats
+    answer: Floats
     register: Floats
     boot: Floats
     trip: Floats
@@ -62,14 +64,15 @@ def ends(story: Story) -> Ends:
     logged = bool(story.renewals.seen.any())
     port, stray, boot = np.where(logged, port, 0.0), P.stray_registered * logged, P.port_shown_boot * logged
     line = _seen(losses.registered, stray)
-    probe = probe + np.where(closed, line, 0.0) + np.where(early, np.log(P.stray), 0.0)
+    beside = np.where(closed, line, 0.0) + np.where(early, np.log(P.stray), 0.0)
     register_line, boot_line = _seen(losses.registered, port), _seen(losses.registered, boot)
     trips = np.array(P.trips)[:, round_trips(losses)] if n else np.ones((3, 0))
     # In a spell of late answers any return may be late.
     share = np.where(losses.late_near > 0, P.late_trip, 0.0)
     trips = np.log((1 - share) * trips + share * trips[0])
     return Ends(
-        probe,
+        probe + beside,
+        beside,
         register + np.where(closed, register_line, 0.0),
         register + np.where(closed, boot_line, 0.0),
         np.where(closed, trips, 0.0),
