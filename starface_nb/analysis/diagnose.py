@@ -180,7 +180,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
 
     def understand(homes: list[str], *, eras_only: bool = False) -> tuple[Context, list[SiteView]]:
         named = dict(zip(peers["peer"], homes, strict=True))
-        story = tell(states, rows, raw, peers, settings, named, log.last, observed)
+        story = tell(states, rows, raw, peers, settings, named, log.last, observed, log.calls)
         context = survey(story, states, rows, raw, addresses)
         views = site_views(context, homes, peers["trunk"].to_numpy())
         for view in views:

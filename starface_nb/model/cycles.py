@@ -42,7 +42,22 @@ def exposures(story: Story) -> Exposure:
     found = measure(story, anchor)
     if len(renewals.time):
         found.upper = found.upper + np.where(at >= 0, renewals.early[np.maximum(at, 0)], 0.0)
+    # A call that the phone began since may have renewed the binding: then nobody knows how long that was idle.
+    found.locked &= ~(_last_call(story) > anchor)
     return found
+
+
+def _last_call(story: Story) -> Floats:
+    """Return when the phone of each loss last began a call before it, NaN where it began none."""
+    losses = story.losses
+    keys = np.append(-np.inf, story.calls)
+    last = keys[np.searchsorted(keys, losses.phone * BIG + losses.failed) - 1] - losses.phone * BIG
+    return np.where(last >= 0, last, np.nan)
+
+
+def since_calls(story: Story) -> Exposure:
+    """Measure every loss from the last call that its phone began."""
+    return measure(story, _last_call(story))
 
 
 def measure(story: Story, anchor: Floats) -> Exposure:
@@ -103,6 +118,8 @@ def find_cycles(story: Story) -> Cycles:
     # While answers are late every tenth second brings a probe, which keeps a binding that any packet renews.
     late = np.append(story.lates, np.inf)[np.searchsorted(story.lates, key)] - renewals.phone * BIG
     until = np.where(loss < 0, np.minimum(until, late), until)
+    called = np.append(story.calls, np.inf)[np.searchsorted(story.calls, key)] - renewals.phone * BIG
+    until = np.minimum(until, called)  # which may have renewed it
     down = np.searchsorted(losses.phone * BIG + losses.start, key) - 1
     here = np.maximum(down, 0)
     if len(losses):
@@ -144,7 +161,8 @@ def _with_earlier(story: Story, found: Cycles) -> Cycles:
     np.minimum.at(until, renewals.phone, renewals.time)
     serious = (losses.end - losses.start > BLIP_S) | losses.renewed
     np.minimum.at(until, losses.phone[serious], losses.answered[serious])
-    np.minimum.at(until, (story.lates // BIG).astype(np.int64), story.lates % BIG)
+    for keys in (story.lates, story.calls):
+        np.minimum.at(until, (keys // BIG).astype(np.int64), keys % BIG)
     if len(story.stops):
         at = np.searchsorted(story.stops, story.first_up)
         until = np.minimum(until, np.append(story.stops, np.inf)[at])

@@ -261,6 +261,9 @@ class SiteData:
             over = (cut.lower < latest + slop) & (cut.upper > low - slop)
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits = np.where(self.after_start, near, fits)
+        # The last packet of a call is not known, only when it began.
+        called = self.context.called.take(self.site.losses)
+        near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)
         # Late answers, which leave no line, and reloads shift the probes.
         # Which phone's renewal counts is not known for sure where phones share ports.
         misfit = np.where(self.shares & ~self.around.alone, P.off_cell, P.misfit)

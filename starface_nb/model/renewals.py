@@ -14,6 +14,7 @@ from starface_nb.observations.story import (
     BLIP_S,
     SAME_MOMENT_S,
     Bools,
+    Floats,
     Ints,
     Losses,
     Renewals,
@@ -64,6 +65,7 @@ def tell(
     homes: dict[str, str],
     last: datetime | None = None,
     observed: pl.DataFrame | None = None,
+    calls: pl.DataFrame | None = None,
 ) -> Story:
     """Build the story of a log.
 
@@ -82,6 +84,8 @@ def tell(
         Time of the log's last line, aware.
     observed : polars.DataFrame, optional
         peer, start, end (UTC): when silence is evidence, see `observed`.
+    calls : polars.DataFrame, optional
+        The log's steps of calls, see `reading.schemas.CALLS`.
     """
     names = peers["peer"].to_list()
     origin = int(states["time"].dt.epoch("us").min() or 0) if states.height else 0  # type: ignore[arg-type]
@@ -98,8 +102,8 @@ def tell(
     lagged = of_kind(ups, "lagged")
     lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
     story = Story(
-        settings, names, origin, end, resolution, losses, seen, starts, stops, lates, homes,
-        peers["trunk"].to_list(),
+        settings, names, origin, end, resolution, losses, seen, starts, stops, lates,
+        _calls_begun(calls, names, origin), homes, peers["trunk"].to_list(),
     )  # fmt: skip
     losses.late_near, story.late_phone, story.late_time = late_near(losses, ups, story.home, origin)
     _endings(losses, seen)
@@ -126,6 +130,14 @@ def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple
     order = np.lexsort((time, phone))
     shown = np.ones(len(order), bool)
     return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order], np.zeros(len(order))), lines
+
+
+def _calls_begun(calls: pl.DataFrame | None, names: list[str], origin: int) -> Floats:
+    """Return the joint keys of phone and time of the calls that phones began: each sent an INVITE."""
+    if calls is None:
+        return np.empty(0)
+    begun = calls.select("time", peer="by").drop_nulls().with_columns(phone_index(names)).drop_nulls("phone")
+    return np.sort(begun["phone"].to_numpy() * BIG + seconds(begun["time"], origin))
 
 
 def _endings(losses: Losses, seen: Renewals) -> None:

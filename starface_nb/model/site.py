@@ -68,14 +68,15 @@ class Context:
     """What all sites share: the story, exposures, cycles and what is known of the surroundings of each loss.
 
     `exposure` counts from the phone's last known renewal, `soft` from its last recovery without one, `shared` from
-    another phone's renewal of the same port; `rhythms` are the log-odds that the phone's own renewal ended the loss,
-    for exact timers and for such as vary.
+    another phone's renewal of the same port, `called` from the last call that the phone began; `rhythms` are the
+    log-odds that the phone's own renewal ended the loss, for exact timers and for such as vary.
     """
 
     story: Story
     exposure: Exposure
     soft: Exposure
     shared: Exposure
+    called: Exposure
     rhythms: tuple[Floats, Floats]
     cycles: Cycles
     around: Around

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure
+from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure, since_calls
 from starface_nb.model.likelihood import ends, marks
 from starface_nb.model.rhythm import rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
@@ -50,6 +50,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         exposure=exposure,
         soft=measure(story, previous),
         shared=shared,
+        called=since_calls(story),
         rhythms=rhythm_odds(story, exposure.anchor),
         cycles=find_cycles(story),
         around=around,

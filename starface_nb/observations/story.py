@@ -158,7 +158,8 @@ def watched(stretches: pl.DataFrame, peers: list[str], origin_us: int) -> Watche
 class Story:
     """Everything the reasoning needs of one log.
 
-    `lates` are the joint keys of phone and time of all late answers, `first_up` is since when each phone is known to
+    `lates` and `calls` are the joint keys of phone and time of all late answers and of all calls that phones began,
+    `first_up` is since when each phone is known to
     answer (infinite where it never is), `periods` how often it sends a REGISTER, `watched` when it was observed.
     """
 
@@ -172,6 +173,7 @@ class Story:
     starts: Floats
     stops: Floats
     lates: Floats = field(default_factory=lambda: np.empty(0))
+    calls: Floats = field(default_factory=lambda: np.empty(0))
     homes: dict[str, str] = field(default_factory=dict)
     trunks: list[bool] = field(default_factory=list)
     first_up: Floats = field(default_factory=lambda: np.empty(0))

@@ -79,6 +79,7 @@ def calls(rows: pl.DataFrame, file: str) -> pl.DataFrame:
             "call",
             "thread",
             pl.col("role").cast(pl.Enum(STEPS)).alias("step"),
+            pl.when(pl.col("role") == "dialled").then("peer").alias("by"),
             pl.when(pl.col("role") == "dialled")
             .then(dialled)
             .otherwise(pl.concat_list("peer").list.drop_nulls())
