@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from operator import itemgetter
 from threading import Lock
 
 import numpy as np
@@ -17,15 +16,15 @@ import polars as pl
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 from numpy.typing import NDArray
 
-from starface_nb.reading.marks import MARKS, SENT_END, Marks, Offsets, told
+from starface_nb.reading.marks import Marks, Offsets, marks_in
 from starface_nb.sources.limits import Account, DamagedError
 
-BLOCK = 1 << 23  # smaller ones hand the interpreter lock over more often
+BLOCK = 1 << 22  # smaller ones hand the interpreter lock over more often
 _FIRST_BLOCK = 1 << 20  # a small log needs no more
 CARRY = 256 << 10  # longest line that is carried from one block to the next
 REACH = 70 << 10  # bytes from the begin to the end of a dump that was sent, at most
 _WEIGHT = 120  # bytes that the objects around a line weigh
-_BEHIND = 64  # bytes that may be looked at behind the last
+_AROUND = 64  # bytes that may be looked at before the first and behind the last
 _SAMPLES, _WIDE = 4096, 8  # pairs of bytes looked at in a block, and how many with one zero make it UTF-16
 _WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
@@ -36,7 +35,7 @@ _WINDOW = 4  # bytes by which the automaton's SIMD prefilter tells candidates
 
 
 class Needles:
-    """Literal byte strings, searched all at once, and with them the marks of dumps.
+    """Literal byte strings, searched all at once.
 
     Leftmost-first matching lets the automaton use its SIMD prefilter (Teddy); standard matching is ten times slower.
     The prefilter looks at the first four bytes alone, so each needle is searched from its four rarest bytes on; what
@@ -48,32 +47,16 @@ class Needles:
             raise ValueError("needles must be non-empty and hold no newline")
         self._needles = tuple(needles)
         split = [(needle[: (at := _rarest(needle))], needle[at:]) for needle in needles]
-        split += [(b"", mark) for mark in MARKS]
         split.sort(key=lambda one: [byte & 15 for byte in one[1][:_WINDOW]])  # the prefilter's buckets overlap least
         self._before = [before for before, _ in split]
         rest = [rest for _, rest in split]
-        self._kind = np.array([MARKS.get(some, 0) for some in rest], np.int8)
         self._find = BytesAhoCorasick(rest, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
-    def search(
-        self, buffer: bytearray, begin: int, end: int
-    ) -> tuple[list[tuple[int, int]], Offsets, NDArray[np.int8]]:
-        """Return begins and ends of the lines in `buffer[begin:end]` with a needle, and places and kinds of marks."""
-        found = self._find(memoryview(buffer)[begin:end])
-        pattern, at = (np.fromiter(map(itemgetter(i), found), np.int64, len(found)) for i in (0, 1))
-        kind, at = self._kind[pattern], at + begin
-        mine = np.flatnonzero(kind == 0)
-        spans = self._lines(buffer, begin, end, zip(pattern[mine].tolist(), at[mine].tolist(), strict=True))
-        at, kind = at[kind > 0], kind[kind > 0]
-        if buffer.startswith(b"---", begin, end):  # its newline is the last byte of the block before
-            at, kind = np.insert(at, 0, begin - 1), np.insert(kind, 0, SENT_END)
-        return spans, at, kind
-
-    def _lines(
-        self, buffer: bytearray, begin: int, end: int, found: Iterator[tuple[int, int]]
-    ) -> list[tuple[int, int]]:
+    def lines(self, buffer: bytearray, begin: int, end: int) -> list[tuple[int, int]]:
+        """Return begins and ends of the lines in `buffer[begin:end]` with a needle."""
         spans, first, behind, hit = list[tuple[int, int]](), begin, begin, -1
-        for pattern, at in found:
+        for pattern, place, _ in self._find(memoryview(buffer)[begin:end]):
+            at = begin + place
             if at >= behind:
                 first = buffer.rfind(b"\n", behind, at) + 1 or behind
                 behind = buffer.find(b"\n", at, end) + 1 or end + 1
@@ -167,7 +150,7 @@ class Blocks:
 
     def give_back(self, block: Block) -> None:
         """Take a block's buffer to fill it again; the latest first, as it is still in the processor's caches."""
-        if len(block.buffer) == CARRY + BLOCK + _BEHIND:
+        if len(block.buffer) == CARRY + BLOCK + 2 * _AROUND:
             self._free.append(block.buffer)
 
     def next(self) -> Block | None:
@@ -176,15 +159,15 @@ class Blocks:
             return None if self._ended else self._filled()
 
     def _filled(self) -> Block:
-        room = min(BLOCK, max(_FIRST_BLOCK, self.size))
-        buffer = self._free.pop() if self._free else bytearray(CARRY + room + _BEHIND)
-        begin, filled = CARRY - len(self._carried), CARRY + self._fill(memoryview(buffer)[CARRY:-_BEHIND])
-        buffer[begin:CARRY] = self._carried
+        room, front = min(BLOCK, max(_FIRST_BLOCK, self.size)), _AROUND + CARRY
+        buffer = self._free.pop() if self._free else bytearray(front + room + _AROUND)
+        begin, filled = front - len(self._carried), front + self._fill(memoryview(buffer)[front:-_AROUND])
+        buffer[begin - 1 : front] = b"\n" + self._carried  # as behind the line before
         start = self.size - (filled - begin)
         if self._ended and (buffer[filled - 1] != 10 if filled > begin else self._is_open):
             buffer[filled] = 10
             filled += 1
-        end = buffer.rfind(b"\n", CARRY, filled) + 1 or begin
+        end = buffer.rfind(b"\n", front, filled) + 1 or begin
         passed, is_long = begin, False
         if self._in_long:
             line_end = buffer.find(b"\n", begin, end) + 1
@@ -253,11 +236,11 @@ def search(block: Block, needles: Needles, account: Account, place: str) -> Foun
     buffer, begin, shift = block.buffer, block.begin, block.start - block.begin
     size, text = block.end - begin, np.frombuffer(buffer, np.uint8)
     is_newline = pl.Series(text[begin : block.end]) == 10  # a bit each: half the work of numpy's bytes
-    spans, marks, kinds = needles.search(buffer, block.passed, block.end)
+    spans = needles.lines(buffer, block.passed, block.end)
+    marks = marks_in(buffer, block.passed, block.end, shift)
     apart = size // _SAMPLES | 1  # an odd number, so that both halves of letters are among them
     zeros = text[begin : block.end - 1 : apart] == 0, text[begin + 1 : block.end : apart] == 0
     has_wide = int((zeros[0] != zeros[1]).sum()) > _WIDE
-    marks_told = told(buffer, begin, block.end, marks, kinds, shift)
     firsts, lasts = np.array(spans, np.int64).reshape(-1, 2).T
     stops = [0, *(firsts - begin).tolist()]
     numbers = np.cumsum([int(is_newline.slice(a, b - a).sum()) for a, b in pairwise(stops)], dtype=np.int64)
@@ -267,7 +250,7 @@ def search(block: Block, needles: Needles, account: Account, place: str) -> Foun
     view = memoryview(buffer)
     texts = [bytes(view[first : min(last, first + keep)]) for first, last in spans]
     cut = block.cut + int((lengths > keep).sum())
-    return Found(block, texts, text[firsts] == _BRACKET, firsts + shift, numbers, marks_told, lines, cut, has_wide)
+    return Found(block, texts, text[firsts] == _BRACKET, firsts + shift, numbers, marks, lines, cut, has_wide)
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:

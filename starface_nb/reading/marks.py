@@ -1,4 +1,4 @@
-"""Marks of dumps of SIP messages in a block of bytes, told apart all at once: cheap however many."""
+"""Marks of dumps of SIP messages in a block of bytes, found all at once by numpy: cheap however many."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# What a mark may be: it begins a dump that says its length, or one that an end mark ends; ends one; may end one; ends
-# that of a message that was sent. Of those that fit, the first counts; text from the network may stand between them.
-COUNTED, MARKED, END, ODD, SENT_END = 1, 2, 3, 4, 5
+# What a mark may be: it begins a dump that says its length, or one that an end mark ends; ends one; may end one. Of
+# those that fit, the first counts; text from the network may stand between them. Each has three dashes, and 8 bytes.
+COUNTED, MARKED, END, ODD = 1, 2, 3, 4
 MARKS = {
     b"<--- SIP read": MARKED,
     b"<--- Reliably": MARKED,
@@ -20,8 +20,8 @@ MARKS = {
     b"<------------->": END,
     b"<------------>": END,
     b"<--------": ODD,
-    b"\n---": SENT_END,
 }
+_DASH, _PAIR, _LESS, _NEWLINE = ord("-"), int.from_bytes(b"--"), ord("<"), ord("\n")
 Offsets = NDArray[np.int64]
 _BRACKETS = (26, 27, 30, 31)  # where a length stands: `<--- Received SIP request (`, `<--- Transmitting SIP response (`
 _DIGITS = 6
@@ -73,33 +73,45 @@ NONE = np.empty(0, np.int64)
 NO_MARKS = Marks(NONE, np.empty(0, np.int8), NONE, NONE, NONE, NONE)
 
 
-def told(buffer: bytearray, begin: int, end: int, at: Offsets, kind: NDArray[np.int8], shift: int) -> Marks:
-    """Tell what marks in `buffer[begin:end]` begin and end.
+def marks_in(buffer: bytearray, begin: int, end: int, shift: int) -> Marks:
+    """Return the marks in the lines `buffer[begin:end]`, which a newline stands before.
 
     Parameters
     ----------
-    at : ndarray of int64, shape (n,)
-        Places in the buffer of `MARKS`.
-    kind : ndarray of int8, shape (n,)
-        What each may be.
     shift : int
-        What is to be added to make them offsets in the stream.
+        What is to be added to places in the buffer to make them offsets in the stream.
     """
-    if not at.size:
+    text, even = np.frombuffer(buffer, np.uint8), begin - 2 & ~1
+    pairs = np.frombuffer(buffer, np.uint16, (end - even) // 2, even) == _PAIR  # in any three dashes there is one
+    at = 2 * np.flatnonzero(pairs[1:] > pairs[:-1]) + (even + 2)
+    at -= 1 + (text[at - 1] == _DASH)  # what stands before the first dash
+    at = at[text[at + 3] == _DASH]
+    first = text[at]
+    sent_ends = at[(first == _NEWLINE) & _is_line_end(text[at + 4])] + (shift + 1)
+    at = at[first == _LESS]
+    kind = _kinds(buffer, at)
+    at, kind = at[kind > 0], kind[kind > 0]
+    if not at.size and not sent_ends.size:
         return NO_MARKS
-    text = np.frombuffer(buffer, np.uint8)
-    sent_ends = at[kind == SENT_END]
-    sent_ends = sent_ends[_is_line_end(text[sent_ends + 4])] + (shift + 1)
-    at, kind = at[kind != SENT_END], kind[kind != SENT_END]
     behind = np.where(text[at + 14] == ord(">"), text[at + 15], text[at + 14])
-    alone = _is_line_end(behind) & ((text[at - 1] == 10) | (at == begin))
-    kind[(kind == END) & ~alone] = ODD
+    kind[(kind == END) & ~(_is_line_end(behind) & (text[at - 1] == _NEWLINE))] = ODD
     stop, counted = np.zeros(at.size, np.int64), kind == COUNTED
     if counted.any():
         stop[counted] = _stops(buffer, text, at[counted])
         kind[counted & ~((stop > at) & ((stop >= end) | _is_line_end(text[np.minimum(stop, end)])))] = ODD
     at, stop = at + shift, stop + shift
     return Marks(at, kind, stop, sent_ends, *_dumps(at, kind, stop, max(0, at.size - OPEN)))
+
+
+def _kinds(buffer: bytearray, at: Offsets) -> NDArray[np.int8]:
+    """Return the kind of the mark that stands at each place, 0 for none."""
+    eight = np.ndarray(len(buffer) - 7, np.uint64, buffer, strides=(1,))  # bytes from each place on
+    first, kind = eight[at], np.zeros(at.size, np.int8)
+    for mark, one in reversed(MARKS.items()):
+        begin, end = np.frombuffer(mark[:8] + mark[-8:], np.uint64)
+        fits = np.flatnonzero(first == begin)
+        kind[fits[eight[at[fits] + (len(mark) - 8)] == end]] = one
+    return kind
 
 
 def _dumps(at: Offsets, kind: NDArray[np.int8], stop: Offsets, count: int) -> tuple[Offsets, Offsets, bool]:

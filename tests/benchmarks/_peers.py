@@ -157,7 +157,7 @@ def programs(path: str) -> Iterator[tuple[str, list[str]]]:
 
     each = [part for literal in LITERALS for part in ("-e", literal)]
     yield "rg -c", ["rg", "-c", "-F", *each, path]
-    every = [part for needle in (*NEEDLES, *(mark.strip() for mark in MARKS)) for part in ("-e", needle.decode())]
+    every = [part for needle in (*NEEDLES, *MARKS) for part in ("-e", needle.decode())]
     yield "rg -c, every needle", ["rg", "-c", "-F", *every, path]
     yield "grep -c", ["grep", "-c", "-F", *each, path]
     yield "grep -P, the job's lines", ["grep", "-c", "-P", _job()[1], path]
