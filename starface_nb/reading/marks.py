@@ -83,16 +83,18 @@ def marks_in(buffer: bytearray, begin: int, end: int, shift: int) -> Marks:
     """
     text, even = np.frombuffer(buffer, np.uint8), begin - 2 & ~1
     pairs = np.frombuffer(buffer, np.uint16, (end - even) // 2, even) == _PAIR  # in any three dashes there is one
+    if not pairs.any():
+        return NO_MARKS
     at = 2 * np.flatnonzero(pairs[1:] > pairs[:-1]) + (even + 2)
     at -= 1 + (text[at - 1] == _DASH)  # what stands before the first dash
     at = at[text[at + 3] == _DASH]
     first = text[at]
     sent_ends = at[(first == _NEWLINE) & _is_line_end(text[at + 4])] + (shift + 1)
     at = at[first == _LESS]
-    kind = _kinds(buffer, at)
-    at, kind = at[kind > 0], kind[kind > 0]
     if not at.size and not sent_ends.size:
         return NO_MARKS
+    kind = _kinds(buffer, at)
+    at, kind = at[kind > 0], kind[kind > 0]
     behind = np.where(text[at + 14] == ord(">"), text[at + 15], text[at + 14])
     kind[(kind == END) & ~(_is_line_end(behind) & (text[at - 1] == _NEWLINE))] = ODD
     stop, counted = np.zeros(at.size, np.int64), kind == COUNTED
