@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -28,7 +29,7 @@ _WAITING = 2  # blocks that may wait for those before them
 # The commonest bytes of Asterisk logs, commonest first.
 _COMMON = b"0 231e4-an:c65[]ids.7E8o9rlbtSmgfC,p_\nRBIP'O/uV\"hkDxy()LGwUTAN@="
 _BRACKET, _NEWLINE = ord("["), ord("\n")
-_HOLE = re.compile(rb"\0+")  # what a crash leaves where nothing was written yet; the next line follows on it
+_NO_HOLE = re.compile(rb"[^\0]+")  # NULs are what a crash leaves where nothing was written yet; the next line follows
 _WINDOW, _BUCKETS = 4, 8  # bytes by which the automaton's SIMD prefilter tells candidates, and kinds of them
 
 
@@ -65,19 +66,15 @@ class Needles:
             there = at >= len(before) and buffer.startswith(before, at - len(before))
             if there or self._is_in(buffer, first, behind - 1):
                 hit = first
-                if buffer.find(0, first, behind - 1) < 0:
-                    spans.append((first, behind - 1))
-                else:
-                    spans += self._between_holes(buffer, first, behind - 1)
+                span = first, behind - 1
+                spans += [span] if buffer.find(0, *span) < 0 else self._between_holes(buffer, *span)
         return spans
 
     def _is_in(self, buffer: bytearray, first: int, last: int) -> bool:
         return any(buffer.find(needle, first, last) >= 0 for needle in self._needles)
 
     def _between_holes(self, buffer: bytearray, first: int, last: int) -> list[tuple[int, int]]:
-        holes = [hole.span() for hole in _HOLE.finditer(buffer, first, last)]
-        begins, ends = [first, *(end for _, end in holes)], [*(begin for begin, _ in holes), last]
-        return [span for span in zip(begins, ends, strict=True) if self._is_in(buffer, *span)]
+        return [text.span() for text in _NO_HOLE.finditer(buffer, first, last) if self._is_in(buffer, *text.span())]
 
 
 def _rarest(needle: bytes) -> int:
@@ -132,6 +129,8 @@ class Blocks:
 
     Attributes
     ----------
+    is_file : bool
+        The stream is a file as it is, which is read without work.
     size : int
         Bytes of the stream, as far as it was read.
     damage : DamagedError or None
@@ -140,8 +139,8 @@ class Blocks:
         Its first and last `edge` bytes, at most.
     """
 
-    def __init__(self, readinto: Callable[[memoryview], int], edge: int) -> None:
-        self._readinto, self._edge, self._lock = readinto, edge, Lock()
+    def __init__(self, readinto: Callable[[memoryview], int], edge: int, *, is_file: bool = True) -> None:
+        self.is_file, self._readinto, self._edge, self._lock = is_file, readinto, edge, Lock()
         self._carried, self._in_long, self._is_open, self._number, self._ended = b"", False, False, 0, False
         self._free = deque[bytearray]()
         self.size, self.head, self.tail = 0, b"", b""
@@ -253,11 +252,12 @@ def search(block: Block, needles: Needles, account: Account, place: str) -> Foun
 
 
 def searched(blocks: Blocks, needles: Needles, account: Account, place: str, threads: int) -> Iterator[Found]:
-    """Yield what the blocks of a stream hold, in its order: who reads a block searches it, while others do the same."""
+    """Yield what the blocks of a stream hold, in its order: who reads a block searches it, while others do the same.
 
-    def step() -> Found | None:
-        if not (block := blocks.next()):
-            return None
+    Where one of two threads has enough to do with what is no file, unpacking above all, it does nothing else.
+    """
+
+    def seen(block: Block) -> Found:
         found = search(block, needles, account, place)
         if found.marks or not found.headed.all():
             return found
@@ -265,16 +265,23 @@ def searched(blocks: Blocks, needles: Needles, account: Account, place: str, thr
         blocks.give_back(block)
         return found
 
-    if threads == 1:
-        yield from iter(step, None)
+    ahead = threads == 2 and not blocks.is_file
+    if threads == 1 or ahead:
+        yield from map(seen, _in_threads(blocks.next, 1) if ahead else iter(blocks.next, None))
         return
     early, number = dict[int, Found](), 0
+    for found in _in_threads(lambda: (block := blocks.next()) and seen(block), threads):
+        early[found.block.number] = found
+        while number in early:
+            yield early.pop(number)
+            number += 1
+
+
+def _in_threads(step: Callable[[], Any], threads: int) -> Iterator[Any]:
+    """Yield what comes of a step until that is None; some are done before they are asked for."""
     with ThreadPoolExecutor(threads, thread_name_prefix="search") as pool:
         waiting = deque(pool.submit(step) for _ in range(threads + _WAITING))
         while waiting:
-            if found := waiting.popleft().result():
+            if one := waiting.popleft().result():
                 waiting.append(pool.submit(step))
-                early[found.block.number] = found
-            while number in early:
-                yield early.pop(number)
-                number += 1
+                yield one

@@ -249,7 +249,8 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Searched:
         return count
 
     prefix = usual_prefix(Ends(text.stream.peek(EDGE)[:EDGE], b"", 2 * EDGE).lines)
-    blocks, dumps = Blocks(fill if pipe else text.stream.readinto, EDGE), Dumps(prefix)
+    stream, dumps = text.stream, Dumps(prefix)
+    blocks = Blocks(fill if pipe else stream.readinto, EDGE, is_file=stream.is_file)
     reader = Reader(prefix, words=job.words, ends=job.ends)
     for placed in dumps.placed(searched(blocks, job.needles, job.account, text.name, job.threads), blocks):
         reader.add(placed)

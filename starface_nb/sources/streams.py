@@ -70,6 +70,11 @@ class Stream(io.RawIOBase):
 
         return cls(fill)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it gives what stands in a file, as it is: only a file is to be closed."""
+        return self._at_end is not bool
+
     def blocks(self) -> Iterator[bytes]:
         """Yield what is left of the stream."""
         return iter(partial(self.read, _BLOCK), b"")
