@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story
 
 JITTERS = (0.0065, 0.02, 0.05, 0.1)
@@ -12,8 +13,8 @@ JITTERS = (0.0065, 0.02, 0.05, 0.1)
 JITTER_PRICE = 1.5
 """What each less usual spread must explain better: log-odds."""
 
-PARTS, EXPIRES_SHARE, SAME_PERIOD = (1, 2, 3, 4, 6, 12), 0.9, 0.02
-"""Periods are the keepalive or a part of it, or that share of it; and how alike two are, as a share."""
+PARTS, SAME_PERIOD = (1, 2, 3, 4, 6, 12), 0.02
+"""Periods are the keepalive or a part of it, or a usual share of that; and how alike two are, as a share."""
 
 TOLERANCE, ROUGH = 0.025, 0.1
 """How far apart renewals of one period may be, and for a phone to keep a rhythm at all, as a share of its period."""
@@ -101,7 +102,7 @@ def _customary(periods: Floats, keepalive: float) -> Bools:
 
     Phones that fail by themselves at regular times have a period as well: from one return to the next.
     """
-    usual = np.outer(keepalive / np.array(PARTS), [1.0, EXPIRES_SHARE]).ravel()
+    usual = np.outer(keepalive / np.array(PARTS), P.expires_shares).ravel()
     return np.asarray((np.abs(periods[:, None] - usual) <= SAME_PERIOD * usual).any(axis=1), bool)
 
 

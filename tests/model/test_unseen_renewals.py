@@ -37,6 +37,13 @@ def test_a_register_just_after_the_timeout_is_the_one_due(tech: str) -> None:
     assert (causes == "nat_expiry").mean() > 0.95
 
 
+@pytest.mark.parametrize("period", [3240.0, 3420.0, 3600.0])
+@pytest.mark.parametrize("tech", ["SIP", "PJSIP"])
+def test_one_phone_that_registers_sooner_than_it_must_is_enough(tech: str, period: float) -> None:
+    case = diagnosed(Router(3000.0, ports="new"), 1, period, tech, hours=48.0)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+
+
 def test_a_binding_that_many_phones_share_dies_of_age_whoever_renewed_it() -> None:
     causes = diagnosed(Router(125.0, ports="kernel"), 16, HOUR, "PJSIP").intervals["cause"]
     assert len(causes) > 500
