@@ -82,7 +82,9 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     whole: list[float] = tried[fitting(few, tried)[1] >= LEAST_COUNTS].tolist()
     shown = [one for one in (usual_s, *whole) if fitting(usable, one)[0] >= SHARE]
     every = max(shown, key=lambda one: _weight(few, one), default=told_s)
-    return every if _weight(few, every) - _weight(few, told_s) > CLEAR else None
+    # Of gaps of any length, which calls and registrations leave, a short interval fits more than a long one.
+    shows = _weight(few, every)
+    return every if shows > max(_weight(few, told_s) + CLEAR, 0.0) else None
 
 
 def fitting(apart: pl.DataFrame, interval_s: float | Floats) -> tuple[Floats, Ints]:

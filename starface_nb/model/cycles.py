@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.renewals import with_the_line
 from starface_nb.observations.story import BIG, BLIP_S, Bools, Columns, Floats, Ints, Story
 
@@ -42,8 +43,8 @@ def exposures(story: Story) -> Exposure:
     found = measure(story, anchor)
     if len(renewals.time):
         found.upper = found.upper + np.where(at >= 0, renewals.early[np.maximum(at, 0)], 0.0)
-    # A call that the phone began since may have renewed the binding: then nobody knows how long that was idle.
-    found.locked &= ~(_last_call(story) > anchor)
+    # A call that the phone had then or since may have renewed the binding: nobody knows how long that was idle.
+    found.locked &= ~(_last_call(story) > anchor - P.call_s)
     return found
 
 
@@ -118,8 +119,9 @@ def find_cycles(story: Story) -> Cycles:
     # While answers are late every tenth second brings a probe, which keeps a binding that any packet renews.
     late = np.append(story.lates, np.inf)[np.searchsorted(story.lates, key)] - renewals.phone * BIG
     until = np.where(loss < 0, np.minimum(until, late), until)
-    called = np.append(story.calls, np.inf)[np.searchsorted(story.calls, key)] - renewals.phone * BIG
-    until = np.minimum(until, called)  # which may have renewed it
+    called = np.append(story.calls, np.inf)[np.searchsorted(story.calls, key - P.call_s)] - renewals.phone * BIG
+    # It, and what the phone sends until its end, may have renewed the binding; seen alive was that by the probe before.
+    until = np.minimum(until, called - story.settings.probe_interval_s)
     down = np.searchsorted(losses.phone * BIG + losses.start, key) - 1
     here = np.maximum(down, 0)
     if len(losses):
