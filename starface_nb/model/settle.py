@@ -8,7 +8,7 @@ from starface_nb.model.events import BURST, LINE, SPELL, STEP, Event, Explained,
 from starface_nb.model.fates import silence_kills
 from starface_nb.model.priors import DAY_S, HOUR_S
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.observations.story import Bools, Floats
+from starface_nb.observations.story import Floats
 
 EVERY_S = (HOUR_S, DAY_S)
 """What comes by the clock comes at the same minute of each hour, or once a day."""
@@ -34,6 +34,7 @@ def settle(
     base[1 + STEP] = P.shared_deaths_per_day if shares else base[1 + STEP]
     most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
     most[[0, 1, 1 + BURST, 1 + STEP, 1 + SPELL]] = np.inf
+    by_clock = np.isin(np.arange(len(base)), [0, 1, 1 + STEP])  # lines fail so, and bindings of phones in step
     kinds = np.zeros((len(base), len(events)))
     alike = [_same_minute(np.array([event.begin for event in events]), every, scene.window) for every in EVERY_S]
     for turn in range(8):
@@ -42,7 +43,7 @@ def settle(
         if turn == 1:
             others[1] += others[2]
         rate = np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most)
-        each = np.log(rate * scene.window / DAY_S + _by_the_clock(kinds, alike, days, np.isfinite(most)))
+        each = np.log(rate * scene.window / DAY_S + by_clock[:, None] * _by_the_clock(kinds, alike, days))
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
                          *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
@@ -64,13 +65,13 @@ def _same_minute(begin: Floats, every: float, window: float) -> Floats:
     return np.asarray(same & ~np.eye(len(begin), dtype=bool), float)
 
 
-def _by_the_clock(kinds: Floats, alike: list[Floats], days: float, seldom: Bools) -> Floats:
+def _by_the_clock(kinds: Floats, alike: list[Floats], days: float) -> Floats:
     """Return how surely each kind strikes when it does because it struck at that minute before, shape (kinds, n).
 
-    One other at the same minute may be chance. Whatever is `seldom` comes once a day at most.
+    One other at the same minute may be chance.
     """
     shares = [
-        np.maximum(kinds @ same - 1, 0.0) / (days * DAY_S / every + 1) * (every == DAY_S or ~seldom)
+        np.maximum(kinds @ same - 1, 0.0) / (days * DAY_S / every + 1)
         for same, every in zip(alike, EVERY_S, strict=True)
     ]
     return np.asarray(np.max(shares, axis=0), float)
