@@ -16,7 +16,7 @@ from starface_nb.observations.addresses import UNKNOWN, Addresses, place
 from starface_nb.observations.intervals import UP, of_kind, phone_index
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 
-REFUSED_S = 900.0
+REFUSED_S = 1800.0
 """Refused registrations block an address at once, if they do."""
 
 COMMON_SPOT = 0.3
@@ -62,7 +62,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
 
 
 def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
-    """Count the refused registrations from each loss's site in the quarter of an hour before it."""
+    """Count the refused registrations from each loss's site in the half hour before it."""
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
     # Only refused authentication leads to a block; a full or unknown AOR does not.
     rows = rows.filter(~pl.col("detail").fill_null("").str.contains("max contacts|no configured AOR|not found for"))
