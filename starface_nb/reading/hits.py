@@ -103,7 +103,7 @@ class Hits:
             for column in rows:
                 said = column.drop_nulls() if column.null_count() else column
                 text = said.dtype == pl.String
-                digest.update("\0".join(said).encode() if text else said.to_numpy().tobytes())
+                digest.update(said.str.join("\0")[0].encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
 
     def numbered(self, numbers: array[int], *, newest_first: bool) -> Hits:
