@@ -15,7 +15,7 @@ from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, RE
 from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates
 from starface_nb.model.fates import Struck
-from starface_nb.model.found import Found, odds_of
+from starface_nb.model.found import TERMS, Found, odds_of
 from starface_nb.model.likelihood import (
     BLOCKING,
     TWO_TURNS,
@@ -393,4 +393,6 @@ class SiteData:
         known = np.isfinite(self.best.anchor)
         best = self.best
         odds = odds_of(world.terms, cause, next_best)
+        # Nobody is told that an idle time fits the timeout where it does not: then the renewal went unseen.
+        odds[TERMS.index("start")][(cause == NAT) & ~self.inside(self.site.eras)] = 0.0
         return Found(cause, confidence, odds, event, shared, together, best.lower, best.upper, known)
