@@ -21,7 +21,7 @@ from starface_nb.reading.layouts import Ends, usual_prefix
 from starface_nb.reading.messages import HEADERLESS, decode, read_lines
 from starface_nb.sources.limits import DamagedError
 
-READ_AT_ONCE = 20_000  # lines
+READ_AT_ONCE = 40_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
 _SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
