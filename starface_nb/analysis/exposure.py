@@ -58,6 +58,8 @@ def expose(window: Window, periods: dict[str, float], ceiling: float | None = No
     frame = window.case.intervals.filter(pl.col("peer").is_in(list(periods)))
     by_peer = {str(key[0]): part for key, part in frame.group_by("peer", maintain_order=True)}
     stretches = {str(key[0]): part for key, part in window.seen.group_by("peer", maintain_order=True)}
+    begun = window.case.log.calls.filter(pl.col("by").is_in(list(periods))).drop_nulls("time")
+    calls = {str(key[0]): part["time"] for key, part in begun.group_by("by")}
     found = {}
     for peer, period in periods.items():
         settling = 0.0 if ceiling is None else min(period * JITTER, ceiling + SEEN_S)
@@ -66,11 +68,19 @@ def expose(window: Window, periods: dict[str, float], ceiling: float | None = No
             continue
         rows, seconds, losses = by_peer.get(peer, frame.clear()), 0.0, 0
         for start, end in stretches[peer].select("start", "end").iter_rows():
-            lived, lost = _within(rows, max(start, begin), min(end, window.end), period)
+            since, until = max(start, begin), min(end, window.end)
+            lived, lost = _within(rows, since, until, period)
+            lived -= period * _periods_called(calls.get(peer, begun["time"].clear()), since, until, period)
             if lived > 0:
                 seconds, losses = seconds + lived, losses + lost
         found[peer] = Lived(seconds, period, losses)
     return found
+
+
+def _periods_called(calls: pl.Series, start: datetime, end: datetime, period: float) -> int:
+    """Return in how many periods of a stretch the phone began calls: they may have kept its binding alive."""
+    here = calls.filter(calls.is_between(start, end))
+    return int(((here - start).dt.total_seconds() // period).n_unique()) if len(here) else 0
 
 
 def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -> tuple[float, int]:

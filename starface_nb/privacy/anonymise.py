@@ -185,19 +185,24 @@ def _understood(parsed: Parsed) -> pl.DataFrame:
     -------
     polars.DataFrame
         `offset`, `body` (the line, without what grep and the like put before every line), `time` (UTC, null where not
-        known), `peer` (of the event), `entry` (index in the catalogue, null for a user agent), `layout`, `verbose`,
-        `module`, `message` and `bare` (the message without its mark).
+        known), `peer` (of the event), `entry` (index in the catalogue, null for a user agent), `called` (a call began),
+        `layout`, `verbose`, `module`, `message` and `bare` (the message without its mark).
     """
     rows = parsed.rows.filter(pl.col("doubt").is_null() & pl.col("line").is_not_null())
     key = ["offset", "kind", "peer"]  # two entries may stand on one line, at the same offset
     events = parsed.events.select(*key, pl.lit(value=True).alias("event")).unique(key)
     known = rows.join(events, on=key, how="left", nulls_equal=True, maintain_order="left")
-    known = known.with_columns(pl.when("event").then("peer").alias("peer"))
-    event = pl.col("event").is_not_null() | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)
+    phones = parsed.events["peer"].unique().implode()
+    called = (pl.col("role") == "dialled") & pl.col("peer").is_in(phones)  # renews its binding, perhaps
+    known = known.with_columns(called.fill_null(value=False).alias("called"))
+    known = known.with_columns(pl.when(pl.col("event") | pl.col("called")).then("peer").alias("peer"))
+    event = pl.col("event").is_not_null() | pl.col("called") | pl.col("kind").cast(pl.String).is_in(_WITHOUT_WHO)
     agent = pl.col("bare").str.contains(table("privacy/kept")["useragent"]["pattern"])
     known = known.with_columns(pl.when(event).then("entry").alias("entry")).filter(event | agent)
     known = known.with_columns(layouts.read_headers(known["body"])["module"])
-    return known.select("offset", "body", "time", "peer", "entry", "layout", "verbose", "module", "message", "bare")
+    return known.select(
+        "offset", "body", "time", "peer", "entry", "called", "layout", "verbose", "module", "message", "bare"
+    )
 
 
 def _identities(parsed: list[Parsed], rows: list[pl.DataFrame]) -> tuple[list[str], list[str]]:
@@ -225,9 +230,7 @@ class _Writer:
         done: list[tuple[datetime | None, str, int | None]] = []
         for row in rows.iter_rows(named=True):
             pattern = agent if row["entry"] is None else entries[row["entry"]].pattern
-            spoken = (row["bare"], without_end(tidied(row["bare"])))  # as it stands, or as reading tidied it
-            read = (self._rewriter.message(text, pattern, row["peer"]) for text in spoken)
-            if (message := next((one for one in read if one is not None), None)) is not None:
+            if (message := self._message(row, pattern)) is not None:
                 done.append((row["time"], self._line(row, message), row["entry"]))
         lines = _sure(done)
         self.kept += len(lines)
@@ -239,6 +242,15 @@ class _Writer:
         for time, place in (*edges, *more):
             lines.insert(place and len(lines), (time, f"{self._stamp(time)}VERBOSE[1] logger.c: {LEFT_OUT}"))
         return "".join(f"{line}\n" for _, line in lines)
+
+    def _message(self, row: dict[str, Any], pattern: str) -> str | None:
+        """Return a message anew; of a call that a phone began only that, and nothing of whom it called."""
+        if row["called"]:
+            tech, name = "PJSIP" if '"PJSIP/' in row["bare"] else "SIP", self._names.name(row["peer"])
+            return f'Executing [s@out:1] Dial("{tech}/{name}-00000000", "") in new stack'
+        spoken = (row["bare"], without_end(tidied(row["bare"])))  # as it stands, or as reading tidied it
+        read = (self._rewriter.message(text, pattern, row["peer"]) for text in spoken)
+        return next((one for one in read if one is not None), None)
 
     def _line(self, row: dict[str, Any], message: str) -> str:
         """Return a message with its mark under the header that every line gets."""

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
 import starface_nb as sf
+from starface_nb.analysis import compare
+from starface_nb.privacy import anonymise
 
 TIMEOUT_S, HOUR_S, DAYS = 1040.0, 3600.0, 3
 BEGUN = datetime(2026, 3, 2, 8)
 
 
-def phone(name: str, seed: int) -> list[tuple[float, str]]:
+def phone(name: str, seed: int, per_day: float = 40.0) -> list[tuple[float, str]]:
     """Return the lines of a phone that registers every hour and begins a call now and then, each with its second."""
     rng, said = np.random.default_rng(seed), list[tuple[float, str]]()
     offset, past = rng.uniform(0, HOUR_S), 24 * HOUR_S * DAYS
-    calls = np.sort(rng.uniform(0, past, 40 * DAYS))
+    calls = np.sort(rng.uniform(0, past, int(per_day * DAYS)))
     registers = np.arange(offset, past, HOUR_S)
+    alive, is_lost = -np.inf, True
     for number, at in enumerate(registers):
-        said.append((at, f"VERBOSE[7] chan_sip.c: Registered SIP '{name}' at 203.0.113.9:{20_000 + number}"))
-        said.append((at, f"NOTICE[7] chan_sip.c: Peer '{name}' is now Reachable. (25ms / 2000ms)"))
-        alive, mine = at, calls[(calls > at) & (calls < at + HOUR_S)]
-        for call in mine:
+        if at > alive + TIMEOUT_S:
+            said.append((at, f"VERBOSE[7] chan_sip.c: Registered SIP '{name}' at 203.0.113.9:{20_000 + number}"))
+        if is_lost:
+            said.append((at, f"NOTICE[7] chan_sip.c: Peer '{name}' is now Reachable. (25ms / 2000ms)"))
+        alive = at
+        for call in calls[(calls > at) & (calls < at + HOUR_S)]:
             said.append((call, dialled(name, len(said))))
             alive = call if call < alive + TIMEOUT_S else alive
         lost = at + 60.0 * np.ceil((alive + TIMEOUT_S - at) / 60.0) + 2.0
-        if lost < at + HOUR_S:
+        if is_lost := lost < at + HOUR_S:
             said.append((lost, f"NOTICE[7] chan_sip.c: Peer '{name}' is now UNREACHABLE!  Last qualify: 25"))
     return said
 
@@ -52,3 +58,19 @@ def test_the_bracket_holds_where_calls_renew(tmp_path: Path, phones: int) -> Non
     low, high = case.sites.select("low_s", "high_s").row(0)
     assert low < TIMEOUT_S <= high <= low + 65.0  # one probe, its timeout and whole seconds
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.99
+    anonymise([path], tmp_path / "copy.zip")
+    copy = sf.diagnose(sf.read_log(tmp_path / "copy.zip", progress=False))
+    assert copy.sites.select("low_s", "high_s").row(0) == pytest.approx((low, high), abs=0.2)
+    assert "0301" not in ZipFile(tmp_path / "copy.zip").read("var/log/asterisk/full").decode()
+
+
+def test_calls_are_no_cure(tmp_path: Path) -> None:
+    """After the "change" the phones telephone all day: nothing of the router has changed."""
+    quiet, busy = tmp_path / "before" / "full", tmp_path / "after" / "full"
+    for path, calls, begun in ((quiet, 0.0, BEGUN), (busy, 330.0, BEGUN + timedelta(days=7))):
+        path.parent.mkdir()
+        lines = sorted(line for number in range(5) for line in phone(f"{2000 + number}", number, calls))
+        path.write_text("".join(f"[{begun + timedelta(seconds=round(at))}] {said}\n" for at, said in lines))
+    before, after = (sf.diagnose(sf.read_log(path, progress=False)) for path in (quiet, busy))
+    assert after.intervals.height < before.intervals.height / 2
+    assert compare(before, after).verdict not in ("fixed", "better")
