@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scan_samples import NEEDLES, expected, log, scan_logs, shown, texts, triples, written
 
 from starface_nb.errors import InputError
-from starface_nb.reading import catalogue, lines, read_log, scan
+from starface_nb.reading import lines, read_log, scan
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
-from starface_nb.reading.marks import MARKS
+from starface_nb.reading.marks import MARKS, marks_in
 from starface_nb.sources import opening
 from starface_nb.sources.limits import Account, Limits
 from starface_nb.sources.streams import Stream
@@ -122,10 +122,12 @@ def test_giant_last_line_without_newline(tmp_path: Path) -> None:
     assert "unfinished" in hits.note
 
 
-def test_no_needle_of_the_catalogue_can_hide_behind_a_mark() -> None:
+@pytest.mark.parametrize("place", [64, 65])
+def test_every_mark_is_found_at_even_and_at_odd_places(place: int) -> None:
     for mark in MARKS:
-        ends = [mark[i:] for i in range(len(mark))]
-        assert not [needle for needle in catalogue.NEEDLES if needle.startswith(tuple(ends)) or mark in needle]
+        buffer = bytearray(place - 1) + b"\n" + mark + b"\n---\n" + bytes(64)
+        found = marks_in(buffer, place, len(buffer) - 64, 0)
+        assert (found.at.tolist(), found.sent_ends.tolist()) == ([place], [place + len(mark) + 1])
 
 
 def test_odd_bytes_and_line_ends(tmp_path: Path) -> None:
