@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from starface_nb.model.cycles import SHORTEST_TURN
+from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Columns, Floats, Ints
 
 STEP_S = 30.0
@@ -29,9 +30,6 @@ CONTRADICTION = -3.9
 IN_USE = (-1.6, 2)
 """The same for a timeout below the probing interval, and for how many cycles in a row: a binding in steady use, as
 while answers are lost, may be kept for longer from then on (Linux: 30 s unreplied, 120 s as a stream)."""
-
-IMMUNE = 0.25
-"""Share of phones that a short timeout does not touch: re-REGISTER more often, or have a keepalive of their own."""
 
 LOCKSTEP = 0.03
 """Share of faulty phones that by themselves fail at the same age of their registration again and again."""
@@ -234,6 +232,10 @@ def probability_expiring(
     # One phone may fail by itself again and again; several do not at the same age of their registrations.
     worst = np.arange(phones) == (rhythm.argmin() if phones else 0)
     touched += np.where((rhythm < 0) & ~worst, 0.0, rhythm)
-    ratio = np.logaddexp(np.log1p(-IMMUNE) + touched, np.log(IMMUNE))
-    total = ratio.sum() - np.log(cells) + np.log(prior / (1 - prior))
+    # Who registers more often or has a keepalive of its own is not touched: some phones, or most, as they were set up.
+    few, many, chance = P.immune
+    spared = np.array([few, many])[:, None]
+    each = np.logaddexp(np.log1p(-spared) + touched, np.log(spared)).sum(axis=1)
+    total = float(np.logaddexp(np.log1p(-chance) + each[0], np.log(chance) + each[1]) if several else each[0])
+    total += np.log(prior / (1 - prior)) - np.log(cells)
     return float(1 / (1 + np.exp(-np.clip(total, -700, 700))))
