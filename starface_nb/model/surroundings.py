@@ -16,8 +16,8 @@ from starface_nb.observations.addresses import UNKNOWN, Addresses, place
 from starface_nb.observations.intervals import UP, of_kind, phone_index
 from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story, seconds
 
-REFUSED_S = 1800.0
-"""Refused registrations block an address at once, if they do."""
+REFUSED_S, AT_ONCE = 1800.0, 2
+"""Of so many seconds refused registrations count; the last one blocks an address at once, within two probes."""
 
 COMMON_SPOT = 0.3
 """Share of a site's losses that must have had one external port for it to be the shared one."""
@@ -77,7 +77,10 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     counts, home = np.zeros(len(starts), np.int64), story.home[story.losses.phone]
     for number in (i for i, site in enumerate(story.sites) if site in where):
         mine, here = np.sort(times[where == story.sites[number]]), home == number
-        counts[here] = np.searchsorted(mine, starts[here], "right") - np.searchsorted(mine, starts[here] - REFUSED_S)
+        until = np.searchsorted(mine, starts[here], "right")
+        counts[here] = until - np.searchsorted(mine, starts[here] - REFUSED_S)
+        # The last of them leads to the block, which the next probe of each phone finds.
+        counts[here] *= until > np.searchsorted(mine, starts[here] - AT_ONCE * story.settings.probe_interval_s)
     return counts
 
 
