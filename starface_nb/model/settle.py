@@ -36,14 +36,14 @@ def settle(
     most[[0, 1, 1 + BURST, 1 + STEP, 1 + SPELL]] = np.inf
     by_clock = np.isin(np.arange(len(base)), [0, 1, 1 + STEP])  # lines fail so, and bindings of phones in step
     kinds = np.zeros((len(base), len(events)))
-    alike = [_same_minute(np.array([event.begin for event in events]), every, scene.window) for every in EVERY_S]
+    begin = np.array([event.begin for event in events])
     for turn in range(8):
         # What strikes a site does so again: each event takes its rates from the others.
         others = kinds.sum(axis=1, keepdims=True) - kinds
         if turn == 1:
             others[1] += others[2]
         rate = np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most)
-        each = np.log(rate * scene.window / DAY_S + by_clock[:, None] * _by_the_clock(kinds, alike, days))
+        each = np.log(rate * scene.window / DAY_S + by_clock[:, None] * _by_the_clock(kinds, begin, days, scene.window))
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
                          *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
@@ -58,20 +58,26 @@ def settle(
     ]
 
 
-def _same_minute(begin: Floats, every: float, window: float) -> Floats:
-    """Say which events begin at about the same minute of each hour or day, 1 or 0, shape (n, n); none as itself."""
-    apart = np.abs(begin[:, None] - begin) % every
-    same = np.minimum(apart, every - apart) <= window / 2
-    return np.asarray(same & ~np.eye(len(begin), dtype=bool), float)
-
-
-def _by_the_clock(kinds: Floats, alike: list[Floats], days: float) -> Floats:
+def _by_the_clock(kinds: Floats, begin: Floats, days: float, window: float) -> Floats:
     """Return how surely each kind strikes when it does because it struck at that minute before, shape (kinds, n).
 
     One other at the same minute may be chance.
     """
     shares = [
-        np.maximum(kinds @ same - 1, 0.0) / (days * DAY_S / every + 1)
-        for same, every in zip(alike, EVERY_S, strict=True)
+        np.maximum(_at_this_minute(kinds, begin, every, window) - 1, 0.0) / (days * DAY_S / every + 1)
+        for every in EVERY_S
     ]
     return np.asarray(np.max(shares, axis=0), float)
+
+
+def _at_this_minute(kinds: Floats, begin: Floats, every: float, window: float) -> Floats:
+    """Return what the other events of about the same minute of each hour or day add up to, shape (kinds, n)."""
+    order = np.argsort(begin % every, kind="stable")
+    minute = (begin % every)[order]
+    around = np.concatenate([minute - every, minute, minute + every])
+    first = np.searchsorted(around, minute - window / 2)
+    past = np.searchsorted(around, minute + window / 2, side="right")
+    total = np.cumsum(np.pad(np.tile(kinds[:, order], 3), ((0, 0), (1, 0))), axis=1)
+    found = np.empty_like(kinds)
+    found[:, order] = total[:, past] - total[:, first]
+    return found - kinds
