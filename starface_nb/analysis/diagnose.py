@@ -215,7 +215,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
     intervals = INTERVALS.check(intervals.with_columns(evidence_json(numbers).alias("evidence")))
     del numbers
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
-    registrations = inside(intervals, registered(states))
+    registrations = inside(intervals, registered(states), log.last)
     never = (
         never_answering(states)
         if "reachable" not in seen.observation.lacking.missing
@@ -237,12 +237,18 @@ def _give_back() -> None:
 
 
 def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -> pl.Series:
-    """Return how many calls of its phone began in each interval, of the longest for which it would decide something."""
+    """Return how many calls of its phone began in each interval, of the longest for which it would decide something.
+
+    In a loss of the NAT timeout a call that the phone begins is nothing odd: it makes a new entry.
+    """
     cause, begun = pl.col("cause"), (pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start"))
     asked = cause.is_in(NOT_WHILE_REGISTERING) & (begun >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0)
-    longest = intervals.with_columns(begun.alias("took")).filter(asked).sort("took", "peer", descending=[True, False])
+    decided = intervals.with_columns(begun.alias("took"), asked.alias("asked"))
+    longest = decided.filter("asked").sort("took", "peer", descending=[True, False])
     peers = longest["peer"].unique(maintain_order=True).head(MOST_ASKED).to_list()
-    return inside(intervals, calls_of(log, peers) if peers else pl.DataFrame())
+    return inside(intervals, calls_of(log, peers) if peers else pl.DataFrame(), log.last) * decided["asked"].cast(
+        pl.Int64
+    )
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:

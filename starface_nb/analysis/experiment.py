@@ -113,10 +113,15 @@ def _site(case: Diagnosis, site: str | None) -> dict[str, Any]:
 
 
 def _steady_phones(case: Diagnosis, site: str) -> tuple[str, ...]:
-    """Return the site's phones, those with the fewest losses of other causes first: they answer most clearly."""
-    other = case.intervals.filter(pl.col("cause") != "nat_expiry").group_by("peer").agg(pl.len().alias("others"))
-    here = case.phones.filter(pl.col("site") == site, ~pl.col("trunk")).join(other, on="peer", how="left")
-    return tuple(here.sort(pl.col("others").fill_null(0), "peer")["peer"].to_list())
+    """Return the site's phones, first those that lose their entries, then those with the fewest other losses.
+
+    The first may have no keepalive of their own, which would keep any entry alive; the fewest answer most clearly.
+    """
+    nat = (pl.col("cause") == "nat_expiry").sum()
+    lost = case.intervals.group_by("peer").agg(nat.alias("nat"), (pl.len() - nat).alias("others"))
+    here = case.phones.filter(pl.col("site") == site, ~pl.col("trunk")).join(lost, on="peer", how="left")
+    here = here.with_columns(pl.col("nat", "others").fill_null(0))
+    return tuple(here.sort(2 * pl.col("nat") < pl.col("nat").max(), "others", "peer")["peer"].to_list())
 
 
 def _watched(case: Diagnosis, phones: tuple[str, ...]) -> bool:

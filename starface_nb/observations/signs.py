@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 
+from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import UNKNOWN, Addresses
 from starface_nb.observations.completeness import LIMIT_MS
 from starface_nb.observations.intervals import DOWN, UP, of_kind
@@ -80,7 +83,7 @@ def registered(states: pl.DataFrame) -> pl.DataFrame:
     return of_kind(states, "registered").select("peer", "time")
 
 
-def inside(intervals: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
+def inside(intervals: pl.DataFrame, lines: pl.DataFrame, end: datetime | None) -> pl.Series:
     """Return for each interval how many of its peer's signs of life stand well inside it.
 
     Parameters
@@ -89,6 +92,8 @@ def inside(intervals: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
         peer, start, end (UTC, null while open).
     lines : polars.DataFrame
         peer, time (UTC).
+    end : datetime or None
+        Time of the log's last line: what stands just before it may have ended a loss.
     """
     if intervals.is_empty() or lines.is_empty():
         return pl.Series("inside", [0] * intervals.height, dtype=pl.Int64)
@@ -100,7 +105,7 @@ def inside(intervals: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
         own = peers.replace_strict(code, return_dtype=pl.Float64) if len(peers) else pl.Series([], dtype=pl.Float64)
         return (own + times.dt.epoch("s").cast(pl.Float64)).to_numpy()
 
-    far = intervals.select(pl.coalesce("end", pl.lit(lines["time"].max()) + pl.duration(days=1))).to_series()
+    far = intervals.select(pl.coalesce("end", pl.lit(end or lines["time"].max(), UTC_TIME))).to_series()
     at = key(lines["peer"], lines["time"])
     first = np.searchsorted(at, key(intervals["peer"], intervals["start"]) + ALONE_S, side="left")
     past = np.searchsorted(at, key(intervals["peer"], far) - ALONE_S, side="left")
