@@ -246,9 +246,8 @@ def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -
     decided = intervals.with_columns(begun.alias("took"), asked.alias("asked"))
     longest = decided.filter("asked").sort("took", "peer", descending=[True, False])
     peers = longest["peer"].unique(maintain_order=True).head(MOST_ASKED).to_list()
-    return inside(intervals, calls_of(log, peers) if peers else pl.DataFrame(), log.last) * decided["asked"].cast(
-        pl.Int64
-    )
+    counted = inside(intervals, calls_of(log, peers) if peers else pl.DataFrame(), log.last)
+    return counted * decided["asked"].cast(pl.Int64)
 
 
 def phone_homes(peers: pl.DataFrame, addresses: Addresses, stranger: str) -> list[str]:

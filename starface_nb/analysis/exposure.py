@@ -70,9 +70,9 @@ def expose(window: Window, periods: dict[str, float], ceiling: float | None = No
         for start, end in stretches[peer].select("start", "end").iter_rows():
             since, until = max(start, begin), min(end, window.end)
             lived, lost = _within(rows, since, until, period)
-            lived -= period * _periods_called(calls.get(peer, begun["time"].clear()), since, until, period)
             if lived > 0:
-                seconds, losses = seconds + lived, losses + lost
+                called = _periods_called(calls.get(peer, begun["time"].clear()), since, until, period)
+                seconds, losses = seconds + max(lived - period * called, 0.0), losses + lost
         found[peer] = Lived(seconds, period, losses)
     return found
 

@@ -159,8 +159,8 @@ class Story:
     """Everything the reasoning needs of one log.
 
     `lates` and `calls` are the joint keys of phone and time of all late answers and of all calls that phones began,
-    `first_up` is since when each phone is known to
-    answer (infinite where it never is), `periods` how often it sends a REGISTER, `watched` when it was observed.
+    `first_up` is since when each phone is known to answer (infinite where it never is), `periods` how often it sends a
+    REGISTER, `watched` when it was observed.
     """
 
     settings: Settings

@@ -25,6 +25,15 @@ def case(timeout_s: float, hours: float = 12.0, count: int = 6, ports: str = "ne
     return sf.diagnose(simulate(Scenario((Site("a", "203.0.113.8", phones, router),), hours), 2).log)
 
 
+def test_the_ladder_is_for_phones_that_lose_their_entries() -> None:
+    """Those with a keepalive of their own keep any entry, and would be read as "kept up to"."""
+    found = case(900.0)
+    losing = ["303.snomd345", "304.snomd345", "305.snomd345"]
+    experiment = what_next(replace(found, intervals=found.intervals.filter(pl.col("peer").is_in(losing))))
+    assert experiment.id == "reregister_ladder"
+    assert list(experiment.phones[:3]) == losing
+
+
 def test_outcomes_part_the_bracket_without_gaps() -> None:
     found = case(900.0)
     row = found.sites.row(0, named=True)

@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -30,6 +30,7 @@ from starface_nb.guide.words import finding_text, incident_text, regular
 from starface_nb.observations.intervals import with_states
 from starface_nb.observations.observed import OBSERVED
 from starface_nb.observations.pauses import missing_parts
+from starface_nb.observations.signs import inside
 from starface_nb.simulation import Wish, make, simulate
 
 CASES = Path(__file__).parent / "cases"
@@ -887,3 +888,12 @@ def test_findings_in_every_language(language: str) -> None:
             text = finding_text(finding, translator(language))
             assert text != finding.id
             assert "{" not in text
+
+
+@pytest.mark.parametrize(("end", "counted"), [("12:00:00", 0), ("13:00:00", 1)])
+def test_a_registration_that_ends_the_log_is_none_during_a_loss(end: str, counted: int) -> None:
+    lost = pl.DataFrame({"peer": ["1"], "start": [datetime(2026, 3, 4, 11, tzinfo=UTC)], "end": [None]})
+    lost = lost.with_columns(pl.col("end").cast(lost.schema["start"]))
+    lines = pl.DataFrame({"peer": ["1"], "time": [datetime(2026, 3, 4, 12, tzinfo=UTC)]})
+    last = datetime.fromisoformat(f"2026-03-04T{end}+00:00")
+    assert inside(lost, lines, last).to_list() == [counted]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+import polars as pl
 import pytest
 
 import starface_nb as sf
 from starface_nb.analysis import compare
+from starface_nb.analysis.diagnose import _calls_inside as calls_inside
+from starface_nb.analysis.exposure import Window, expose
+from starface_nb.model.schemas import CAUSE
 from starface_nb.privacy import anonymise
 
 TIMEOUT_S, HOUR_S, DAYS = 1040.0, 3600.0, 3
@@ -74,3 +79,36 @@ def test_calls_are_no_cure(tmp_path: Path) -> None:
     before, after = (sf.diagnose(sf.read_log(path, progress=False)) for path in (quiet, busy))
     assert after.intervals.height < before.intervals.height / 2
     assert compare(before, after).verdict not in ("fixed", "better")
+
+
+@pytest.mark.parametrize("calls", [0.0, 330.0])
+def test_losses_count_however_many_calls_there_are(tmp_path: Path, calls: float) -> None:
+    path = tmp_path / "full"
+    lines = sorted(line for number in range(5) for line in phone(f"{2000 + number}", number, calls))
+    path.write_text("".join(f"[{BEGUN + timedelta(seconds=round(at))}] {said}\n" for at, said in lines))
+    case = sf.diagnose(sf.read_log(path, progress=False))
+    case = replace(case, intervals=case.intervals.with_columns(pl.lit("nat_expiry", CAUSE).alias("cause")))
+    assert case.log.first is not None
+    assert case.log.last is not None
+    stretch = case.phones.select("peer", start=pl.lit(case.log.first), end=pl.lit(case.log.last))
+    window = Window(case, tuple(case.sites["site"]), case.log.first, case.log.last, stretch)
+    lived = expose(window, dict.fromkeys(case.phones["peer"], HOUR_S))
+    begun = case.intervals.filter(pl.col("start") < case.log.last)
+    assert sum(one.losses for one in lived.values()) == begun.height > 0
+    assert (sum(one.seconds for one in lived.values()) < HOUR_S) == (calls > 0)
+
+
+def test_calls_in_losses_by_the_timeout_say_nothing_of_one_by_a_phone_that_was_off(tmp_path: Path) -> None:
+    path = tmp_path / "full"
+    text = (f"[{BEGUN + timedelta(seconds=round(at))}] {said}\n" for at, said in sorted(phone("2000", 0, 60.0)))
+    path.write_text("".join(text))
+    log = sf.read_log(path, progress=False)
+    found = sf.diagnose(log).intervals
+    none = pl.Series([0] * found.height)
+    off = found.with_columns(pl.lit("phone_offline", CAUSE).alias("cause"))
+    counted = calls_inside(log, off, none)
+    silent, busy = (int((counted > 0).arg_min() or 0), int((counted > 0).arg_max() or 0))
+    assert (counted[silent], counted[busy] > 0) == (0, True)
+    one_off = pl.when(pl.int_range(pl.len()) == silent).then(pl.lit("phone_offline", CAUSE))
+    mixed = found.with_columns(one_off.otherwise(pl.lit("nat_expiry", CAUSE)).alias("cause"))
+    assert calls_inside(log, mixed, none).sum() == 0
