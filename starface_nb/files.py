@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -78,10 +78,8 @@ def replacing(path: Path, *, alone: bool = False, new: bool = False) -> Iterator
                 file.flush()
                 os.fsync(descriptor)
             _put(temporary, path) if new else temporary.replace(path)
+        finally:
             temporary.unlink(missing_ok=True)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
     except OSError as error:
         if error.filename in (None, str(temporary)):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from None
@@ -102,15 +100,10 @@ def write_new(path: Path, content: bytes) -> bool:
     OSError
         It cannot be written.
     """
-    path = Path(os.path.realpath(path))
-    beside = unfinished(path.parent)
-    write(beside, content)
     try:
-        _put(beside, path)
+        write(real(path), content, new=True)
     except FileExistsError:
         return False
-    finally:
-        beside.unlink(missing_ok=True)
     return True
 
 
@@ -218,7 +211,7 @@ def at_home(path: str | os.PathLike[str]) -> Path:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that becomes `path`, which is missing or empty, once all is in it; only its owner may look in."""
-    path = Path(os.path.realpath(path))
+    path = real(path)
     beside = unfinished(path.parent)
     try:
         beside.mkdir(mode=0o700)
@@ -245,27 +238,20 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone; the system releases it when the process dies.
+def locked(path: Path, *, blocking: bool = True) -> AbstractContextManager[object]:
+    """Hold the lock file `path` alone, in a `with` block; the system releases it when the process dies.
 
     Raises
     ------
     SetupError
         The folder's file system knows no locks.
+    filelock.Timeout
+        Another process holds it, and it is not waited for (`blocking`).
     """
     from filelock import FileLock
 
-    lock = FileLock(path, mode=0o600, fallback_to_soft=False)
     try:
-        lock.acquire()
+        return FileLock(path, mode=0o600, fallback_to_soft=False).acquire(blocking=blocking)
     except NotImplementedError:
-        raise SetupError(
-            "Files cannot be locked in this folder.",
-            place=str(path.parent),
-            next_step="Choose a folder on a local disk.",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+        cause, step = "Files cannot be locked in this folder.", "Choose a folder on a local disk."
+        raise SetupError(cause, place=str(path.parent), next_step=step) from None

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from starface_nb.arguments import of_case
 from starface_nb.errors import SetupError
-from starface_nb.files import is_frozen, passing_folder, private_folder
+from starface_nb.files import is_frozen, locked, passing_folder, private_folder
 from starface_nb.progress import stage
 from starface_nb.text import visible
 
@@ -98,18 +98,13 @@ def prepare(options: Namespace) -> Ready:
 
 def _alone(folder: Path) -> object:
     """Return what keeps a case for this JupyterLab: in a second one its notebook would be run and saved over."""
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock = FileLock(folder / ".lab.lock", mode=0o600, fallback_to_soft=False)
     try:
-        lock.acquire(blocking=False)
+        return locked(folder / ".lab.lock", blocking=False)
     except Timeout:
-        cause, step = (
-            "This case is open in a JupyterLab already.",
-            "Use that one's window, or end it first (Ctrl-C there).",
-        )
-        raise SetupError(cause, place=str(folder), next_step=step) from None
-    return lock
+        step = "Use that one's window, or end it first (Ctrl-C there)."
+        raise SetupError("This case is open in a JupyterLab already.", place=str(folder), next_step=step) from None
 
 
 def start(ready: Ready, opened: Callable[[str], None]) -> int:

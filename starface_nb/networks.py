@@ -14,6 +14,14 @@ def networks(*kinds: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(text) for kind in kinds for text in table("networks")[kind])
 
 
+def normal_ip(text: str) -> str | None:
+    """Return an IP address in its one normal form; None where the text is none."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
 def is_of(address: str, *kinds: str) -> bool | None:
     """Say whether an address is of a network of these kinds; None where the text is no address."""
     try:

@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 DELAY = 1.0
+Advance = Callable[[float], object]
 
 
 def in_notebook() -> bool:
@@ -16,8 +17,9 @@ def in_notebook() -> bool:
     return bool(shell) and getattr(shell.get_ipython(), "kernel", None) is not None  # type: ignore[union-attr]
 
 
-class Progress:
-    """A bar, shown while its `with` block lasts; `advance` it from one thread.
+@contextmanager
+def progress_bar(total: int | None, label: str, *, unit: str = "B", enabled: bool = True) -> Iterator[Advance]:
+    """Show a bar while the block lasts; yield what moves it on by so many units, from one thread.
 
     It appears after one second: in a notebook as a line that goes away at the end, in a terminal on standard error,
     elsewhere never. The environment variable `STARFACE_NB_PROGRESS=0` silences it.
@@ -33,22 +35,25 @@ class Progress:
     enabled : bool
         False shows nothing.
     """
+    place = _place() if enabled else None
+    if place is None:
+        yield bool
+        return
+    from tqdm import tqdm
 
-    def __init__(self, total: int | None, label: str, *, unit: str = "B", enabled: bool = True) -> None:
-        place = _place() if enabled else None
-        self._bar = _bar(total, label, unit, place) if place else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def advance(self, count: float = 1) -> None:
-        """Move on by `count` units."""
-        if self._bar is not None and count:
-            self._bar.update(count)
+    with tqdm(
+        total=total or None,
+        file=place,
+        ncols=80 if isinstance(place, _Cell) else None,
+        desc=label,
+        unit=unit,
+        unit_scale=unit == "B",
+        unit_divisor=1024,
+        delay=DELAY,
+        leave=False,
+        mininterval=0.2,
+    ) as bar:
+        yield bar.update
 
 
 @contextmanager
@@ -97,20 +102,3 @@ def _place() -> _Cell | TextIO | None:
     if os.environ.get("STARFACE_NB_PROGRESS") == "0":
         return None
     return _Cell() if in_notebook() else sys.stderr if sys.stderr.isatty() else None
-
-
-def _bar(total: int | None, label: str, unit: str, place: _Cell | TextIO) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total or None,
-        file=place,
-        ncols=80 if isinstance(place, _Cell) else None,
-        desc=label,
-        unit=unit,
-        unit_scale=unit == "B",
-        unit_divisor=1024,
-        delay=DELAY,
-        leave=False,
-        mininterval=0.2,
-    )

@@ -134,17 +134,18 @@ def _settings(parts: list[Taken]) -> list[Row]:
     own = dict[str | None, dict[str, tuple[str, str, int]]]()
     bases = {_base(name) for name in files}
     for name, configuration in files.items():
-        begins_in = _section_around(name, files)
+        begins_in = _section_around(_base(name), files)
         for section, key, value, line in configuration.entries:
             whose = section or begins_in or (None if "sip.conf" in bases else GENERAL)
             own.setdefault(whose, {})[key] = (value, name, line)
     sections = {name: section for file in files.values() for name, section in file.sections.items()}
     rows: list[Row] = []
     for section in dict.fromkeys([*own, *sections]):
-        if section is None or (section in sections and sections[section].template):
+        marks = sections.get(section or "", ())
+        if section is None or "!" in marks:
             continue
         inherited = own.get(section, {})
-        for parent in sections[section].parents if section in sections else ():
+        for parent in marks:
             inherited = own.get(parent, {}) | inherited
         peer = None if section == GENERAL else section
         rows += [
@@ -154,17 +155,11 @@ def _settings(parts: list[Taken]) -> list[Row]:
     return rows
 
 
-def _section_around(name: str, files: dict[str, Configuration]) -> str | None:
+def _section_around(base: str, files: dict[str, Configuration], deepest: int = _DEEPEST) -> str | None:
     """Return the section in which another file includes this one; a file that none includes begins in none."""
-    base = _base(name)
-    for _ in range(_DEEPEST):
-        found = next(((other, s) for other, c in files.items() for s, file in c.includes if file == base), None)
-        if found is None:
-            return None
-        other, section = found
-        if section is not None:
-            return section
-        base = _base(other)
+    places = ((other, section) for other, one in files.items() for section, file in one.includes if file == base)
+    for other, section in places if deepest else ():
+        return section or _section_around(_base(other), files, deepest - 1)
     return None
 
 

@@ -8,11 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import ip_address
-from typing import Any
 
 from starface_nb.bundle import router
 from starface_nb.bundle.firewall import SIP_PORTS, blocked
+from starface_nb.networks import normal_ip
 from starface_nb.tables import table
 
 MEMBER_BYTES = 4 << 20  # of a member are read: a PBX with 10,000 peers lists them in a third of it
@@ -26,26 +25,19 @@ Row = dict[str, object]
 
 
 @dataclass(frozen=True)
-class Section:
-    """A `[section](parents)` of a configuration file; a template (`!`) stands only for those that name it."""
-
-    parents: tuple[str, ...] = ()
-    template: bool = False
-
-
-@dataclass(frozen=True)
 class Configuration:
     """What was taken of a configuration file: entries before the first section have none.
 
     Attributes
     ----------
     entries : tuple of (section or None, key, value, line)
-    sections : mapping of name to Section
+    sections : mapping of each `[section](...)` to what stands in the brackets: the sections whose entries it has, too,
+        and `!` of a template, which stands only for those that name it
     includes : tuple of (section or None, base name of the included file)
     """
 
     entries: tuple[tuple[str | None, str, str, int], ...] = ()
-    sections: dict[str, Section] = field(default_factory=dict)
+    sections: dict[str, tuple[str, ...]] = field(default_factory=dict)
     includes: tuple[tuple[str | None, str], ...] = ()
 
 
@@ -115,8 +107,7 @@ def taken(member: str, name: str, text: str) -> Taken:
     if form == "configuration":
         return Taken(member, name, configuration=_configuration(member, text))
     kind, rows = _ROWS[form]
-    made: dict[str, Any] = {kind: tuple(rows(member, name, text))}
-    return Taken(member, name, **made)
+    return Taken(member, name, **{kind: tuple(rows(member, name, text))})  # type: ignore[arg-type]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -143,7 +134,12 @@ def _peer(found: re.Match[str], host: str, member: str, line: int) -> Row:
     """Return what both lists tell of a peer."""
     status = table("bundle/bundle")["status"][found["status"]]
     port = int(found["port"] or 0)
-    where = {"address": _address(host), "port": port if 0 < port < 65536 else None, "member": member, "line": line}
+    where = {
+        "address": normal_ip(host),
+        "port": port if 0 < port < 65536 else None,
+        "member": member,
+        "line": line,
+    }
     return {"status": status, "monitored": status != "unmonitored", **where}
 
 
@@ -188,13 +184,6 @@ def _matches(name: str, text: str) -> Iterator[tuple[int, re.Match[str]]]:
             yield number, found
 
 
-def _address(text: str) -> str | None:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return None
-
-
 # ---- configuration files ----
 
 
@@ -205,15 +194,13 @@ def _configuration(member: str, text: str) -> Configuration:
         if entry["member"] == member
         for key in (entry["key"], *entry.get("also", ()))
     }
-    entries, sections, includes = [], dict[str, Section](), []
+    entries, sections, includes = [], dict[str, tuple[str, ...]](), []
     section: str | None = None
     for line, plain in _without_comments(text):
         if begun := _line("section").match(plain):
             section = begun[1].strip()
-            marks = [mark.strip() for mark in (begun[2] or "").split(",")]
-            before = sections.get(section, Section())
-            parents = tuple(mark for mark in marks if mark not in {"", "!", "+"})
-            sections[section] = Section((*before.parents, *parents), before.template or "!" in marks)
+            marks = (mark.strip() for mark in (begun[2] or "").split(","))
+            sections[section] = (*sections.get(section, ()), *(mark for mark in marks if mark not in ("", "+")))
         elif included := _line("include").match(plain):
             includes.append((section, included[1].strip().rpartition("/")[2]))
         elif (found := _line("entry").match(plain)) and found[1].lower() in wanted:
@@ -281,7 +268,7 @@ def _connections(_member: str, name: str, text: str) -> Iterator[Row]:
     """Yield who holds a TCP or TLS connection to the PBX's SIP ports."""
     for line, found in _matches("connection", text):
         transport = SIP_PORTS.get(int(found["local"]))
-        remote = _address(found["remote"].strip("[]").removeprefix("::ffff:"))
+        remote = normal_ip(found["remote"].strip("[]").removeprefix("::ffff:"))
         if transport and remote and "ESTAB" in found[0]:
             yield _fact("connection", transport, f"{remote} {found['port']}", name, line)
 

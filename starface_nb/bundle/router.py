@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
-from ipaddress import ip_address
 from itertools import pairwise
+from typing import Any
 
+from starface_nb.networks import normal_ip
 from starface_nb.tables import table
 
 KINDS = ("line_down", "line_up", "reconnect", "restart", "update", "states_reset", "state_expired", "state_renewed",
@@ -27,15 +28,9 @@ _EPOCH = datetime(1970, 1, 1)
 _RFC_5424 = re.compile(r"^(\S+ \S+) (\d+|-) \S+ (?:-|\[[^\]]*\]) ")  # host, program, process, message id, data
 _CLOCK = re.compile(r"[^\d]*(?:time)?[^\d]*(?<!\d)(\d\d:\d\d:\d\d)")
 Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Form:
-    """One way lines begin; see the head of `router.toml`."""
-
-    name: str
-    pattern: re.Pattern[str]
-    date: tuple[str, ...]
+Values = dict[str, Any]
+Known = dict[str, Any]
+"""One way lines begin, or one kind of line; see the head of `router.toml`."""
 
 
 @dataclass(frozen=True)
@@ -49,31 +44,10 @@ class _Stamped:
     form: str
 
 
-@dataclass(frozen=True)
-class Message:
-    """One kind of line; see the head of `router.toml`."""
-
-    kind: str
-    product: str
-    pattern: re.Pattern[str]
-    tells: bool = False
-    form: str = ""
-    needles: tuple[str, ...] = ("",)
-
-
 @cache
-def _forms() -> tuple[Form, ...]:
-    known = table("bundle/router")["form"]
-    return tuple(Form(one["name"], re.compile(one["pattern"]), tuple(one["date"])) for one in known)
-
-
-@cache
-def _messages() -> tuple[Message, ...]:
-    return tuple(
-        Message(one["kind"], one["product"], re.compile(one["pattern"]), one.get("tells", False), one.get("form", ""),
-                tuple(one.get("needles", ("",))))
-        for one in table("bundle/router")["event"]
-    )  # fmt: skip
+def _known(what: str) -> list[Known]:
+    """Return the entries of `router.toml` of one kind, with their patterns ready."""
+    return [entry | {"pattern": re.compile(entry["pattern"])} for entry in table("bundle/router")[what]]
 
 
 def is_router_log(text: str) -> bool:
@@ -83,7 +57,8 @@ def is_router_log(text: str) -> bool:
         return True
     if re.search(known["asterisk"], text) or not _may_tell(text):  # the first is quick for a log of Asterisk's
         return False
-    return any((found := message_of(rest, form.name)) and found[0].tells for _, rest, _, _, form in _begun(text))
+    told = (_message_of(rest, form["name"]) for _, rest, _, _, form in _begun(text))
+    return any(message.get("tells") for message, _ in told)
 
 
 def _may_tell(text: str) -> bool:
@@ -91,13 +66,13 @@ def _may_tell(text: str) -> bool:
     return any(needle in text for needle in table("bundle/router")["needles"])
 
 
-def message_of(rest: str, form: str) -> tuple[Message, re.Match[str]] | None:
-    """Return what the text behind a stamp of a form tells, and the match; None where it tells nothing of ours."""
-    for message in _messages() if _may_tell(rest) else ():
-        fits = message.form in ("", form) and any(needle in rest for needle in message.needles)
-        if fits and (found := message.pattern.search(rest)):
-            return message, found
-    return None
+def _message_of(rest: str, form: str) -> tuple[Known, Values]:
+    """Return what the text behind a stamp of a form tells, with its values; nothing of ours is an empty entry."""
+    for message in _known("event") if _may_tell(rest) else ():
+        fits = message.get("form", form) == form and any(needle in rest for needle in message.get("needles", [""]))
+        if fits and (found := message["pattern"].search(rest)):
+            return message, found.groupdict()
+    return {}, {}
 
 
 def rows_of(name: str, text: str) -> tuple[Row, ...]:
@@ -114,25 +89,19 @@ def rows_of(name: str, text: str) -> tuple[Row, ...]:
     told = list(_changes(lines))
     if not told:
         return ()
-    product = next((one.product for _, one, _ in told if one.tells), told[0][1].product)
+    product = next((one["product"] for _, one, _ in told if one.get("tells")), told[0][1]["product"])
     by_time = sorted((line for line, _ in lines), key=lambda line: line.stamp)
     rows = [_row(name, by_time[0], "begin", product), _row(name, by_time[-1], "end", product)]
-    for line, message, found in told[-_MOST:]:
-        groups = found.groupdict() if found else {}
-        port, seconds = (groups[key] and int(groups[key]) if key in groups else None for key in ("port", "seconds"))
-        more = {"address": _address(found), "port": port, "seconds": seconds}
-        rows.append(_row(name, line, message.kind, product) | more)
+    for line, message, values in told[-_MOST:]:
+        numbers = {key: values.get(key) and int(values[key]) for key in ("port", "seconds")}
+        rows.append(_row(name, line, message["kind"], product) | numbers | {"address": _address(values)})
     return tuple(sorted(rows, key=lambda row: (row["kind"] == "end", row["kind"] != "begin")))
 
 
-def _address(found: re.Match[str] | None) -> str | None:
+def _address(values: Values) -> str | None:
     """Return the router's own address where a line tells it."""
-    groups = found.groupdict() if found else {}
-    told = next((text for name, text in groups.items() if name.startswith("address") and text), None)
-    try:
-        return told and str(ip_address(told))
-    except ValueError:
-        return None
+    told = next((text for name, text in values.items() if name.startswith("address") and text), "")
+    return normal_ip(told)
 
 
 def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
@@ -142,18 +111,18 @@ def _row(member: str, line: _Stamped, kind: str, product: str) -> Row:
     }  # fmt: skip
 
 
-def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, Form]]:
+def _begun(text: str) -> Iterator[tuple[int, str, str, str | None, Known]]:
     """Yield number, text behind the stamp, stamp, zone and form of each line that begins with a stamp.
 
     A list pasted from a page has date, time and text in lines of their own, one that a program fetched is JSON.
     """
     text = re.sub(r"(?m)^(\d\d\.\d\d\.\d{2,4})\s*\n\s*(\d\d:\d\d:\d\d)\s*\n", r"\1 \2 ", text[:ROUTER_BYTES])
     text = re.sub(r"[\]}],\s*(?=[\[{])", "\n", text)
-    last = _forms()[0]
+    last = _known("form")[0]
     for number, line in enumerate(text.split("\n"), 1):
         line = line[:_LINE].strip("\r \t\"'|[{")
-        for form in (last, *_forms()):
-            if found := form.pattern.match(line):
+        for form in (last, *_known("form")):
+            if found := form["pattern"].match(line):
                 last, zone = form, found.groupdict().get("zone")
                 rest = line[found.end() :].strip()
                 rest = _RFC_5424.sub(_as_syslog, rest, count=1) if line.startswith("<") else rest
@@ -170,7 +139,7 @@ def _stamped(text: str) -> Iterator[_Stamped]:
     """Yield the lines of a text with their times; what RouterOS prints of today without a date is of the day after."""
     last: _Stamped | None = None
     for number, rest, stamp, zone, form in _begun(text):
-        if form.date != ("today",):
+        if form["date"] != ["today"]:
             if (line := _read(number, rest, stamp, zone, form)) is not None:
                 last = line
                 yield line
@@ -179,14 +148,14 @@ def _stamped(text: str) -> Iterator[_Stamped]:
             yield replace(last, number=number, rest=rest, stamp=day + since)
 
 
-def _read(number: int, rest: str, stamp: str, zone: str | None, form: Form) -> _Stamped | None:
-    if form.date == ("epoch",):
-        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=form.name)
+def _read(number: int, rest: str, stamp: str, zone: str | None, form: Known) -> _Stamped | None:
+    if form["date"] == ["epoch"]:
+        return _Stamped(number, _EPOCH + timedelta(seconds=int(stamp)), zoned=True, rest=rest, form=form["name"])
     date, clock, year = _CLOCK.split(stamp, maxsplit=1)
-    begin, since = _day(f"{date} {year}", zone, form.date), _since_midnight(clock)
+    begin, since = _day(f"{date} {year}", zone, (*form["date"],)), _since_midnight(clock)
     if begin is None or since is None:
         return None
-    return _Stamped(number, begin + since, zoned=bool(zone), rest=rest, form=form.name)
+    return _Stamped(number, begin + since, zoned=bool(zone), rest=rest, form=form["name"])
 
 
 def _since_midnight(clock: str) -> timedelta | None:
@@ -236,7 +205,7 @@ def _with_set_clock(lines: list[_Stamped]) -> Iterator[tuple[_Stamped, bool]]:
     while at < len(lines):
         line = lines[at]
         unset = line.stamp.year == _EPOCH.year
-        behind = line.stamp < newest and _is_restart(line)
+        behind = line.stamp < newest and _message_of(line.rest, line.form)[0].get("kind") == "restart"
         if not unset and not behind:
             newest = max(newest, line.stamp)
             yield line, False
@@ -254,35 +223,29 @@ def _with_set_clock(lines: list[_Stamped]) -> Iterator[tuple[_Stamped, bool]]:
         at = end
 
 
-def _is_restart(line: _Stamped) -> bool:
-    found = message_of(line.rest, line.form)
-    return found is not None and found[0].kind == "restart"
-
-
 _STATES = {"line_up": "line_up"} | dict.fromkeys(("line_down", "restart", "update", "reconnect"), "line_down")
-_RESTART = Message("restart", "FRITZ!Box", re.compile(""), tells=False)
+_RESTART = {"kind": "restart", "product": "FRITZ!Box"}
 
 
-def _changes(lines: list[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Message, re.Match[str] | None]]:
+def _changes(lines: list[tuple[_Stamped, bool]]) -> Iterator[tuple[_Stamped, Known, Values]]:
     """Yield the lines that change something: a line that fails is told many times, a restart in many lines."""
     state, restarted = "", datetime.min
     address: str | None = None
     for line, hidden_restart in lines:
         if hidden_restart:
             state, restarted = "line_down", line.stamp
-            yield line, _RESTART, None
-        told = message_of(line.rest, line.form)
-        if told is None:
+            yield line, _RESTART, {}
+        message, values = _message_of(line.rest, line.form)
+        if not message:
             continue
-        message, found = told
-        kind = message.kind
+        kind = message["kind"]
         if kind == "restart":
             again, restarted = abs(line.stamp - restarted) < _ONE_BOOT, line.stamp
             if again:
                 continue
-        told_address = _address(found)
+        told_address = _address(values)
         if kind == state and kind in ("line_down", "line_up") and told_address in (None, address):
             continue
         address = told_address or address
         state = _STATES.get(kind, state)
-        yield line, message, found
+        yield line, message, values

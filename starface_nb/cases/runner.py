@@ -19,7 +19,7 @@ from traitlets.config import Config
 
 from starface_nb.errors import SetupError
 from starface_nb.files import is_frozen, write
-from starface_nb.progress import Progress
+from starface_nb.progress import Advance, progress_bar
 from starface_nb.text import visible
 
 APART = {"PYTHONSAFEPATH": "1"}  # of a kernel: a file in the case's folder (polars.py) is none of its modules
@@ -72,8 +72,8 @@ def run_notebooks(paths: Sequence[Path], kernel: Running | None = None) -> list[
     """
     notebooks = [nbformat.read(path, as_version=4) for path in paths]  # type: ignore[no-untyped-call]
     total = sum(cell.cell_type == "code" for notebook in notebooks for cell in notebook.cells)
-    with Progress(total, "notebooks", unit="cells") as bar:
-        return [_run(path, notebook, bar, kernel) for path, notebook in zip(paths, notebooks, strict=True)]
+    with progress_bar(total, "notebooks", unit="cells") as advance:
+        return [_run(path, notebook, advance, kernel) for path, notebook in zip(paths, notebooks, strict=True)]
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def _wait_for(kernel: AsyncKernelClient, has_ended: Callable[[], bool]) -> None:
     raise RuntimeError(f"it did not answer in {_START_SECONDS} s")
 
 
-def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Running | None = None) -> Executed:
+def _run(path: Path, notebook: nbformat.NotebookNode, advance: Advance, kernel: Running | None) -> Executed:
     """Run a notebook in a fresh kernel, or in one that stays.
 
     The state of widgets is not kept with it: panels have their static HTML, which every page and mail can show.
@@ -147,7 +147,7 @@ def _run(path: Path, notebook: nbformat.NotebookNode, bar: Progress, kernel: Run
                 if cell.cell_type == "code":
                     number += 1
                     client.execute_cell(cell, index, execution_count=number)
-                    bar.advance()
+                    advance(1)
     except CellExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".splitlines()[0]
     except (CellTimeoutError, RuntimeError) as failure:  # the kernel died

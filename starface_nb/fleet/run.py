@@ -22,7 +22,7 @@ from starface_nb.fleet.changes import quick_fingerprint
 from starface_nb.fleet.engine import Scheduler, examine_all, security
 from starface_nb.fleet.examine import Examined, Row, examine
 from starface_nb.fleet.schemas import FLEET, URGENCY
-from starface_nb.progress import Progress
+from starface_nb.progress import progress_bar
 from starface_nb.reading.clock import zone
 from starface_nb.settings import Settings
 from starface_nb.sources.apart import keep_apart
@@ -106,10 +106,10 @@ def run_fleet(
         found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
         rows = {slug: row for slug, row in found.items() if row is not None}
         waiting = {slug: path for slug, (_, path) in customers.items() if slug not in rows}
-        with Progress(len(waiting), "fleet", unit="customers") as bar:
+        with progress_bar(len(waiting), "fleet", unit="customers") as advance:
             for slug, examined in examine_all(waiting, work, workers=workers, scheduler=scheduler):
                 rows[slug] = _remember(homes[slug], examined, known[slug])
-                bar.advance()
+                advance(1)
                 if on_done:
                     on_done(customers[slug][0])
         summary = ranked(rows[slug] | known[slug] for slug in customers)

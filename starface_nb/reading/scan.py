@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from starface_nb.errors import InputError
-from starface_nb.progress import Progress
+from starface_nb.progress import progress_bar
 from starface_nb.reading.dumps import Dumps
 from starface_nb.reading.hits import READ_AT_ONCE, Hits, Reader, read_together
 from starface_nb.reading.layouts import Ends, usual_prefix
@@ -141,10 +141,10 @@ def _groups(sources: Sequence[Source]) -> list[list[Source]]:
 def _run(groups: list[list[Source]], job: Job, pool: ThreadPoolExecutor, progress: bool) -> list[Outcome]:
     work = [pool.submit(_scan, group, job) for group in groups]
     left = set(work)
-    with Progress(sum(one.size for group in groups for one in group), "Reading", enabled=progress) as bar:
+    with progress_bar(sum(one.size for group in groups for one in group), "Reading", enabled=progress) as advance:
         while left:
             done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
-            bar.advance(job.account.take_read())  # in this thread alone: notebooks' widgets know no other
+            advance(job.account.take_read())  # in this thread alone: notebooks' widgets know no other
             for one in done:
                 one.result()
     return [outcome for one in work for outcome in one.result()]
