@@ -79,7 +79,7 @@ def events(options: Namespace) -> int:
     if options.output and formats.get(named := options.output.suffix.lower(), chosen) != chosen:
         raise SettingError(
             f"{named} is not the ending of {chosen}.",
-            place=str(options.output),
+            place=options.output,
             next_step=f"Leave out --format, or let the name end in .{chosen}.",
         )
     if not options.output:
@@ -364,7 +364,7 @@ def _by_ending(file: Path | None, known: dict[str, str]) -> str:
     if ending not in known and ending in DOCUMENTS | {".log"}:
         raise SettingError(
             f"{ending} is no kind of file that this command writes.",
-            place=str(file),
+            place=file,
             next_step=f"Let the name end in {', '.join(filter(None, known))}.",
         )
     return known.get(ending, known[""])

@@ -16,15 +16,15 @@ class StarfaceError(Exception):
     ----------
     cause : str
         What is wrong, in one plain sentence.
-    place : str, optional
+    place : str or Path, optional
         Where: a file, a member of an archive, an option.
     next_step : str, optional
         What the user can do about it.
     """
 
-    def __init__(self, cause: str, *, place: str = "", next_step: str = "") -> None:
-        self.cause, self.place, self.next_step = cause, place, next_step
-        super().__init__(self.__str__())
+    def __init__(self, cause: str, *, place: object = "", next_step: str = "") -> None:
+        self.cause, self.place, self.next_step = cause, str(place), next_step
+        super().__init__(str(self))
 
     def __str__(self) -> str:
         """Return cause, place and next step as one line of text."""

@@ -143,9 +143,7 @@ def private_folder(folder: Path) -> Path:
     except OSError as error:
         reason = "a link there leads nowhere" if level.is_symlink() else error.strerror or error
         raise SetupError(
-            f"The folder cannot be created: {reason}.",
-            place=str(folder),
-            next_step="Choose a folder you may write to.",
+            f"The folder cannot be created: {reason}.", place=folder, next_step="Choose a folder you may write to."
         ) from None
     return folder
 
@@ -189,7 +187,7 @@ def keep_free(folder: Path, names: Collection[str] = ()) -> None:
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if taken := [name for name in there if name in names or not names]:
         cause, step = f"This folder holds something already ({taken[0]}).", "Name a new file or folder somewhere else."
-        raise SettingError(cause, place=str(folder), next_step=step)
+        raise SettingError(cause, place=folder, next_step=step)
 
 
 def has_files_name(path: Path) -> bool:
@@ -254,4 +252,4 @@ def locked(path: Path, *, blocking: bool = True) -> AbstractContextManager[objec
         return FileLock(path, mode=0o600, fallback_to_soft=False).acquire(blocking=blocking)
     except NotImplementedError:
         cause, step = "Files cannot be locked in this folder.", "Choose a folder on a local disk."
-        raise SetupError(cause, place=str(path.parent), next_step=step) from None
+        raise SetupError(cause, place=path.parent, next_step=step) from None

@@ -104,7 +104,7 @@ def _alone(folder: Path) -> object:
         return locked(folder / ".lab.lock", blocking=False)
     except Timeout:
         step = "Use that one's window, or end it first (Ctrl-C there)."
-        raise SetupError("This case is open in a JupyterLab already.", place=str(folder), next_step=step) from None
+        raise SetupError("This case is open in a JupyterLab already.", place=folder, next_step=step) from None
 
 
 def start(ready: Ready, opened: Callable[[str], None]) -> int:

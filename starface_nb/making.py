@@ -33,7 +33,7 @@ def anonymise(options: Namespace) -> int:
     if options.key:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
         if real(options.key).is_relative_to(real(options.output)):
-            raise SettingError("The key would be handed out with the log.", place=str(options.key), next_step=_ASIDE)
+            raise SettingError("The key would be handed out with the log.", place=options.key, next_step=_ASIDE)
     made = list[Path]()
     key = partial(privacy.load_key, options.key, made) if options.key else None
     try:

@@ -39,7 +39,7 @@ def spare(outputs: Iterable[Path], own: bytes = b"", *, reports: bool = False) -
     for path in outputs:
         if path.is_file() and not is_open(path) and not _is_result(path, own, reports):
             cause = "Something else lies here already, which would be overwritten."
-            raise InputError(cause, place=str(path), next_step=INSTEAD)
+            raise InputError(cause, place=path, next_step=INSTEAD)
 
 
 def _is_result(path: Path, own: bytes, reports: bool) -> bool:

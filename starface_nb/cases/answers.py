@@ -93,7 +93,7 @@ class Record:
         except OSError as error:
             raise CaseError(
                 f"The case cannot be saved: {error.strerror or error}.",
-                place=str(self.path),
+                place=self.path,
                 next_step="Make its folder writable, or make room there.",
             ) from None
 

@@ -175,7 +175,7 @@ class Case:
             mine, now = identity(self.log, self.paths), content.get("log")
             if before is not None and now not in (None, before) and now["fingerprint"] != mine["fingerprint"]:
                 cause, step = "Another log's case was begun here in the meantime.", "Name another folder for this one."
-                raise CaseError(cause, place=str(self.folder), next_step=step)
+                raise CaseError(cause, place=self.folder, next_step=step)
             content["log"] = mine
             content["settings"] = {
                 "time_zone": self.log.time_zone,

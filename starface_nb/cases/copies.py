@@ -92,7 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, LookupError, TypeError):
         pass
     step = "Move it somewhere else: a new one is made then."
-    raise SettingError("This is no notebook, or a damaged one.", place=str(path), next_step=step)
+    raise SettingError("This is no notebook, or a damaged one.", place=path, next_step=step)
 
 
 def prose() -> list[str]:

@@ -123,7 +123,7 @@ def require_case(name: str, root: str | Path) -> None:
     if not (home / clean_name(name) / "case.json").exists():
         there = [place.name for place, _ in _cases(home)]
         step = "Name its log, too" + (f"; the cases there are: {', '.join(there)}." if there else ".")
-        raise CaseError(f"There is no case {name!r}.", place=str(home), next_step=step)
+        raise CaseError(f"There is no case {name!r}.", place=home, next_step=step)
 
 
 def clean_name(name: str) -> str:
@@ -239,7 +239,7 @@ def _free(place: Path, *, also: bool) -> Path:
             with suppress(CaseError, OSError):
                 if _kept(path):
                     return path
-    raise CaseError("There are too many cases of this name.", place=str(place), next_step="Name the case.")
+    raise CaseError("There are too many cases of this name.", place=place, next_step="Name the case.")
 
 
 def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trusted: bool) -> list[str]:
@@ -254,7 +254,7 @@ def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trus
         held = "a log that may be another customer's" if why == UNTOLD else "another customer's log"
         raise CaseError(
             f"This case holds {held} ({names}); {why}.",
-            place=str(place),
+            place=place,
             next_step="Give the new log a case of its own, with another name; where it is the same customer, say so "
             "(--same-customer).",
         )

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -86,6 +86,12 @@ def examine_all(
     if scheduler:
         yield from _on_cluster(paths, work, scheduler)
     elif workers > 1:
+        if multiprocessing.parent_process() is not None:
+            raise SetupError(
+                "A worker process would start a fleet of its own.",
+                place="this script",
+                next_step='Put what it does under `if __name__ == "__main__":`, or use workers=1.',
+            )
         yield from _in_processes(paths, work, workers)
     else:
         for key, path in paths.items():
@@ -99,12 +105,6 @@ def _in_processes(
     paths: Mapping[str, str], work: Callable[[str], Examined], workers: int
 ) -> Iterator[tuple[str, Examined]]:
     """Work in processes, each led by a thread of its own, so that one that dies takes no other with it."""
-    if multiprocessing.parent_process() is not None:
-        raise SetupError(
-            "A worker process would start a fleet of its own.",
-            place="this script",
-            next_step='Put what it does under `if __name__ == "__main__":`, or use workers=1.',
-        )
     mine, ending, others = local(), Event(), set(multiprocessing.active_children())
 
     def led(path: str) -> Examined:
@@ -122,8 +122,11 @@ def _in_processes(
 
     with _few_threads(workers), ThreadPoolExecutor(workers) as leaders:
         try:
-            futures = {leaders.submit(led, path): key for key, path in paths.items()}
-            done = _when_done(futures)
+            futures = dict[Future[Examined], str]()
+            done = SimpleQueue[Future[Examined]]()  # no generator, in whose end an interrupt would be lost
+            for key, path in paths.items():
+                futures[future := leaders.submit(led, path)] = key
+                future.add_done_callback(done.put)
             for _ in paths:
                 future = done.get()
                 yield futures[future], future.result()
@@ -134,14 +137,6 @@ def _in_processes(
             ending.set()
             for process in set(multiprocessing.active_children()) - others:
                 process.kill()
-
-
-def _when_done(futures: Iterable[Future[Examined]]) -> SimpleQueue[Future[Examined]]:
-    """Return where each appears once it is done: no generator, in whose end an interrupt would be lost."""
-    done = SimpleQueue[Future[Examined]]()
-    for future in futures:
-        future.add_done_callback(done.put)
-    return done
 
 
 def _worker(work: Callable[[str], Examined]) -> Connection:
@@ -175,15 +170,12 @@ def _serve(pipe: Connection, work: Callable[[str], Examined]) -> None:
 @contextmanager
 def _few_threads(workers: int) -> Iterator[None]:
     """Let workers that are started meanwhile share the cores."""
-    threads = {
-        name: str(max(1, (os.cpu_count() or 1) // workers)) for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
-    }
-    before = {name: os.environ.get(name) for name in threads}
-    os.environ.update({name: value for name, value in threads.items() if before[name] is None})
+    unset = {"POLARS_MAX_THREADS", "OMP_NUM_THREADS"} - os.environ.keys()
+    os.environ |= dict.fromkeys(unset, str(max(1, (os.cpu_count() or 1) // workers)))
     try:
         yield
     finally:
-        for name in (name for name, value in before.items() if value is None):
+        for name in unset:
             del os.environ[name]
 
 
@@ -245,7 +237,7 @@ def security(scheduler: Scheduler) -> Any:
         raise SettingError("tls:// takes three files, tcp:// none.", place=place, next_step=step)
     for path in files:
         if path and not path.is_file():
-            raise SettingError("There is no such file.", place=str(path), next_step="Check the path.")
+            raise SettingError("There is no such file.", place=path, next_step="Check the path.")
     authority, certificate, key = (path and str(path) for path in files)
     return Security(  # type: ignore[no-untyped-call]
         require_encryption=encrypted, tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key

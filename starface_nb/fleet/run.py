@@ -165,7 +165,7 @@ def _others(folder: Path, homes: Collection[str]) -> list[Path]:
     left = [path for path in there if path.name not in homes]
     if left and left == there:
         cause, step = f"This folder holds another fleet's results ({left[0].name}).", "Name another folder."
-        raise SettingError(cause, place=str(folder), next_step=step)
+        raise SettingError(cause, place=folder, next_step=step)
     if not there:
         keep_free(folder, (_PAGE, _SUMMARY))
     return left
@@ -203,9 +203,9 @@ def find_customers(
     paths = [Path(source) for source in sources]
     for path in paths:
         if not path.exists():
-            raise InputError("There is no such file or folder.", place=str(path), next_step="Check the path.")
+            raise InputError("There is no such file or folder.", place=path, next_step="Check the path.")
         if _is_special(path):
-            raise InputError("This is neither a file nor a folder.", place=str(path), next_step="Name a log's file.")
+            raise InputError("This is neither a file nor a folder.", place=path, next_step="Name a log's file.")
     alone = len(paths) == 1
     named = [path for path in paths if not is_systems(path.name) or (alone and path.is_dir())]
     split = (_customers_in(path, alone, on_note or str) if path.is_dir() else [path] for path in named)
@@ -274,7 +274,7 @@ def _without_results(paths: Sequence[Path], leave_out: Path | None) -> list[Path
     for path in paths:
         if real(path) in results and not (_is_fleet(path) or _is_fleet(path.parent)) and any(path.glob("[!.]*")):
             cause, step = "This may be a customer's: the results would lie in it.", "Name another folder for them."
-            raise SettingError(cause, place=str(path), next_step=step)
+            raise SettingError(cause, place=path, next_step=step)
     return [path for path in paths if real(path) not in results]
 
 

@@ -126,7 +126,7 @@ def anonymise(
     parsed, twice = order.without_overlaps(order.in_time_order(parsed))
     if len(parsed) > 1 and path.suffix.lower() != ".zip" and has_files_name(path) and not path.exists():
         step = f"Leave out {path.suffix}, or let the name end in .zip."
-        raise SettingError("Several files are written, into a folder or a zip.", place=str(path), next_step=step)
+        raise SettingError("Several files are written, into a folder or a zip.", place=path, next_step=step)
     _require_one_customer(parsed, zone, tuple(twice))
     rows = [_understood(one) for one in parsed]
     names, addresses = _identities(parsed, rows)
@@ -152,7 +152,7 @@ def _check_place(path: Path, logs: Sequence[str | os.PathLike[str]]) -> None:
     keep_apart(logs, [path, *(path.iterdir() if path.is_dir() else ())])
     folders = (real(Path(log)) for log in logs if Path(log).is_dir())
     if any(real(path).is_relative_to(folder) for folder in folders):
-        raise SettingError("This lies in the folder of the log itself.", place=str(path), next_step=_ELSEWHERE)
+        raise SettingError("This lies in the folder of the log itself.", place=path, next_step=_ELSEWHERE)
     keep_free(path)
     spare([path])
 

@@ -46,7 +46,7 @@ def load_key(path: Path, made: list[Path] | None = None) -> bytes:
     except OSError as error:
         raise SettingError(
             f"The key cannot be read or made: {error.strerror or error}.",
-            place=str(path),
+            place=path,
             next_step="Choose a file in a folder you may write to.",
         ) from None
     if len(key) < _LEAST or len(key) > _MOST or b"\n" in key:
@@ -55,15 +55,13 @@ def load_key(path: Path, made: list[Path] | None = None) -> bytes:
             if len(key) < _LEAST
             else "This is no key, which is one short line."
         )
-        raise SettingError(
-            what, place=str(path), next_step="Name a file that does not exist yet; a key is made for it."
-        )
+        raise SettingError(what, place=path, next_step="Name a file that does not exist yet; a key is made for it.")
     digits = _HEXADECIMAL.fullmatch(key)
     if (_NEW != len(key) < 2 * _NEW) if digits else re.search(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW), key):
         has = f"it has {len(key)} hexadecimal digits" if digits else "it holds more than hexadecimal digits"
         raise SettingError(  # one's own may well have half as many
             f"This key is damaged: {has}, and keys that are made here have {2 * _NEW}.",
-            place=str(path),
+            place=path,
             next_step="Copy it again from its origin, or name a file that does not exist yet; a key is made for it.",
         )
     return key.lower() if digits else key
