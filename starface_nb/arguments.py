@@ -1,10 +1,12 @@
-"""What the commands' arguments are made of: their types, those that several share, and the list of all commands."""
+"""What the commands' arguments are made of: `arguments.csv` and how each is read; and the list of all commands."""
 
+import csv
 import os
 import re
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,34 +16,29 @@ from starface_nb.settings import KEEPALIVES_S
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 Run = Callable[[Namespace], int]
+_FORMATS = ("iso", "iso_ms", "short")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: what runs it and returns the exit status, what it does in a few words, and its arguments."""
+    """A command: what runs it and returns the exit status, and what it does in a few words."""
 
     run: Run
     summary: str
-    arguments: tuple[Argument, ...]
 
 
 COMMANDS: dict[str, Command] = {}
 
 
-def command(summary: str, *arguments: Argument) -> Callable[[Run], Run]:
+def command(summary: str) -> Callable[[Run], Run]:
     """Make a function a command of its name."""
 
     def enter(run: Run) -> Run:
-        COMMANDS[run.__name__] = Command(run, summary, arguments)
+        COMMANDS[run.__name__] = Command(run, summary)
         return run
 
     return enter
-
-
-def arg(*flags: str, **values: Any) -> Argument:
-    """Return an argument as `argparse` takes it."""
-    return flags, values
 
 
 def duration(text: str, longest_s: float = 366 * 86400.0) -> float:
@@ -121,54 +118,49 @@ def new_folder_or_zip(text: str) -> Path:
     return new_file(text) if text.lower().endswith(".zip") else new_folder(text)
 
 
-LOG = arg(
-    "log",
-    nargs="+",
-    metavar="LOG",
-    help="a file, gz/bz2/xz/lzma/zst, zip or tar (support bundle), folder, glob, or - for standard input",
-)
-TIME_ZONE = arg(
-    "--time-zone",
-    metavar="ZONE",
-    help="zone of the log's local times (default: as a support bundle says, or else Europe/Berlin)",
-)
-KEEPALIVE = arg(
-    "--keepalive",
-    type=partial(duration, longest_s=KEEPALIVES_S[1]),
-    metavar="DURATION",
-    help="the phones' keepalive interval (default: 60m, or what a support bundle makes of it)",
-)
-LANGUAGE = arg(
-    "--language", choices=["en", "de", "fr"], default="en", help="of what is written for people (default: en)"
-)
-JSON = arg("--json", action="store_true", help="the whole result as JSON on standard output")
+def stamp_format(text: str) -> str:
+    """Return a date format, if it tells moments a minute, an hour, half a day, days or a month apart."""
+    apart_h = (0, 1 / 60, 1, 12, 24, 7 * 24, 31 * 24)
+    told = {f"{datetime(2026, 3, 10, 11, 45) + timedelta(hours=hours):{text}}" for hours in apart_h}
+    if text not in _FORMATS and not (len(told) == len(apart_h) and all(map(str.isprintable, told))):
+        raise ArgumentTypeError(
+            f"{text!r} writes no day, hour and minute on one line; write for example '%d.%m.%Y %H:%M'"
+        )
+    return text
 
-ROUTER_LOG = arg(
-    "--router-log",
-    action="append",
-    metavar="FILE",
-    help="the router's own log, laid beside, of each router (one in the bundle or folder is found by its content)",
-)
-SAME_CUSTOMER = arg("--same-customer", action="store_true", help="the case is this log's, whatever it looks like")
+
+_FUNCTIONS = (duration, case_name, new_file, new_place, new_folder, new_folder_or_zip, stamp_format)
+_READERS: dict[str, Callable[[str], object]] = {read.__name__: read for read in _FUNCTIONS}
+_READERS |= {"": str, "Path": Path, "keepalive": partial(duration, longest_s=KEEPALIVES_S[1])}
+_HOW = {"many": ("nargs", "+"), "any": ("nargs", "*"), "append": ("action", "append"), "flag": ("action", "store_true")}
+
+
+def arguments_of(command: str) -> Iterator[Argument]:
+    """Yield a command's arguments, as `argparse` takes them, in the order of its help.
+
+    They stand in `arguments.csv`: the commands that take one, its flags or name, how it is read (`many` or `any`
+    number of values, `append` for each time it is given, a `flag`, one of the words between bars, a number from..to, or
+    a function of this module), what stands for its value in the help, its default, and whether it must be given.
+    """
+    with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as rows:
+        for row in csv.DictReader(rows):
+            if command in row["commands"].split():
+                told = {name: row[name] for name in ("metavar", "default", "help") if row[name]}
+                needed = {"required": True} if row["needed"] else {}
+                yield tuple(row["flags"].split()), {**told, **_way(row["kind"]), **needed}
+
+
+def _way(kind: str) -> dict[str, Any]:
+    """Return how an argument is read."""
+    if "|" in kind:
+        return {"choices": kind.split("|")}
+    if ".." in kind:
+        return {"type": number(*(float(end) if "." in end else int(end) for end in kind.split("..")))}
+    way, what = _HOW.get(kind) or ("type", _READERS[kind])
+    return {way: what}
 
 
 def of_case(options: Namespace) -> dict[str, Any]:
     """Return the options that say how a case is opened, as `open_case` takes them."""
     given = {name: getattr(options, name) for name in ("time_zone", "language", "same_customer")}
     return given | {"keepalive_s": options.keepalive}
-
-
-def as_kept(shared: Argument) -> Argument:
-    """Return a shared argument without its default: a case that is reopened has its own settings."""
-    flags, values = shared
-    return flags, {**values, "default": None}
-
-
-def folder(about: str) -> Argument:
-    """Return the argument that names the folder of the results."""
-    return arg("-o", "--output", type=new_folder, required=True, metavar="DIR", help=about)
-
-
-READ = (LOG, TIME_ZONE, KEEPALIVE, ROUTER_LOG)
-OF_A_CASE = (as_kept(TIME_ZONE), as_kept(KEEPALIVE), ROUTER_LOG, as_kept(LANGUAGE), SAME_CUSTOMER)
-"""The arguments of the commands that diagnose a log, and of those that open a case."""

@@ -18,6 +18,7 @@ from starface_nb import (
     __version__,
     making,  # noqa: F401  its commands come last
 )
+from starface_nb.arguments import arguments_of
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, need_output, note
 from starface_nb.errors import (
@@ -81,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         sentence = command.summary[0].upper() + command.summary[1:] + ("" if command.summary.endswith("?") else ".")
         own = commands.add_parser(name, help=command.summary, description=sentence)
-        for flags, values in command.arguments:
+        for flags, values in arguments_of(name):
             own.add_argument(*flags, **values)
     return parser
 

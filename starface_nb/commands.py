@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZipInfo
 
-from starface_nb.arguments import (
-    COMMANDS,
-    JSON,
-    KEEPALIVE,
-    LANGUAGE,
-    LOG,
-    OF_A_CASE,
-    READ,
-    TIME_ZONE,
-    arg,
-    case_name,
-    command,
-    folder,
-    new_file,
-    new_folder,
-    new_folder_or_zip,
-    number,
-    of_case,
-)
+from starface_nb.arguments import COMMANDS, command, of_case
 from starface_nb.console import harmless, need_output, note, say, write_utf8
 from starface_nb.errors import SettingError, need, need_temporary
-from starface_nb.files import DOCUMENTS, house_ipython, keep_free, replacing, write
-from starface_nb.files import new_folder as whole_folder
+from starface_nb.files import DOCUMENTS, house_ipython, keep_free, replacing, write, write_files
 from starface_nb.progress import stage
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment, visible
@@ -43,11 +24,7 @@ if TYPE_CHECKING:
     from starface_nb.analysis.diagnosis import Diagnosis
 
 
-@command(
-    "verdict on a log: in the terminal, or as JSON",
-    *(*READ, LANGUAGE, JSON),
-    arg("--exit-zero", action="store_true", help="exit with status 0 even where something was found"),
-)
+@command("verdict on a log: in the terminal, or as JSON")
 def check(options: Namespace) -> int:
     """Say what is wrong, how sure that is and what to set, as text for people or as JSON."""
     from starface_nb.verdict import json_text, summary
@@ -61,12 +38,7 @@ def check(options: Namespace) -> int:
     return 0 if options.exit_zero else _needs_action(case)
 
 
-@command(
-    "every event found in a log",
-    *(LOG, TIME_ZONE),
-    arg("--format", choices=["jsonl", "csv", "parquet", "xlsx"], help="default: from FILE's ending, else jsonl"),
-    arg("-o", "--output", type=new_file, metavar="FILE", help="write to FILE instead of standard output"),
-)
+@command("every event found in a log")
 def events(options: Namespace) -> int:
     """Write every event found in a log."""
     from starface_nb.analysis.diagnose import require_one_customer
@@ -104,15 +76,7 @@ def events(options: Namespace) -> int:
     return 0
 
 
-@command(
-    "the customer's report, self-contained, offline",
-    *(*READ, LANGUAGE),
-    arg("-o", "--output", type=new_file, required=True, metavar="FILE", help="report.html, or report.pdf for a PDF"),
-    arg("--pdf", action="store_true", help="write a PDF beside the page, too"),
-    arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
-    arg("--customer", metavar="NAME", help="the customer's name, shown under the title"),
-    arg("--mask", action="store_true", help="call phones Phone 1 ..., sites Site 1 ... everywhere"),
-)
+@command("the customer's report, self-contained, offline")
 def report(options: Namespace) -> int:
     """Write the customer's report as a page, a PDF, or both."""
     from starface_nb.guide.routers import find_product
@@ -120,23 +84,23 @@ def report(options: Namespace) -> int:
 
     router = find_product(options.router) if options.router else None  # a wrong name is said before the work
     kind = _by_ending(options.output, {"": "page", ".html": "page", ".htm": "page", ".pdf": "pdf"})
-    page_at = [options.output] if kind == "page" else []
-    pdf_at = [options.output] if not page_at else [options.output.with_suffix(".pdf")] if options.pdf else []
-    if pdf_at:
+    kinds = {options.output: kind}
+    if options.pdf or kind == "pdf":
         need("pdf")
+        kinds[options.output.with_suffix(".pdf") if kind == "page" else options.output] = "pdf"
     logs = _logs(options)
-    keep_apart(logs, [*page_at, *pdf_at])
-    spare([*page_at, *pdf_at], reports=True)
+    keep_apart(logs, kinds)
+    spare(kinds, reports=True)
     case = _diagnosis(logs, options)
     from starface_nb.report import render, spare_others, to_pdf  # it takes seconds to load: what was wrong, was said
 
-    spare_others([*page_at, *pdf_at], case.log)
+    spare_others(kinds, case.log)
     with stage("Writing the report"):
         # a byte of the command line that is no UTF-8 is the Latin-1 letter, as in a log
         customer = (options.customer or "").translate({0xDC00 + byte: byte for byte in range(0x80, 0x100)})
         shown = {"language": options.language, "router": router, "mask": options.mask, "customer": customer}
         page = render(case, **shown, created=datetime.now(UTC))
-        made = {path: page.encode() for path in page_at} | {path: to_pdf(page) for path in pdf_at}
+        made = {path: to_pdf(page) if kind == "pdf" else page.encode() for path, kind in kinds.items()}
     spare_others(made, case.log)  # once more: another may have come meanwhile
     for path, content in made.items():
         write(path, content)
@@ -147,12 +111,7 @@ def report(options: Namespace) -> int:
     return _needs_action(case)
 
 
-@command(
-    "evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages",
-    *READ,
-    arg("-o", "--output", type=new_folder_or_zip, required=True, metavar="DIR", help="new folder, or file.zip"),
-    arg("--router", metavar="PRODUCT", help="the customer's router, or a unique part of its name"),
-)
+@command("evidence for the firewall's administrator or the provider: a page and a ticket's text in three languages")
 def pack(options: Namespace) -> int:
     """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
     from starface_nb.fleet.changes import quick_fingerprint
@@ -173,27 +132,15 @@ def pack(options: Namespace) -> int:
     if not made:
         note(f"Nothing to prove with this log. {headline(case, translator())}")
         return 2
-    if options.output.suffix.lower() == ".zip":
-        with replacing(options.output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in made.items():
-                archive.writestr(name, text)
-            archive.comment = own
-    else:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(options.output) as folder:
-            for name, text in made.items():
-                write(folder / name, text.encode())
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    files = {name: text.encode() for name, text in made.items()}
+    write_files(options.output, files, lambda name: ZipInfo(name, datetime.now().timetuple()[:6]), own)
     _note_router(router, case)
     note(f"{len(made)} files written: {options.output}")
     return _needs_action(case)
 
 
-@command(
-    "execute the notebooks on a log",
-    *(LOG, *OF_A_CASE),
-    folder("folder of the case"),
-    arg("--notebooks", metavar="NAMES", help="only these, by the beginning of their names: 00,02 (default: all)"),
-)
+@command("execute the notebooks on a log")
 def run(options: Namespace) -> int:
     """Execute the notebooks on a log, with the report beside them; 3 where a notebook failed."""
     from starface_nb.cases import copy_notebooks, open_case
@@ -225,17 +172,7 @@ def run(options: Namespace) -> int:
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 
 
-@command(
-    "open JupyterLab on the notebooks",
-    arg(*LOG[0], **{**LOG[1], "nargs": "*"}),
-    *OF_A_CASE,
-    arg("--case", type=case_name, metavar="NAME", help="name of the case (default: after the log)"),
-    arg("--cases", type=new_folder, default="cases", metavar="DIR", help="folder of all cases (default: cases)"),
-    arg("--port", type=number(1, 65535), metavar="N", help="port on localhost (default: the first free from 8888)"),
-    arg("--no-browser", action="store_true", help="only print the address"),
-    arg("--terminals", action="store_true", help="allow terminals in JupyterLab"),
-    arg("--dry-run", action="store_true", help="prepare the case and print what would be started"),
-)
+@command("open JupyterLab on the notebooks")
 def lab(options: Namespace) -> int:
     """Prepare the case, become JupyterLab and stay until it ends."""
     import webbrowser
@@ -264,12 +201,7 @@ def lab(options: Namespace) -> int:
     return start(ready, opened)
 
 
-@command(
-    "did the change fix it?",
-    arg(*LOG[0], **{**LOG[1], "help": "the log before and the log after the change, or one log over both"}),
-    *(TIME_ZONE, KEEPALIVE, LANGUAGE, JSON),
-    arg("--at", metavar="TIME", help="local time of the change, such as 2026-03-13T11:45, for one log"),
-)
+@command("did the change fix it?")
 def compare(options: Namespace) -> int:
     """Say whether a change fixed it: two logs, or one log cut at a time; 0 where nothing needs action any more."""
     from starface_nb import analysis
@@ -298,23 +230,7 @@ def compare(options: Namespace) -> int:
     return int(not result.settled or bool(gone))
 
 
-@command(
-    "many customers at once",
-    arg("source", nargs="+", metavar="FOLDER", help="folders of customers' files and folders, or files"),
-    *(TIME_ZONE, KEEPALIVE, LANGUAGE),
-    folder("folder of the results"),
-    arg("--workers", type=number(1, 1000), metavar="N", help="processes on this machine (default: one per core)"),
-    arg(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="a running Dask scheduler instead of processes here: tls://host:8786, or tcp://host:8786 in a network of "
-        "your own, where everybody may run programs as you",
-    ),
-    *(
-        arg(f"--tls-{what}", type=Path, metavar="FILE", help=f"for tls://: {about} (PEM)")
-        for what, about in (("ca", "the authority's certificate"), ("cert", "your certificate"), ("key", "its key"))
-    ),
-)
+@command("many customers at once")
 def fleet(options: Namespace) -> int:
     """Rank many customers' logs by who needs help first.
 

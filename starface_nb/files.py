@@ -8,10 +8,11 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from starface_nb.errors import SettingError, SetupError
 
@@ -226,6 +227,29 @@ def new_folder(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and str(error.filename).startswith(str(beside)):
             error.filename = str(path)
         raise
+
+
+def write_files(path: Path, files: Mapping[str, bytes], entry: Callable[[str], ZipInfo], comment: bytes = b"") -> None:
+    """Write files into a new folder, or all into one archive where the name ends in `.zip`.
+
+    Parameters
+    ----------
+    path : Path
+    files : mapping of name to content
+    entry : callable
+        Makes the entry of an archive for a name.
+    comment : bytes
+        Of the archive.
+    """
+    if path.suffix.lower() == ".zip" and not path.is_dir():
+        with replacing(path, new=not path.exists()) as file, ZipFile(file, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(entry(name), content, ZIP_DEFLATED)
+            archive.comment = comment
+    else:
+        with new_folder(path) as folder:
+            for name, content in files.items():
+                write(folder / name, content)
 
 
 def real(path: Path) -> Path:

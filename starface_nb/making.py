@@ -1,13 +1,12 @@
 """The commands that make logs: without personal data, or with known truth."""
 
 import os
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from starface_nb.arguments import LOG, TIME_ZONE, arg, as_kept, command, duration, folder, new_place, number
+from starface_nb.arguments import command
 from starface_nb.console import note, say
 from starface_nb.errors import SettingError
 from starface_nb.files import real
@@ -15,17 +14,9 @@ from starface_nb.sources.apart import keep_apart
 from starface_nb.text import moment
 
 _ASIDE = "Keep it in a folder of its own."
-_FORMATS = ("iso", "iso_ms", "short")
-FAMILIES = ("plain", "healthy", "any_packet", "router_fixed", "messy", "mixed")
 
 
-@command(
-    "the same log without personal data",
-    *(LOG, TIME_ZONE),
-    arg("-o", "--output", type=new_place, required=True, metavar="OUT", help="a file, a .zip, or an empty folder"),
-    arg("--key", type=Path, metavar="FILE", help="secret, made if missing; the same gives the same replacements"),
-    arg("--shift-weeks", type=number(-1000, 1000), default=0, metavar="N", help="move all times by N weeks"),
-)
+@command("the same log without personal data")
 def anonymise(options: Namespace) -> int:
     """Write the same log without personal data, and say what was left out."""
     from starface_nb import privacy
@@ -62,37 +53,7 @@ def anonymise(options: Namespace) -> int:
     return 0
 
 
-def stamp_format(text: str) -> str:
-    """Return a date format, if it tells moments a minute, an hour, half a day, days or a month apart."""
-    apart_h = (0, 1 / 60, 1, 12, 24, 7 * 24, 31 * 24)
-    told = {f"{datetime(2026, 3, 10, 11, 45) + timedelta(hours=hours):{text}}" for hours in apart_h}
-    if text not in _FORMATS and not (len(told) == len(apart_h) and all(map(str.isprintable, told))):
-        raise ArgumentTypeError(
-            f"{text!r} writes no day, hour and minute on one line; write for example '%d.%m.%Y %H:%M'"
-        )
-    return text
-
-
-@command(
-    "a log with known truth",
-    as_kept(TIME_ZONE),
-    folder("folder for pbx.log and truth.json"),
-    arg("--family", choices=FAMILIES, default=FAMILIES[0], help=f"kind of customer (default: {FAMILIES[0]})"),
-    arg("--seed", type=number(0, 10**12), default=0, metavar="N", help="decides every chance (default: 0)"),
-    arg("--phones", type=number(1, 999), metavar="N", help="phones at each site"),
-    arg("--hours", type=number(0.01, 9000.0), metavar="H", help="length of the log"),
-    arg("--timeout", type=duration, metavar="DURATION", help="the routers' NAT timeout, such as 15m"),
-    arg("--renewal", choices=["register_only", "any_packet"], help="which packets renew a mapping"),
-    arg("--driver", choices=["SIP", "PJSIP"], help="chan_sip or PJSIP lines (default: SIP)"),
-    arg(
-        "--date-format",
-        type=stamp_format,
-        metavar="FORMAT",
-        help="iso, iso_ms, short (no year) or a strftime format (default: iso)",
-    ),
-    arg("--start", metavar="TIME", help="local time of the log's first moment, such as 2026-10-24T12:00"),
-    arg("--noise", type=number(0.0, 1e6), metavar="N", help="unrelated lines per hour"),
-)
+@command("a log with known truth")
 def simulate(options: Namespace) -> int:
     """Write a log with known truth."""
     from starface_nb import simulation

@@ -1,6 +1,7 @@
 """Text from a log, made harmless for a terminal, a page and a picture; and a time that somebody typed."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from unicodedata import category
@@ -33,6 +34,11 @@ def visible(text: str, limit: int | None = None) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in text)
+
+
+def few(texts: Sequence[str], most: int) -> str:
+    """Return the first of some texts in a row; dots stand for more."""
+    return ", ".join(texts[:most]) + (" ..." if len(texts) > most else "")
 
 
 def unparted(html: str) -> str:

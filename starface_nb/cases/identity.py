@@ -11,6 +11,7 @@ from starface_nb.analysis.common_phones import CONTINUES, SAME_CUSTOMER, SAME_PH
 from starface_nb.networks import KINDS, is_of
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
+from starface_nb.text import few
 
 _OF_PHONES = ("registered", "unregistered", "expired", "reachable", "unreachable", "lagged")
 _ENDS = 3  # events
@@ -59,7 +60,8 @@ def foreign(before: Mapping[str, Any], now: Mapping[str, Any], log: Log | None =
         return f"it has {share:.0%} of its phones in common with the new one"
     old, new = set(before.get("addresses", ())), set(now["addresses"])
     if old and new:
-        return "" if old & new else f"its phones came from {_some(old)}, those of the new one from {_some(new)}"
+        whence, now_from = (few(sorted(addresses), 3) for addresses in (old, new))
+        return "" if old & new else f"its phones came from {whence}, those of the new one from {now_from}"
     return "" if log is None or before["paths"] == now["paths"] or _goes_on(before, log) else UNTOLD
 
 
@@ -80,8 +82,3 @@ def _goes_on(before: Mapping[str, Any], log: Log) -> bool:
 def _told(events: pl.DataFrame) -> pl.Series:
     time = pl.col("time").dt.timestamp("ms")
     return events.select(pl.format("{} {} {}", time, "kind", pl.col("peer").fill_null(""))).to_series()
-
-
-def _some(addresses: set[str]) -> str:
-    first = sorted(addresses)[:3]
-    return ", ".join(first) + (" ..." if len(addresses) > len(first) else "")

@@ -27,7 +27,7 @@ from starface_nb.reading.clock import zone
 from starface_nb.settings import Settings
 from starface_nb.sources.apart import keep_apart
 from starface_nb.sources.named import ANY_NAME, ARCHIVE, NOT_A_LOG, OWN_NAMES, is_systems, log_of, rank_of
-from starface_nb.text import visible
+from starface_nb.text import few, visible
 
 _RESULT, _INTERVALS = "result.parquet", "intervals.parquet"
 _PAGE, _SUMMARY, _CUSTOMERS, _LOCK = "fleet.html", "fleet.parquet", "customers", ".fleet.lock"
@@ -115,8 +115,7 @@ def run_fleet(
         summary = ranked(rows[slug] | known[slug] for slug in customers)
         write(results[1], parquet(summary), alone=True)
         for alike in _alike(customers, rows, homes):
-            told = ", ".join(alike[:_NAMED]) + (" ..." if len(alike) > _NAMED else "")
-            (on_note or str)(f"Parts or copies of one customer's log, by what is in them: {told}.")
+            (on_note or str)(f"Parts or copies of one customer's log, by what is in them: {few(alike, _NAMED)}.")
         for home in left:
             for path in (home / _RESULT, home / _INTERVALS):
                 path.unlink(missing_ok=True)
@@ -249,8 +248,8 @@ def _customers_in(folder: Path, alone: bool, say: Callable[[str], object]) -> li
     parts = [visible(path.name) for path in found if path.is_dir() or rank_of(path.name) < ANY_NAME]
     apart = any(path.is_dir() for path in found)  # one of which alone may hold a log
     if alone and not (made or apart) and len(parts) > 1 and _is_one_log(folder, found):
-        told = ", ".join(parts[:_NAMED]) + (" ..." if len(parts) > _NAMED else "")
-        say(f"{folder}: by their names, parts of one customer's log, which `starface-nb check` reads as one: {told}.")
+        told = "by their names, parts of one customer's log, which `starface-nb check` reads as one"
+        say(f"{folder}: {told}: {few(parts, _NAMED)}.")
     left = [visible(p.name) for p in there if not (_may_be_customer(p) or _is_fleet(p) or (made and p.name in _OWN))]
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""

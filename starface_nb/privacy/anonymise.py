@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipInfo
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -19,7 +19,7 @@ import polars as pl
 from starface_nb.analysis.diagnose import require_one_customer
 from starface_nb.bundle.facts import put_together, zone_of
 from starface_nb.errors import InputError, SettingError
-from starface_nb.files import has_files_name, keep_free, new_folder, real, replacing, write
+from starface_nb.files import has_files_name, keep_free, real, write, write_files
 from starface_nb.privacy.pseudonyms import Pseudonyms
 from starface_nb.privacy.rewrite import Rewriter
 from starface_nb.reading import DEFAULT_ZONE, catalogue, clock, layouts, order, read_log
@@ -306,13 +306,7 @@ def _files(texts: list[str]) -> dict[str, bytes]:
 
 def _write(path: Path, texts: list[str]) -> None:
     files = _files(texts)
-    if path.suffix.lower() == ".zip" and not path.is_dir():
-        with replacing(path, new=not path.exists()) as file, zipfile.ZipFile(file, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(zipfile.ZipInfo(f"{_INSIDE_ZIP}/{name}"), content, zipfile.ZIP_DEFLATED)
-    elif len(files) == 1 and not path.is_dir():
+    if len(files) == 1 and not path.is_dir() and path.suffix.lower() != ".zip":
         write(path, files["full"], new=not path.exists())
     else:
-        with new_folder(path) as folder:
-            for name, content in files.items():
-                write(folder / name, content)
+        write_files(path, files, lambda name: ZipInfo(f"{_INSIDE_ZIP}/{name}"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from starface_nb.errors import SettingError
 from starface_nb.files import real, write_new
-from starface_nb.networks import KINDS, networks
+from starface_nb.networks import KINDS, networks, normal_ip
 from starface_nb.tables import table
 
 Draw = Callable[[str, int], str]
@@ -111,9 +111,7 @@ class Pseudonyms:
 
         What is no IP address is treated as a host name; addresses that name nobody (127.0.0.1, ::) stay.
         """
-        try:
-            address = str(ipaddress.ip_address(text))
-        except ValueError:
+        if (address := normal_ip(text)) is None:
             return self.host(text)
         nobody = address in table("privacy/kept")["networks"]["nobody"]
         return address if nobody else self._assign("address", address, self._moved)

@@ -20,13 +20,13 @@ from starface_nb.sources.limits import UNPACK, Account, Limits, RefusedError
 from starface_nb.sources.opening import file_stream, opened, stdin_stream, unreadable
 from starface_nb.sources.streams import Stream, format_of, unpacked
 from starface_nb.tables import table
-from starface_nb.text import visible
+from starface_nb.text import few, visible
 
 STDIN = "-"
 _SNIFFED = 64 << 10
 _LOOKED_AT = 1 << 20  # bytes of a text of any name in which a router's log is known
 _MOST_BESIDE = 10_000  # files of a folder that are looked at for what lies beside a log
-_FEW = 3  # names that are told
+
 ANY_NAME = 3  # rank of a name that says nothing
 NOT_A_LOG = 9  # rank of a name that no log has
 BY_CONTENT = ("messages", ROUTER)  # members by whose names Asterisk's own log may be called, too
@@ -122,8 +122,7 @@ def log_of(name: str) -> str:
 
 def likeliest(names: Sequence[str]) -> str:
     """Return the names of a few files, first those that may be the PBX log."""
-    few = sorted(names, key=rank_of)[:_FEW]
-    return ", ".join(map(visible, few)) + (" ..." if len(names) > _FEW else "")
+    return few([visible(name) for name in sorted(names, key=rank_of)], 3)
 
 
 def part_of(name: str) -> int | None:

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from starface_nb.cli import COMMANDS, main
+from starface_nb.arguments import arguments_of
+from starface_nb.cli import main
 from starface_nb.errors import SettingError
 from starface_nb.simulation import Wish, drawing, simulate
 from tests.simulation.families import FAMILIES, make
@@ -74,7 +75,7 @@ def test_an_unknown_family_is_refused() -> None:
 
 
 def test_the_command_knows_every_family() -> None:
-    choices = next(values["choices"] for flags, values in COMMANDS["simulate"].arguments if flags == ("--family",))
+    choices = next(values["choices"] for flags, values in arguments_of("simulate") if flags == ("--family",))
     assert list(drawing.FAMILIES) == list(choices)
 
 
