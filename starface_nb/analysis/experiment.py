@@ -40,8 +40,8 @@ class Experiment:
     Attributes
     ----------
     id : str
-        `two_keepalives`, `reregister_ladder`, `slower_probes`, `more_log`, `whole_log` (lines are missing),
-        `seconds` (its times have none) or `none`.
+        `two_keepalives`, `one_keepalive`, `reregister_ladder`, `slower_probes`, `more_log`, `whole_log` (lines are
+        missing), `seconds` (its times have none) or `none`.
     site : str
     settings_s : tuple of float
         The values to set, seconds: keepalives or re-REGISTER periods from short to long, or a probe interval.
@@ -90,6 +90,9 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
         return Experiment(better if row["verdict"] != "too_short" else "none", name)
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]
+        if seen >= ENOUGH_CYCLES and phones:  # more of the same would leave it open as well
+            outcomes = (Outcome("it_ends", GUIDE_KEEPALIVE_S, keepalive), Outcome("it_goes_on", keepalive, None))
+            return Experiment("one_keepalive", name, (GUIDE_KEEPALIVE_S,), phones[:1], 2.0 * keepalive / 3600.0, outcomes)
         hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
         outcomes = (Outcome("repeating", 0.0, keepalive), Outcome("no_loss", keepalive, None))
         return Experiment("more_log", name, (), (), float(ceil(max(hours, 2.0 * keepalive / 3600.0))), outcomes)

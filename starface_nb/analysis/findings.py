@@ -128,7 +128,8 @@ def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) ->
         hours = max(ENOUGH_CYCLES - have, 1) * settings.keepalive_s / 3600 / max(site["phones"], 1)
         values |= {"more_s": max(round(hours * 3600), 1800), "cycles": have}
         if results.observation.lacking.silence_tells:
-            told = "cannot_tell" if _observed(results, site).height else "nothing_observed"
+            told = "cannot_tell" if have < ENOUGH_CYCLES else "cannot_tell_apart"
+            told = told if _observed(results, site).height else "nothing_observed"
             yield Finding(told, "warning" if losses.height else "info", name, values)
     elif site["renewed_by"] == "any_packet":
         yield Finding("any_packet", "info", name, values)

@@ -49,7 +49,7 @@ class Candidates(Columns):
 
     `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
     `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any;
-    `soft`: how far nothing else explains it.
+    `soft`: how far nothing else explains it; `step`: how many phones went with it and came back without a REGISTER.
     """
 
     phone: Ints
@@ -61,6 +61,7 @@ class Candidates(Columns):
     rhythm: Floats
     loose: Floats
     soft: Floats
+    step: Floats
 
 
 @dataclass
@@ -232,6 +233,10 @@ def probability_expiring(
     # One phone may fail by itself again and again; several do not at the same age of their registrations.
     worst = np.arange(phones) == (rhythm.argmin() if phones else 0)
     touched += np.where((rhythm < 0) & ~worst, 0.0, rhythm)
+    # Phones that always go together, and come back without a REGISTER, may hang on one fault: they are one witness.
+    step = np.bincount(evidence.lost.phone[inside], evidence.lost.step[inside], minlength=phones)
+    step = step / np.maximum(np.bincount(evidence.lost.phone[inside], minlength=phones), 1)
+    touched = touched / np.where(touched > 0, np.maximum(step, 1.0), 1.0)
     # Who registers more often or has a keepalive of its own is not touched: some phones, or most, as they were set up.
     few, many, chance = P.immune
     spared = np.array([few, many])[:, None]

@@ -150,6 +150,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         context.rhythms[0][use] * weight,
         context.rhythms[1][use] * weight,
         weight,
+        np.where(_silent_end(story, use), alongside, 1.0),
     )
     until = _first_death(story, use[died], cycles, mine)
     reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
@@ -163,6 +164,12 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
     return Evidence(lost.take(good), kept)
+
+
+def _silent_end(story: Story, use: Ints) -> Bools:
+    """Say at which losses' end nothing shows that the phone sent a REGISTER."""
+    losses = story.losses
+    return np.asarray(~losses.registered[use] & (losses.pjsip[use] | losses.on_grid[use]))
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:
