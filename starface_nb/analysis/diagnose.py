@@ -203,6 +203,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
     grouped = group(context, views, adopted)
     if grouped != adopted:
         context, views = understand(grouped)
+    _give_back()
     intervals = intervals_frame(context, views, raw, peers, addresses)
     refusals = refused(states, peers, addresses)
     phones = phones_frame(seen, addresses, intervals, context, refusals)
@@ -229,7 +230,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
 
 
 def _give_back() -> None:
-    """Give back what the reasoning used before long texts are written: glibc keeps it, some 400 MiB of a large log."""
+    """Give back what the reasoning used before tables and texts are written: glibc keeps it, 400 MiB of a large log."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # not in every C library

@@ -92,7 +92,8 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
         seen = row["cycles_expired"] + row["cycles_survived"]
         if seen >= ENOUGH_CYCLES and phones:  # more of the same would leave it open as well
             outcomes = (Outcome("it_ends", GUIDE_KEEPALIVE_S, keepalive), Outcome("it_goes_on", keepalive, None))
-            return Experiment("one_keepalive", name, (GUIDE_KEEPALIVE_S,), phones[:1], 2.0 * keepalive / 3600.0, outcomes)
+            watch = 2.0 * keepalive / 3600.0
+            return Experiment("one_keepalive", name, (GUIDE_KEEPALIVE_S,), phones[:1], watch, outcomes)
         hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
         outcomes = (Outcome("repeating", 0.0, keepalive), Outcome("no_loss", keepalive, None))
         return Experiment("more_log", name, (), (), float(ceil(max(hours, 2.0 * keepalive / 3600.0))), outcomes)

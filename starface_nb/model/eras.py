@@ -104,7 +104,7 @@ class Evidence:
 
 def _column(age: Floats, columns: int) -> Ints:
     """Return the first of the timeouts tried that is longer than each age."""
-    return np.clip(np.ceil(age / STEP_S - 0.5), 0, columns).astype(np.int64)
+    return np.asarray(np.clip(np.ceil(age / STEP_S - 0.5), 0, columns), np.int64)
 
 
 def score_table(
@@ -235,8 +235,8 @@ def probability_expiring(
     touched += np.where((rhythm < 0) & ~worst, 0.0, rhythm)
     # Phones that always go together, and come back without a REGISTER, may hang on one fault: they are one witness.
     step = np.bincount(evidence.lost.phone[inside], evidence.lost.step[inside], minlength=phones)
-    step = step / np.maximum(np.bincount(evidence.lost.phone[inside], minlength=phones), 1)
-    touched = touched / np.where(touched > 0, np.maximum(step, 1.0), 1.0)
+    usual = step / np.maximum(np.bincount(evidence.lost.phone[inside], minlength=phones), 1)
+    touched = touched / np.where(touched > 0, np.maximum(usual, 1.0), 1.0)
     # Who registers more often or has a keepalive of its own is not touched: some phones, or most, as they were set up.
     few, many, chance = P.immune
     spared = np.array([few, many])[:, None]

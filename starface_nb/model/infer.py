@@ -46,7 +46,7 @@ MOST_TURNS = 4
 
 def _table(n: int, value: float) -> Floats:
     """Return a table of losses and causes, shape (n, causes), whose columns lie in one piece."""
-    return np.full((C, n), value).T
+    return np.full((C, n), value, np.float32).T
 
 
 def _under(special: dict[int, Floats], table: Floats) -> Callable[[int], Floats]:
@@ -320,7 +320,8 @@ class SiteData:
         expiring = [era.expires for era in eras]
         # What a timeout explained alone may belong to an event where bindings expire no more.
         events = before.events if before is not None and before.expiring == expiring else None
-        elsewhere, kills = np.zeros(n), P.burst_kills[0]
+        elsewhere: Floats = np.zeros(n)
+        kills = P.burst_kills[0]
         for _ in range((3 if before is None else 1) if n else 0):
             starts |= self.starts(posterior)
             kills = self.kills(posterior[:, LOSS], kills)

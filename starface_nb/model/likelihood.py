@@ -69,7 +69,7 @@ def ends(story: Story) -> Ends:
     trips = np.array(P.trips)[:, round_trips(losses)] if n else np.ones((3, 0))
     # In a spell of late answers any return may be late.
     share = np.where(losses.late_near > 0, P.late_trip, 0.0)
-    trips = np.log((1 - share) * trips + share * trips[0])
+    trips = np.log((1 - share) * trips + share * trips[0], dtype=np.float32)
     return Ends(
         probe + beside,
         beside,
@@ -84,7 +84,7 @@ def ends(story: Story) -> Ends:
 
 def _seen(seen: Bools, share: Floats | float) -> Floats:
     """Return the log-probability of a mark that shows in this share of the cases."""
-    return np.asarray(np.where(seen, np.log(np.maximum(share, 1e-9)), np.log1p(-np.asarray(share))), float)
+    return np.asarray(np.where(seen, np.log(np.maximum(share, 1e-9)), np.log1p(-np.asarray(share))), np.float32)
 
 
 def _shown(story: Story) -> Bools:

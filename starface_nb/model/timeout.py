@@ -150,7 +150,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         context.rhythms[0][use] * weight,
         context.rhythms[1][use] * weight,
         weight,
-        np.where(_silent_end(story, use), alongside, 1.0),
+        _in_step(story, use, alongside),
     )
     until = _first_death(story, use[died], cycles, mine)
     reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
@@ -166,10 +166,15 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     return Evidence(lost.take(good), kept)
 
 
-def _silent_end(story: Story, use: Ints) -> Bools:
-    """Say at which losses' end nothing shows that the phone sent a REGISTER."""
+def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
+    """Return for each loss how many phones went with it and came back without a REGISTER.
+
+    Where half of the ends show one, by a line or off the probing grid, each phone keeps its own time.
+    """
     losses = story.losses
-    return np.asarray(~losses.registered[use] & (losses.pjsip[use] | losses.on_grid[use]))
+    silent = ~losses.registered[use] & (losses.pjsip[use] | losses.on_grid[use])
+    share = max(2 * silent.mean() - 1, 0.0) if len(use) else 0.0
+    return np.asarray(np.where(silent, 1 + share * (alongside - 1), 1.0))
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:

@@ -1,17 +1,21 @@
 """What looks like something else: exact and varying timers, borrowed bindings, strangers, lines reset by a timer."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 import starface_nb as sf
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.analysis.experiment import what_next
 from starface_nb.simulation import Phone, Router, Scenario, Site, simulate
 from tests.simulation.families import FAMILIES, make
 
 
-def drawn(family: str, seed: int) -> Diagnosis:
+def drawn(family: str, seed: int, tech: str = "") -> Diagnosis:
     assert family in FAMILIES
-    return sf.diagnose(simulate(make(family, seed), seed).log)
+    made = make(family, seed)
+    return sf.diagnose(simulate(replace(made, tech=tech or made.tech), seed).log)
 
 
 def phones(site: int, n: int, **spec: float) -> tuple[Phone, ...]:
@@ -73,6 +77,22 @@ def test_strangers_who_go_with_the_known_site_are_its_phones():
 def test_a_line_reset_by_a_timer_is_a_line_where_the_silence_kills_bindings():
     causes = drawn("look_alikes", 104000421).intervals
     assert (causes["cause"] == "wan_outage").mean() > 0.9
+
+
+@pytest.mark.parametrize(("seed", "tech"), [(420000654, "PJSIP"), (390000025, "SIP")])
+def test_a_line_that_fails_every_half_hour_under_phones_in_step_is_no_timeout(seed, tech):
+    """No registration is seen, ports are kept, and each phone is away at just its half hour."""
+    case = drawn("look_alikes", seed, tech)
+    assert case.sites["verdict"].to_list() == ["undetermined"]
+    assert (case.intervals["cause"] == "wan_outage").mean() > 0.9
+    assert "cannot_tell_apart" in [finding.id for finding in case.findings]
+    assert what_next(case).id == "one_keepalive"
+
+
+def test_phones_in_step_whose_registrations_are_seen_lose_their_entries():
+    fleet = tuple(Phone(f"1{i:03}.snomd345", first_s=60.0) for i in range(4))
+    case = sf.diagnose(simulate(Scenario((Site("a", "203.0.113.9", fleet, Router(900.0, ports="new")),), 36.0), 4).log)
+    assert case.sites["verdict"].to_list() == ["too_short"]
 
 
 def test_a_phone_that_reboots_by_the_clock_is_no_router():
