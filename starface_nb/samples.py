@@ -49,16 +49,14 @@ def recorded(name: str = "mixed") -> Path:
     return _home("data") / "recorded" / name / "pbx.log"
 
 
-def truth(name: str = "mixed") -> dict[str, Any]:
+def truth(name: str = "mixed") -> Any:
     """Return what really happened in a recorded run: sites with their NAT timeout, faults, intervals and causes."""
-    found: dict[str, Any] = json.loads((recorded(name).parent / "truth.json").read_text(encoding="utf-8"))
-    return found
+    return json.loads((recorded(name).parent / "truth.json").read_text(encoding="utf-8"))
 
 
-def calibration() -> dict[str, Any]:
+def calibration() -> Any:
     """Return how often the model's answers were right, by the confidence told, and how that was measured."""
-    found: dict[str, Any] = json.loads((_home("data") / "calibration.json").read_text(encoding="utf-8"))
-    return found
+    return json.loads((_home("data") / "calibration.json").read_text(encoding="utf-8"))
 
 
 def notebooks() -> Path:

@@ -49,7 +49,7 @@ def unparted(html: str) -> str:
     return _PARTED.sub(lambda found: "\u00a0" if found[0] == " " else found[0], html)
 
 
-def read_typed(text: str, *, slashed: bool = True) -> datetime:
+def read_typed(text: str, *, slashed: bool = True, timed: bool = False) -> datetime:
     """Read a day, or a moment, as people of any of the languages type it: the day or the year first.
 
     What else ISO 8601 allows is refused: it reads 11.45 and 11,45 as parts of an hour, and Python as 11:00.
@@ -59,6 +59,8 @@ def read_typed(text: str, *, slashed: bool = True) -> datetime:
     text : str
     slashed : bool
         Whether `3/4/2026`, the 3rd of April, is taken: where nobody sees that, the 4th of March may be meant.
+    timed : bool
+        Whether a day alone is none.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def read_typed(text: str, *, slashed: bool = True) -> datetime:
         with suppress(ValueError):
             zone = offset.strip() if found[9] else ""
             when = datetime.fromisoformat(f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second}{zone}")
-    if when is None or when.year not in _YEARS:
+    if when is None or when.year not in _YEARS or (timed and found and found[5] is None):
         raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
     return when
 
@@ -88,15 +90,11 @@ def moment(text: str, time_zone: str, *, slashed: bool = False, timed: bool = Fa
     Raises
     ------
     SettingError
-        It is no time, none of this zone, or one that occurs twice there; or there is no such zone. A day alone is no
-        time where `timed`.
+        It is no time, none of this zone, or one that occurs twice there; or there is no such zone.
     """
     from starface_nb.reading.clock import zone
 
-    when, here = read_typed(text, slashed=slashed), zone(time_zone)
-    typed = _TYPED.fullmatch(text.strip())
-    if timed and typed and typed[5] is None:
-        raise SettingError(f"{text!r} is no time.", next_step="Write it as 2026-03-13T11:45.")
+    when, here = read_typed(text, slashed=slashed, timed=timed), zone(time_zone)
     if when.tzinfo:
         return when
     first, second = (when.replace(tzinfo=here, fold=fold) for fold in (0, 1))

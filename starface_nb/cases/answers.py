@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Record:
         """
         if self.path is None:
             return self._memory
-        place = str(self.path)
+        refused = partial(CaseError, place=self.path, next_step=_RESTORE)
         try:
             if self.path.exists() and not self.path.is_file():
                 raise ValueError("a folder, a pipe, a device: who opened it might wait for ever")
@@ -62,18 +63,14 @@ class Record:
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError):
-            raise CaseError("The file is damaged.", place=place, next_step=_RESTORE) from None
+            raise refused("The file is damaged.") from None
         if not isinstance(content, dict) or content.pop("kind", None) != self.kind:
-            raise CaseError(f"This is no {self.kind} file of starface_nb.", place=place, next_step=_RESTORE)
+            raise refused(f"This is no {self.kind} file of starface_nb.")
         number = content.pop("format", 0)
         if isinstance(number, int) and number > _FORMAT:
-            raise CaseError(
-                "A newer version of starface_nb wrote this file.", place=place, next_step="Update starface_nb."
-            )
+            raise refused("A newer version of starface_nb wrote this file.", next_step="Update starface_nb.")
         if not isinstance(number, int) or not _fits(content, self._shape):
-            raise CaseError(
-                "The file is damaged: something in it is missing or of another kind.", place=place, next_step=_RESTORE
-            )
+            raise refused("The file is damaged: something in it is missing or of another kind.")
         return content
 
     @contextmanager
@@ -91,11 +88,9 @@ class Record:
                 # what is no text, such as a file's name in another encoding, becomes JSON's own escape
                 write(self.path, text.encode("utf-8", "backslashreplace") + b"\n", alone=True)
         except OSError as error:
-            raise CaseError(
-                f"The case cannot be saved: {error.strerror or error}.",
-                place=self.path,
-                next_step="Make its folder writable, or make room there.",
-            ) from None
+            step = "Make its folder writable, or make room there."
+            cause = f"The case cannot be saved: {error.strerror or error}."
+            raise CaseError(cause, place=self.path, next_step=step) from None
 
 
 def _no_number(name: str) -> float:

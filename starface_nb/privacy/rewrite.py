@@ -13,7 +13,7 @@ from starface_nb.tables import table
 
 Replace = Callable[[str], str]
 
-_KEPT_GROUPS = frozenset({"port", "rtt_ms", "limit_ms", "last_rtt_ms", "state", "bytes"})
+_KEPT_GROUPS = ("port", "rtt_ms", "limit_ms", "last_rtt_ms", "state", "bytes")
 _TOKEN = re.compile(
     r"(?P<address>\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]))"
     r"(?P<port>:\d{1,5}\b)?|(?P<word>[^\W_](?:[\w.+-]*\w)?)|(?P<other>[^\x20-\x7e])"
@@ -66,6 +66,7 @@ class Rewriter:
             return None
         own = _words(pattern)
         handlers: dict[str, Replace] = {
+            **dict.fromkeys(_KEPT_GROUPS, str),
             **self._groups,
             "identity": partial(self._identity, user=peer),
             "detail": partial(self.scrub, allowed=own | _kept_words("reasons")),
@@ -77,11 +78,8 @@ class Rewriter:
         out, at = [], 0
         for (first, last), name in sorted((match.span(name), name) for name in match.re.groupindex if match[name]):
             if first >= at:
-                kind, value = name.rstrip("0123456789"), match[name]
-                out += [
-                    between(body[at:first]),
-                    value if kind in _KEPT_GROUPS else handlers.get(kind, self.scrub)(value),
-                ]
+                replaced = handlers.get(name.rstrip("0123456789"), self.scrub)
+                out += [between(body[at:first]), replaced(match[name])]
                 at = last
         return "".join([*out, between(body[at : match.end()])])
 
