@@ -27,18 +27,13 @@ __version__ = "0.2.0"
 __all__ = ["Settings", "analysis", "cases", "charts", "compare", "diagnose", "fleet", "guide", "panels", "privacy",
            "read_log", "report", "samples", "simulation"]  # fmt: skip
 
-_HOMES = {
-    "read_log": "starface_nb.reading",
-    "diagnose": "starface_nb.analysis",
-    "compare": "starface_nb.analysis",
-    "Settings": "starface_nb.settings",
-}
+_HOMES = {"read_log": "reading", "diagnose": "analysis", "compare": "analysis", "Settings": "settings"}
 
 
 def __getattr__(name: str) -> object:
     """Load a name of the package's face when it is first used, so that importing the package stays quick."""
     if name in _HOMES:
-        value: object = getattr(import_module(_HOMES[name]), name)
+        value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     elif name in __all__:
         value = import_module(f"{__name__}.{name}")
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipInfo
 
+import starface_nb as sf
 from starface_nb.arguments import COMMANDS, command, of_case
 from starface_nb.console import harmless, need_output, note, say, write_utf8
 from starface_nb.errors import SettingError, need, need_temporary
@@ -42,7 +43,6 @@ def check(options: Namespace) -> int:
 def events(options: Namespace) -> int:
     """Write every event found in a log."""
     from starface_nb.analysis.diagnose import require_one_customer
-    from starface_nb.reading import read_log
     from starface_nb.reading.export import write as export
     from starface_nb.spared import spare
 
@@ -62,7 +62,7 @@ def events(options: Namespace) -> int:
     written = [options.output] if options.output else []
     keep_apart(options.log, written)
     spare(written)
-    log = read_log(options.log, time_zone=options.time_zone)
+    log = sf.read_log(options.log, time_zone=options.time_zone)
     require_one_customer(log)
     if options.output:
         with replacing(options.output) as file:
@@ -115,7 +115,6 @@ def report(options: Namespace) -> int:
 def pack(options: Namespace) -> int:
     """Write the evidence pack of every site that has losses: into a folder, or into a zip."""
     from starface_nb.fleet.changes import quick_fingerprint
-    from starface_nb.guide import headline, translator
     from starface_nb.guide.routers import find_product
     from starface_nb.spared import spare
 
@@ -130,7 +129,7 @@ def pack(options: Namespace) -> int:
 
     made = packed(case, router)
     if not made:
-        note(f"Nothing to prove with this log. {headline(case, translator())}")
+        note(f"Nothing to prove with this log. {sf.guide.headline(case, sf.guide.translator())}")
         return 2
     options.output.parent.mkdir(parents=True, exist_ok=True)
     files = {name: text.encode() for name, text in made.items()}
@@ -143,7 +142,6 @@ def pack(options: Namespace) -> int:
 @command("execute the notebooks on a log")
 def run(options: Namespace) -> int:
     """Execute the notebooks on a log, with the report beside them; 3 where a notebook failed."""
-    from starface_nb.cases import copy_notebooks, open_case
     from starface_nb.cases.copies import curated
     from starface_nb.spared import report_names
 
@@ -156,17 +154,15 @@ def run(options: Namespace) -> int:
     keep_apart(logs, [options.output / name for name in (*written, "case.json")])
     if not (options.output / "case.json").exists():
         keep_free(options.output, written)
-    case = open_case(logs, folder=options.output, **of_case(options))
+    case = sf.cases.open_case(logs, folder=options.output, **of_case(options))
     note(*case.notes)
     from starface_nb.cases.runner import run_notebooks
-    from starface_nb.report import write_report
 
-    executed = run_notebooks(copy_notebooks(options.output, chosen=chosen, case=case))
+    executed = run_notebooks(sf.cases.copy_notebooks(options.output, chosen=chosen, case=case))
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
-    kept = write_report(case, case.language, ending="").kept
-    if kept:
+    if kept := sf.report.write_report(case, case.language, ending="").kept:
         note(f"Changed since it was written, and kept: {', '.join(kept)}")
     say(f"report: {options.output / 'report.html'}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
@@ -204,9 +200,7 @@ def lab(options: Namespace) -> int:
 @command("did the change fix it?")
 def compare(options: Namespace) -> int:
     """Say whether a change fixed it: two logs, or one log cut at a time; 0 where nothing needs action any more."""
-    from starface_nb import analysis
     from starface_nb.guide.comparison import comparison_text
-    from starface_nb.guide.i18n import translator
     from starface_nb.guide.words import finding_text
 
     need_output()
@@ -218,8 +212,8 @@ def compare(options: Namespace) -> int:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
     first, *second = (_diagnosis(log, options) for log in options.log)
     at = None if options.at is None else moment(options.at, first.log.time_zone, timed=True)
-    result = analysis.compare(first, second[0]) if second else analysis.compare_at(first, at)
-    tr = translator(options.language, result.time_zone)
+    result = sf.compare(first, second[0]) if second else sf.analysis.compare_at(first, at)
+    tr = sf.guide.translator(options.language, result.time_zone)
     gone = [finding for finding in (second or [first])[0].findings if finding.id == "site_gone"]
     if options.json:
         told = {**result.to_json(), "gone": [finding.site for finding in gone]}
@@ -236,28 +230,26 @@ def fleet(options: Namespace) -> int:
 
     1 where somebody does; else 3 where the program failed on a log, 2 where a log could not be read.
     """
-    from starface_nb.fleet import Scheduler, as_text, fleet_html, run_fleet
     from starface_nb.reading import DEFAULT_ZONE, clock
-    from starface_nb.settings import Settings
 
     named = options.scheduler is not None
     for what in () if named else ("ca", "cert", "key"):
         if vars(options)[f"tls_{what}"]:
             raise SettingError("It is for a scheduler.", place=f"--tls-{what}", next_step="Name one with --scheduler.")
-    scheduler = Scheduler(options.scheduler, options.tls_ca, options.tls_cert, options.tls_key) if named else None
-    summary = run_fleet(
+    certificates = options.tls_ca, options.tls_cert, options.tls_key
+    summary = sf.fleet.run_fleet(
         options.source,
         options.output,
-        settings=Settings().with_asked(keepalive_s=options.keepalive),
+        settings=sf.Settings().with_asked(keepalive_s=options.keepalive),
         time_zone=options.time_zone,
         workers=options.workers,
-        scheduler=scheduler,
+        scheduler=sf.fleet.Scheduler(options.scheduler, *certificates) if named else None,
         on_note=note,
     )
     page = options.output / "fleet.html"
     zone = clock.zone(options.time_zone or DEFAULT_ZONE).key
-    write(page, fleet_html(summary, options.language, zone).encode())
-    print(as_text(summary, options.language, zone))
+    write(page, sf.fleet.fleet_html(summary, options.language, zone).encode())
+    print(sf.fleet.as_text(summary, options.language, zone))
     say(str(page))
     if ((summary["verdict"] == "too_short") | (summary["gone"] > 0)).any():
         return 1
@@ -266,12 +258,9 @@ def fleet(options: Namespace) -> int:
 
 def _diagnosis(logs: str | list[str], options: Namespace) -> Diagnosis:
     """Read and diagnose a log by the options that all commands share."""
-    from starface_nb.analysis import diagnose
-    from starface_nb.reading import read_log
-
-    log = read_log(logs, time_zone=options.time_zone)
+    log = sf.read_log(logs, time_zone=options.time_zone)
     with stage("Analysing"):
-        return diagnose(log, keepalive_s=options.keepalive)
+        return sf.diagnose(log, keepalive_s=options.keepalive)
 
 
 def _by_ending(file: Path | None, known: dict[str, str]) -> str:

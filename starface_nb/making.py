@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import starface_nb as sf
 from starface_nb.arguments import command
 from starface_nb.console import note, say
 from starface_nb.errors import SettingError
@@ -19,16 +20,14 @@ _ASIDE = "Keep it in a folder of its own."
 @command("the same log without personal data")
 def anonymise(options: Namespace) -> int:
     """Write the same log without personal data, and say what was left out."""
-    from starface_nb import privacy
-
     if options.key:
         keep_apart([*options.log, options.output], [options.key], "The key is the log or the output itself")
         if real(options.key).is_relative_to(real(options.output)):
             raise SettingError("The key would be handed out with the log.", place=options.key, next_step=_ASIDE)
     made = list[Path]()
-    key = partial(privacy.load_key, options.key, made) if options.key else None
+    key = partial(sf.privacy.load_key, options.key, made) if options.key else None
     try:
-        done = privacy.anonymise(
+        done = sf.privacy.anonymise(
             options.log,
             options.output,
             key=key() if key and os.path.exists(options.key) else key,  # noqa: PTH110  a new one once the log was read
@@ -49,19 +48,18 @@ def anonymise(options: Namespace) -> int:
         say(f"left out: {done.beside:,} files beside the log (settings, lists of peers, a router's log)")
     if options.key:
         say(f"key: {options.key}; keep it secret, whoever has it can tell who is who")
-        note(*privacy.weaknesses(options.key))
+        note(*sf.privacy.weaknesses(options.key))
     return 0
 
 
 @command("a log with known truth")
 def simulate(options: Namespace) -> int:
     """Write a log with known truth."""
-    from starface_nb import simulation
     from starface_nb.reading.clock import zone
 
-    simulation.earlier_files(options.output)  # a foreign log there is said before the work
-    wish = simulation.Wish(options.phones, options.hours, options.timeout, options.renewal)
-    drawn = simulation.make(options.family, options.seed, wish)
+    sf.simulation.earlier_files(options.output)  # a foreign log there is said before the work
+    wish = sf.simulation.Wish(options.phones, options.hours, options.timeout, options.renewal)
+    drawn = sf.simulation.make(options.family, options.seed, wish)
     time_zone = zone(options.time_zone or drawn.time_zone).key
     form, noise = options.date_format or drawn.style.date_format, options.noise
     style = replace(drawn.style, date_format=form, noise=drawn.style.noise if noise is None else noise)
@@ -71,7 +69,7 @@ def simulate(options: Namespace) -> int:
     )
     sites = tuple(replace(site, public_ip=_own_address(site.public_ip, options.seed)) for site in drawn.sites)
     asked = replace(drawn, sites=sites, style=style, start=start, time_zone=time_zone, tech=tech)
-    made = simulation.simulate(asked, options.seed)
+    made = sf.simulation.simulate(asked, options.seed)
     path, count = made.write(options.output), len(made.truth["unreachable_intervals"])
     say(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {path.with_name('truth.json')}")
     return 0

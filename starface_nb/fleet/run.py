@@ -103,8 +103,7 @@ def run_fleet(
     }
     work = partial(examine, settings=settings, time_zone=time_zone and zone(time_zone).key)
     with locked(folder / _LOCK):
-        found = {slug: _remembered(homes[slug], known[slug]["fingerprint"]) for slug in customers}
-        rows = {slug: row for slug, row in found.items() if row is not None}
+        rows = {slug: row for slug in customers if (row := _remembered(homes[slug], known[slug]["fingerprint"]))}
         waiting = {slug: path for slug, (_, path) in customers.items() if slug not in rows}
         with progress_bar(len(waiting), "fleet", unit="customers") as advance:
             for slug, examined in examine_all(waiting, work, workers=workers, scheduler=scheduler):
@@ -313,10 +312,8 @@ def ranked(rows: Iterable[Row]) -> pl.DataFrame:
         pl.col("state") == "failed",
         pl.col("gone").fill_null(0) == 0,
         URGENCY,
-        pl.col("nat_losses").fill_null(0),
-        pl.col("unreachable_s").fill_null(0),
+        -pl.col("nat_losses", "unreachable_s").fill_null(0),
         "customer",
-        descending=[False, False, False, True, True, False],
     )
     return FLEET.check(frame.with_columns(rank=pl.int_range(1, frame.height + 1)))
 

@@ -175,7 +175,7 @@ def test_a_files_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[st
 def test_a_fault_of_the_program_is_told_from_one_of_the_log(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("starface_nb.reading.read_log", lambda *_, **__: {}["x"])
+    monkeypatch.setattr("starface_nb.read_log", lambda *_, **__: {}["x"])
     told = said(["events", str(LOG)], capsys, 3)
     assert "a fault of the program, not of the log: KeyError: 'x' (test_command_line.py, line" in told
     assert "Please report it" in told
@@ -200,7 +200,7 @@ def test_memory_that_runs_out_is_said_however_it_shows(
     def out_of_memory(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("starface_nb.reading.read_log", out_of_memory)
+    monkeypatch.setattr("starface_nb.read_log", out_of_memory)
     assert "not enough memory" in said(["events", str(LOG)], capsys)
     error.args = ("another panic",)
     if isinstance(error, PanicException):

@@ -223,7 +223,7 @@ def test_losses_without_a_known_cause_clear_no_network(tmp_path: Path) -> None:
 def test_another_zip_is_not_replaced(
     there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("starface_nb.reading.read_log", None)  # it is said before any work
+    monkeypatch.setattr("starface_nb.read_log", None)  # it is said before any work
     path = tmp_path / "pack.zip"
     path.write_text(there)
     if there != "no zip":
