@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -39,10 +39,10 @@ class Entry:
 
     id: str
     tech: str | None
-    modules: tuple[str, ...]
+    modules: Sequence[str]
     pattern: str
     source: str
-    samples: tuple[tuple[str, dict[str, object]], ...]
+    samples: Sequence[tuple[str, dict[str, object]]]
     starts: str = ""
     kind: str = ""
     kinds: dict[str, str] = field(default_factory=dict)
@@ -62,19 +62,13 @@ class Entry:
         return pattern
 
 
-def _load(dialect: str) -> Iterator[Entry]:
-    data = table(f"reading/{dialect}")
-    for message in data["message"]:
-        m = dict(message)
-        modules = tuple(m.pop("modules", data["modules"]))
-        samples = tuple((text, expected) for text, expected in m.pop("samples"))
-        yield Entry(tech=data["tech"] or None, modules=modules, samples=samples, **m)
-
-
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every message of every dialect, the fallbacks last."""
-    found = [entry for dialect in DIALECTS for entry in _load(dialect)]
+    found = list[Entry]()
+    for dialect in (table(f"reading/{name}") for name in DIALECTS):
+        usual = {"tech": dialect["tech"] or None, "modules": dialect["modules"]}
+        found += [Entry(**usual | message) for message in dialect["message"]]
     return tuple(sorted(found, key=lambda entry: entry.fallback))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -22,51 +22,20 @@ _MOST_CUT_ENTRIES = 1000  # of one file, that are looked for
 _HEADER = re.compile(HEADER.encode())
 
 
-@dataclass(frozen=True)
-class Dump:
-    """One way a dump begins and ends; see the foot of `layouts.toml`."""
-
-    name: str
-    begin: str
-    source: str
-    samples: tuple[str, ...]
-    end: str = ""
-
-    @cached_property
-    def begin_line(self) -> re.Pattern[bytes]:
-        """What a line that begins it holds; it may end with a carriage return or blanks."""
-        return re.compile(self.begin.replace("$", _LINE_END).encode())
-
-    @cached_property
-    def end_line(self) -> re.Pattern[bytes]:
-        """What a line is that ends it."""
-        return re.compile(self.end.replace("$", _LINE_END).encode())
-
-
 @cache
-def dumps() -> tuple[Dump, ...]:
-    """Return the kinds of dumps: one that says its length, one with marks, one that is sent."""
-    found = table("reading/layouts")["dump"]
-    return tuple(Dump(**{**d, "begin": _BEHIND_HEADER + d["begin"], "samples": tuple(d["samples"])}) for d in found)
+def kinds() -> tuple[tuple[re.Pattern[bytes], re.Pattern[bytes]], ...]:
+    """Return what lines hold that begin and end dumps: of one that says its length, one with marks, one that is sent.
 
-
-@dataclass(frozen=True)
-class Placed:
-    """A block's candidates with what the bytes around them tell.
-
-    Attributes
-    ----------
-    dumped : ndarray of bool
-        The line stands in a dump.
-    entry_begins : list of int or None
-        Of a line that holds another entry's header further on: where the entry begins that it is a part of.
+    They may end with a carriage return or blanks.
     """
+    found = ((_BEHIND_HEADER + one["begin"], one.get("end", "")) for one in table("reading/layouts")["dump"])
+    both = ([re.compile(line.replace("$", _LINE_END).encode()) for line in one] for one in found)
+    return tuple((begin, end) for begin, end in both)
 
-    found: Found
-    dumped: NDArray[np.bool_]
-    entry_begins: list[int | None]
 
-
+# A block's candidates, which of them stand in a dump, and, of those that hold another entry's header further on, where
+# the entry begins that they are a part of.
+Placed = tuple[Found, NDArray[np.bool_], list[int | None]]
 _NO_DUMPS = (NONE, NONE, NONE)
 
 
@@ -120,7 +89,7 @@ class Dumps:
             entries[i] = self._entry_begin(int(this.offsets[i]), this.texts[i])
         if not this.marks and not following and self._done <= this.block.start:
             self._dumps = [self._dumps[0], self._dumps[2], _NO_DUMPS]
-            return Placed(this, np.zeros(this.offsets.size, np.bool_), entries)
+            return this, np.zeros(this.offsets.size, np.bool_), entries
         done, sent_ends = self._done, np.concatenate([self._sent_end, this.marks.sent_ends, following.sent_ends[:1]])
         self._sent_end = this.marks.sent_ends[-1:] if this.marks.sent_ends.size else self._sent_end
         begins, ends = self._extents(this, following)
@@ -128,7 +97,7 @@ class Dumps:
             begins, ends = np.append(this.block.start - 1, begins), np.append(done, ends)
         dumps_here = begins, ends, sent_ends
         self._dumps = [self._dumps[0] if this.block.number else dumps_here, self._dumps[2], dumps_here]
-        return Placed(this, self._inside(this.offsets, *dumps_here), entries)
+        return this, self._inside(this.offsets, *dumps_here), entries
 
     def among_ends(self, offsets: list[int], head: bytes) -> NDArray[np.bool_]:
         """Say of the file's first and last lines which stand in dumps, once it has ended."""
@@ -209,15 +178,15 @@ class Dumps:
         before = self._bytes(max(0, at - CUT_AT), at)
         line = before[before.rfind(b"\n") + 1 :] + self._bytes(at, at + CUT_AT).partition(b"\n")[0]
         line = line[found.end() :] if (found := self._prefix.match(line)) else line
-        counted, marked, _ = (one.begin_line for one in dumps())
+        (counted, _), (marked, end), _ = kinds()
         if found := counted.search(line):
             return _Mark(at, length=int(found[1]))
-        begins, ends = bool(marked.search(line)), bool(dumps()[1].end_line.search(line))
+        begins, ends = bool(marked.search(line)), bool(end.search(line))
         return _Mark(at, begins=begins, ends=ends) if begins or ends else None
 
     def _sent_begins(self, start: int, stop: int) -> Iterator[int]:
         """Yield where the lines between two offsets stand that begin the dump of a message that was sent."""
-        raw, at, sent = self._bytes(start, stop), 0, dumps()[2].begin_line
+        raw, at, sent = self._bytes(start, stop), 0, kinds()[2][0]
         while (at := raw.find(b"ransmitting", at)) >= 0:
             first, behind = raw.rfind(b"\n", 0, at) + 1, raw.find(b"\n", at) % (len(raw) + 1)
             line = raw[first:behind]

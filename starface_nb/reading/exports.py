@@ -9,9 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from email.message import Message
-from functools import cache
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from starface_nb.reading.undress import own
 from starface_nb.sources.limits import Limits, RefusedError
@@ -19,10 +18,12 @@ from starface_nb.tables import table
 
 Physical = tuple[int, str]  # number of a line and its text
 Record = tuple[int, str, str]  # number of the line it begins on, its time or "", its text
+Line = TypeVar("Line", Physical, Record)
 
 _DELIMITERS = ",;\t|"
 _ROWS_LOOKED_AT = 2000
 _DEEPEST = 8
+_NAMES = table("reading/forms")["export"]
 _MAIL = re.compile(r"\A(?:[A-Za-z][\w-]*: .*\r?\n(?:[ \t].*\r?\n)*){2,}\r?\n")
 _SOFT = re.compile(r"(?im)^(?:content-type|mime-version): ")
 
@@ -129,23 +130,27 @@ def _json(lines: Iterator[Physical]) -> Iterator[Record]:
 
 def _document(lines: Iterator[Physical]) -> Iterator[Record]:
     """Read JSON that goes over many lines: one value, or several one after the other."""
-    kept, size = [], 0
-    for _, text in lines:
-        kept.append(text)
-        size += len(text) + 1
-        if size > Limits.max_held_bytes:
-            cause = "refused: one JSON document of more than 128 MiB."
-            raise RefusedError(cause, next_step="Export one object per line.")
-    text, decoder, at = "\n".join(kept), json.JSONDecoder(strict=False), 0
+    refusal = RefusedError("refused: one JSON document of more than 128 MiB.", next_step="Export one object per line.")
+    text = "\n".join(line for _, line in held(lines, refusal))
     places = _Places(text)
-    for value in _values(text, decoder, at):
+    for value in _values(text):
         for time, message in _walk(value, ""):
             yield places.line_of(message), time, message
 
 
-def _values(text: str, decoder: json.JSONDecoder, at: int) -> Iterator[Any]:
+def held(lines: Iterable[Line], refusal: RefusedError) -> Iterator[Line]:
+    """Pass on what is held in memory, as much as may be."""
+    size = 0
+    for line in lines:
+        size += len(line[-1]) + 1
+        if size > Limits.max_held_bytes:
+            raise refusal
+        yield line
+
+
+def _values(text: str) -> Iterator[Any]:
     """Yield the values in a text; of an array that is cut off, those that are whole."""
-    between = re.compile(r"[\s,]*")
+    between, decoder, at = re.compile(r"[\s,]*"), json.JSONDecoder(strict=False), 0
     while (at := between.match(text, at).end()) < len(text):  # type: ignore[union-attr]
         try:
             value, at = decoder.raw_decode(text, at)
@@ -174,11 +179,6 @@ class _Places:
         return self._line
 
 
-@cache
-def _names(what: str) -> tuple[str, ...]:
-    return tuple(table("reading/forms")["export"][what])
-
-
 def _walk(value: Any, time: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Yield times and texts of the log lines in a JSON value, in its order."""
     if depth > _DEEPEST:
@@ -188,7 +188,7 @@ def _walk(value: Any, time: str, depth: int = 0) -> Iterator[tuple[str, str]]:
         if (own := _asterisks(value)) is not None:
             yield own
             return
-        message = next((text for name in _names("message") if (text := _text(value.get(name))) is not None), None)
+        message = next((text for name in _NAMES["message"] if (text := _text(value.get(name))) is not None), None)
         if message is not None:
             yield from _message(message, time, depth)
             return
@@ -228,7 +228,7 @@ def _text(value: Any) -> str | None:
 
 
 def _time(entry: dict[str, Any]) -> str:
-    for name in _names("time"):
+    for name in _NAMES["time"]:
         value = entry.get(name)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]

@@ -14,22 +14,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, groupby, pairwise
-from typing import TypeVar
 
 import polars as pl
 
 from starface_nb.reading import clock, exports
-from starface_nb.reading.exports import Physical, Record
+from starface_nb.reading.exports import Line, Physical
 from starface_nb.reading.layouts import usual_prefix
 from starface_nb.reading.messages import read_lines, text_of
 from starface_nb.reading.stamps import read_stamps
 from starface_nb.reading.tidy import tidied, without_end
 from starface_nb.reading.undress import AT_ONCE, ZONE_STEP, knowledge, own, undressed
-from starface_nb.sources.limits import DamagedError, Limits, RefusedError
+from starface_nb.sources.limits import DamagedError, RefusedError
 from starface_nb.sources.streams import Stream
 from starface_nb.tables import table
 
-Line = TypeVar("Line", Physical, Record)
 SNIFF = 1 << 20  # bytes of a file's head that are looked at
 _WINDOW = 64 << 10
 _WIDEST = 200  # columns; what is wider was not wrapped
@@ -137,14 +135,9 @@ def _turned(form: Form, lines: Iterator[Physical]) -> Iterator[Physical]:
 
 
 def _held(lines: Iterable[Line]) -> Iterator[Line]:
-    """Pass on what is held in memory to be turned round, as much as may be."""
-    size = 0
-    for line in lines:
-        size += len(line[-1]) + 1
-        if size > Limits.max_held_bytes:
-            cause = "refused: its newest line comes first, in more than 128 MiB."
-            raise RefusedError(cause, next_step="Turn it round: tac LOG > TURNED.")
-        yield line
+    """Pass on what is held in memory to be turned round."""
+    cause = "refused: its newest line comes first, in more than 128 MiB."
+    return exports.held(lines, RefusedError(cause, next_step="Turn it round: tac LOG > TURNED."))
 
 
 def _physical(form: Form, blocks: Iterable[bytes]) -> Iterator[Physical]:

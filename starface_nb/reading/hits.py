@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,11 +16,14 @@ from numpy.typing import NDArray
 from starface_nb.bundle.members import Taken
 from starface_nb.reading.dumps import Placed
 from starface_nb.reading.layouts import Ends, usual_prefix
+from starface_nb.reading.marks import NONE, Offsets
 from starface_nb.reading.messages import HEADERLESS, decode, read_lines
+from starface_nb.reading.unwrap import Text
 from starface_nb.sources.limits import DamagedError
 
 READ_AT_ONCE = 40_000  # lines
 _PLACE = {"offset": pl.Int64, "line": pl.Int64, "dumped": pl.Boolean, "entry_begin": pl.Int64}
+_Found = tuple[list[bytes], Offsets, Offsets, NDArray[np.bool_], list[int | None]]  # texts, and as in `_PLACE`
 _SAYS = ("offset", "stamp", "entry", "peer", "address", "port", "contact", "detail", "rtt_ms")
 
 
@@ -37,7 +38,7 @@ class Hits:
     rows : polars.DataFrame
         The candidate lines and the file's first and last ones, in its order: where they stand in the decompressed
         stream (`offset`, `line` from 1, null for a line that is no candidate), whether they stand in a dump (`dumped`),
-        where the entry begins that they continue (`entry_begin`, see `dumps.Placed`), what `messages.read_lines` says.
+        where the entry begins that they continue (`entry_begin`, see `dumps`), what `messages.read_lines` says.
     lines, cut : int
         Physical lines; lines of which only the beginning was kept or looked at.
     ends : Ends
@@ -106,15 +107,6 @@ class Hits:
                 digest.update(said.str.join("\0")[0].encode() if text else said.to_numpy().tobytes())
         return digest.hexdigest()[:24]
 
-    def numbered(self, numbers: array[int], *, newest_first: bool) -> Hits:
-        """Return the same with the lines' numbers in the file as it is, where the text was rewritten (see `forms`)."""
-        if not numbers:
-            return self
-        physical = np.asarray(numbers)
-        line = pl.Series("line", pl.Series(physical).gather(self.rows["line"] - 1), dtype=pl.Int64)
-        rows = self.rows.with_columns(line)
-        return replace(self, rows=rows, lines=int(physical.max()), newest_first=newest_first)
-
     @property
     def note(self) -> str:
         """What was odd: damaged, cut lines, last line unfinished; or empty."""
@@ -133,6 +125,7 @@ class Reader:
 
     Parameters
     ----------
+    text : Text
     prefix : str or None
         Regex of what stands before every line.
     words : bool
@@ -141,29 +134,24 @@ class Reader:
         See `scan.scan_logs`.
     """
 
-    def __init__(self, prefix: str | None, *, words: bool, ends: bool) -> None:
-        self.prefix, self._words, self._always = prefix, words, ends
-        self._places: dict[str, list[Any]] = {name: [] for name in _PLACE}
-        self._texts, self._rows, self._lines, self._cut = list[bytes](), list[pl.DataFrame](), 0, 0
+    def __init__(self, text: Text, prefix: str | None, *, words: bool, ends: bool) -> None:
+        self.text, self.prefix, self._words, self._always = text, prefix, words, ends
+        self.damage: DamagedError | None = None
+        self.content: bytes | None = None
+        self._found, self._rows, self._lines, self._cut = list[_Found](), list[pl.DataFrame](), 0, 0
         self._ends = Ends(b"", b"", 0)
         self.wide: int | None = None  # about where the text goes on as UTF-16
 
     @property
     def waiting(self) -> int:
         """How many lines were found and not yet read."""
-        return len(self._texts)
-
-    @property
-    def has_read(self) -> bool:
-        """Whether there are rows, be it none."""
-        return bool(self._rows)
+        return sum(len(texts) for texts, *_ in self._found)
 
     def add(self, placed: Placed) -> None:
         """Take in what the next block holds."""
-        found = placed.found
+        found, dumped, begins = placed
         if found.texts:
-            self._take(found.texts, found.offsets, found.numbers + (self._lines + 1), placed.dumped)
-            self._places["entry_begin"] += placed.entry_begins
+            self._found.append((found.texts, found.offsets, found.numbers + (self._lines + 1), dumped, begins))
         self._lines, self._cut = self._lines + found.lines, self._cut + found.cut
         if found.has_wide and self.wide is None:
             self.wide = found.block.start
@@ -172,47 +160,44 @@ class Reader:
 
     def end(self, ends: Ends, dumped: NDArray[np.bool_]) -> None:
         """Take in the first and last lines, once the text has ended; they have no number."""
-        self._ends = ends
-        lines = ends.lines if self._always or self._rows or self._texts else []
-        offsets = np.array(ends.offsets[: len(lines)], np.int64)
-        self._take(lines, offsets, np.zeros_like(offsets), dumped[: len(lines)])
-        self._places["entry_begin"] += [None] * offsets.size
+        self._ends, offsets = ends, np.array(list(ends.lines), np.int64)
+        if self._always or self._rows or self._found:
+            numbers = np.zeros_like(offsets)
+            self._found.append((list(ends.lines.values()), offsets, numbers, dumped, [None] * offsets.size))
 
-    def _take(self, texts: list[bytes], *places: NDArray[Any]) -> None:
-        self._texts += texts
-        for name, one in zip(_PLACE, places, strict=False):
-            self._places[name].append(one)
-
-    def hits(self, name: str, **about: Any) -> Hits:
-        """Return all that was found, once it is read."""
-        ends, merged = self._ends, _merged(self._rows, self._ends)
-        prefix = usual_prefix(ends.lines)
+    def hits(self) -> Hits:
+        """Return all that was found, once it is read; of a text that was rewritten, with its lines' first numbers."""
+        text, ends, rows, lines = self.text, self._ends, _merged(self._rows, self._ends), self._lines
+        prefix = usual_prefix(ends.lines.values())
         if prefix != self.prefix:  # the end of the text told more
-            merged = _read_again(merged, prefix)
-        return Hits(name, merged, self._lines, self._cut, ends, prefix=prefix, **about)
+            rows = _read_again(rows, prefix)
+        if text.numbers:
+            physical = pl.Series(np.asarray(text.numbers))
+            rows = rows.with_columns(pl.Series("line", physical.gather(rows["line"] - 1), dtype=pl.Int64))
+            lines = int(physical.max())  # type: ignore[arg-type]
+        about = text.modified, text.rank, text.remarks, self.damage, self.content
+        return Hits(text.name, rows, lines, self._cut, ends, prefix, *about, newest_first=text.newest_first)
 
     @staticmethod
     def _read(readers: Sequence[Reader]) -> None:
         """Read what waits in some with the same prefix."""
-        places = {name: list(chain.from_iterable(one._places[name] for one in readers)) for name in _PLACE}
-        begins = places.pop("entry_begin")
-        place = pl.DataFrame(
-            {**{name: np.concatenate(some) for name, some in places.items()}, "entry_begin": begins}, schema=_PLACE
-        ).with_columns(pl.col("line").replace(0, None))
-        text, counts = decode([text for one in readers for text in one._texts]), [one.waiting for one in readers]
-        for one in readers:
-            one._texts, one._places = [], {name: [] for name in _PLACE}
-        rows = place.hstack(read_lines(text, readers[0].prefix, words=readers[0]._words))
+        some = [([], NONE, NONE, np.empty(0, np.bool_), []), *(found for one in readers for found in one._found)]
+        texts, *places, begins = zip(*some, strict=True)
+        columns = [*map(np.concatenate, places), list(chain.from_iterable(begins))]
+        place = pl.DataFrame(dict(zip(_PLACE, columns, strict=True)), schema=_PLACE)
+        text = decode(list(chain.from_iterable(texts)))
+        rows = place.with_columns(pl.col("line").replace(0, None))
+        rows = rows.hstack(read_lines(text, readers[0].prefix, words=readers[0]._words))
         shown = pl.col("dumped") & pl.any_horizontal(pl.col("entry", "like").is_not_null())
         rows, at = rows.with_columns(pl.when(shown).then(text).otherwise("text").alias("text")), 0
-        for one, count in zip(readers, counts, strict=True):
-            one._rows.append(rows[at : at + count])
-            at += count
+        for one in readers:
+            one._rows.append(rows[at : at + one.waiting])
+            at, one._found = at + one.waiting, []
 
 
 def read_together(readers: Sequence[Reader]) -> None:
     """Read what waits in several texts in one go: to begin costs as much time as some thousand lines."""
-    unread = [one for one in readers if one.waiting or not one.has_read]
+    unread = [one for one in readers if one._found or not one._rows]
     for prefix in {one.prefix for one in unread}:
         Reader._read([one for one in unread if one.prefix == prefix])
 

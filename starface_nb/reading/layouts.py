@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
@@ -36,7 +37,7 @@ class Layout:
     style: str
     pattern: str
     source: str
-    samples: tuple[tuple[str, str, str, str], ...]
+    samples: Sequence[Sequence[str]]
     message: str = ""
 
 
@@ -44,10 +45,7 @@ class Layout:
 def layouts() -> tuple[Layout, ...]:
     """Return the layouts in the order in which they are tried; JSON lines are read before all of them."""
     known = table("reading/layouts")["layout"]
-    whole = (
-        {"pattern": f"^(?P<header>{one['pattern']})", "samples": tuple(map(tuple, one["samples"]))} for one in known
-    )
-    return tuple(Layout(**{**one, **own}) for one, own in zip(known, whole, strict=True))
+    return tuple(Layout(**one | {"pattern": f"^(?P<header>{one['pattern']})"}) for one in known)
 
 
 def read_headers(text: pl.Series) -> pl.DataFrame:
@@ -67,10 +65,8 @@ def read_headers(text: pl.Series) -> pl.DataFrame:
     full = [layout for layout in layouts() if layout.style != "bare"]
     rest = _read_with(full, rest, done)
     coloured = pl.col("text").str.contains(_COLOUR)
-    if rest.height and rest.select(coloured.any()).item():
-        plain = rest.filter(~coloured)
-        rest = _read_with(full, rest.filter(coloured).with_columns(pl.col("text").str.replace_all(_COLOUR, "")), done)
-        rest = pl.concat([plain, rest])
+    bare = rest.filter(coloured).with_columns(pl.col("text").str.replace_all(_COLOUR, ""))
+    rest = pl.concat([rest.filter(~coloured), _read_with(full, bare, done)])
     rest = _read_with([layout for layout in layouts() if layout not in full], rest, done)
     done.append(_parts(rest.rename({"text": "message"}), "none"))
     split = done[0] if done[0].height == text.len() else pl.concat(done).sort("row")
@@ -146,38 +142,28 @@ class Ends:
     tail: bytes
     size: int
 
-    @property
-    def lines(self) -> list[bytes]:
-        """Some of the first and last lines."""
-        return [line for line, _ in self._chosen]
-
-    @property
-    def offsets(self) -> list[int]:
-        """Their byte offsets."""
-        return [offset for _, offset in self._chosen]
-
     @cached_property
-    def _chosen(self) -> list[tuple[bytes, int]]:
-        first = _with_offsets(self.head, 0)
-        last = _with_offsets(self.tail, self.size - len(self.tail))
+    def lines(self) -> dict[int, bytes]:
+        """Some of the first and last lines, by their byte offsets."""
+        first, last = _with_offsets(self.head, 0), _with_offsets(self.tail, self.size - len(self.tail))
         if len(self.head) < self.size:
             first = first[:-1]  # the last one is cut
         if len(self.tail) < self.size:
             last = last[1:]
-        return [*first[:_EDGE_LINES], *last[-_EDGE_LINES:]]
+        return dict([*first[:_EDGE_LINES], *last[-_EDGE_LINES:]])
 
 
-def _with_offsets(text: bytes, start: int) -> list[tuple[bytes, int]]:
+def _with_offsets(text: bytes, start: int) -> list[tuple[int, bytes]]:
     lines = text.split(b"\n")
-    return list(zip(lines, accumulate((len(line) + 1 for line in lines), initial=start), strict=False))
+    return list(zip(accumulate((len(line) + 1 for line in lines), initial=start), lines, strict=False))
 
 
-def usual_prefix(ends: list[bytes]) -> str | None:
+def usual_prefix(ends: Iterable[bytes]) -> str | None:
     """Return a regex of what stands before the header in most lines (grep's file name, a container's), or None.
 
     Parameters
     ----------
-    ends : list of bytes
+    ends : iterable of bytes
         A file's first and last lines. What is before a header only here and there is somebody's text, and so it is
         where other headers have nothing before them: what a tool puts before lines, it puts before all.
     """

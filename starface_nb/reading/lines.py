@@ -43,8 +43,6 @@ class Needles:
     """
 
     def __init__(self, needles: Sequence[bytes]) -> None:
-        if not needles or any(not n or b"\n" in n for n in needles):
-            raise ValueError("needles must be non-empty and hold no newline")
         self._needles = tuple(needles)
         split = [(needle[: (at := _rarest(needle))], needle[at:]) for needle in needles]
         split.sort(key=lambda one: [byte & 15 for byte in one[1][_WINDOW - 1 :: -1]])

@@ -37,23 +37,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """A text that was searched to its end."""
-
-    text: Text
-    reader: Reader
-    damage: DamagedError | None
-    content: bytes | None
-
-    def hits(self) -> Hits:
-        """Return what was found, once the reader has read it."""
-        text = self.text
-        about = {"modified": text.modified, "rank": text.rank, "remarks": text.remarks, "content": self.content}
-        found = self.reader.hits(text.name, damage=self.damage, **about)
-        return found.numbered(text.numbers, newest_first=text.newest_first)
-
-
-@dataclass(frozen=True)
 class Job:
     """One reading: what all its threads share."""
 
@@ -186,45 +169,42 @@ def _best(argument: Argument, outcomes: Sequence[Outcome], limits: Limits, notes
 def _scan(sources: Sequence[Source], job: Job) -> list[Outcome]:
     """Scan some sources; what is found in small ones is read in one go."""
     searched = [_search(source, job) for source in sources]
-    read_together([one.reader for _, found, _ in searched for one in found])
-    for outcome, found, damage in searched:
+    read_together([one for _, found in searched for one in found])
+    for outcome, found in searched:
         outcome.hits.extend(one.hits() for one in found)
-        if damage:
-            outcome.hits[-1] = replace(outcome.hits[-1], damage=outcome.hits[-1].damage or damage)
         outcome.beside.notes.extend(
             f"{one.name}: {note}." for one in outcome.hits for note in one.remarks if _WIDE in note
         )
-    return [outcome for outcome, _, _ in searched]
+    return [outcome for outcome, _ in searched]
 
 
-def _search(source: Source, job: Job) -> tuple[Outcome, list[Searched], DamagedError | None]:
+def _search(source: Source, job: Job) -> tuple[Outcome, list[Reader]]:
     """Search what is in a source, text after text."""
-    outcome, found, damage = Outcome(source, [], Beside()), list[Searched](), None
-    waiting = list[Reader]()
+    outcome, found, waiting = Outcome(source, [], Beside()), list[Reader](), list[Reader]()
     try:
         for one in _searched(source, job, outcome.beside):
             found.append(one)
             if one.text.archives < 2:  # what is in archives in archives is not read before all of them are known
-                waiting.append(one.reader)
-            if one.reader.waiting * len(waiting) > READ_AT_ONCE:  # so that some times as many lines wait at most
+                waiting.append(one)
+            if one.waiting * len(waiting) > READ_AT_ONCE:  # so that some times as many lines wait at most
                 read_together(waiting)
                 waiting.clear()
     except InputError as error:
         if isinstance(error, ExhaustedError):  # what is in archives in archives is then a random part
             found = [one for one in found if one.text.archives < 2]
         if isinstance(error, DamagedError) and found:
-            damage = error
+            found[-1].damage = found[-1].damage or error
         elif source.direct and not found:
             raise
         else:
             outcome.beside.skip(error)
     except OSError as error:
         outcome.beside.skip(unreadable(error, source.name))
-    return outcome, found, damage
+    return outcome, found
 
 
-def _searched(source: Source, job: Job, beside: Beside) -> Iterator[Searched]:
-    """Yield each text, once it is searched."""
+def _searched(source: Source, job: Job, beside: Beside) -> Iterator[Reader]:
+    """Yield the reader of each text, once it is searched."""
     for text in texts(source, job.account, beside):
         may_be = source.direct or text.rank >= ANY_NAME
         if (router := router_log(text.name, text.stream, may_be=may_be)) is not None:
@@ -238,7 +218,7 @@ def _searched(source: Source, job: Job, beside: Beside) -> Iterator[Searched]:
             beside.skip(error)
 
 
-def _scan_text(text: Text, job: Job, *, pipe: bool) -> Searched:
+def _scan_text(text: Text, job: Job, *, pipe: bool) -> Reader:
     """Search a text to its end."""
     kept = bytearray()
 
@@ -248,14 +228,15 @@ def _scan_text(text: Text, job: Job, *, pipe: bool) -> Searched:
             kept.extend(room[:count])
         return count
 
-    prefix = usual_prefix(Ends(text.stream.peek(EDGE)[:EDGE], b"", 2 * EDGE).lines)
+    prefix = usual_prefix(Ends(text.stream.peek(EDGE)[:EDGE], b"", 2 * EDGE).lines.values())
     stream, dumps = text.stream, Dumps(prefix)
     blocks = Blocks(fill if pipe else stream.readinto, EDGE, is_file=stream.is_file)
-    reader = Reader(prefix, words=job.words, ends=job.ends)
+    reader = Reader(text, prefix, words=job.words, ends=job.ends)
     for placed in dumps.placed(searched(blocks, job.needles, job.account, text.name, job.threads), blocks):
         reader.add(placed)
     if reader.wide is not None:
         text.remarks.append(f"from about byte {reader.wide:,} on some of it {_WIDE}")
     ends = Ends(blocks.head, blocks.tail, blocks.size)
-    reader.end(ends, dumps.among_ends(ends.offsets, ends.head))
-    return Searched(text, reader, blocks.damage, bytes(kept) if pipe and len(kept) <= PIPED else None)
+    reader.end(ends, dumps.among_ends(list(ends.lines), ends.head))
+    reader.damage, reader.content = blocks.damage, bytes(kept) if pipe and len(kept) <= PIPED else None
+    return reader

@@ -222,12 +222,6 @@ def test_overlapping_needles_and_rare_windows_hide_no_line(pieces: list[bytes], 
     assert found == [line for line in text.split(b"\n") if any(n in line for n in needles)]
 
 
-@pytest.mark.parametrize("needles", [[], [b""], [b"a\nb"]])
-def test_needles_that_cannot_work_are_refused(needles: list[bytes]) -> None:
-    with pytest.raises(ValueError, match="newline"):
-        Needles(needles)
-
-
 def test_interrupt_stops_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt
