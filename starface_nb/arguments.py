@@ -5,7 +5,6 @@ import os
 import re
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,22 +19,15 @@ _FORMATS = ("iso", "iso_ms", "short")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command: what runs it and returns the exit status, and what it does in a few words."""
-
-    run: Run
-    summary: str
-
-
-COMMANDS: dict[str, Command] = {}
+COMMANDS: dict[str, tuple[Run, str]] = {}
+"""What runs each command and returns the exit status, and what it does in a few words."""
 
 
 def command(summary: str) -> Callable[[Run], Run]:
     """Make a function a command of its name."""
 
     def enter(run: Run) -> Run:
-        COMMANDS[run.__name__] = Command(run, summary)
+        COMMANDS[run.__name__] = run, summary
         return run
 
     return enter

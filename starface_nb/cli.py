@@ -14,10 +14,7 @@ from traceback import extract_tb
 from types import FrameType
 from typing import Any, NoReturn
 
-from starface_nb import (
-    __version__,
-    making,  # noqa: F401  its commands come last
-)
+from starface_nb import __version__
 from starface_nb.arguments import arguments_of
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, need_output, note
@@ -79,9 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"starface-nb {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        sentence = command.summary[0].upper() + command.summary[1:] + ("" if command.summary.endswith("?") else ".")
-        own = commands.add_parser(name, help=command.summary, description=sentence)
+    for name, (_, summary) in COMMANDS.items():
+        sentence = summary[0].upper() + summary[1:] + ("" if summary.endswith("?") else ".")
+        own = commands.add_parser(name, help=summary, description=sentence)
         for flags, values in arguments_of(name):
             own.add_argument(*flags, **values)
     return parser
@@ -114,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             need_files()
             need_threads()
             _keep_streams_apart(options)
-        status = COMMANDS[options.command].run(options)
+        status = COMMANDS[options.command][0](options)
         sys.stdout.flush()
     except SystemExit:
         raise

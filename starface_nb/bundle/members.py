@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from ipaddress import ip_network
 
 from starface_nb.bundle import router
-from starface_nb.bundle.firewall import SIP_PORTS, blocked
 from starface_nb.networks import normal_ip
 from starface_nb.tables import table
 
@@ -20,6 +20,9 @@ BYTES = {ROUTER: router.ROUTER_BYTES}
 _SNIFFED_LINES = 40
 _LINE = 1_000  # characters of a line that are looked at
 _SHOWN = 25  # characters of name/username that `sip show peers` shows (chan_sip.c 1.8.32.3:17288 20.20.1:20312)
+
+_SIP_PORTS = {5060: "TCP", 5061: "TLS"}
+_NAMED_PORTS = {"sip": "5060", "sip-tls": "5061", "sips": "5061"}
 
 Row = dict[str, object]
 
@@ -260,14 +263,43 @@ def _taskprocessors(_member: str, name: str, text: str) -> Iterator[Row]:
 
 
 def _firewall(_member: str, name: str, text: str) -> Iterator[Row]:
-    """Yield the addresses whose packets to SIP's ports the PBX's own firewall drops."""
-    return (_fact("blocked", "address", source, name, line) for line, source in blocked(_lines(text)))
+    """Yield the addresses and networks whose packets to SIP's ports the PBX's own firewall drops.
+
+    The rules are as iptables-save, iptables -nvL, nft list ruleset or ipset save writes them.
+    """
+    rules = [re.compile(rule) for rule in table("bundle/bundle")["firewall"]["rules"]]
+    for number, line in _lines(text):
+        for found in filter(None, (rule.match(line) for rule in rules)):
+            if (source := _network(found["source"])) and _meets_sip(found):
+                yield _fact("blocked", "address", source, name, number)
+                break
+
+
+def _meets_sip(rule: re.Match[str]) -> bool:
+    """Say whether a rule is about phones: not about another protocol, and not only about other ports."""
+    text = f"{rule.groupdict().get('protocol') or ''} {rule.string}"
+    if re.search(r"(?:^|-p )(?:icmp|icmpv6|igmp|gre|esp)\b", text):
+        return False
+    ports = re.search(r"(?:--dports? |dpts?:|multiport dports |dport )\s*\{?\s*([\w, :-]+)", text)
+    spans = [re.split("[:-]", _NAMED_PORTS.get(one, one)) for one in re.split("[, ]+", ports[1])] if ports else []
+    known = [(int(span[0]), int(span[-1])) for span in spans if all(one.isdigit() for one in span)]
+    return ports is None or any(low <= port <= high for low, high in known for port in _SIP_PORTS)
+
+
+def _network(text: str) -> str | None:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return None
+    if network.prefixlen == 0:
+        return None
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
 def _connections(_member: str, name: str, text: str) -> Iterator[Row]:
     """Yield who holds a TCP or TLS connection to the PBX's SIP ports."""
     for line, found in _matches("connection", text):
-        transport = SIP_PORTS.get(int(found["local"]))
+        transport = _SIP_PORTS.get(int(found["local"]))
         remote = normal_ip(found["remote"].strip("[]").removeprefix("::ffff:"))
         if transport and remote and "ESTAB" in found[0]:
             yield _fact("connection", transport, f"{remote} {found['port']}", name, line)

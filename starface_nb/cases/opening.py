@@ -3,8 +3,8 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +188,10 @@ def _cases(home: Path, notes: list[str] | None = None) -> Iterator[tuple[Path, K
 
 def _begun(home: Path, given: tuple[str, ...], notes: list[str]) -> Path:
     """Return the case that was begun with these paths, or a place for a new one named after the log."""
-    begun = [place for place, kept in _cases(home, notes) if tuple(kept["log"]["paths"]) == given]
+    cases = dict(_cases(home, notes))
+    begun = (place for place, kept in cases.items() if tuple(kept["log"]["paths"]) == given)
     own = home / _name_of(given[0])
-    return _likeliest(begun, own.name) or _free(own, also=True)
+    return _likeliest(begun, own.name) or _free(own, also=cases)
 
 
 def _likeliest(cases: Iterable[Path], name: str) -> Path | None:
@@ -212,7 +213,7 @@ def _own(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], notes: list[
         )
     if why or not kept:
         notes += _offered(place, now, log)
-    return _free(place, also=False) if why else place
+    return _free(place) if why else place
 
 
 def _offered(place: Path, now: Kept, log: Log) -> list[str]:
@@ -227,19 +228,14 @@ def _offered(place: Path, now: Kept, log: Log) -> list[str]:
     return [f"The case {found.name!r} has these phones, too: where this is its customer's log, go on there ({how})."]
 
 
-def _free(place: Path, *, also: bool) -> Path:
-    """Return a place that is no case yet, `place` itself or one with a number; `also` one whose case can be read."""
-    numbers = (place.with_name(f"{place.name}-{n}") for n in range(2, 10_000))
-    for path in (place, *numbers):
-        if path.is_symlink():
-            continue
-        if not any((path / name).exists() for name in ("case.json", "answers.json")):
-            return path
-        if also:
-            with suppress(CaseError, OSError):
-                if _kept(path):
-                    return path
-    raise CaseError("There are too many cases of this name.", place=place, next_step="Name the case.")
+def _free(place: Path, also: Collection[Path] = ()) -> Path:
+    """Return a place that is no case yet, or one of `also`: `place` itself, or it with a number."""
+
+    def is_taken(path: Path) -> bool:
+        return path.is_symlink() or any((path / name).exists() for name in ("case.json", "answers.json"))
+
+    numbered = (place.with_name(f"{place.name}-{n}") for n in count(2))
+    return next(path for path in chain([place], numbered) if path in also or not is_taken(path))
 
 
 def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trusted: bool) -> list[str]:
