@@ -309,7 +309,10 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     choice = lgamma(died + 1) + lgamma(lived + 1) - lgamma(died + lived + 2)
     choice -= died * np.log(share) + lived * np.log1p(-share)
     prior = 1 / (1 + (1 / PRIOR_EXPIRING - 1) * np.exp(-choice))
-    evidence = Evidence(part.lost.take(at_once), replace(new, count=np.ones(lived, np.int64)))
+    # That it was back at its own REGISTER tells nothing: so is a phone whose binding a lost probe cost.
+    lost = part.lost.take(at_once)
+    lost = replace(lost, rhythm=np.minimum(lost.rhythm, 0.0), loose=np.minimum(lost.loose, 0.0))
+    evidence = Evidence(lost, replace(new, count=np.ones(lived, np.int64)))
     found = probability_expiring(evidence, phones, 0.0, first, float(prior), False, odds)
     return found, share
 
