@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from starface_nb.model.cycles import SHORTEST_TURN
+from starface_nb.model.likelihood import expit
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Columns, Floats, Ints
 
@@ -49,7 +50,7 @@ class Candidates(Columns):
 
     `born`: start of its cycle; `lower`, `upper`: its bracket; `weight`: its share in the evidence of one moment;
     `trust`: in its beginning; `rhythm`, `loose`: log-odds that a renewal ended it, of an exact timer and of any;
-    `soft`: how far nothing else explains it; `step`: how many phones went with it and came back without a REGISTER.
+    `soft`: how far nothing else explains it; `step`: how many went with it and came back without a REGISTER, or 0.
     """
 
     phone: Ints
@@ -68,7 +69,7 @@ class Candidates(Columns):
 class Survivals(Columns):
     """Cycles: `idle` is surely outlived, `count` cycles are alike, `reach` outlived if the phone kept to its period.
 
-    `new`: those that began with a new binding.
+    `new`: those that began with a new binding; `whole`: those that outlived the period of the site's phones.
     """
 
     phone: Ints
@@ -77,6 +78,7 @@ class Survivals(Columns):
     count: Ints
     reach: Floats
     new: Bools
+    whole: Bools
 
 
 @dataclass
@@ -233,14 +235,20 @@ def probability_expiring(
     # One phone may fail by itself again and again; several do not at the same age of their registrations.
     worst = np.arange(phones) == (rhythm.argmin() if phones else 0)
     touched += np.where((rhythm < 0) & ~worst, 0.0, rhythm)
-    # Phones that always go together, and come back without a REGISTER, may hang on one fault: they are one witness.
-    step = np.bincount(evidence.lost.phone[inside], evidence.lost.step[inside], minlength=phones)
-    usual = step / np.maximum(np.bincount(evidence.lost.phone[inside], minlength=phones), 1)
-    touched = touched / np.where(touched > 0, np.maximum(usual, 1.0), 1.0)
+    # Phones that always go together, and come back without a REGISTER, may hang on one fault: they are one witness,
+    # but for what each of them lost by itself, before a power cut brought them into step.
+    step, phone = evidence.lost.step[inside], evidence.lost.phone[inside]
+    usual = np.bincount(phone, np.maximum(step, 1.0), phones) / np.maximum(np.bincount(phone, minlength=phones), 1)
+    alone = (match - wider) * np.bincount(phone, evidence.lost.weight[inside] * (step == 0), phones)
+    one = np.where(usual > 1, np.minimum(touched, np.maximum(touched / np.maximum(usual, 1.0), alone)), touched)
     # Who registers more often or has a keepalive of its own is not touched: some phones, or most, as they were set up.
     few, many, chance = P.immune
     spared = np.array([few, many])[:, None]
-    each = np.logaddexp(np.log1p(-spared) + touched, np.log(spared)).sum(axis=1)
-    total = float(np.logaddexp(np.log1p(-chance) + each[0], np.log(chance) + each[1]) if several else each[0])
-    total += np.log(prior / (1 - prior)) - np.log(cells)
-    return float(1 / (1 + np.exp(-np.clip(total, -700, 700))))
+
+    def expiring(touched: Floats) -> float:
+        each = np.logaddexp(np.log1p(-spared) + touched, np.log(spared)).sum(axis=1)
+        total = np.logaddexp(np.log1p(-chance) + each[0], np.log(chance) + each[1]) if several else each[0]
+        return float(expit(total + np.log(prior / (1 - prior)) - np.log(cells)))
+
+    # Where they would convict the router if each of them counted, they do not clear it.
+    return max(expiring(one), min(expiring(touched), prior))

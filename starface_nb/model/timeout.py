@@ -161,20 +161,23 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         np.clip(np.minimum(cycles.routine[mine], np.floor(until / cycles.period[mine])), 1, 1000).astype(np.int64),
         np.minimum(reach, until),
         cycles.new[mine],
+        np.minimum(cycles.idle[mine], until) >= WHOLE_TURN * _usual_period(context, site),
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
     return Evidence(lost.take(good), kept)
 
 
 def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
-    """Return for each loss how many phones went with it and came back without a REGISTER.
+    """Return for each loss how many phones went with it and came back without a REGISTER, 0 where it went by itself.
 
     Where half of the ends show one, by a line or off the probing grid, each phone keeps its own time.
     """
-    losses = story.losses
+    losses, window = story.losses, story.settings.probe_interval_s + story.settings.probe_timeout_s
+    gap = np.diff(losses.start[use], prepend=-np.inf, append=np.inf)
+    by_itself = np.minimum(gap[:-1], gap[1:]) > window
     silent = ~losses.registered[use] & (losses.pjsip[use] | losses.on_grid[use])
     share = max(2 * silent.mean() - 1, 0.0) if len(use) else 0.0
-    return np.asarray(np.where(silent, 1 + share * (alongside - 1), 1.0))
+    return np.asarray(np.where(silent, 1 + share * (alongside - 1), 1.0) * ~by_itself)
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:
@@ -187,12 +190,17 @@ def _shared_reach(context: Context, site: SiteView, mine: Ints) -> Floats:
 
     n renewals at any time cut a period into n pieces; the longest is hardly ever (UNSEEN_RENEWAL) shorter than this.
     """
-    cycles, periods = context.cycles, context.story.periods[site.phones]
+    cycles = context.cycles
     period = cycles.period[mine]
-    usual = np.median(np.where(np.isfinite(periods), periods, context.story.settings.keepalive_s))
-    n = len(periods) * period / usual
+    n = len(site.phones) * period / _usual_period(context, site)
     longest = np.maximum(np.log(n) - np.log(-np.log(UNSEEN_RENEWAL)), 1.0) / n * period
     return np.where(cycles.idle[mine] >= WHOLE_TURN * period, longest, 0.0)
+
+
+def _usual_period(context: Context, site: SiteView) -> float:
+    """Return the period of the site's middle phone."""
+    periods = context.story.periods[site.phones]
+    return float(np.median(np.where(np.isfinite(periods), periods, context.story.settings.keepalive_s)))
 
 
 def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:
@@ -254,7 +262,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
     inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
     longest = longest_outlived(part.kept.idle, story.slop, settings.level)
-    outlived = int(part.kept.count[part.kept.reach > 0].sum())
+    outlived = int(part.kept.count[part.kept.whole & (part.kept.reach > 0)].sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
         if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
