@@ -69,7 +69,8 @@ class Candidates(Columns):
 class Survivals(Columns):
     """Cycles: `idle` is surely outlived, `count` cycles are alike, `reach` outlived if the phone kept to its period.
 
-    `new`: those that began with a new binding; `whole`: those that outlived the period of the site's phones.
+    `new`: those that began with a new binding; `long`: those that outlived half the period of the site's phones: few of
+    the timeouts below it are longer than that (evenly in the logarithm).
     """
 
     phone: Ints
@@ -78,7 +79,7 @@ class Survivals(Columns):
     count: Ints
     reach: Floats
     new: Bools
-    whole: Bools
+    long: Bools
 
 
 @dataclass

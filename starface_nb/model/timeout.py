@@ -161,7 +161,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         np.clip(np.minimum(cycles.routine[mine], np.floor(until / cycles.period[mine])), 1, 1000).astype(np.int64),
         np.minimum(reach, until),
         cycles.new[mine],
-        np.minimum(cycles.idle[mine], until) >= WHOLE_TURN * _usual_period(context, site),
+        np.minimum(cycles.idle[mine], until) >= _usual_period(context, site) / 2,
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
     return Evidence(lost.take(good), kept)
@@ -262,7 +262,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
         estimate = replace(estimate, low=0.0, high=settings.probe_interval_s)
     inside = (part.lost.lower < estimate.high) & (part.lost.upper > estimate.low)
     longest = longest_outlived(part.kept.idle, story.slop, settings.level)
-    outlived = int(part.kept.count[part.kept.whole & (part.kept.reach > 0)].sum())
+    outlived = int(part.kept.count[part.kept.long & (part.kept.reach > 0)].sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
         if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
