@@ -136,7 +136,8 @@ def find_cycles(story: Story) -> Cycles:
     length = np.maximum(until - renewals.time, 0.0)
     routine = np.where(length > 1.04 * period, np.floor(length / period + 0.04), 0).astype(np.int64)
     idle = np.minimum(length, SHORTEST_TURN * period)
-    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, np.ones(n, bool))
+    # A return found by the peer's own probe was found because that came soon after the REGISTER: it was no test.
+    found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, renewals.early == 0)
     return _with_earlier(story, found)
 
 

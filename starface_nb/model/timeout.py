@@ -60,6 +60,7 @@ class Era:
     low, high : where it lies if there is one; `expiring`: the probability that there is
     share : how many of the bindings it strikes; where only new ones die, some of those live as well
     outlived : what bindings outlived, by their phones' registrations, seconds
+    young : how many new bindings outlived their first silence
     """
 
     start: float
@@ -73,6 +74,7 @@ class Era:
     expiring: float = 0.0
     share: float = 1.0
     outlived: float = 0.0
+    young: int = 0
     expired: int = 0
     survived: int = 0
     excluded: int = 0
@@ -121,6 +123,8 @@ def _alike(one: Era, other: Era, shares: bool) -> bool:
         sure, rest = (one, other) if one.expires else (other, one)
         if rest.verdict == "undetermined" if shares else max(rest.low, rest.outlived) < sure.high:
             return True  # nothing shows that a binding outlived the timeout
+        if not sure.estimate.low and rest.young < ENOUGH_SURVIVED:
+            return True  # nor that a new one outlived its first silence
         return sure.verdict != "too_short" and sure.estimate.supported < ENOUGH_TO_CHANGE
     a, b = one.estimate, other.estimate
     return not one.expires or (a.low < b.high + 1.0 and b.low < a.high + 1.0)
@@ -299,7 +303,8 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     renewed_by = "undetermined"
     if verdict == "too_short" and estimate.low > settings.probe_interval_s:
         renewed_by = "registration"
-    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring, share, longest)
+    return Era(start, end, estimate, short, verdict, renewed_by, low, high, expiring, share, longest,
+               int(part.kept.new.sum()))  # fmt: skip
 
 
 def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[float, float]:

@@ -95,6 +95,29 @@ def test_phones_in_step_whose_registrations_are_seen_lose_their_entries():
     assert case.sites["verdict"].to_list() == ["too_short"]
 
 
+def test_phones_that_a_power_cut_brought_into_step_lose_their_entries():
+    """Silent renewals on kept ports look like a line by the clock: what each lost before the cut tells them apart."""
+    case = drawn("look_alikes", 440000291, "PJSIP")
+    assert case.eras["verdict"].to_list() == ["too_short"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.9
+
+
+def test_phones_in_step_clear_no_router():
+    """T is 53 min: three phones of an hour go together each time, one of 54 min is away for one probe at most."""
+    assert drawn("look_alikes", 440000197, "PJSIP").sites["verdict"].to_list() == ["undetermined"]
+
+
+@pytest.mark.parametrize("seed", [440000271, 440000049])
+def test_bursts_all_day_long_are_no_timeout_below_the_probing_interval(seed):
+    assert "too_short" not in drawn("look_alikes", seed, "PJSIP").eras["verdict"].to_list()
+
+
+@pytest.mark.parametrize("seed", [450000139, 450000103])
+def test_bindings_in_use_do_not_clear_a_router_that_drops_new_ones(seed):
+    """T is 30 s until the first answered probe: who is found again by a probe was probed in time."""
+    assert drawn("any_packet", seed, "PJSIP").eras["verdict"].to_list() == ["too_short"]
+
+
 def test_a_phone_that_reboots_by_the_clock_is_no_router():
     assert "too_short" not in drawn("one_bad_phone", 106000148).eras["verdict"].to_list()
 
