@@ -278,7 +278,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     low, high = estimate.low, estimate.high
     # A router may drop at the first silence what it has just mapped, and keep for longer what is in steady use.
     first = settings.probe_interval_s + story.slop
-    at_once = part.lost.lower < story.slop
+    at_once = (part.lost.lower < story.slop) & (part.lost.upper < 2 * settings.probe_interval_s)
     young, share = (0.0, 1.0) if shares else _young(part, at_once, phones, first)
     if probability < SURE < young:
         probability, low, high = young, 0.0, first
