@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePath
 
 import numpy as np
@@ -20,8 +20,8 @@ from starface_nb.analysis.other_causes import other_findings
 from starface_nb.analysis.restraint import (
     LIKELY,
     NOT_WHILE_REGISTERING,
+    Explained,
     Results,
-    died_unrenewed,
     measured_keepalive,
     not_decided,
     restrained,
@@ -40,7 +40,7 @@ from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, 
 from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
-from starface_nb.observations.intervals import by_peer, unreachable_intervals, with_states
+from starface_nb.observations.intervals import by_peer, of_kind, unreachable_intervals, with_states
 from starface_nb.observations.observed import (
     Observation,
     at_other_addresses,
@@ -51,7 +51,7 @@ from starface_nb.observations.observed import (
 )
 from starface_nb.observations.phones import find_peers
 from starface_nb.observations.presence import calls_of
-from starface_nb.observations.signs import inside, late, never_answering, refused, registered, site_of_refused
+from starface_nb.observations.signs import inside, late, never_answering, refused
 from starface_nb.reading.log import Log
 from starface_nb.reading.schemas import TECH
 from starface_nb.settings import Settings
@@ -61,11 +61,7 @@ MOST_ASKED = 50
 """A log's calls are looked through for losses of that length, and for so many phones."""
 
 
-def diagnose(
-    log: Log,
-    settings: Settings | None = None,
-    **overrides: float | None,
-) -> Diagnosis:
+def diagnose(log: Log, settings: Settings | None = None, **overrides: float | None) -> Diagnosis:
     """Say what happened to which phone, why, and what the router's NAT timeout is.
 
     Parameters
@@ -107,7 +103,7 @@ def diagnose(
     measured = measured_keepalive(results.phones, settings)
     if measured is not None:
         other = examine(seen, replace(settings, keepalive_s=measured))
-        if died_unrenewed(other):
+        if "too_short" in other.sites["verdict"]:  # had the keepalive been sent as given, none would have died
             results = replace(other, given_keepalive_s=settings.keepalive_s)
             sources.pop("keepalive_s", None)
     results, story = lay_beside(results)
@@ -115,18 +111,13 @@ def diagnose(
     told += [*story.findings, *_other_addresses(states, peers)]
     lost = calls_lost(log, results.intervals, results.settings)
     incidents, incident_of = find_incidents(results.intervals, results.eras)
-    # what the results hold, under the same names
-    taken = {field.name: getattr(results, field.name) for field in fields(Diagnosis) if hasattr(results, field.name)}
     found = [*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told]
+    explained = {field.name: getattr(results, field.name) for field in fields(Explained)}
+    router = story.with_incidents(results.intervals, incident_of)
     return Diagnosis(
-        **taken,
-        findings=by_severity(found),
-        calls_lost=lost,
-        sources=sources,
-        incidents=incidents,
-        incident_of=incident_of,
-        router=story.with_incidents(results.intervals, incident_of),
-    )
+        **explained, findings=by_severity(found), calls_lost=lost, sources=sources, incidents=incidents,
+        incident_of=incident_of, router=router,
+    )  # fmt: skip
 
 
 def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl.DataFrame | None = None) -> None:
@@ -216,17 +207,14 @@ def examine(seen: Seen, settings: Settings) -> Results:
     intervals = INTERVALS.check(intervals.with_columns(evidence_json(numbers).alias("evidence")))
     del numbers
     joined = Counter(new for new, old in zip(adopted, homes, strict=True) if new != old)
-    registrations = inside(intervals, registered(states), log.last)
-    never = (
-        never_answering(states)
-        if "reachable" not in seen.observation.lacking.missing
-        else pl.Series([], dtype=pl.String)
-    )
-    results = Results(
-        log, settings, intervals, phones, cycles, eras, sites, only, joined, seen.observation, refusals, never,
+    registrations = inside(intervals, of_kind(states, "registered"), log.last)
+    never = never_answering(states)
+    if "reachable" in seen.observation.lacking.missing:
+        never = never.clear()
+    return restrained(Results(
+        log, settings, intervals, phones, cycles, eras, sites, seen.observation, only, joined, refusals, never,
         registrations, _calls_inside(log, intervals, registrations),
-    )  # fmt: skip
-    return restrained(results)
+    ))  # fmt: skip
 
 
 def _give_back() -> None:
@@ -261,14 +249,12 @@ def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[Si
     """Return one view per site, trunks left out, sorted by name."""
     losses, cycles = context.story.losses, context.cycles
     by_start = np.argsort(losses.start, kind="stable")
-    home = np.array(homes, dtype=object)
-    names = sorted({h for h, t in zip(homes, trunk, strict=True) if not t})
-    code = {name: i for i, name in enumerate(names)}
-    codes = np.array([-1 if t else code[h] for h, t in zip(home, trunk, strict=True)], dtype=np.int64)
+    names, codes = np.unique(np.where(trunk, "", np.array(homes, str)), return_inverse=True)
     of_loss, of_cycle = codes[losses.phone[by_start]], codes[cycles.phone]
     return [
         SiteView(name, np.flatnonzero(codes == i), by_start[of_loss == i], np.flatnonzero(of_cycle == i))
-        for name, i in code.items()
+        for i, name in enumerate(names.tolist())
+        if name
     ]
 
 
@@ -286,11 +272,8 @@ def intervals_frame(
         if view.facts is not None:
             rows = context.story.losses.row[view.losses]
             cause[rows], confidence[rows] = view.facts.cause, view.facts.confidence
-    trunk = raw.select("peer").join(peers.select("peer", "trunk"), on="peer", how="left", maintain_order="left")[
-        "trunk"
-    ]
     return raw.with_columns(
-        trunk,
+        peers["trunk"].gather(raw["phone"]),
         place(raw.select("peer", "start"), addresses, "start")["site"],
         pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
         pl.Series("confidence", np.round(confidence, 3)),
@@ -304,35 +287,30 @@ def phones_frame(
     seen: Seen, addresses: Addresses, intervals: pl.DataFrame, context: Context, refusals: pl.DataFrame
 ) -> pl.DataFrame:
     """Return one row per phone and trunk, refused accounts and phones that are not probed among them; `PHONES`."""
-    end = pl.lit(seen.log.last or datetime.fromtimestamp(0, UTC), dtype=UTC_TIME)
+    away = pl.col("end").fill_null(pl.lit(seen.log.last, dtype=UTC_TIME)) - pl.col("start")
     lost = intervals.group_by("peer").agg(
         pl.len().cast(pl.Int64).alias("losses"),
-        (
-            (pl.col("end").fill_null(end) - pl.col("start")).dt.total_microseconds().clip(lower_bound=0).sum() / 1e6
-        ).alias("unreachable_s"),
+        (away.dt.total_microseconds().clip(lower_bound=0).sum() / 1e6).alias("unreachable_s"),
     )
     known = seen.peers.with_columns(pl.Series("period_s", context.story.periods).fill_nan(None).round(1))
     last = addresses.seen.group_by("peer", maintain_order=True).agg(pl.last("address").alias("site"))
     known = known.join(last, on="peer", how="left", maintain_order="left")
     strangers = refusals.filter(~pl.col("peer").is_in(known["peer"].implode())).unique("peer", maintain_order=True)
-    strangers = strangers.with_columns(
-        site_of_refused(strangers, addresses),
-        pl.lit("unknown").alias("status"),
-        pl.lit(value=False).alias("trunk"),
-        pl.lit(value=False).alias("ever_registered"),
-    ).drop("refused", "authentication", "address", "reason")
+    site = pl.col("address").replace(addresses.site_of).alias("site")
+    strangers = strangers.select("peer", site, "first", "last", ever_registered=pl.lit(value=False))
     counts = refusals.group_by("peer").agg(pl.sum("refused"))
     aside = _unwatched(seen.log)
     frame = pl.concat([known, strangers, aside], how="diagonal_relaxed")
     for more in (lost, counts, late(seen.states), seen.observation.probed):
         frame = frame.join(more, on="peer", how="left", maintain_order="left")
-    status = pl.lit("unknown") if seen.observation.lacking.deaf.height else pl.col("status")
+    status = pl.lit("unknown") if seen.observation.lacking.deaf.height else pl.col("status").fill_null("unknown")
     frame = frame.with_columns(
         pl.col("losses", "refused", "late").fill_null(0).cast(pl.Int64),
         pl.col("unreachable_s", "observed_s").fill_null(0.0),
         status.cast(STATUS).alias("status"),
         pl.col("site").fill_null(UNKNOWN),
         pl.col("tech").cast(TECH),
+        pl.col("trunk").fill_null(value=False),
         pl.when(pl.col("peer").is_in(aside["peer"].implode())).then(False).otherwise("probed").alias("probed"),
     )
     return PHONES.check(frame.sort("peer"))
@@ -340,12 +318,10 @@ def phones_frame(
 
 def _unwatched(log: Log) -> pl.DataFrame:
     """Return what is known of the phones that the PBX does not probe."""
-    lines = log.events.filter(pl.col("peer").is_in(unwatched(log)) & pl.col("time").is_not_null())
+    lines = log.events.filter(pl.col("peer").is_in(unwatched(log))).drop_nulls("time")
     return lines.group_by("peer", maintain_order=True).agg(
         pl.col("tech").drop_nulls().last(),
-        pl.lit(value=False).alias("trunk"),
         pl.col("address").drop_nulls().last().alias("site"),
-        pl.lit("unknown").alias("status"),
         (pl.col("kind") == "registered").any().alias("ever_registered"),
         pl.min("time").alias("first"),
         pl.max("time").alias("last"),

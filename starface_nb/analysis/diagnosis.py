@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from starface_nb.analysis.calls import CALLS_LOST
-from starface_nb.analysis.incidents import INCIDENTS
+from starface_nb.analysis.restraint import Explained
 from starface_nb.observations.addresses import PRIVATE
-from starface_nb.observations.observed import Observation
-from starface_nb.settings import Settings
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
     from starface_nb.analysis.router import RouterStory
     from starface_nb.bundle.facts import Fact
-    from starface_nb.reading.log import Log
 
 
 MOST_SITES = 20
@@ -53,27 +49,19 @@ def about_peers(finding: str, severity: str, peers: Sequence[str], site: str | N
 
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis:
-    """Everything known about one log; every frame has its schema in `starface_nb.model.schemas` or beside its builder.
+class Diagnosis(Explained):
+    """Everything known about one log; its further frames have their schemas in `analysis/frames.csv`.
 
     `sources` says which settings come out of the support bundle, and where they stand in it; `incident_of` names the
     incident of each interval.
     """
 
-    log: Log
-    settings: Settings
-    intervals: pl.DataFrame
-    phones: pl.DataFrame
-    cycles: pl.DataFrame
-    eras: pl.DataFrame
-    sites: pl.DataFrame
     findings: tuple[Finding, ...]
-    calls_lost: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
-    sources: Mapping[str, Fact] = field(default_factory=dict)
-    observation: Observation = field(default_factory=Observation)
-    incidents: pl.DataFrame = field(default_factory=INCIDENTS.empty)
-    incident_of: pl.Series = field(default_factory=lambda: pl.Series("incident", [], dtype=pl.Int64))
-    router: RouterStory | None = None
+    calls_lost: pl.DataFrame
+    sources: Mapping[str, Fact]
+    incidents: pl.DataFrame
+    incident_of: pl.Series
+    router: RouterStory
 
     @property
     def behind_nat(self) -> pl.DataFrame:

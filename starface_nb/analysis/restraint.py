@@ -1,10 +1,9 @@
 """No verdict against the evidence: what the explanation of a log may say, given what the log could show."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -32,14 +31,9 @@ NOT_WHILE_REGISTERING = ("phone_offline", "phone_restart", "pbx_restart", "black
 """What a phone that goes on registering does not suffer from."""
 
 
-@dataclass(frozen=True)
-class Results:
-    """What the findings are drawn from.
-
-    `attached_to` is the only site, with which phones without an address are judged; `adopted` counts those judged with
-    one of several. `refusals`, `never`, `inside` (registrations) and `called` (calls) are from
-    `observations.signs`. `given_keepalive_s` is set where the phones contradicted the keepalive that was given.
-    """
+@dataclass(frozen=True, repr=False)
+class Explained:
+    """A log with what its losses come from; every frame has its schema in `starface_nb.model.schemas`."""
 
     log: Log
     settings: Settings
@@ -48,14 +42,25 @@ class Results:
     cycles: pl.DataFrame
     eras: pl.DataFrame
     sites: pl.DataFrame
+    observation: Observation
+
+
+@dataclass(frozen=True, repr=False)
+class Results(Explained):
+    """What the findings are drawn from.
+
+    `attached_to` is the only site, with which phones without an address are judged; `adopted` counts those judged with
+    one of several. `refusals`, `never`, `inside` (registrations) and `called` (calls) are from
+    `observations.signs`. `given_keepalive_s` is set where the phones contradicted the keepalive that was given.
+    """
+
     attached_to: str | None
     adopted: Mapping[str, int]
-    observation: Observation
     refusals: pl.DataFrame
     never: pl.Series
     inside: pl.Series
     called: pl.Series
-    given_keepalive_s: float | None = field(default=None)
+    given_keepalive_s: float | None = None
 
     @cached_property
     def home_of(self) -> dict[str, str]:
@@ -93,12 +98,15 @@ def restrained(results: Results) -> Results:
 
 def not_decided(intervals: pl.DataFrame, doubtful: pl.Expr) -> pl.DataFrame:
     """Return intervals without the causes that are doubtful: what is counted, shown and written is the same cause."""
-    return intervals.with_columns(
-        pl.when(doubtful).then(pl.lit("unknown", CAUSE)).otherwise("cause").alias("cause"),
-        pl.when(doubtful)
-        .then(pl.min_horizontal("confidence", pl.lit(DOUBT)))
-        .otherwise(pl.col("confidence"))
-        .alias("confidence"),
+    confidence = pl.min_horizontal("confidence", pl.lit(DOUBT))
+    return _instead(intervals, doubtful, cause=pl.lit("unknown", CAUSE), confidence=confidence)
+
+
+def _instead(frame: pl.DataFrame, where: pl.Expr, **values: Any) -> pl.DataFrame:
+    """Return the frame with other values in columns where a condition holds."""
+    return frame.with_columns(
+        pl.when(where).then(value).otherwise(name).cast(frame.schema[name]).alias(name)
+        for name, value in values.items()
     )
 
 
@@ -113,13 +121,8 @@ def _no_renewal_due(results: Results) -> bool:
 
 def _cycles(cycles: pl.DataFrame, untold: pl.Expr) -> pl.DataFrame:
     """Return the cycles, all of them excluded where nothing can be told or no router stands in between."""
-    nothing = untold | (pl.col("site") == PRIVATE)
-    return cycles.with_columns(
-        pl.when(nothing).then(pl.lit("excluded", OUTCOME)).otherwise("outcome").alias("outcome"),
-        pl.when(nothing).then(None).otherwise("upper_s").alias("upper_s"),
-        pl.when(nothing).then(None).otherwise("interval").alias("interval"),
-        pl.when(nothing).then(pl.lit("the log does not tell")).otherwise("reason").alias("reason"),
-    )
+    excluded = {"outcome": pl.lit("excluded", OUTCOME), "reason": pl.lit("the log does not tell")}
+    return _instead(cycles, untold | (pl.col("site") == PRIVATE), **excluded, upper_s=None, interval=None)
 
 
 def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
@@ -130,13 +133,11 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
     period = pl.col("period_s").fill_null(results.settings.keepalive_s)
     turns = dict(phones.group_by("site").agg((pl.col("observed_s") // period).sum()).iter_rows())
     addresses = dict(results.sites.select("site", "addresses").iter_rows())
-    few = {
-        site: sum(turns.get(address, 0.0) for address in {site, *(addresses.get(site) or [])}) < LEAST_TURNS
-        for site in frame["site"].unique()
-    }
-    lost = results.intervals.with_columns(alive=results.inside > 0)
-    share = {site: lost.filter(results.at(site)).select(pl.col("alive").mean().fill_null(0.0)).item() for site in few}
-    few |= {site: few[site] or share[site] >= MOST_ALIVE for site in few}
+    lost, few = results.intervals.with_columns(alive=results.inside > 0), dict[str, bool]()
+    for site in frame["site"].unique():
+        whole = sum(turns.get(address, 0.0) for address in {site, *(addresses.get(site) or [])})
+        alive = lost.filter(results.at(site)).select(pl.col("alive").mean().fill_null(0.0)).item()
+        few[site] = whole < LEAST_TURNS or alive >= MOST_ALIVE
     few[UNKNOWN] = few.get(results.attached_to or UNKNOWN, True)  # attached phones are judged with their site
     silent = results.observation.lacking.silence_tells
     cleared = frame["verdict"] == "no_expiry_seen"
@@ -145,20 +146,15 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
 
 def _judged(frame: pl.DataFrame, unproven: pl.Series, untold: pl.Expr) -> pl.DataFrame:
     """Return sites or eras with verdicts that the log bears out, and without brackets that it does not."""
-    nothing = untold | (pl.col("site") == PRIVATE)
     none = dict.fromkeys(("low_s", "high_s", "estimate_s", "level"))
     counts = dict.fromkeys(("cycles_expired", "cycles_survived"), 0)
     told = {"verdict": pl.lit("undetermined", VERDICT), "renewed_by": pl.lit("undetermined", RENEWER)}
-    changed = [
-        pl.when(nothing).then(value).otherwise(name).cast(frame.schema[name]).alias(name)
-        for name, value in {**none, **counts, **told, "probability_too_short": 0.5}.items()
-    ]
-    open_again = pl.when(pl.lit(unproven)).then(told["verdict"]).otherwise("verdict").alias("verdict")
-    frame = frame.with_columns(changed).with_columns(open_again)
+    nothing = untold | (pl.col("site") == PRIVATE)
+    frame = _instead(frame, nothing, **none, **counts, **told, probability_too_short=0.5)
+    frame = _instead(frame, pl.lit(unproven), verdict=told["verdict"])
     # Of what cannot be told no small probability is told either: nothing died because hardly a cycle was seen.
-    chance = pl.col("probability_too_short")
-    unsaid = (pl.col("verdict") == "undetermined") & (chance < PRIOR_EXPIRING)
-    return frame.with_columns(pl.when(unsaid).then(PRIOR_EXPIRING).otherwise(chance).alias("probability_too_short"))
+    unsaid = (pl.col("verdict") == "undetermined") & (pl.col("probability_too_short") < PRIOR_EXPIRING)
+    return _instead(frame, unsaid, probability_too_short=PRIOR_EXPIRING)
 
 
 def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None:
@@ -172,8 +168,3 @@ def measured_keepalive(phones: pl.DataFrame, settings: Settings) -> float | None
     if usual is None or usual < CONTRADICTED * settings.keepalive_s:
         return None
     return min(float(usual), KEEPALIVES_S[1])
-
-
-def died_unrenewed(results: Results) -> bool:
-    """Say whether bindings died although something would have renewed them, had the given keepalive been sent."""
-    return bool((results.sites["verdict"] == "too_short").any())

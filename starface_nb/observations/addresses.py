@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from starface_nb.networks import is_of
-from starface_nb.observations.intervals import DOWN, of_kind
+from starface_nb.observations.intervals import down_at_the_end, of_kind
 
 UNKNOWN = "unknown"
 PRIVATE = "private addresses"
@@ -63,20 +63,16 @@ def find_addresses(states: pl.DataFrame, peers: pl.Series) -> Addresses:
     )
     private = [address for address in seen["address"].unique() if is_private(address)]
     seen = seen.with_columns(pl.col("address").replace(private, [PRIVATE] * len(private)))
-    runs = (
-        seen.with_columns(pl.struct("peer", "address").rle_id().alias("run"))
-        .group_by("run", maintain_order=True)
-        .agg(pl.first("peer", "address"), pl.first("time").alias("first"), pl.last("time").alias("last"))
+    runs = seen.group_by(pl.struct("peer", "address").rle_id().alias("run"), maintain_order=True).agg(
+        pl.first("peer", "address"), pl.first("time").alias("first"), pl.last("time").alias("last")
     )
-    parents = _link(runs, _not_back(states))
+    parents = _link(runs, down_at_the_end(states))
     order = runs.group_by("address").agg(pl.min("first"), pl.max("last")).sort("first", "address")
     groups: dict[str, list[tuple[str, object]]] = defaultdict(list)
     for address, _, last in order.iter_rows():
         groups[_root(parents, address)].append((address, last))
-    members: dict[str, list[str]] = {}
-    for group in groups.values():
-        newest = max(group, key=lambda pair: (pair[1], pair[0]))[0]
-        members[newest] = [address for address, _ in group]
+    newest = (max(group, key=lambda pair: (pair[1], pair[0]))[0] for group in groups.values())
+    members = {site: [address for address, _ in group] for site, group in zip(newest, groups.values(), strict=True)}
     site_of = {address: site for site, group in members.items() for address in group}
     return Addresses(seen, site_of, members)
 
@@ -90,12 +86,6 @@ def _root(parents: dict[str, str], address: str) -> str:
     while parents.get(address, address) != address:
         address = parents[address]
     return address
-
-
-def _not_back(states: pl.DataFrame) -> pl.Series:
-    """Return the peers that are unreachable when the log ends."""
-    last = states.filter(pl.col("state").is_not_null()).group_by("peer").agg(pl.last("state"))
-    return last.filter(pl.col("state") == DOWN)["peer"]
 
 
 def _link(runs: pl.DataFrame, gone: pl.Series) -> dict[str, str]:
@@ -127,8 +117,5 @@ def place(frame: pl.DataFrame, addresses: Addresses, time: str) -> pl.DataFrame:
     placed = order.join_asof(seen, left_on=time, right_on="seen_at", by="peer", check_sortedness=False)
     placed = placed.join(first, on="peer", how="left", maintain_order="left").sort("_order")
     site = pl.coalesce("address", "first_address").fill_null(UNKNOWN)
-    return (
-        placed.with_columns(site.alias("site"))
-        .with_columns(pl.col("site").replace(addresses.site_of).alias("home"))
-        .drop("_order", "seen_at", "first_address")
-    )
+    placed = placed.with_columns(site.alias("site"), site.replace(addresses.site_of).alias("home"))
+    return placed.drop("_order", "seen_at", "first_address")

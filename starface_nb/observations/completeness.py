@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from starface_nb.frames import UTC_TIME
-from starface_nb.observations.intervals import DOWN, of_kind
+from starface_nb.observations.intervals import down_at_the_end, of_kind
 from starface_nb.observations.pauses import GAPS, missing_parts
 from starface_nb.observations.story import SAME_MOMENT_S
 from starface_nb.reading.belief import QUOTING, UNTIMED
@@ -108,7 +108,7 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     states : polars.DataFrame
         Events with a time, with `row` and `state`, from `intervals.with_states`.
     """
-    counts = _kinds(log.events)
+    counts = dict(log.events.group_by(pl.col("kind").cast(pl.String)).len().iter_rows())
     gaps = missing_parts(log, states)
     lines = _state_lines(states, gaps)
     down, up = counts.get("unreachable", 0), counts.get("reachable", 0) + counts.get("lagged", 0)
@@ -118,11 +118,11 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     end = lines.filter("back", pl.col("row") >= (lines.filter("lost")["row"].max() or 0))
     stretches = (silent_back, up), (int(end["anew"].sum()), end.height)
     forgotten = run == 2 * least or any(anew >= max(least, share * back) for anew, back in stretches)
-    returns = lost_again > FEW * down
-    losses = back_again > FEW * up or forgotten
+    nothing_else = log.lines <= sum(counts.values())
+    only = nothing_else and len(counts) == 1 and down + up >= ONE_KIND_LINES
     found = {
-        "reachable": returns or (not up and down >= ONE_KIND_LINES and _only(log, counts)),
-        "unreachable": losses or (not down and up >= ONE_KIND_LINES and _only(log, counts)),
+        "reachable": lost_again > FEW * down or (only and not up),
+        "unreachable": back_again > FEW * up or forgotten or (only and not down),
         "notice": _without_states(states) >= (1 if not down and not up else STOPPED),
         "registered": not counts.get("registered", 0),
         "others": _of_one_peer(log),
@@ -131,10 +131,13 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     unread = doubtful.select((pl.col("text").str.contains(LOSS_LIKE) | (pl.col("reason") == UNTIMED)).sum()).item()
     if not (down or up or found["notice"] or unread):
         found |= {"unreachable": True, "reachable": True}
-    if instead := _cut_off(doubtful) or _searched(log, counts) * (found["unreachable"] or found["reachable"]):
-        found |= dict.fromkeys(("unreachable", "reachable"), False) | {instead: True}
+    searched = nothing_else and set(counts) == {"unreachable", "reachable"}
+    cut = _cut_off(doubtful)
+    if cut or (searched and (found["unreachable"] or found["reachable"])):
+        found |= {"unreachable": False, "reachable": False, "cut" if cut else "searched": True}
     untimed = log.events["time"].null_count()
-    found |= {"unread": bool(unread), "rest": _unread(log), "parts": gaps.height}
+    rest = any(file.damaged for file in log.files) or any(map(REFUSED.match, log.notes))  # was not read
+    found |= {"unread": bool(unread), "rest": rest, "parts": gaps.height}
     thrown = 0 if log.pauses is None else log.pauses["discarded"].sum()
     found |= {"discarded": thrown > FEW * log.lines}  # of fewer what they leave open is a hole, as that of a pause
     found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
@@ -147,15 +150,6 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps, deaf)
 
 
-def _unread(log: Log) -> bool:
-    """Say whether a file of the log was not read, or not to its end."""
-    return any(file.damaged for file in log.files) or any(map(REFUSED.match, log.notes))
-
-
-def _kinds(events: pl.DataFrame) -> dict[str, int]:
-    return dict(events.group_by(pl.col("kind").cast(pl.String)).len().iter_rows())
-
-
 def _without_seconds(times: pl.Series) -> bool:
     """Say whether the log, or a part of it, was written with a dateformat without seconds."""
     moments = times.drop_nulls().unique().sort()
@@ -164,31 +158,20 @@ def _without_seconds(times: pl.Series) -> bool:
     return in_a_row or 2 < len(full) == full.sum()
 
 
-def _only(log: Log, counts: dict[str, int]) -> bool:
-    """Say whether the log holds lines of one kind alone."""
-    return len(counts) == 1 and log.lines - sum(counts.values()) <= 0
-
-
-def _searched(log: Log, counts: dict[str, int]) -> str:
-    """Return `searched` where the log holds lines of losses and returns alone."""
-    return "searched" if set(counts) == {"unreachable", "reachable"} and log.lines <= sum(counts.values()) else ""
-
-
-def _cut_off(doubtful: pl.DataFrame) -> str:
-    """Return `cut` where most lines that could not be read are as long as the longest, whatever they end with."""
+def _cut_off(doubtful: pl.DataFrame) -> bool:
+    """Say whether most lines that could not be read are as long as the longest, whatever they end with."""
     length, end = pl.col("text").str.len_chars(), pl.col("text").str.slice(-1).str.replace_all(r"\d", "9")
     longest = doubtful.filter(length == length.max())
     many = longest.height >= LEAST_CUT and 2 * longest.height > doubtful.height
-    return "cut" if many and longest.select(end.n_unique()).item() > 1 else ""
+    return bool(many and longest.select(end.n_unique()).item() > 1)
 
 
 def _without_states(states: pl.DataFrame) -> int:
     """Count the registrations after the last state line: each would have brought a probe, and most of them a line."""
     last = states.filter(pl.col("state").is_not_null() & (pl.col("kind") != "unregistered"))["time"].max()
     lines = of_kind(states, "registered")
-    if last is None:
-        return lines.height
-    return lines.filter(pl.col("time") > pl.lit(last) + pl.duration(seconds=int(STOPPED_S))).height
+    late = True if last is None else pl.col("time") > pl.lit(last) + pl.duration(seconds=int(STOPPED_S))
+    return lines.filter(late).height
 
 
 def _deaf(states: pl.DataFrame) -> pl.DataFrame:
@@ -196,10 +179,8 @@ def _deaf(states: pl.DataFrame) -> pl.DataFrame:
 
     One that is lost and never answers may register without one as well.
     """
-    told = states.filter(pl.col("state").is_not_null())
-    last = told["time"].max()
-    lost = told.group_by("peer").agg(pl.last("state")).filter(pl.col("state") == DOWN)["peer"]
-    anew = of_kind(states, "registered").filter(pl.col("time") > pl.lit(last), ~pl.col("peer").is_in(lost.implode()))
+    last, lost = states.drop_nulls("state")["time"].max(), down_at_the_end(states).implode()
+    anew = of_kind(states, "registered").filter(pl.col("time") > pl.lit(last), ~pl.col("peer").is_in(lost))
     return pl.DataFrame([(last, states["time"].max())] if anew.height else [], schema=GAPS, orient="row")
 
 
@@ -240,26 +221,15 @@ def _state_lines(states: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     apart = (pl.col("time") - was["time"]) > pl.duration(seconds=int(SAME_MOMENT_S))
     same &= apart & (sip | endpoint | (was["added"] == pl.col("added")))
     limit = pl.col("limit_ms").max().over("of_peer").fill_null(LIMIT_MS)
-    answered = (
-        pl.when(sip & pl.col("last_rtt_ms").is_not_null())
-        .then((pl.col("last_rtt_ms") > 0) & (pl.col("last_rtt_ms") <= limit))
-        .otherwise(was["added"] == pl.col("added"))
-    )
-    lost = (pl.col("kind") == "unreachable").alias("lost")
-    back = (pl.col("kind") == "reachable").alias("back")
+    in_time = (pl.col("last_rtt_ms") > 0) & (pl.col("last_rtt_ms") <= limit)
+    answered = pl.when(sip).then(in_time).fill_null(was["added"] == pl.col("added"))
+    lost, back = (pl.col("kind") == kind for kind in ("unreachable", "reachable"))
     again = back & (was["kind"] == "reachable") & same
     beside = ~endpoint & (was["added"] != pl.col("added"))
-    return rows.select(
-        "row",
-        "peer",
-        "time",
-        was["time"].alias("before"),
-        lost,
-        back,
-        lost_again=(lost & (was["kind"] == "unreachable") & same & answered).fill_null(value=False),
-        back_again=(again & ~beside).fill_null(value=False),
-        anew=(again & beside).fill_null(value=False),
-    )
+    twice = {"lost_again": lost & (was["kind"] == "unreachable") & same & answered}
+    twice |= {"back_again": again & ~beside, "anew": again & beside}
+    never_null = [one.fill_null(value=False).alias(name) for name, one in twice.items()]
+    return rows.select("row", "peer", "time", *never_null, before=was["time"], lost=lost, back=back)
 
 
 def _holes(lines: pl.DataFrame) -> pl.DataFrame:

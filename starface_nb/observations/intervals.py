@@ -37,41 +37,17 @@ def with_states(events: pl.DataFrame) -> pl.DataFrame:
     events : polars.DataFrame
         Frame of schema `EVENTS`, in the log's order.
     """
-    frame = events.with_row_index("row")
-    if events["time"].null_count():
-        frame = frame.filter(pl.col("time").is_not_null())
-    kind = pl.col("kind")
-    frame = frame.with_columns(
-        pl.when(pl.col("peer").is_null())
-        .then(None)
-        .when(kind == "unreachable")
-        .then(DOWN)
-        .when(kind.is_in(["reachable", "lagged"]))
-        .then(UP)
-        .when(kind == "unregistered")
-        .then(GONE)
-        .cast(pl.Int8)
-        .alias("state")
-    )
-    contacts = frame.filter((pl.col("tech") == "PJSIP") | (kind == "restart"))
-    if contacts.filter(pl.col("tech") == "PJSIP").is_empty():
+    frame, kind, pjsip = events.with_row_index("row").drop_nulls("time"), pl.col("kind"), pl.col("tech") == "PJSIP"
+    told = {"unreachable": DOWN, "reachable": UP, "lagged": UP, "unregistered": GONE}
+    state = kind.replace_strict(told, default=None, return_dtype=pl.Int8)
+    frame = frame.with_columns(pl.when(pl.col("peer").is_not_null()).then(state).alias("state"))
+    contacts = frame.filter(pjsip | (kind == "restart"))
+    if contacts.filter(pjsip).is_empty():
         return frame
-    states = pl.DataFrame(
-        {
-            "row": contacts["row"],
-            "pjsip": contact_states(
-                contacts.select("kind", "peer", "contact", pl.col("time").dt.epoch("ms") / 1000).iter_rows()
-            ),
-        },
-        schema={"row": frame.schema["row"], "pjsip": pl.Int8},
-    )
-    return (
-        frame.join(states, on="row", how="left", maintain_order="left")
-        .with_columns(
-            pl.when(pl.col("tech") == "PJSIP").then(pl.col("pjsip")).otherwise(pl.col("state")).alias("state")
-        )
-        .drop("pjsip")
-    )
+    lines = contacts.select("kind", "peer", "contact", pl.col("time").dt.epoch("ms") / 1000).iter_rows()
+    states = contacts.select("row", pl.Series("pjsip", contact_states(lines), pl.Int8))
+    frame = frame.join(states, on="row", how="left", maintain_order="left")
+    return frame.with_columns(pl.when(pjsip).then("pjsip").otherwise("state").alias("state")).drop("pjsip")
 
 
 def contact_states(lines: Iterable[tuple[str, str | None, str | None, float]]) -> list[int | None]:
@@ -177,24 +153,19 @@ def unreachable_intervals(rows: pl.DataFrame, gaps: pl.DataFrame | None = None) 
     )
     runs = rows.filter(first)
     ends = pl.concat([runs["at"][1:] - 1, pl.Series([rows.height - 1], dtype=runs["at"].dtype)])
-    runs = runs.with_columns(
-        rows["time"][ends].alias("last_down"),
-        (rows["n"][ends] - runs["n"]).cast(pl.Int32).alias("repeats"),
-        pl.col("time").alias("start"),
-    )
     next_same = pl.col("phone").shift(-1) == pl.col("phone")
-    after = {"end": "start", "end_rtt_ms": "rtt_ms", "end_file": "file", "end_line": "line", "end_offset": "offset"}
+    after = {"end": "time", "end_rtt_ms": "rtt_ms", "end_file": "file", "end_line": "line", "end_offset": "offset"}
     runs = runs.with_columns(
         *[pl.when(next_same).then(pl.col(old).shift(-1)).alias(new) for new, old in after.items()],
         pl.when(next_same).then(pl.col("kind").shift(-1).cast(pl.String)).fill_null("open").alias("ended_by"),
+        pl.col("tech").cast(pl.String),
+        pl.col("time").alias("start"),
+        rows["time"][ends].alias("last_down"),
+        (rows["n"][ends] - runs["n"]).cast(pl.Int32).alias("repeats"),
     )
-    return (
-        runs.filter(pl.col("state") == DOWN)
-        .with_columns(pl.col("tech").cast(pl.String), pl.max_horizontal("start", "end").alias("later"))
-        .with_columns(pl.when(pl.col("end").is_not_null()).then(pl.col("later")).alias("end"))
-        .sort("start", "peer", "line")
-        .select(RAW.dtypes.keys())
-    )
+    end = pl.when(pl.col("end").is_not_null()).then(pl.max_horizontal("start", "end")).alias("end")
+    lost = runs.filter(pl.col("state") == DOWN).with_columns(end).sort("start", "peer", "line")
+    return lost.select(RAW.dtypes.keys())
 
 
 def _lost_at(rows: pl.DataFrame, time: datetime) -> pl.DataFrame:
@@ -202,6 +173,12 @@ def _lost_at(rows: pl.DataFrame, time: datetime) -> pl.DataFrame:
     before = rows.filter(pl.col("time") <= time).group_by("phone", maintain_order=True).last()
     known = before.filter(pl.col("state") == DOWN).select("row", "peer", "tech", "phone")
     return known.with_columns(pl.lit(time, UTC_TIME).alias("time"), pl.lit(GONE, pl.Int8).alias("state"))
+
+
+def down_at_the_end(states: pl.DataFrame) -> pl.Series:
+    """Return the peers that are unreachable when the log ends."""
+    last = states.drop_nulls("state").group_by("peer").agg(pl.last("state"))
+    return last.filter(pl.col("state") == DOWN)["peer"]
 
 
 def of_kind(events: pl.DataFrame, *kinds: str) -> pl.DataFrame:

@@ -50,18 +50,14 @@ class Observation:
     @property
     def usable(self) -> pl.DataFrame:
         """The stretches in which silence is evidence: peer, start, end."""
-        good = self.stretches.filter(pl.col("probed") & pl.col("both") & pl.col("whole"))
-        return good.select("peer", "start", "end")
+        return self.stretches.filter("probed", "both", "whole").select("peer", "start", "end")
 
     @property
     def probed(self) -> pl.DataFrame:
         """One row per peer: peer, probed, observed_s."""
-        counts = pl.col("probed") & pl.col("both") & pl.col("whole")
         length = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6
-        return self.stretches.group_by("peer", maintain_order=True).agg(
-            pl.first("probed"),
-            pl.when(counts.fill_null(value=False)).then(length).otherwise(0.0).sum().round(1).alias("observed_s"),
-        )
+        seen = length.filter("probed", "both", "whole").sum().round(1).alias("observed_s")
+        return self.stretches.group_by("peer", maintain_order=True).agg(pl.first("probed"), seen)
 
 
 def observe(
@@ -84,36 +80,24 @@ def observe(
         return Observation(OBSERVED.empty(), lacking)
     end = pl.lit(_last_sure(log, states), dtype=UTC_TIME).alias("end")
     told = _probed(states, peers, probed or {}, unsure=not STATES.isdisjoint(lacking.missing)).with_columns(end)
-    holes = pl.concat([_holes_of_all(log, states, told, lacking.gaps), lacking.holes])
-    stretches = _cut(told, holes, lacking).sort("peer", "start")
+    stretches = _cut(told, _holes(log, states, peers, lacking), lacking).sort("peer", "start")
     return Observation(OBSERVED.check(stretches), lacking)
 
 
 def _probed(states: pl.DataFrame, peers: pl.DataFrame, listed: Mapping[str, bool], *, unsure: bool) -> pl.DataFrame:
     """Return peer, probed, by and start (when its observation begins); `unsure` where state lines are missing."""
     shown = states.filter(pl.col("state").is_in([UP, DOWN]))
-    first = shown.group_by("peer").agg(
-        pl.col("time").min().alias("shown"),
-        (pl.first("last_rtt_ms").fill_null(0.0) > 0).alias("before"),
-    )
-    frame = peers.select("peer", "trunk", "first").join(first, on="peer", how="left", maintain_order="left")
-    none = pl.lit(unsure or shown.is_empty())
-    by_log = pl.when(pl.col("shown").is_not_null()).then(True).when(none).then(None).otherwise(False)
-    own = frame["peer"].replace_strict(dict(listed), default=None, return_dtype=pl.Boolean)
-    why = (
-        pl.when(own.is_not_null())
-        .then(pl.lit("the PBX's own list"))
-        .when(pl.col("shown").is_not_null())
-        .then(pl.lit("state lines"))
-        .when(none)
-        .then(pl.lit("no state line at all"))
-        .otherwise(pl.lit("no state line after registering"))
-    )
     # The first loss of a phone tells by its last round trip that it had answered since before the log began.
-    start = pl.when(pl.col("before").fill_null(value=False)).then(pl.lit(states["time"].min())).otherwise("first")
-    return frame.with_columns(
-        pl.coalesce(own, by_log).alias("probed"), why.cast(KNOWN_BY).alias("by"), start.cast(UTC_TIME).alias("start")
-    )
+    before = (pl.first("last_rtt_ms").fill_null(0.0) > 0).alias("before")
+    frame = peers.select("peer", "first").join(shown.group_by("peer").agg(before), on="peer", how="left")
+    none = (None, "no state line at all") if unsure or shown.is_empty() else (False, "no state line after registering")
+    told = {True: (True, "state lines"), False: none}
+    known = [
+        (listed[peer], "the PBX's own list") if peer in listed else told[is_shown]
+        for peer, is_shown in frame.select("peer", pl.col("before").is_not_null()).iter_rows()
+    ]
+    start = pl.when("before").then(pl.lit(states["time"].min())).otherwise("first").cast(UTC_TIME).alias("start")
+    return frame.select("peer", start).hstack(pl.DataFrame(known, {"probed": pl.Boolean, "by": KNOWN_BY}, orient="row"))
 
 
 # -- how far a log shows what it would have shown ----------------------------------------------------------------------
@@ -159,27 +143,27 @@ def without_common_phone(log: Log, states: pl.DataFrame, peers: pl.DataFrame) ->
         From `phones.find_peers`; customers may have a trunk's name in common.
     """
     parts, groups = dict[str, tuple[str, datetime]](), list[list[_File]]()
-    for name, start, end, own, public in _files(states, peers):
-        first, until = parts.get(log_of(name), (name, start))
-        if start < until or _stands_still(log, until, start):
-            first = name  # of another log, whatever its name
-        parts[log_of(name)] = first, max(until, end)
-        file = _File(name, first, start, end, own, public)
+    for file in _files(states, peers):
+        first, until = parts.get(log_of(file.name), (file.name, file.start))
+        if file.start < until or _stands_still(log, until, file.start):
+            first = file.name  # of another log, whatever its name
+        parts[log_of(file.name)] = first, max(until, file.end)
+        file = file._replace(first=first)
         near = [group for group in groups if any(map(file.is_akin, group))]
         groups = [group for group in groups if group not in near]
         groups.append([*chain.from_iterable(near), file])
     return (groups[0][0].name, groups[1][0].name) if len(groups) > 1 else None
 
 
-def _files(states: pl.DataFrame, peers: pl.DataFrame) -> Iterator[tuple[str, datetime, datetime, set[str], set[str]]]:
-    """Yield of each file, in time: name, start, end, phones, and their public addresses."""
+def _files(states: pl.DataFrame, peers: pl.DataFrame) -> Iterator[_File]:
+    """Yield each file, in time, with its phones and their public addresses."""
     phones = peers.filter(~pl.col("trunk"))["peer"]
     told = states.filter(pl.col("peer").is_in(phones.implode()))
     told = told.filter(pl.col("state").is_not_null() | (pl.col("kind") == "registered"))
     placed = pl.col("address").drop_nulls().unique()
     files = told.group_by("file").agg(pl.min("time"), pl.max("time").alias("end"), pl.col("peer").unique(), placed)
     for name, start, end, own, addresses in files.sort("time", "file").iter_rows():
-        yield name, start, end, set(own), {address for address in addresses if not is_private(address)}
+        yield _File(name, name, start, end, set(own), {address for address in addresses if not is_private(address)})
 
 
 def at_other_addresses(states: pl.DataFrame, peers: pl.DataFrame) -> list[tuple[str, list[str]]]:
@@ -188,8 +172,8 @@ def at_other_addresses(states: pl.DataFrame, peers: pl.DataFrame) -> list[tuple[
     Each is a file's name and the addresses; the parts of a rotated log are one.
     """
     logs = dict[str, tuple[str, set[str]]]()
-    for name, *_, public in _files(states, peers):
-        logs.setdefault(log_of(name), (name, set()))[1].update(public)
+    for file in _files(states, peers):
+        logs.setdefault(log_of(file.name), (file.name, set()))[1].update(file.addresses)
     placed = [(name, sorted(public)) for name, public in logs.values() if public]
     return next(([one, other] for one, other in pairwise(placed) if not {*one[1]} & {*other[1]}), [])
 
@@ -216,14 +200,14 @@ def of_two_customers(states: pl.DataFrame) -> tuple[str, str] | None:
     told = states.filter(pl.col("peer").is_not_null())
     placed = pl.col("peer", "address").filter(pl.col("address").is_not_null()).unique()
     files = told.group_by("file", maintain_order=True).agg(pl.min("time"), pl.max("time").alias("end"), placed)
-    open_ones: list[tuple[_File, set[str]]] = []
-    for name, start, end, peers, addresses in files.sort("time").iter_rows():
-        file, here = _File(name, name, start, end, set(peers), set()), set(addresses)
-        open_ones = [(other, there) for other, there in open_ones if other.end > start]
-        for other, there in open_ones:
-            if file.phones & other.phones and not here & there and file.is_beside(other):
+    open_ones: list[_File] = []
+    for name, start, end, own, addresses in files.sort("time").iter_rows():
+        file = _File(name, name, start, end, set(own), set(addresses))
+        open_ones = [other for other in open_ones if other.end > start]
+        for other in open_ones:
+            if file.phones & other.phones and not file.addresses & other.addresses and file.is_beside(other):
                 return other.name, name
-        open_ones.append((file, here))
+        open_ones.append(file)
     return None
 
 
@@ -242,8 +226,7 @@ def in_turns(log: Log, states: pl.DataFrame, peers: pl.DataFrame) -> tuple[str, 
         From `phones.find_peers`.
     """
     told = of_kind(states, "reachable", "unreachable").drop_nulls(["time", "peer"])
-    files = [_File(one[0], *one) for one in _files(states, peers)]
-    for one, other in combinations(files, 2):
+    for one, other in combinations(_files(states, peers), 2):
         apart = one.phones & other.phones and one.is_beside(other) and not (one.addresses and other.addresses)
         if apart and not _have_lines_in_common(log, one.name, other.name) and _take_turns(told, one, other):
             return one.name, other.name
@@ -312,37 +295,27 @@ def _all_up_by_chance(shown: pl.DataFrame) -> float:
     return float((1.0 - shares).product()) if len(shares) else 1.0
 
 
-def _holes_of_all(log: Log, states: pl.DataFrame, told: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
-    """Return the pauses of the log in which lines are missing, or seem to be, for each peer: peer, from, to."""
-    peers = told.select("peer")
-    empty = pl.DataFrame(schema={"peer": pl.String, "from": UTC_TIME, "to": UTC_TIME})
-    if log.pauses is None:
-        return empty
-    pauses = pl.concat([log.pauses.filter(pl.col("discarded") > 0).select("start", "end"), gaps])
-    if keeps_rhythm(states) and (states["state"] == DOWN).any():
-        last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
-        pauses = pl.concat([pauses, missing(log.pauses, states).filter(pl.col("start") < last)])
-    pauses = pauses.unique(maintain_order=True).rename({"start": "from", "end": "to"})
-    return peers.join(pauses, how="cross") if pauses.height else empty
+def _holes(log: Log, states: pl.DataFrame, peers: pl.DataFrame, lacking: Lacking) -> pl.DataFrame:
+    """Return where lines of each peer are missing, or seem to be, as in pauses of the log: peer, from, to."""
+    pauses = lacking.gaps
+    if log.pauses is not None:
+        pauses = pl.concat([pauses, log.pauses.filter(pl.col("discarded") > 0).select("start", "end")])
+        if keeps_rhythm(states) and (states["state"] == DOWN).any():
+            last = states.filter(pl.col("state").is_in([UP, DOWN]))["time"].max()
+            pauses = pl.concat([pauses, missing(log.pauses, states).filter(pl.col("start") < last)])
+    of_all = peers.select("peer").join(pauses.unique().rename({"start": "from", "end": "to"}), how="cross")
+    return pl.concat([of_all, lacking.holes])
 
 
 def _cut(told: pl.DataFrame, holes: pl.DataFrame, lacking: Lacking) -> pl.DataFrame:
     """Return one row per peer and stretch, holes among them (`whole` false)."""
     span = told.filter(pl.col("start").is_not_null()).with_columns(pl.max_horizontal("start", "end").alias("end"))
-    cut = span.join(holes, on="peer").with_columns(
-        pl.max_horizontal("from", "start").alias("from"), pl.min_horizontal("to", "end").alias("to")
-    )
-    cut = cut.filter(pl.col("from") < pl.col("to")).sort("peer", "from")
-    gaps = cut.with_columns(pl.lit(value=False).alias("whole")).with_columns(start="from", end="to")
-    # Between the holes: from the end of all before to the begin of the next.
-    reached = pl.col("to").cum_max().over("peer")
-    between = cut.with_columns(
-        pl.coalesce(reached.shift(1).over("peer"), "start").alias("start"), pl.col("from").alias("end")
-    )
-    rest = cut.group_by("peer").agg(pl.all().exclude("start").last(), pl.col("to").max().alias("start"))
-    uncut = span.join(cut.select("peer").unique(), on="peer", how="anti")
-    columns = ["peer", "start", "end", "probed", "by"]
-    good = pl.concat([part.select(columns) for part in (between, rest, uncut)])
-    good = good.filter(pl.col("start") <= pl.col("end")).with_columns(pl.lit(value=True).alias("whole"))
-    both = pl.lit(value=not lacking.one_sided)
-    return pl.concat([good, gaps.select(*columns, "whole")]).with_columns(both.alias("both"))
+    begin, until = pl.max_horizontal("from", "start").alias("from"), pl.min_horizontal("to", "end").alias("to")
+    cut = span.join(holes, on="peer").with_columns(begin, until).filter(pl.col("from") < pl.col("to"))
+    gaps = cut.with_columns(start="from", end="to", whole=pl.lit(value=False))
+    # Between the holes: from the end of all before to the begin of the next, or the end.
+    stops = pl.concat([cut, span.select(*span.columns, pl.col("end").alias("from"), pl.col("end").alias("to"))])
+    reached = pl.col("to").cum_max().shift(1).over("peer", order_by="from")
+    good = stops.with_columns(start=pl.coalesce(reached, "start"), end="from", whole=pl.lit(value=True))
+    stretches = pl.concat([good.filter(pl.col("start") <= pl.col("end")), gaps])
+    return stretches.with_columns(both=pl.lit(value=not lacking.one_sided))

@@ -78,13 +78,9 @@ def isolated_pauses(pauses: pl.DataFrame, far: float = ISOLATED) -> pl.DataFrame
         How many times as long as the next longest one.
     """
     silent = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6 - pl.col("usual_s")
-    ordered = (
-        pauses.filter(pl.col("discarded") == 0)
-        .with_columns(silent.clip(lower_bound=0.0).alias("silent"))
-        .sort("silent", "start")
-    )
+    own = pauses.filter(pl.col("discarded") == 0).with_columns(silent.clip(lower_bound=0.0).alias("silent"))
     before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
-    return ordered.filter((pl.col("silent") > far * before).cum_max()).select("start", "end")
+    return own.sort("silent", "start").filter((pl.col("silent") > far * before).cum_max()).select("start", "end")
 
 
 def _missing_by_name(log: Log, pauses: pl.DataFrame) -> pl.DataFrame:
@@ -137,13 +133,13 @@ def missing(pauses: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
     alone = isolated_pauses(pauses)
     lost = shown.filter(pl.col("state") == DOWN).select("peer", "time")
     end = shown["time"].max()
-    quiet = [isinstance(end, datetime) and _ended(lost, start, to, end) for start, to in alone.iter_rows()]
-    longest = alone.filter(pl.Series(quiet, dtype=pl.Boolean)).select((pl.col("end") - pl.col("start")).max()).item()
-    since = alone.filter(pl.Series(quiet, dtype=pl.Boolean))["start"].min()
-    if longest is None:
+    quiet = [
+        (start, to) for start, to in alone.iter_rows() if isinstance(end, datetime) and _ended(lost, start, to, end)
+    ]
+    if not quiet:
         return alone
-    as_quiet = (pl.col("start") >= since) & (pl.col("end") - pl.col("start") <= longest)
-    return alone.filter(~pl.Series(quiet, dtype=pl.Boolean) & ~as_quiet)
+    since, longest = min(start for start, _ in quiet), max(to - start for start, to in quiet)
+    return alone.filter((pl.col("start") < since) | (pl.col("end") - pl.col("start") > longest))
 
 
 def _ended(lost: pl.DataFrame, start: datetime, to: datetime, end: datetime) -> bool:

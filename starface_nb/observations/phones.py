@@ -19,25 +19,18 @@ def find_peers(states: pl.DataFrame) -> pl.DataFrame:
     """Return one row per peer: peer, tech, trunk, status, ever_registered, first, last; sorted by peer."""
     rows = of_kind(states.select("peer", "tech", "kind", "time"), *PHONE_KINDS).filter(pl.col("peer").is_not_null())
     kind = pl.col("kind")
+    seen = kind.is_in(["reachable", "lagged", "registered", "unregistered"]).any()
     peers = rows.group_by("peer").agg(
         pl.col("tech").drop_nulls().last(),
-        (kind == "registered").sum().alias("registered"),
-        kind.is_in(["reachable", "lagged", "registered", "unregistered"]).any().alias("seen"),
-        kind.filter(kind != "registered").last().cast(pl.String).alias("last_kind"),
+        (kind == "registered").any().alias("trunk"),
+        kind.filter(kind != "registered").last().cast(pl.String).fill_null("unknown").alias("status"),
+        seen.replace(False, None).alias("ever_registered"),
         pl.min("time").alias("first"),
         pl.max("time").alias("last"),
     )
     peers = peers.sort("peer")
-    trunks = tell_trunks(peers["peer"].to_list(), (peers["registered"] > 0).to_list())
-    return peers.select(
-        "peer",
-        "tech",
-        pl.Series("trunk", trunks, dtype=pl.Boolean),
-        pl.col("last_kind").fill_null("unknown").alias("status"),
-        pl.when("seen").then(True).alias("ever_registered"),
-        "first",
-        "last",
-    )
+    trunks = tell_trunks(peers["peer"].to_list(), peers["trunk"].to_list())
+    return peers.with_columns(pl.Series("trunk", trunks, dtype=pl.Boolean))
 
 
 def tell_trunks(peers: list[str], registered: list[bool]) -> list[bool]:

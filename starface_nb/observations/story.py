@@ -63,6 +63,12 @@ class Columns:
         return replace(self, **{name: column[which] for name, column in columns.items()})
 
 
+def latest(phones: Ints, times: Floats, phone: Ints, time: Floats) -> Ints:
+    """Return the index of each phone's last entry at or before `time` (entries sorted by phone and time), or -1."""
+    at = np.searchsorted(phones * BIG + times, phone * BIG + time, side="right") - 1
+    return np.where((at >= 0) & (phones[at] == phone), at, -1) if len(phones) else np.full(len(phone), -1)
+
+
 @dataclass
 class Losses(Columns):
     """One entry per unreachable interval (all arrays of the same length).
@@ -124,10 +130,7 @@ class Renewals:
 
     def before(self, phone: Ints, time: Floats) -> Ints:
         """Return the index of each phone's last renewal at or before `time`, or -1."""
-        index = np.searchsorted(self.key, phone * BIG + time, side="right") - 1
-        if not len(self.time):
-            return np.full(len(phone), -1)
-        return np.where((index >= 0) & (self.phone[np.maximum(index, 0)] == phone), index, -1)
+        return latest(self.phone, self.time, phone, time)
 
 
 @dataclass
@@ -140,12 +143,9 @@ class Watched(Columns):
 
     def until(self, phone: Ints, time: Floats) -> Floats:
         """Return until when each phone was observed from `time` on; `time` itself where it was not."""
-        if not len(self.start):
-            return time
-        at = np.searchsorted(self.phone * BIG + self.start, phone * BIG + time + SAME_MOMENT_S, side="right") - 1
-        safe = np.maximum(at, 0)
-        inside = (at >= 0) & (self.phone[safe] == phone) & (self.end[safe] > time)
-        return np.where(inside, self.end[safe], time)
+        at = latest(self.phone, self.start, phone, time + SAME_MOMENT_S)
+        end: Floats = np.append(self.end, -np.inf)[at]
+        return np.where(end > time, end, time)
 
 
 def watched(stretches: pl.DataFrame, peers: list[str], origin_us: int) -> Watched:
@@ -233,18 +233,15 @@ def after(last: datetime | None, origin: int) -> float:
 def pbx_starts_and_stops(states: pl.DataFrame, origin: int) -> tuple[Floats, Floats]:
     """Return when the PBX started, and since when it had been down at each start (the shutdown, or the start)."""
     starts = np.unique(np.round(seconds(of_kind(states, "restart")["time"], origin), 3))
-    starts = starts[np.insert(np.diff(starts) > SAME_MOMENT_S * 10, 0, True)] if len(starts) else starts
-    stops = np.sort(seconds(of_kind(states, "shutdown")["time"], origin))
-    before = np.searchsorted(stops, starts, side="right") - 1
-    last = np.where(before >= 0, stops[np.maximum(before, 0)] if len(stops) else starts, starts)
-    previous = np.insert(starts[:-1], 0, -np.inf) if len(starts) else starts
+    starts = starts[np.diff(starts, prepend=-np.inf) > SAME_MOMENT_S * 10]
+    stops = np.append(-np.inf, np.sort(seconds(of_kind(states, "shutdown")["time"], origin)))
+    last, previous = stops[np.searchsorted(stops, starts, side="right") - 1], np.append(-np.inf, starts)[:-1]
     return starts, np.where(last > previous, last, starts)
 
 
 def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floats, resolution: float) -> Losses:
     """Return the losses of the raw intervals, sorted by phone and start."""
-    needed = ("phone", "tech", "start", "end", "ended_by", "last_down", "last_rtt_ms", "end_rtt_ms")
-    rows = raw.select(needed).with_row_index("i").sort("phone", "start", "i")
+    rows = raw.with_row_index("i").sort("phone", "start", "i")
     start, until = seconds(rows["start"], origin), seconds(rows["end"], origin)
     end = np.where((rows["ended_by"] == "open").to_numpy(), np.inf, until)
     pjsip = (rows["tech"] == "PJSIP").fill_null(value=False).to_numpy()
@@ -296,15 +293,10 @@ def first_up(losses: Losses, phone: Ints, time: Floats, phones: int) -> Floats:
 
 def last_answers(losses: Losses, phone: Ints, time: Floats, rtt: Floats) -> None:
     """Move the last answered probe up to the last line (sorted by phone) that shows the phone answering."""
-    key = phone * BIG + time
-    if not len(key):
-        return
-    at = np.searchsorted(key, losses.phone * BIG + losses.start, side="right") - 1
-    safe = np.maximum(at, 0)
-    own = (at >= 0) & (phone[safe] == losses.phone)
-    losses.last_up = np.where(own, time[safe], -np.inf)
-    losses.answered = np.where(own, np.maximum(losses.answered, time[safe] - rtt[safe] / 1000), losses.answered)
-    losses.answered = np.minimum(losses.answered, losses.failed)
+    at = latest(phone, time, losses.phone, losses.start)
+    losses.last_up = np.append(time, -np.inf)[at]
+    probed = np.append(time - rtt / 1000, -np.inf)[at]
+    losses.answered = np.minimum(np.maximum(losses.answered, probed), losses.failed)
 
 
 def first_after_start(losses: Losses, starts: Floats) -> tuple[Bools, Ints]:
