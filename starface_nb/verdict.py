@@ -81,7 +81,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost, struck),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
-        "router": diagnosis.router.document() if diagnosis.router and diagnosis.router.logs else None,
+        "router": diagnosis.router.document() if diagnosis.router.logs else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }
@@ -120,24 +120,17 @@ def _verdict(row: Mapping[str, Any]) -> dict[str, Any]:
 def summary(diagnosis: Diagnosis, language: str = "en") -> str:
     """Return the readable summary of a diagnosis."""
     tr = translator(language, diagnosis.log.time_zone)
+    phones, losses = (frame.filter(~pl.col("trunk")) for frame in (diagnosis.phones, diagnosis.intervals))
     sites = [(tr("site"), tr("phones"), tr("verdict"), tr("NAT timeout"))]
     for row in diagnosis.sites.sort(pl.col("verdict").to_physical(), "site").iter_rows(named=True):
-        bracket = bracket_text(row["low_s"], row["high_s"], tr)
-        sites.append(
-            (site_name(row["site"], tr), tr.number(row["phones"]), word("verdict", row["verdict"], tr), bracket)
-        )
-    counts = diagnosis.intervals.filter(~pl.col("trunk"))["cause"].value_counts(name="n")
-    counts = counts.sort("n", "cause", descending=[True, False])
-    causes = [(tr("cause"), tr("losses"))]
-    causes += [(cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows()]
-    worst = diagnosis.phones.filter(~pl.col("trunk") & (pl.col("losses") > 0)).sort(
-        "unreachable_s", "peer", descending=[True, False]
-    )
+        verdict, bracket = word("verdict", row["verdict"], tr), bracket_text(row["low_s"], row["high_s"], tr)
+        sites.append((site_name(row["site"], tr), tr.number(row["phones"]), verdict, bracket))
+    counts = losses["cause"].value_counts(name="n").sort("n", "cause", descending=[True, False])
+    causes = [(tr("cause"), tr("losses")), *((cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows())]
+    worst = phones.filter(pl.col("losses") > 0).sort("unreachable_s", "peer", descending=[True, False])
     lost = [(tr("phone"), tr("site"), tr("losses"), tr("unreachable for"))]
-    shown = worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows()
-    lost += [
-        (peer, site_name(site, tr), tr.number(losses), tr.duration(seconds)) for peer, site, losses, seconds in shown
-    ]
+    for peer, site, n, away in worst.head(MOST_PHONES).select("peer", "site", "losses", "unreachable_s").iter_rows():
+        lost.append((peer, site_name(site, tr), tr.number(n), tr.duration(away)))
     tables = [_aligned(rows) for rows in (sites, causes, lost) if len(rows) > 1]
     if worst.height > MOST_PHONES:
         more = worst.height - MOST_PHONES

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Finding, about_peers
+from starface_nb.analysis.diagnosis import Finding, about_peers, say
 from starface_nb.analysis.probing import gaps, probed_every
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import evidence
@@ -26,6 +26,7 @@ _TOLD: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Which settings of the analysis a setting of Asterisk's drivers tells, in seconds."""
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
+_NOWHERE = Fact("", "", None)
 _SURE = 0.95
 _MAXMS = 2000.0  # `qualify=yes` (channels/sip/include/sip.h 20.20.1:91)
 _OFF = ("no", "false", "off", "0")
@@ -38,15 +39,13 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     The keepalive is only ever shortened: phones must register again within `maxexpiry`, and may do so sooner. What the
     log itself refutes is not taken: the findings say so.
     """
-    found = dict(_settings_of(log.bundle, "PJSIP" if _is_pjsip(log) else "SIP"))
+    techs = log.events["tech"]
+    found = dict(_settings_of(log.bundle, "PJSIP" if (techs == "PJSIP").sum() > (techs == "SIP").sum() else "SIP"))
     open_to = {n for n, usual in _DEFAULTS.items() if n not in settings.asked and getattr(settings, n) == usual}
     told = [one for one in _refuted(log, found) if one.values["setting"] in open_to]
-    if "probe_interval_s" in open_to - set(found):
-        assumed = _DEFAULTS["probe_interval_s"], Fact("", "", None)
-        told += _interval_refuted(log, {"probe_interval_s": assumed}, "probe_interval_measured")
     for one in told:
-        measured = float(str(one.values["measured_s"])), Fact("", "", None)
         also = {"probe_retry_s"} & set(found) if one.values["setting"] == "probe_interval_s" else set()
+        measured: Any = one.values["measured_s"], _NOWHERE
         found |= dict.fromkeys((str(one.values["setting"]), *also), measured)
     cap = found.pop("expiry", None)
     if cap and 60 <= cap[0] <= settings.keepalive_s:
@@ -57,35 +56,27 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
 
 
 def _refuted(log: Log, found: Mapping[str, tuple[float, Fact]]) -> Iterator[Finding]:
-    """Yield which of the bundle's values the log refutes: the file is a later one, was not loaded, or another PBX's."""
-    limit = of_kind(log.events, "reachable", "lagged").filter(pl.col("limit_ms").is_not_null())
+    """Yield which of the bundle's values the log refutes: the file is a later one, was not loaded, or another PBX's.
+
+    The probe interval that is assumed without a file is held against the log as well.
+    """
+    limit = of_kind(log.events, "reachable", "lagged").drop_nulls("limit_ms")
     wait = 2 * float(limit["limit_ms"].mode().min() or 0.0) / 1000  # type: ignore[arg-type]
-    if "probe_timeout_s" in found and wait and found["probe_timeout_s"][0] not in (2 * limit["limit_ms"] / 1000):
-        yield _refutation("probe_timeout_s", found, wait, limit, "probe_timeout_refuted")
-    if "probe_interval_s" in found:
-        yield from _interval_refuted(log, found, "probe_interval_refuted")
-
-
-def _interval_refuted(log: Log, found: Mapping[str, tuple[float, Fact]], told_as: str) -> Iterator[Finding]:
-    """Yield that the log shows another probe interval than the one that is told or assumed."""
-    apart = gaps(log.events)
-    every = probed_every(apart, found["probe_interval_s"][0], _DEFAULTS["probe_interval_s"])
+    given = found.get("probe_timeout_s")
+    if given and wait and given[0] not in (2 * limit["limit_ms"] / 1000):
+        yield _refutation("probe_timeout_s", given, wait, limit, "probe_timeout_refuted")
+    usual, apart = _DEFAULTS["probe_interval_s"], gaps(log.events)
+    told_as = "probe_interval_refuted" if "probe_interval_s" in found else "probe_interval_measured"
+    given = found.get("probe_interval_s", (usual, _NOWHERE))
+    every = probed_every(apart, given[0], usual)
     if every is not None:
-        yield _refutation("probe_interval_s", found, every, apart, told_as)
+        yield _refutation("probe_interval_s", given, every, apart, told_as)
 
 
-def _refutation(
-    setting: str, found: Mapping[str, tuple[float, Fact]], measured: float, lines: pl.DataFrame, told_as: str
-) -> Finding:
-    given, fact = found[setting]
-    shown, (file, line) = evidence(lines), lines.select("file", "line").row(0)
-    values = {"setting": setting, "source": fact.source, "given_s": given, "measured_s": measured, "evidence": shown}
-    values |= {"log": Fact("", file, line).source, "told_as": told_as}
-    return Finding("setting_refuted", "warning", None, values)
-
-
-def _is_pjsip(log: Log) -> bool:
-    return log.events.filter(pl.col("tech") == "PJSIP").height > log.events.filter(pl.col("tech") == "SIP").height
+def _refutation(setting: str, given: tuple[float, Fact], measured: float, lines: pl.DataFrame, told_as: str) -> Finding:
+    values = {"setting": setting, "source": given[1].source, "given_s": given[0], "measured_s": measured}
+    log = Fact("", *lines.select("file", "line").row(0)).source
+    return say("setting_refuted", "warning", **values, evidence=evidence(lines), log=log, told_as=told_as)
 
 
 def _settings_of(bundle: Bundle, driver: str) -> Iterator[tuple[str, tuple[float, Fact]]]:
@@ -116,15 +107,10 @@ def unwatched(log: Log) -> list[str]:
 
     Their silence is no sign that a binding lives: they are no part of any verdict.
     """
-    named = set(listed_peers(log).filter(~pl.col("monitored"))["peer"]) | set(not_to_be_probed(log.bundle))
+    off = log.bundle.facts.filter(pl.col("value").is_in(_OFF), fact="setting", name="qualify").drop_nulls("peer")
+    named = {*listed_peers(log).filter(~pl.col("monitored"))["peer"], *off["peer"]}
     asked = of_kind(log.events, "reachable", "lagged", "unreachable")["peer"].unique() if named else ()
     return sorted(named - set(asked))
-
-
-def not_to_be_probed(bundle: Bundle) -> list[str]:
-    """Return the peers whose own setting switches probing off."""
-    off = (pl.col("name") == "qualify") & pl.col("value").is_in(_OFF) & pl.col("peer").is_not_null()
-    return bundle.facts.filter((pl.col("fact") == "setting") & off)["peer"].to_list()
 
 
 def beside_findings(results: Results) -> Iterator[Finding]:
@@ -133,31 +119,25 @@ def beside_findings(results: Results) -> Iterator[Finding]:
     yield from _connections(results)
     if bundle:
         yield from _about_listed(results)
-        yield from _blocks(results)
+        for fact in bundle.values("blocked"):
+            if fact.value in results.home_of:
+                yield say("block_proven", "action", fact.value, source=fact.source)
         yield from _about_the_pbx(bundle)
 
 
 def _about_listed(results: Results) -> Iterator[Finding]:
     peers = listed_peers(results.log)
     phones = peers.filter("dynamic")  # the others have a fixed address: trunks
-    silent = sorted(set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"].to_list()))
-    if silent:
-        yield about_peers("phones_without_line", "info", silent)
-    ignored = sorted(set(phones.filter(~pl.col("monitored"))["peer"]) | set(unwatched(results.log)))
-    ignored = [peer for peer in ignored if peer not in set(peers.filter(~pl.col("dynamic"))["peer"])]
-    if ignored:
-        yield about_peers("phones_unmonitored", "warning", ignored)
-
-
-def _blocks(results: Results) -> Iterator[Finding]:
-    for fact in results.log.bundle.values("blocked"):
-        if fact.value in results.home_of:
-            yield Finding("block_proven", "action", fact.value, {"site": fact.value, "source": fact.source})
+    if silent := set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"]):
+        yield about_peers("phones_without_line", "info", sorted(silent))
+    ignored = {*phones.filter(~pl.col("monitored"))["peer"], *unwatched(results.log)}
+    if ignored := ignored - set(peers.filter(~pl.col("dynamic"))["peer"]):
+        yield about_peers("phones_unmonitored", "warning", sorted(ignored))
 
 
 def _connections(results: Results) -> Iterator[Finding]:
     held = {fact.value for fact in results.log.bundle.values("connection")}
-    places = of_kind(results.log.events, "registered").filter(pl.col("address").is_not_null())
+    places = of_kind(results.log.events, "registered").drop_nulls("address")
     last = places.group_by("peer", maintain_order=True).agg(pl.last("address", "port", "contact", "file", "line"))
     named = pl.col("contact").fill_null("").str.to_lowercase().str.contains(r";transport=(?:tcp|tls)\b")
     at = pl.concat_str("address", pl.lit(" "), pl.col("port").cast(pl.String)).is_in(list(held))
@@ -172,19 +152,18 @@ def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:
         missing = [level for level in _NEEDED_LEVELS if level not in row["value"] and "*" not in row["value"]]
         if missing:
             source = Fact(row["value"], row["member"], row["line"]).source
-            yield Finding("log_levels", "warning", None, {"missing": ", ".join(missing).upper(), "source": source})
+            yield say("log_levels", "warning", missing=", ".join(missing).upper(), source=source)
     overload = bundle.values("overload")
     if overload:
-        values = {"overloaded": len(overload), "source": overload[0].source, "told_as": "pbx_queues"}
-        yield Finding("pbx_trouble", "warning", None, values)
+        source = overload[0].source
+        yield say("pbx_trouble", "warning", overloaded=len(overload), source=source, told_as="pbx_queues")
     offsets = [float(fact.value) for fact in bundle.values("clock", "offset_s")]
     unset = any(fact.value == "no" for fact in bundle.values("clock", "synchronised"))
     if unset or max(offsets, default=0.0) > CLOCK_OFF_S:
-        source = bundle.values("clock")[0].source
         told = {"told_as": "clock_unset"} if unset else {"off_s": max(offsets)}
-        yield Finding("clock_off", "info", None, {"source": source, **told})
+        yield say("clock_off", "info", None, source=bundle.values("clock")[0].source, **told)
     for proxy in bundle.values("proxy"):
-        yield Finding("proxy_in_front", "info", None, {"source": proxy.source})
+        yield say("proxy_in_front", "info", source=proxy.source)
 
 
 def document(bundle: Bundle, sources: Mapping[str, Fact]) -> dict[str, object]:

@@ -1,14 +1,16 @@
 """What the losses cost: calls that could not be delivered to a phone because it was unreachable."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
 
 from starface_nb.analysis.frames import FRAMES
+from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
@@ -53,8 +55,9 @@ def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.Data
         With `peer`, `start`, `end` (null: still lost), `site`, `cause` and `trunk`.
     settings : Settings
     """
-    losses = _Losses(intervals.filter(~pl.col("trunk")))
-    unanswered = log.events.filter(pl.col("kind") == "retransmission_timeout")["time"].drop_nulls().sort().to_list()
+    losses = intervals.filter(~pl.col("trunk")).select("peer", "start", "end", "site", "cause").sort("start")
+    of = losses.rows_by_key("peer", named=True, include_key=True)
+    unanswered = of_kind(log.events, "retransmission_timeout")["time"]
     early = timedelta(seconds=settings.probe_interval_s + settings.probe_timeout_s + INVITE_S)
     rows: dict[tuple[int, str | None], tuple[_Call, dict[str, object]]] = {}
     names_peers = (log.calls["step"] == "dialled").any()
@@ -62,15 +65,16 @@ def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.Data
         time, peers = step["time"], list[str]()
         if step["step"] == "no_channel" and step["cause"] in ABSENT:
             peers = call.dialled.get(step["thread"], [])
-            if not names_peers and losses.any_at(time):
+            lost = (pl.col("start") <= time + _SECOND) & (pl.col("end").is_null() | (pl.col("end") >= time))
+            if not names_peers and losses.filter(lost).height:
                 rows.setdefault((call.number, None), (call, {"call": call.number, "time": time}))
-        elif step["step"] == "no_answer" and _any_within(unanswered, time - _BESIDE, time + _SECOND):
+        elif step["step"] == "no_answer" and unanswered.is_between(time - _BESIDE, time + _SECOND).any():
             peers = step["peers"]
         before = early if step["step"] == "no_answer" else _SECOND
         for peer in peers:
-            loss = losses.at(peer, time, before)
+            loss = _loss_at(of.get(peer, []), time, before)
             if loss is not None:
-                row = {"call": call.number, "time": time, "peer": peer, **loss}
+                row = loss | {"call": call.number, "time": time}
                 rows.setdefault((call.number, peer), (call, row))
     return CALLS_LOST.frame([row | {"nobody": call.is_nobody()} for call, row in rows.values()])
 
@@ -95,33 +99,11 @@ def _steps(log: Log) -> Iterator[tuple[_Call, dict[str, Any]]]:
         yield call, step
 
 
-class _Losses:
-    """Finds the loss that a phone had at a time."""
-
-    def __init__(self, intervals: pl.DataFrame) -> None:
-        self._all = intervals.select("peer", "start", "end", "site", "cause").sort("start")
-        self._of: dict[str, tuple[list[datetime], list[dict[str, Any]]]] = {}
-
-    def at(self, peer: str, time: datetime, before: timedelta) -> dict[str, object] | None:
-        """Return site, cause and start of the loss of `peer` at `time`, or of one that begins within `before` after."""
-        if peer not in self._of:
-            mine = self._all.filter(pl.col("peer") == peer)
-            self._of[peer] = mine["start"].to_list(), mine.to_dicts()
-        starts, rows = self._of[peer]
-        for i in (bisect_right(starts, time) - 1, bisect_right(starts, time)):
-            if 0 <= i < len(rows) and starts[i] - before <= time and (rows[i]["end"] or time) >= time:
-                return {name: rows[i][name] for name in ("site", "cause", "start")}
-        return None
-
-    def any_at(self, time: datetime) -> bool:
-        """Say whether any phone was lost at a time."""
-        end = pl.col("end").is_null() | (pl.col("end") >= time)
-        return not self._all.filter((pl.col("start") <= time + _SECOND) & end).is_empty()
-
-
-def _any_within(times: list[datetime], start: datetime, end: datetime) -> bool:
-    at = bisect_left(times, start)
-    return at < len(times) and times[at] <= end
+def _loss_at(losses: list[dict[str, Any]], time: datetime, before: timedelta) -> dict[str, Any] | None:
+    """Return which of a phone's losses it had at a time, or that begins so soon after it."""
+    at = bisect_right(losses, time, key=itemgetter("start"))
+    near = losses[max(at - 1, 0) : at + 1]
+    return next((one for one in near if one["start"] - before <= time and (one["end"] or time) >= time), None)
 
 
 def cost(lost: pl.DataFrame, intervals: pl.DataFrame | None = None) -> dict[str, object]:

@@ -11,20 +11,13 @@ from datetime import UTC, datetime, timedelta
 from math import comb, exp, log
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
-from starface_nb.analysis.common_phones import (
-    are_beside,
-    are_strangers,
-    are_two_customers,
-    is_older,
-    is_same,
-    other_addresses,
-    seen_after,
-)
+from starface_nb.analysis import common_phones
 from starface_nb.analysis.comparison import Basis, Comparison, Side, SiteComparison
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.exposure import JITTER, Bracket, Exposure, Window, bracket, expose, nat_losses, side_of
+from starface_nb.analysis.exposure import JITTER, Bracket, Exposure, Lived, Window, bracket, expose, nat_losses, side_of
 from starface_nb.errors import SettingError
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
@@ -50,6 +43,7 @@ LEAST_PERIODS = 2
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
 NOT_TOLD = ("never_lost", "nothing_to_compare", "too_short_before", "too_short_after")
+_NEVER = datetime.fromtimestamp(0, UTC)  # of a log without a time, which has no sites either
 AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
 
@@ -67,38 +61,38 @@ def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
     Comparison
     """
     zone = after.log.time_zone
-    shown = seen_after(before, after)
+    shown = common_phones.seen_after(before, after)
     if why := _why_not(before, after, shown):
         lacks = {"after": after.observation.lacking.missing} if why == "incomplete" else {}
         return replace(_overall([_cannot(names, why) for names in _places(before)], zone), incomplete=lacks)
     found = []
     for old, new in _matching_sites(before, after):
         a, b = _newest(before, old, first=True), _newest(after, new, first=False)
-        if a is not None and b is not None:
-            changed = _changed_at(after, new)
-            if changed is None or changed < a.end:
-                changed = a.end if a.end != before.log.last else None
-            settling = changed is not None or a.end > b.start - AT_ONCE
-            since = replace(b, start=max(b.start, a.end), seen=shown.filter(pl.col("end") > a.end))
-            found.append(_judge(a, since, changed, settling))
+        changed = _changed_at(after, new)
+        if changed is None or changed < a.end:
+            changed = a.end if a.end != before.log.last else None
+        settling = changed is not None or a.end > b.start - AT_ONCE
+        since = replace(b, start=max(b.start, a.end), seen=shown.filter(pl.col("end") > a.end))
+        found.append(_judge(a, since, changed, settling))
     lacks = {name: _lacking(case) for name, case in (("before", before), ("after", after))}
-    return replace(_overall(found, zone), other_addresses=other_addresses(before, after), incomplete=lacks)
+    moved = common_phones.other_addresses(before, after)
+    return replace(_overall(found, zone), other_addresses=moved, incomplete=lacks)
 
 
 def _why_not(before: Diagnosis, after: Diagnosis, shown: pl.DataFrame) -> str:
     """Return why two logs are not compared, or nothing."""
-    if is_same(before.log, after.log):
+    if common_phones.is_same(before.log, after.log):
         return "same"
-    if are_two_customers(before.log, after.log):
+    if common_phones.are_two_customers(before.log, after.log):
         return "two_customers"
-    if is_older(before.log, after.log):
+    if common_phones.is_older(before.log, after.log):
         return "older"
     if shown.is_empty():
         both = set(before.phones["peer"]) & set(after.phones["peer"])
         return "incomplete" if both else "no_common_phone" if after.phones.height else "no_phone"
-    if are_strangers(before, after, shown):
+    if common_phones.are_strangers(before, after, shown):
         return "strangers"
-    return "overlap" if are_beside(before.log, after.log) else ""
+    return "overlap" if common_phones.are_beside(before.log, after.log) else ""
 
 
 def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
@@ -118,12 +112,10 @@ def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
     at = _moment(case, at) if at is not None else None
     found = []
     for sites in _places(case):
-        window = _whole(case, sites)
-        if window is not None:
-            changed = at or _changed_at(case, sites)
-            cut = changed or window.start + (window.end - window.start) / 2
-            left, right = replace(window, end=cut), replace(window, start=cut)
-            found.append(_judge(left, right, changed, changed is not None))
+        window, changed = _whole(case, sites), at or _changed_at(case, sites)
+        cut = changed or window.start + (window.end - window.start) / 2
+        left, right = replace(window, end=cut), replace(window, start=cut)
+        found.append(_judge(left, right, changed, changed is not None))
     unasked = at is None and bool(found) and all(site.changed_at is None for site in found)
     lacks = {"whole": _lacking(case)}
     return replace(_overall(found, case.log.time_zone), halves=unasked, incomplete=lacks)
@@ -145,10 +137,8 @@ def _moment(case: Diagnosis, at: datetime) -> datetime:
 
 def _places(case: Diagnosis) -> list[tuple[str, ...]]:
     """Return the log's sites; phones without a known address belong to the only site there is."""
-    names = case.sites["site"].to_list()
-    if len(names) == 2 and UNKNOWN in names:
-        return [tuple(sorted(names, key=UNKNOWN.__eq__))]
-    return [(name,) for name in names]
+    names = sorted(case.sites["site"], key=UNKNOWN.__eq__)
+    return [tuple(names)] if len(names) == 2 and UNKNOWN in names else [(name,) for name in case.sites["site"]]
 
 
 def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -163,15 +153,14 @@ def _matching_sites(before: Diagnosis, after: Diagnosis) -> list[tuple[tuple[str
     return pairs
 
 
-def _whole(case: Diagnosis, sites: tuple[str, ...]) -> Window | None:
-    first, last = case.log.first, case.log.last
-    return None if first is None or last is None else Window(case, sites, first, last, case.observation.usable)
+def _whole(case: Diagnosis, sites: tuple[str, ...]) -> Window:
+    return Window(case, sites, case.log.first or _NEVER, case.log.last or _NEVER, case.observation.usable)
 
 
-def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window | None:
+def _newest(case: Diagnosis, sites: tuple[str, ...], *, first: bool) -> Window:
     """Return the log since its last change; if that was the cure of the first log itself, the time up to it."""
     window, changed = _whole(case, sites), _changed_at(case, sites)
-    if window is None or changed is None:
+    if changed is None:
         return window
     eras = case.eras.filter(pl.col("site") == sites[0]).sort("era")["verdict"].to_list()
     if first and eras[-2:] == ["too_short", "no_expiry_seen"]:
@@ -244,20 +233,18 @@ def _cannot(sites: tuple[str, ...], reason: str) -> SiteComparison:
 
 def _cured(old: Exposure, new: Exposure) -> float:
     """Return the probability of a cure."""
-    whole = {"as before": log(1.0 - PARTIAL), "partly": log(PARTIAL)}
-    well = 0.0
+    as_before, partly, losses = log(1.0 - PARTIAL), log(PARTIAL), sum(phone.losses for phone in new.values())
     for peer, phone in new.items():
-        lost, periods = phone.losses, phone.periods
         share = (1.0 + old[peer].losses) / (2.0 + old[peer].periods) if peer in old else 0.5
-        for name, miss in (("as before", max(1.0 - share, LEAST_MISS)), ("partly", PARTIAL_MISS)):
-            kept = lost * log(max(1.0 - miss, 1e-3)) + (periods - lost) * log(miss)
-            whole[name] += max(kept, -700.0)
-        well += lost * log(STRAY)
-    quiet = not any(phone.losses for phone in new.values())
-    common = log(ALL_SILENT) if quiet else -700.0
-    worst = max(*whole.values(), common)
-    ill = worst + log(sum(exp(v - worst) for v in (*whole.values(), common)))
-    return min(max(1.0 / (1.0 + exp(min(ill - well, 700.0))), 1e-4), 1.0 - 1e-4)
+        as_before += _odds_of(phone, max(1.0 - share, LEAST_MISS))
+        partly += _odds_of(phone, PARTIAL_MISS)
+    ill = float(np.logaddexp.reduce([as_before, partly, -700.0 if losses else log(ALL_SILENT)]))
+    return min(max(1.0 / (1.0 + exp(min(ill - losses * log(STRAY), 700.0))), 1e-4), 1.0 - 1e-4)
+
+
+def _odds_of(phone: Lived, miss: float) -> float:
+    """Return the log-likelihood of a phone's losses where a period passes without one by a probability."""
+    return max(phone.losses * log(max(1.0 - miss, 1e-3)) + (phone.periods - phone.losses) * log(miss), -700.0)
 
 
 def _verdict(cured: float, old: Exposure, new: Exposure, was: Bracket, now: Bracket) -> tuple[str, float, str]:
@@ -351,6 +338,5 @@ def _sum(sides: list[Side | None]) -> Side | None:
     there = [side for side in sides if side is not None]
     if len(there) < 2:
         return there[0] if there else None
-    hours = max(s.hours for s in there)
-    calls = sum(s.calls_lost for s in there)
+    hours, calls = max(s.hours for s in there), sum(s.calls_lost for s in there)
     return Side(sum(s.losses for s in there), sum(s.periods for s in there), hours, None, None, calls)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, say
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class SiteComparison(Judged):
         highs = [side and side.high_s for side in (self.before, self.after)]
         if self.reason != "same_losses" or self.after is None or None in highs:
             return ()
-        values = {"site": self.site, **self.after.bracket, "losses": self.after.losses, "probability": self.probability}
-        return (Finding("offload", "action", self.site, values),)
+        values = {**self.after.bracket, "losses": self.after.losses, "probability": self.probability}
+        return (say("offload", "action", self.site, **values),)
 
     def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
         """Return the site's comparison as plain data."""

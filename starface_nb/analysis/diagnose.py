@@ -13,7 +13,7 @@ import polars as pl
 
 from starface_nb.analysis.beside import beside_findings, listed_peers, renew_later, settings_from, unwatched
 from starface_nb.analysis.calls import calls_lost
-from starface_nb.analysis.diagnosis import Diagnosis, Finding
+from starface_nb.analysis.diagnosis import Diagnosis, Finding, say
 from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
@@ -39,16 +39,9 @@ from starface_nb.model.renewals import tell
 from starface_nb.model.schemas import CAUSE, CAUSES, ENDING, INTERVALS, PHONES, STATUS
 from starface_nb.model.site import Context, SiteView
 from starface_nb.model.surroundings import survey
+from starface_nb.observations import observed
 from starface_nb.observations.addresses import UNKNOWN, Addresses, find_addresses, place
 from starface_nb.observations.intervals import by_peer, of_kind, unreachable_intervals, with_states
-from starface_nb.observations.observed import (
-    Observation,
-    at_other_addresses,
-    in_turns,
-    observe,
-    of_two_customers,
-    without_common_phone,
-)
 from starface_nb.observations.phones import find_peers
 from starface_nb.observations.presence import calls_of
 from starface_nb.observations.signs import inside, late, never_answering, refused
@@ -92,12 +85,12 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float | No
     peers = find_peers(states)
     require_one_customer(log, states, peers)
     listed = dict.fromkeys(listed_peers(log).filter("monitored")["peer"], True)
-    seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observe(log, states, peers, listed))
+    seen = Seen(log, states, peers, by_peer(states, peers["peer"]), observed.observe(log, states, peers, listed))
     results = examine(seen, settings)
     period = renew_later(results.phones, settings)
     if "keepalive_s" in sources and period is not None:
-        values = {"source": sources.pop("keepalive_s").source, "expiry_s": settings.keepalive_s, "period_s": period}
-        told.append(Finding("expiry_contradicted", "warning", None, values))
+        source, expiry = sources.pop("keepalive_s").source, settings.keepalive_s
+        told.append(say("expiry_contradicted", "warning", source=source, expiry_s=expiry, period_s=period))
         settings = replace(settings, keepalive_s=asked.keepalive_s)
         results = examine(seen, settings)
     measured = measured_keepalive(results.phones, settings)
@@ -127,13 +120,13 @@ def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl
     states = with_states(log.events) if states is None else states
     peers = find_peers(states) if peers is None else peers
     step = "Name one customer's log alone; `starface-nb fleet` takes a folder of many."
-    if clash := of_two_customers(states):
+    if clash := observed.of_two_customers(states):
         cause = "These are logs of two customers: at the same time, phones of the same names are at other addresses."
         raise InputError(cause, place=" and ".join(clash), next_step=step)
-    if clash := in_turns(log, states, peers):
+    if clash := observed.in_turns(log, states, peers):
         cause = "For hours these logs tell different things of the same phones: they may be two customers'."
         raise InputError(cause, place=" and ".join(clash), next_step=step)
-    if clash := without_common_phone(log, states, peers):
+    if clash := observed.without_common_phone(log, states, peers):
         cause = (
             "These logs name few phones or none in common, and are no parts of one rotated log: "
             "they may be two customers'."
@@ -144,11 +137,11 @@ def require_one_customer(log: Log, states: pl.DataFrame | None = None, peers: pl
 
 def _other_addresses(states: pl.DataFrame, peers: pl.DataFrame) -> Iterator[Finding]:
     """Yield that the phones of two logs came from other addresses: another line, or another customer."""
-    if found := at_other_addresses(states, peers):
+    if found := observed.at_other_addresses(states, peers):
         (one, old), (other, new) = found
         own = -1 if PurePath(one).name != PurePath(other).name else -2  # folders tell little to who is shown them
         names = {name: "/".join(PurePath(path).parts[own:]) for name, path in (("one", one), ("other", other))}
-        yield Finding("other_addresses", "warning", None, {**names, "old": old, "new": new})
+        yield say("other_addresses", "warning", **names, old=old, new=new)
 
 
 @dataclass(frozen=True)
@@ -159,7 +152,7 @@ class Seen:
     states: pl.DataFrame
     peers: pl.DataFrame
     rows: pl.DataFrame
-    observation: Observation
+    observation: observed.Observation
 
 
 def examine(seen: Seen, settings: Settings) -> Results:
@@ -167,11 +160,10 @@ def examine(seen: Seen, settings: Settings) -> Results:
     log, states, peers, rows = seen.log, seen.states, seen.peers, seen.rows
     raw = unreachable_intervals(rows, pl.concat([seen.observation.lacking.gaps, seen.observation.lacking.deaf]))
     addresses = find_addresses(states, peers.filter(~pl.col("trunk"))["peer"])
-    observed = seen.observation.usable
 
     def understand(homes: list[str], *, eras_only: bool = False) -> tuple[Context, list[SiteView]]:
         named = dict(zip(peers["peer"], homes, strict=True))
-        story = tell(states, rows, raw, peers, settings, named, log.last, observed, log.calls)
+        story = tell(states, rows, raw, peers, settings, named, log.last, seen.observation.usable, log.calls)
         context = survey(story, states, rows, raw, addresses)
         views = site_views(context, homes, peers["trunk"].to_numpy())
         for view in views:
@@ -200,7 +192,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
     phones = phones_frame(seen, addresses, intervals, context, refusals)
     cycles = cycles_frame(context, views)
     eras = eras_frame(context, views, cycles, log)
-    sites = sites_frame(context, views, addresses)
+    sites = sites_frame(context, views, addresses, eras)
     numbers = evidence_numbers(context, views, raw)
     del context, views
     _give_back()

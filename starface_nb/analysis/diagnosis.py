@@ -43,9 +43,14 @@ class Finding:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
+def say(finding: str, severity: str, site: str | None = None, /, **values: object) -> Finding:
+    """Return a finding with these values; the site it is about is one of them."""
+    return Finding(finding, severity, site, {"site": site, **values} if site else values)
+
+
 def about_peers(finding: str, severity: str, peers: Sequence[str], site: str | None = None, **more: object) -> Finding:
     """Return a finding about phones: how many and which, before what else it says."""
-    return Finding(finding, severity, site, {"phones": len(peers), "peers": list(peers), **more})
+    return say(finding, severity, site, phones=len(peers), peers=list(peers), **more)
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -55,43 +55,34 @@ def expose(window: Window, periods: dict[str, float], ceiling: float | None = No
     A raised timeout acts from each phone's next renewal. Where the window begins with a change, `ceiling` is the
     longest that a binding made before it may still live by the old timeout, seconds; that time does not count.
     """
-    frame = window.case.intervals.filter(pl.col("peer").is_in(list(periods)))
-    by_peer = {str(key[0]): part for key, part in frame.group_by("peer", maintain_order=True)}
-    stretches = {str(key[0]): part for key, part in window.seen.group_by("peer", maintain_order=True)}
-    begun = window.case.log.calls.filter(pl.col("by").is_in(list(periods))).drop_nulls("time")
-    calls = {str(key[0]): part["time"] for key, part in begun.group_by("by")}
+    intervals, calls = window.case.intervals.select("peer", "start", "end", "cause"), window.case.log.calls
+    lost_of, begun = intervals.rows_by_key("peer"), calls.select("by", "time").drop_nulls().rows_by_key("by")
+    stretches = window.seen.select("peer", "start", "end").rows_by_key("peer")
     found = {}
-    for peer, period in periods.items():
+    for peer in (peer for peer in periods if peer in stretches):
+        period, seconds, losses = periods[peer], 0.0, 0
         settling = 0.0 if ceiling is None else min(period * JITTER, ceiling + SEEN_S)
-        begin = window.start + timedelta(seconds=settling)
-        if peer not in stretches:
-            continue
-        rows, seconds, losses = by_peer.get(peer, frame.clear()), 0.0, 0
-        for start, end in stretches[peer].select("start", "end").iter_rows():
-            since, until = max(start, begin), min(end, window.end)
-            lived, lost = _within(rows, since, until, period)
+        for start, end in stretches[peer]:
+            since, until = max(start, window.start + timedelta(seconds=settling)), min(end, window.end)
+            lived, lost = _within(lost_of.get(peer, []), since, until, period)
             if lived > 0:
-                called = _periods_called(calls.get(peer, begun["time"].clear()), since, until, period)
+                # Calls that the phone began in a period may have kept its binding alive.
+                calls_at = [int((at - since).total_seconds()) for (at,) in begun.get(peer, []) if since <= at <= until]
+                called = len({second // period for second in calls_at})
                 seconds, losses = seconds + max(lived - period * called, 0.0), losses + lost
         found[peer] = Lived(seconds, period, losses)
     return found
 
 
-def _periods_called(calls: pl.Series, start: datetime, end: datetime, period: float) -> int:
-    """Return in how many periods of a stretch the phone began calls: they may have kept its binding alive."""
-    here = calls.filter(calls.is_between(start, end))
-    return int(((here - start).dt.total_seconds() // period).n_unique()) if len(here) else 0
-
-
-def _within(rows: pl.DataFrame, start: datetime, end: datetime, period: float) -> tuple[float, int]:
-    """Return the seconds of a stretch that count, and the NAT losses that began in it."""
+def _within(rows: list[tuple[Any, ...]], start: datetime, end: datetime, period: float) -> tuple[float, int]:
+    """Return the seconds of a stretch that count, and the NAT losses (rows: start, end, cause) that began in it."""
     seconds, losses = (end - start).total_seconds(), 0
-    for row in rows.iter_rows(named=True):
-        away = (min(row["end"] or end, end) - max(row["start"], start)).total_seconds()
-        if row["cause"] != "nat_expiry":
+    for begin, stop, cause in rows:
+        away = (min(stop or end, end) - max(begin, start)).total_seconds()
+        if cause != "nat_expiry":
             # A longer loss of another cause ends in a renewal: the period it falls into proves nothing.
             seconds -= away + (period if away > SEEN_S else 0.0) if away > 0 else 0.0
-        elif start <= row["start"] < end:
+        elif start <= begin < end:
             losses += 1
     return seconds, losses
 

@@ -1,27 +1,36 @@
 """What the analyst should know, as data: the guide turns each finding into a sentence."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Finding, about_peers
+from starface_nb.analysis.beside import unwatched
+from starface_nb.analysis.diagnosis import Finding, about_peers, say
 from starface_nb.analysis.restraint import Results
-from starface_nb.analysis.shown import LONG_END, about_phones, about_the_log
+from starface_nb.analysis.seen import evidence
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
+from starface_nb.observations.completeness import FORBID_ALL_CLEAR
+from starface_nb.observations.intervals import of_kind
 
 SEVERITIES = ("action", "warning", "info")
 MOSTLY_ONE, OFTEN = 0.7, 4
 ENOUGH_CYCLES = 6
 CURED = "nat_expiry"
+_NEVER = 0.9  # the rest: its probes are lost on the way, each of them
+LEAST_LATE = 3
+"""Late answers of a phone from which on they are told."""
+LONG_END = timedelta(hours=1)
+"""A log that shows no losses any more for this long before it ends is said to."""
 
 
 def find_findings(results: Results) -> Iterator[Finding]:
     """Yield the findings on the log, its sites and its phones."""
     yield from _gone_sites(results)
-    yield from about_the_log(results)
-    yield from about_phones(results)
+    yield from _lacking(results)
+    yield from _about_phones(results)
     yield from _about_the_log(results)
     for site in _main_sites(results):
         yield from _about_a_site(results, site)
@@ -44,29 +53,44 @@ def _main_sites(results: Results) -> list[dict[str, Any]]:
 # -- the log itself ----------------------------------------------------------------------------------------------------
 
 
+def _lacking(results: Results) -> Iterator[Finding]:
+    """Yield what the log as a whole lacks or is."""
+    log, lacking = results.log, results.observation.lacking
+    if results.given_keepalive_s is not None:
+        measured = results.settings.keepalive_s
+        yield say("keepalive_contradicted", "action", given_s=results.given_keepalive_s, measured_s=measured)
+    missing = [name for name in lacking.missing if name in FORBID_ALL_CLEAR]
+    if missing:
+        yield say("incomplete_log", "action", missing=missing, lines=log.lines)
+    if lacking.without_time:
+        yield say("no_times", "warning", events=lacking.without_time, all_events=log.events.height)
+    if log.order == "reversed":
+        yield say("reversed_log", "info")
+    if gaps := lacking.gaps.sort(pl.col("end") - pl.col("start")).rows():
+        took, (begin, end) = sum((end - start).total_seconds() for start, end in gaps), gaps[-1]
+        yield say("missing_parts", "warning", holes=len(gaps), all_s=took, from_at=begin, until_at=end)
+    elif "rest" in lacking.missing:
+        yield say("missing_parts", "warning", told_as="unread_parts")
+    until = results.observation.usable["end"].max()
+    if log.last is not None and until is not None and log.last - until > LONG_END:  # type: ignore[operator]
+        yield say("silent_end", "info", since_at=until, **{"told_as": "deaf_end"} if lacking.deaf.height else {})
+
+
 def _about_the_log(results: Results) -> Iterator[Finding]:
-    log = results.log
+    log, strangers = results.log, results.phones.filter(site=UNKNOWN, trunk=False).height
     if "registered" in results.observation.lacking.missing and results.intervals.height + results.phones.height:
-        yield Finding("no_registrations", "warning")
-    elif (strangers := _strangers(results)) > 1:
-        yield Finding("no_addresses", "warning", UNKNOWN, {"phones": strangers})
-    if results.attached_to is not None:
-        attached = results.phones.filter((pl.col("site") == UNKNOWN) & ~pl.col("trunk")).height
-        if attached:
-            yield Finding("attached", "info", results.attached_to, {"phones": attached, "site": results.attached_to})
+        yield say("no_registrations", "warning")
+    elif strangers > 1 and any(row["site"] == UNKNOWN for row in _main_sites(results)):
+        # They are judged by themselves: who knows behind how many routers.
+        yield say("no_addresses", "warning", UNKNOWN, phones=strangers)
+    if results.attached_to is not None and strangers:
+        yield say("attached", "info", results.attached_to, phones=strangers)
     for site, phones in sorted(results.adopted.items()):
-        yield Finding("adopted", "info", site, {"phones": phones, "site": site})
+        yield say("adopted", "info", site, phones=phones)
     if log.unparsed.height:
-        yield Finding("unparsed", "warning", None, {"lines": log.unparsed.height})
+        yield say("unparsed", "warning", lines=log.unparsed.height)
     for note in log.notes:
-        yield Finding("note", "info", None, {"note": note})
-
-
-def _strangers(results: Results) -> int:
-    """Return how many phones without an address are judged by themselves: who knows behind how many routers."""
-    if all(row["site"] != UNKNOWN for row in _main_sites(results)):
-        return 0
-    return results.phones.filter(site=UNKNOWN, trunk=False).height
+        yield say("note", "info", note=note)
 
 
 def _gone_sites(results: Results) -> Iterator[Finding]:
@@ -80,9 +104,8 @@ def _gone_sites(results: Results) -> Iterator[Finding]:
         gone, phones = (frame.filter(results.at(site["site"])) for frame in (away, results.phones))
         phones = phones.filter((pl.col("observed_s") > 0) | (pl.col("losses") > 0))
         if 2 * gone.height > max(phones.height, 2):
-            values = {"site": site["site"], "phones": gone.height, "peers": gone["peer"].to_list()}
-            values |= {"all_phones": phones.height, "since_at": gone["start"].max()}
-            yield Finding("site_gone", "action", site["site"], values)
+            more = {"all_phones": phones.height, "since_at": gone["start"].max()}
+            yield about_peers("site_gone", "action", gone["peer"].to_list(), site["site"], **more)
 
 
 # -- a site ------------------------------------------------------------------------------------------------------------
@@ -96,33 +119,26 @@ def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding
     yield from _blocked(site, losses)
     bad = _bad_phone(results, losses)
     if bad is not None and _observed(results, site).filter(pl.col("peer") != bad["peer"]).height:
-        yield Finding("one_bad_phone", "action", site["site"], bad)
+        yield say("one_bad_phone", "action", site["site"], **bad)
     other = losses.filter(~pl.col("cause").is_in([CURED, "unknown"]))
     if other.height:
         beside = "not_cured" if site["verdict"] == "too_short" else "other_causes"
-        yield Finding(beside, "warning", site["site"], {"site": site["site"], **_tally(other)})
+        counts = other["cause"].cast(pl.String).value_counts().sort("count", "cause", descending=[True, False])
+        yield say(beside, "warning", site["site"], losses=other.height, causes=dict(counts.iter_rows()))
     unknown = losses.filter(pl.col("cause") == "unknown").height
     if unknown:
-        yield Finding("undecided", "info", site["site"], {"site": site["site"], "losses": unknown})
+        yield say("undecided", "info", site["site"], losses=unknown)
 
 
 def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]:
     name, settings = site["site"], results.settings
-    values: dict[str, object] = {
-        "site": name,
-        "low_s": site["low_s"],
-        "high_s": site["high_s"],
-        "probability": site["probability_too_short"],
-        "set_s": site["recommended_timeout_s"],
-        "keepalive_s": settings.keepalive_s,
-        "probe_s": settings.probe_interval_s,
-        "losses": losses.filter(pl.col("cause") == CURED).height,
-        "all_losses": losses.height,
-        "phones": site["phones"],
-    }
+    values = {"low_s": site["low_s"], "high_s": site["high_s"], "probability": site["probability_too_short"]}
+    values |= {"set_s": site["recommended_timeout_s"], "keepalive_s": settings.keepalive_s}
+    values |= {"probe_s": settings.probe_interval_s, "losses": losses.filter(pl.col("cause") == CURED).height}
+    values |= {"all_losses": losses.height, "phones": site["phones"]}
     if site["verdict"] == "too_short":
         short = (site["high_s"] or 0.0) <= settings.probe_interval_s + 1
-        yield Finding("nat_below_probe" if short else "nat_too_short", "action", name, values)
+        yield say("nat_below_probe" if short else "nat_too_short", "action", name, **values)
     elif site["verdict"] == "undetermined":
         have = site["cycles_survived"] + site["cycles_expired"]
         hours = max(ENOUGH_CYCLES - have, 1) * settings.keepalive_s / 3600 / max(site["phones"], 1)
@@ -130,22 +146,18 @@ def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) ->
         if results.observation.lacking.silence_tells:
             told = "cannot_tell" if have < ENOUGH_CYCLES else "cannot_tell_apart"
             told = told if _observed(results, site).height else "nothing_observed"
-            yield Finding(told, "warning" if losses.height else "info", name, values)
+            yield say(told, "warning" if losses.height else "info", name, **values)
     elif site["renewed_by"] == "any_packet":
-        yield Finding("any_packet", "info", name, values)
+        yield say("any_packet", "info", name, **values)
     elif site["eras"] == 1:
-        yield Finding("no_expiry_seen", "info", name, {**values, "outlived_s": _outlived(results, name)})
+        # The silence that at least two bindings outlived, if only a REGISTER renews them.
+        survived = results.cycles.filter(site=name, outcome="survived")["lower_s"].top_k(2)
+        yield say("no_expiry_seen", "info", name, **values, outlived_s=survived.min() if len(survived) > 1 else 0.0)
 
 
 def _observed(results: Results, site: Mapping[str, Any]) -> pl.DataFrame:
     """Return the site's phones of which silence would tell something."""
     return results.phones.filter(results.at(site["site"]) & (pl.col("observed_s") > 0))
-
-
-def _outlived(results: Results, site: str) -> float:
-    """Return the silence that at least two bindings outlived, if only a REGISTER renews them."""
-    survived = results.cycles.filter((pl.col("site") == site) & (pl.col("outcome") == "survived"))["lower_s"]
-    return float(survived.top_k(2).min() or 0.0) if len(survived) > 1 else 0.0  # type: ignore[arg-type]
 
 
 def _changes(results: Results, site: Mapping[str, Any]) -> Iterator[Finding]:
@@ -155,15 +167,15 @@ def _changes(results: Results, site: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         fixed = before["verdict"] == "too_short" and after["verdict"] == "no_expiry_seen"
         old, new = ({name: era[name] for name in ("low_s", "high_s")} for era in (before, after))
-        values = {"site": site["site"], "changed_at": after["start"], "before": old, "after": new, **old}
-        yield Finding("timeout_fixed" if fixed else "timeout_changed", "info", site["site"], values)
+        values = {"changed_at": after["start"], "before": old, "after": new, **old}
+        yield say("timeout_fixed" if fixed else "timeout_changed", "info", site["site"], **values)
 
 
 def _blocked(site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]:
     blocked = losses.filter(pl.col("cause") == "blacklisted")
     if blocked.height:
-        values = {"site": site["site"], "phones": blocked["peer"].n_unique(), "since_at": blocked["start"].min()}
-        yield Finding("blacklisted", "action", site["site"], values)
+        phones, since = blocked["peer"].n_unique(), blocked["start"].min()
+        yield say("blacklisted", "action", site["site"], phones=phones, since_at=since)
 
 
 def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | None:
@@ -178,18 +190,65 @@ def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | No
     return {"peer": worst[0], "losses": worst[1], "unreachable_s": lost}
 
 
-def _tally(losses: pl.DataFrame) -> dict[str, object]:
-    counts = losses["cause"].cast(pl.String).value_counts().sort("count", "cause", descending=[True, False])
-    return {"losses": losses.height, "causes": dict(counts.iter_rows())}
-
-
 # -- single peers ------------------------------------------------------------------------------------------------------
+
+
+def _about_phones(results: Results) -> Iterator[Finding]:
+    """Yield what phones do beside being lost, and which of them nothing is known of."""
+    phones = results.phones.filter(~pl.col("trunk") & ~pl.col("peer").is_in(unwatched(results.log)))
+    silent = phones.filter(
+        pl.col("probed").eq(False) | (pl.col("probed").is_null() & pl.col("ever_registered").eq(True))
+    )
+    if silent.height:
+        sure = bool(silent["probed"].is_not_null().any())
+        told = ("not_probed", "action") if sure else ("perhaps_not_probed", "warning")
+        yield about_peers(*told, silent["peer"].to_list())
+    if len(results.never):
+        lines = of_kind(results.log.events, "registered", "unreachable")
+        shown = evidence(lines.filter(pl.col("peer").is_in(results.never.implode())))
+        yield about_peers("never_answers", "action", results.never.to_list(), probability=_NEVER, evidence=shown)
+    yield from _refused(results)
+    yield from _late(phones)
+    yield from _while_lost(results)
+    private = phones.filter(pl.col("site") == PRIVATE)["peer"].to_list()
+    if private:
+        yield about_peers("private_addresses", "info", private, PRIVATE)
+
+
+def _refused(results: Results) -> Iterator[Finding]:
+    rows = results.refusals
+    if rows.is_empty():
+        return
+    blocked, peers = int(rows["authentication"].sum()), rows["peer"].unique(maintain_order=True).to_list()
+    values: dict[str, Any] = {"accounts": len(peers), "peers": peers, "refused": int(rows["refused"].sum())}
+    values |= {"addresses": [address for address in rows["address"].unique(maintain_order=True) if address]}
+    values |= {"reason": rows["reason"][0], "authentication": blocked, "since_at": rows["first"].min()}
+    yield say("refused_registrations" if blocked else "refused_otherwise", "action", **values)
+
+
+def _late(phones: pl.DataFrame) -> Iterator[Finding]:
+    late = phones.filter(pl.col("late") >= LEAST_LATE).sort("late", "peer", descending=[True, False])
+    if late.height:
+        answers, peers = int(late["late"].sum()), late["peer"].to_list()
+        yield say("late_answers", "warning", answers=answers, phones=late.height, peers=peers)
+
+
+def _while_lost(results: Results) -> Iterator[Finding]:
+    if {"unread", "reachable", "discarded"} & set(results.observation.lacking.missing):
+        return  # the line that ended the loss may be among those missing
+    others = results.intervals.with_columns(inside=results.inside, called=results.called).filter(
+        ~pl.col("trunk") & ~pl.col("peer").is_in(results.never.implode())
+    )
+    kinds = (("registers_while_lost", "warning", "inside"), ("telephones_while_lost", "action", "called"))
+    for name, severity, column in kinds:
+        peers = others.filter(pl.col(column) > 0)["peer"]
+        if len(peers):
+            yield say(name, severity, losses=len(peers), peers=peers.unique(maintain_order=True).to_list())
 
 
 def _about_trunks(results: Results) -> Iterator[Finding]:
     for row in results.phones.filter(pl.col("trunk") & (pl.col("losses") > 0)).iter_rows(named=True):
-        values = {"peer": row["peer"], "losses": row["losses"], "unreachable_s": row["unreachable_s"]}
-        yield Finding("trunk_down", "warning", None, values)
+        yield say("trunk_down", "warning", **{name: row[name] for name in ("peer", "losses", "unreachable_s")})
 
 
 def _about_absent_phones(results: Results) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """Incidents: losses that one thing struck; the same thing at regular times is one incident that repeats."""
 
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 
@@ -15,6 +17,7 @@ OF_A_SITE = ("wan_outage", "router_restart", "blacklisted")
 OF_A_PHONE = ("phone_restart", "phone_offline")
 
 INCIDENTS = FRAMES["incidents"]
+KEYS = ("place", "cause", "part")
 
 
 def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
@@ -38,14 +41,13 @@ def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.Data
     if intervals.is_empty():
         return INCIDENTS.empty(), pl.Series("incident", [], dtype=pl.Int64)
     losses = _struck(intervals, eras)
-    keys = ["place", "cause", "part"]
-    bursts = losses.group_by(*keys, "burst", maintain_order=True).agg(pl.min("start"))
-    bursts = _with_repeats(bursts.sort(*keys, "start"), keys)
-    losses = losses.join(bursts.drop("start"), on=[*keys, "burst"], how="left", maintain_order="left")
-    key = [*keys, "series"]
+    bursts = losses.group_by(*KEYS, "burst", maintain_order=True).agg(pl.min("start"))
+    bursts = _with_repeats(bursts.sort(*KEYS, "start"))
+    losses = losses.join(bursts.drop("start"), on=[*KEYS, "burst"], how="left", maintain_order="left")
+    key = [*KEYS, "series"]
     found = losses.group_by(key, maintain_order=True).agg(
         pl.min("start"),
-        pl.when(pl.col("end").is_null().any()).then(None).otherwise(pl.col("end").max()).alias("end"),
+        pl.when(pl.col("end").is_not_null().all()).then(pl.col("end").max()).alias("end"),
         pl.when(pl.col("peer").n_unique() == 1).then(pl.first("peer")).alias("peer"),
         pl.col("peer").n_unique().cast(pl.Int64).alias("phones"),
         pl.len().cast(pl.Int64).alias("losses"),
@@ -54,8 +56,8 @@ def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.Data
         pl.col("seconds").median().alias("lasts_s"),
         pl.col("confidence").mean().round(3),
     )
-    found = found.sort("losses", "start", "place", descending=[True, False, False]).with_row_index("id", offset=1)
-    found = found.with_columns(pl.col("id").cast(pl.Int64))
+    found = found.sort("losses", "start", "place", descending=[True, False, False])
+    found = found.with_columns(pl.int_range(1, pl.len() + 1).alias("id"))
     ids = losses.join(found.select("id", *key), on=key, how="left").sort("row")["id"].alias("incident")
     return INCIDENTS.check(found.rename({"place": "site"})), ids
 
@@ -63,34 +65,22 @@ def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.Data
 def _struck(intervals: pl.DataFrame, eras: pl.DataFrame) -> pl.DataFrame:
     """Return the losses with place, part (era, phone or nothing) and burst, the number of the moment they belong to."""
     begun = eras.select("site", "era", pl.col("start").alias("begun")).sort("begun")
-    needed = intervals.select("peer", "site", "start", "end", "cause", "seconds", "confidence")
-    losses = (
-        needed.with_row_index("row")
-        .sort("start")
-        .join_asof(begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False)
+    losses = intervals.select("peer", "site", "start", "end", "cause", "seconds", "confidence").with_row_index("row")
+    losses = losses.sort("start").join_asof(
+        begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False
     )
-    cause = pl.col("cause")
-    part = (
-        pl.when(cause == "nat_expiry")
-        .then(pl.format("era {}", pl.col("era").fill_null(0)))
-        .when(cause.is_in(OF_A_PHONE))
-        .then("peer")
-        .otherwise(pl.lit(""))
-    )
+    cause, era = pl.col("cause"), pl.format("era {}", pl.col("era").fill_null(0))
+    part = pl.when(cause == "nat_expiry").then(era).when(cause.is_in(OF_A_PHONE)).then("peer").otherwise(pl.lit(""))
     place = pl.when(cause == "pbx_restart").then(pl.lit("all")).otherwise("site")
-    losses = losses.with_columns(part.alias("part"), place.alias("place")).sort(
-        "place", "cause", "part", "start", "row"
-    )
-    gap = pl.col("start").diff().dt.total_microseconds().over("place", "cause", "part") / 1e6
-    return losses.with_columns(
-        (gap.fill_null(0.0) > TOGETHER_S).cum_sum().over("place", "cause", "part").alias("burst")
-    )
+    losses = losses.with_columns(part.alias("part"), place.alias("place")).sort(*KEYS, "start", "row")
+    apart = pl.col("start").diff() > timedelta(seconds=TOGETHER_S)
+    return losses.with_columns(apart.fill_null(value=False).cum_sum().over(KEYS).alias("burst"))
 
 
-def _with_repeats(bursts: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+def _with_repeats(bursts: pl.DataFrame) -> pl.DataFrame:
     """Add `series` (bursts of one series are one incident) and `every_s` to bursts sorted by key and start."""
     series, told = list[int](), list[float | None]()
-    groups = bursts.group_by(keys, maintain_order=True).agg(pl.col("start").dt.epoch("ms"))
+    groups = bursts.group_by(KEYS, maintain_order=True).agg(pl.col("start").dt.epoch("ms"))
     for cause, starts in groups.select("cause", "start").iter_rows():
         every = regular_step(np.array(starts) / 1000.0)
         series += range(len(starts)) if every is None and cause in (*OF_A_SITE, "pbx_restart") else [0] * len(starts)

@@ -5,14 +5,16 @@ explanation also makes is not told: one phone that stays away may be switched of
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 import numpy as np
 import polars as pl
 
 from starface_nb.analysis.calls import cost
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, say
 from starface_nb.analysis.places import line_switches, shared_port, sip_inspection, stale_state, two_devices
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import TOGETHER_S, Seen, prepare
@@ -67,9 +69,8 @@ def shared_power(seen: Seen) -> Iterator[Finding]:
         for group in dict.fromkeys(sorted(groups, key=len, reverse=True)):
             alike = [one for one in groups if len(one & group) >= 0.8 * len(one | group)]
             if len(alike) >= 2:
-                values = {"site": site, "peers": sorted(group), "phones": len(group), "times": len(alike)}
-                values |= {"probability": 0.8, "evidence": seen.lines(group, "unreachable")}
-                yield Finding("shared_power", "action", site, values)
+                values = {"peers": sorted(group), "phones": len(group), "times": len(alike), "probability": 0.8}
+                yield say("shared_power", "action", site, **values, evidence=seen.lines(group, "unreachable"))
                 break
 
 
@@ -98,37 +99,26 @@ def _booted(seen: Seen, cluster: list[Loss]) -> bool:
 
 def _clusters(rows: list[Loss]) -> Iterator[list[Loss]]:
     """Yield the losses that begin within one probe interval of the first of them."""
-    cluster: list[Loss] = []
-    for row in rows:
-        if cluster and (row[0] - cluster[0][0]).total_seconds() > TOGETHER_S:
-            yield cluster
-            cluster = []
-        cluster.append(row)
-    if cluster:
-        yield cluster
+    at = 0
+    while at < len(rows):
+        past = bisect_right(rows, rows[at][0] + timedelta(seconds=TOGETHER_S), lo=at, key=itemgetter(0))
+        yield rows[at:past]
+        at = past
 
 
 def pbx_trouble(seen: Seen) -> Iterator[Finding]:
     """The PBX or its own line: phones of unrelated sites lost or late within the same seconds, or its queues full."""
-    events = seen.results.log.events
-    overloaded = of_kind(events, "overload").height
-    stalls = list(_stalls(seen))
-    if not stalls and not overloaded:
-        return
-    values = {
-        "times": len(stalls),
-        "phones": max((len(stall) for _, stall in stalls), default=0),
-        "sites": max((len({home for _, home in stall}) for _, stall in stalls), default=0),
-        "since_at": stalls[0][0] if stalls else of_kind(events, "overload")["time"].drop_nulls().min(),
-        "overloaded": overloaded,
-        "probability": 0.95 if stalls and overloaded else 0.8,
-    }
+    overloaded, stalls = of_kind(seen.results.log.events, "overload"), list(_stalls(seen))
+    phones = max((len(stall) for _, stall in stalls), default=0)
+    sites = max((len({home for _, home in stall}) for _, stall in stalls), default=0)
+    since = stalls[0][0] if stalls else overloaded["time"].min()
+    values = {"times": len(stalls), "phones": phones, "sites": sites, "since_at": since, "overloaded": len(overloaded)}
+    values |= {"probability": 0.95 if stalls and len(overloaded) else 0.8}
     if stalls:
-        late = [peer for peer, _ in stalls[0][1]]
-        values["evidence"] = seen.lines(late, "unreachable", "lagged", since=stalls[0][0])
-    if not stalls:
-        values["told_as"] = "pbx_overloaded"
-    yield Finding("pbx_trouble", "action" if stalls else "warning", None, values)
+        shown = seen.lines([peer for peer, _ in stalls[0][1]], "unreachable", "lagged", since=stalls[0][0])
+        yield say("pbx_trouble", "action", **values, evidence=shown)
+    elif len(overloaded):
+        yield say("pbx_trouble", "warning", **values, told_as="pbx_overloaded")
 
 
 def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
@@ -137,7 +127,9 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
     events = seen.results.log.events.select("time", "kind", "peer").filter(pl.col("time").is_not_null())
     own = of_kind(events, "restart", "shutdown", "reload")["time"].to_list()
     rows = of_kind(events, "unreachable", "lagged").filter(pl.col("peer").is_in(list(home_of))).sort("time")
-    rows = rows.join(_expired(seen), on=["peer", "time"], how="anti")
+    # Phones that restarted together are lost together by the NAT timeout.
+    expired = seen.losses.filter(pl.col("cause") == "nat_expiry", pl.col("confidence") > _SURE)
+    rows = rows.join(expired, left_on=["peer", "time"], right_on=["peer", "start"], how="anti")
     seconds, peers = rows["time"].dt.epoch("us").to_numpy() / 1e6, rows["peer"].to_list()
     behind = np.searchsorted(seconds, seconds + STALL_S, "right")
     reach = _AROUND.total_seconds()
@@ -155,12 +147,6 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
             done = int(behind[at])
 
 
-def _expired(seen: Seen) -> pl.DataFrame:
-    """Return the losses (peer, time) by the NAT timeout: phones that restarted together are lost together by it."""
-    own = seen.losses.filter((pl.col("cause") == "nat_expiry") & (pl.col("confidence") > _SURE))
-    return own.select("peer", pl.col("start").alias("time"))
-
-
 def _poisson_tail(n: int, mean: float) -> float:
     """Return the probability of at least `n` events where `mean` are expected."""
     below = sum(math.exp(k * math.log(max(mean, 1e-9)) - mean - math.lgamma(k + 1)) for k in range(n))
@@ -175,8 +161,6 @@ def lost_calls(seen: Seen) -> Iterator[Finding]:
     told = cost(seen.calls)
     phones = seen.calls["peer"].drop_nulls().n_unique()
     if told["calls"]:
-        yield Finding(
-            "calls_lost", "warning", None, {"calls": told["calls"], "nobody": told["nobody"], "phones": phones}
-        )
+        yield say("calls_lost", "warning", calls=told["calls"], nobody=told["nobody"], phones=phones)
     elif told["unnamed"]:
-        yield Finding("calls_lost_unnamed", "info", None, {"calls": told["unnamed"]})
+        yield say("calls_lost_unnamed", "info", calls=told["unnamed"])

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, say
 from starface_nb.analysis.seen import SIP_PORT, TOGETHER_S, Place, Seen
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import UNKNOWN
@@ -39,26 +39,20 @@ def stale_state(seen: Seen) -> Iterator[Finding]:
             back = set(seen.registered.filter(soon & (pl.col("home") == site))["peer"])
             away = _stays_away(seen, [p for p in peers if p not in back], old, changed)
             if len(away) >= 2 and back and 2 * len(back & _gone_again(seen, changed)) < len(back):
-                values = {"site": site, "old": old, "new": new, "changed_at": changed}
+                values = {"old": old, "new": new, "changed_at": changed}
                 values |= {"phones": len(away), "peers": sorted(away), "returned": len(back)}
                 values |= {"away_s": min(away.values()).total_seconds(), "probability": 0.8 if len(away) == 2 else 0.9}
                 shown = seen.lines({*back, *away}, "unreachable", "registered", since=changed - seen.period)
-                yield Finding("stale_state", "action", site, values | {"evidence": shown})
+                yield say("stale_state", "action", site, **values, evidence=shown)
 
 
 def _address_changes(seen: Seen, peers: list[str]) -> list[tuple[str, str, datetime]]:
     """Return (old, new, first registration at new) of each change of the public address, in time."""
-    moves = [
-        (after[0], before[1], after[1])
-        for peer in peers
-        if peer in seen.movers
-        for before, after in pairwise(seen.places(peer))
-        if before[1] != after[1]
-    ]
+    steps = chain.from_iterable(pairwise(seen.places(peer)) for peer in peers if peer in seen.movers)
+    moves = sorted((time, old, new) for (_, old, _), (time, new, _) in steps if old != new)
     changes: list[tuple[str, str, datetime]] = []
-    for time, old, new in sorted(moves):
-        known = any(one[:2] == (old, new) and time - one[2] <= 2 * seen.period for one in changes)
-        if not known:
+    for time, old, new in moves:
+        if not any(one[:2] == (old, new) and time - one[2] <= 2 * seen.period for one in changes):
             changes.append((old, new, time))
     return changes
 
@@ -86,19 +80,13 @@ def line_switches(seen: Seen) -> Iterator[Finding]:
     for site, peers in seen.homes.items():
         ways = [[address for address, _ in groupby(p[1] for p in seen.places(peer))]
                 for peer in peers if peer in seen.movers]  # fmt: skip
-        pairs = {
-            (min(a, b), max(a, b)): None
-            for way in ways
-            for a, b, c in zip(way, way[1:], way[2:], strict=False)
-            if a == c
-        }
-        for pair in pairs:
+        turns = chain.from_iterable(zip(way, way[1:], way[2:], strict=False) for way in ways)
+        for pair in dict.fromkeys((min(a, b), max(a, b)) for a, b, c in turns if a == c):
             changes = [len([address for address in way if address in pair]) - 1 for way in ways]
             both = [n for n in changes if n >= 2]
             if len(both) >= max(2, 0.5 * sum(n > 0 for n in changes)) and max(both) >= 3:
-                values = {"site": site, "one": pair[0], "other": pair[1], "times": max(both), "phones": len(both)}
-                values |= {"probability": 0.9, "evidence": seen.lines(peers, "registered")}
-                yield Finding("line_switches", "warning", site, values)
+                values = {"one": pair[0], "other": pair[1], "times": max(both), "phones": len(both), "probability": 0.9}
+                yield say("line_switches", "warning", site, **values, evidence=seen.lines(peers, "registered"))
                 break
 
 
@@ -116,10 +104,11 @@ def two_devices(seen: Seen) -> Iterator[Finding]:
             lines = seen.places(peer)
             contacts, addresses = [f"{address}:{port}" for _, address, port in lines], [line[1] for line in lines]
             found = (_to_and_fro(lines, contacts), 0.75), (_to_and_fro(lines, addresses), 0.0)
-            for turns in [turns for turns, share in found if _are_two(turns, seen.period, share)][:1]:
-                values = {"site": site, "peer": peer, "one": turns.one, "other": turns.other, "times": len(turns.gaps)}
-                values |= {"probability": 0.9, "evidence": seen.lines([peer], "registered")}
-                yield Finding("two_devices", "action", site, values)
+            turns = next((turns for turns, share in found if _are_two(turns, seen.period, share)), None)
+            if turns:
+                values = {"peer": peer, "one": turns.one, "other": turns.other, "times": len(turns.gaps)}
+                shown = seen.lines([peer], "registered")
+                yield say("two_devices", "action", site, **values, probability=0.9, evidence=shown)
 
 
 @dataclass(frozen=True)
@@ -158,10 +147,9 @@ def shared_port(seen: Seen) -> Iterator[Finding]:
     Accounts of one device are at one port together: only different models count. Phones that never have another port
     than 5060 are behind a router that reads SIP.
     """
-    turns = seen.registered.sort("home", "address", "port", "time", "peer")
-    before = turns.select(pl.col("home", "address", "port", "peer", "model").shift(1).name.suffix("_before"))
-    same = pl.all_horizontal(pl.col(c).eq_missing(pl.col(f"{c}_before")) for c in ("home", "address", "port"))
-    turns = turns.hstack(before).filter(same, pl.col("model") != pl.col("model_before"))
+    before = pl.col("peer", "model").shift(1).over("home", "address", "port").name.suffix("_before")
+    turns = seen.registered.sort("home", "address", "port", "time", "peer").with_columns(before)
+    turns = turns.filter(pl.col("model") != pl.col("model_before"))
     counts = seen.registered.group_by("peer").len("drawn")
     for site in seen.homes:
         rewritten = pl.Series(list(_at_sip_port(seen, site)[0]), dtype=pl.String).implode()
@@ -170,9 +158,8 @@ def shared_port(seen: Seen) -> Iterator[Finding]:
         handed = _handed_over(pairs, counts)
         phones = sorted({*handed["peer"], *handed["peer_before"]})
         if phones:
-            values = {"site": site, "peers": phones, "phones": len(phones), "times": handed.height}
-            values |= {"probability": 0.8, "evidence": seen.lines(phones, "registered")}
-            yield Finding("shared_port", "action", site, values)
+            values = {"peers": phones, "phones": len(phones), "times": handed.height, "probability": 0.8}
+            yield say("shared_port", "action", site, **values, evidence=seen.lines(phones, "registered"))
 
 
 def _handed_over(pairs: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
@@ -200,10 +187,10 @@ def sip_inspection(seen: Seen) -> Iterator[Finding]:
         phones, everybody = _at_sip_port(seen, site)
         if site == UNKNOWN or not (everybody or (pointed and phones)):
             continue
-        values = {"site": site, "low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": len(phones)}
+        values = {"low_s": row["low_s"], "high_s": high, "timer_s": timer, "phones": len(phones)}
         values |= {"evidence": seen.lines(phones, "registered"), "probability": 0.9 if everybody else 0.8}
         values |= {"told_as": "sip_inspection_ports"} if everybody else {}
-        yield Finding("sip_inspection", "warning", site, values)
+        yield say("sip_inspection", "warning", site, **values)
 
 
 def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
@@ -219,17 +206,16 @@ def _at_sip_port(seen: Seen, site: str) -> tuple[set[str], bool]:
         if peer in seen.at_sip_port:
             time, address = seen.at_sip_port[peer]
             places.setdefault(address, []).append((time, peer))
-    most = max(map(len, places.values()), default=0)
-    place = next((sorted(one) for one in places.values() if len(one) == most), [])
+    place = sorted(places[max(places, key=lambda address: len(places[address]))]) if places else []
     phones = {peer for _, peer in place}
     if len({seen.models[peer] for peer in phones} - {None}) < 2:
         return set(), False
     if len(phones) == sum(peer in seen.rows for peer in peers) >= 3 and _answer(seen, phones):
         return phones, True
-    low = seen.results.sites.filter(pl.col("site") == site)["low_s"].max()
-    lives = timedelta(seconds=max(float(low or 0.0), TOGETHER_S))  # type: ignore[arg-type]
+    low = seen.results.sites.filter(pl.col("site") == site)["low_s"].drop_nulls().to_list()
+    lives = timedelta(seconds=max(*low, TOGETHER_S, 0.0))
     # One phone's answers bring back another that is asked at its port: only what is further apart are two REGISTERs.
-    back = seen.losses.filter(pl.col("peer").is_in(phones) & pl.col("end").is_not_null()).select("end", "peer").rows()
+    back = seen.losses.filter(pl.col("peer").is_in(phones)).select("end", "peer").drop_nulls("end").rows()
     steps = [*pairwise(place), *((a, b) for a, b in pairwise(sorted(back)) if b[0] - a[0] > _APART)]
     others = ({seen.models[a[1]], seen.models[b[1]]} - {None} for a, b in steps if b[0] - a[0] < lives)
     return (phones if any(len(models) == 2 for models in others) else set()), False
@@ -239,6 +225,5 @@ def _answer(seen: Seen, phones: set[str]) -> bool:
     """Say whether phones at one place answer together, each for itself: not by the one that has the port of all."""
     later = max(seen.places(peer)[-1][0] for peer in phones) + timedelta(seconds=5 * TOGETHER_S)
     ends = seen.losses.filter(pl.col("peer").is_in(phones))["end"].drop_nulls().sort()
-    at_once = (ends.diff().drop_nulls() <= _REVIVED).mean()
-    revived = isinstance(at_once, float) and len(ends) > len(phones) and at_once > 0.5
+    revived = len(ends) > len(phones) and 2 * (ends.diff() <= _REVIVED).sum() > len(ends) - 1
     return not revived and sum(not seen.was_lost(peer, later) for peer in phones) >= 0.8 * len(phones)

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from starface_nb.analysis import router_clock
-from starface_nb.analysis.diagnosis import Finding
+from starface_nb.analysis.diagnosis import Finding, say
 from starface_nb.analysis.frames import FRAMES
 from starface_nb.analysis.nat_states import kept_for, state_verdicts
 from starface_nb.analysis.restraint import Results
@@ -50,8 +51,7 @@ class RouterStory:
 
     def document(self) -> dict[str, object]:
         """Return the story as data: the logs with their clocks, and the events."""
-        logs = [asdict(one) for one in self.logs]
-        return {"logs": logs, "events": self.events.to_dicts()}
+        return {"logs": [asdict(one) for one in self.logs], "events": self.events.to_dicts()}
 
     def with_incidents(self, intervals: pl.DataFrame, incident_of: pl.Series) -> RouterStory:
         """Return the story with the incident of each event: that of the losses which begin in its outage."""
@@ -84,16 +84,14 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
     home = results.home_of
     losses = results.intervals.with_row_index("row").filter(~pl.col("trunk"))
     losses = losses.with_columns(pl.col("site").replace(home).alias("home"))
-    sites = [
-        router_clock.site_of(results, losses, name, home) for name in losses["home"].unique().sort() if name != UNKNOWN
-    ]
-    logs, events = list[RouterLog](), list[dict[str, object]]()
+    names = (name for name in losses["home"].unique().sort() if name != UNKNOWN)
+    sites = [router_clock.site_of(results, losses, name, home) for name in names]
+    logs, events, tables = list[RouterLog](), list[dict[str, object]](), list[Finding]()
     claims = list[tuple[float, dict[int, Said]]]()
     members = known.partition_by("member", maintain_order=True)
     read = [router_clock.outages_of(rows, results) for rows in members]
     possible = [_possible(sites, rows["address"].drop_nulls().to_list(), home) for rows in members]
     of = router_clock.all_placed([(outages, one) for (_, outages), one in zip(read, possible, strict=True)], results)
-    tables = list[Finding]()
     for rows, (seconds, outages), (site, clock) in zip(members, read, of, strict=True):
         if site is not None:
             mine_lost = losses.filter(pl.col("home") == site.name)
@@ -104,20 +102,21 @@ def lay_beside(results: Results) -> tuple[Results, RouterStory]:
             tables += kept_for(results, rows, site.name)
             here = [one.later(clock.offset_s) for one in outages]
             claims.append((clock.weight, by_table | _verdicts(results, mine_lost, here, site, clock)))
-        times = [utc(second + clock.offset_s) for second in seconds]
-        name = site.name if site else None
-        mine = list(_events(rows, times, name))
+        times, name = [utc(second + clock.offset_s) for second in seconds], site.name if site else None
+        mine = [
+            {**row, "time": time, "site": name, "source": Fact("", row["member"], row["line"]).source}
+            for row, time in zip(rows.iter_rows(named=True), times, strict=True)
+            if row["kind"] not in ("begin", "end")
+        ]
         logs.append(RouterLog(rows["member"][0], rows["product"][0], name, clock, times[0], times[-1], len(mine)))
         events += mine
     # Where two logs claim a loss, the one whose outages fit the site better has the word.
     coarse = "seconds" in results.observation.lacking.missing  # what was at the same time is not known
     by_fit = sorted(claims, key=lambda one: one[0]) if not coarse else ()
     told = {row: one for _, rows in by_fit for row, one in rows.items()}
+    found = (*_findings(logs, told, results.log), *tables, *_silent(logs, told, losses))
     results = replace(results, intervals=_with_verdicts(results.intervals, told))
-    story = RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"))
-    return results, replace(
-        story, findings=(*_findings(story, told, results.log), *tables, *_silent(story, told, losses))
-    )
+    return results, RouterStory(tuple(logs), ROUTER_EVENTS.frame(events).sort("time"), found)
 
 
 def _possible(sites: list[Site], addresses: list[str], home: dict[str, str]) -> list[Site]:
@@ -152,8 +151,6 @@ def _verdicts(
 
 def _with_verdicts(intervals: pl.DataFrame, told: dict[int, Said]) -> pl.DataFrame:
     """Return intervals with the router's word as cause and evidence; what it cannot explain away keeps its cause."""
-    if not told:
-        return intervals
     causes, sure = intervals["cause"].cast(pl.String).to_list(), intervals["confidence"].to_list()
     evidence = intervals["evidence"].to_list()
     for row, one in told.items():
@@ -161,11 +158,8 @@ def _with_verdicts(intervals: pl.DataFrame, told: dict[int, Said]) -> pl.DataFra
         if same or _is_taken(one):
             causes[row], sure[row] = str(one["says"]), max(sure[row], _PROVEN) if same else _CONTRADICTED
         evidence[row] = json.dumps({**json.loads(evidence[row]), "router": one})
-    return intervals.with_columns(
-        pl.Series("cause", causes, dtype=CAUSE),
-        pl.Series("confidence", sure, dtype=pl.Float64),
-        pl.Series("evidence", evidence, dtype=pl.String),
-    )
+    changed = (("cause", causes, CAUSE), ("confidence", sure, pl.Float64), ("evidence", evidence, pl.String))
+    return intervals.with_columns(pl.Series(*column) for column in changed)
 
 
 def _is_taken(one: Said) -> bool:
@@ -173,40 +167,32 @@ def _is_taken(one: Said) -> bool:
     return one["by_the_log"] not in NOT_ITS or one["says"] == "unknown"
 
 
-def _events(rows: pl.DataFrame, times: list[datetime], site: str | None) -> Iterator[dict[str, object]]:
-    for row, time in zip(rows.iter_rows(named=True), times, strict=True):
-        if row["kind"] not in ("begin", "end"):
-            source = Fact("", row["member"], row["line"]).source
-            yield {**row, "time": time, "site": site, "source": source}
-
-
-def _silent(story: RouterStory, told: dict[int, Said], losses: pl.DataFrame) -> Iterator[Finding]:
+def _silent(logs: list[RouterLog], told: dict[int, Said], losses: pl.DataFrame) -> Iterator[Finding]:
     """Yield the losses like an outage of which a router's log that covers their time knows nothing."""
     like = pl.col("cause").is_in(["wan_outage", "router_restart"]) & ~pl.col("row").is_in(list(told))
-    for one in story.logs:
+    for one in logs:
         if one.site is not None and one.clock.agree:
             here = losses.filter(like, pl.col("home") == one.site, pl.col("start").is_between(one.first, one.last))
             if here.height:
-                values = {"site": one.site, "losses": here.height, "since_at": here["start"].min()}
-                yield Finding("router_knows_nothing", "info", one.site, values)
+                since = here["start"].min()
+                yield say("router_knows_nothing", "info", one.site, losses=here.height, since_at=since)
 
 
-def _findings(story: RouterStory, told: dict[int, Said], log: Log) -> Iterator[Finding]:
-    for one in story.logs:
+def _findings(logs: list[RouterLog], told: dict[int, Said], log: Log) -> Iterator[Finding]:
+    for one in logs:
         clock = one.clock
         how = {"shifted": "behind" if clock.offset_s > 0 else "ahead", "agrees": "agrees"}.get(clock.how, "as_is")
         how = how if one.site else "nowhere"
         if not clock.agree and log.first and log.last and (one.last < log.first or one.first > log.last):
             how = "of_other_days"
-        told_as = f"router_log_{how}"
-        values: dict[str, object] = {"told_as": told_as, "site": one.site, "product": one.product}
-        values |= {"events": one.events, "agree": clock.agree, "of": clock.of, "off_s": abs(clock.offset_s)}
+        values: dict[str, Any] = {"told_as": f"router_log_{how}", "product": one.product, "events": one.events}
+        values |= {"agree": clock.agree, "of": clock.of, "off_s": abs(clock.offset_s)}
         values |= {"first_at": one.first, "last_at": one.last}
-        yield Finding("router_log", "info" if clock.agree else "warning", one.site, values)
+        yield say("router_log", "info" if clock.agree else "warning", one.site, **values)
     other = [one for one in told.values() if one["by_the_log"] != one["says"] and _is_taken(one)]
     if other:
         was, now = (dict(Counter(str(one[key]) for one in other)) for key in ("by_the_log", "says"))
-        yield Finding("router_contradicts", "info", None, {"losses": len(other), "was": was, "now": now})
+        yield say("router_contradicts", "info", losses=len(other), was=was, now=now)
     same = sum(one["by_the_log"] == one["says"] for one in told.values())
     if same:
-        yield Finding("router_confirms", "info", None, {"losses": same})
+        yield say("router_confirms", "info", losses=same)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from calendar import monthrange
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ import polars as pl
 
 from starface_nb.analysis.restraint import Results
 from starface_nb.bundle.facts import Fact
+from starface_nb.frames import UTC_TIME
 
 BOOT_S, NOTICED_S = 600.0, 60.0
 """A restart is told when it is over, a line that fails when that is noticed: both began within this time before.
@@ -119,22 +122,14 @@ def outages_of(rows: pl.DataFrame, results: Results) -> tuple[list[float], list[
 
 def _dated(stamps: list[datetime], last: datetime) -> list[datetime]:
     """Return stamps with the year that the PBX's log tells, where they have none: years stand there as leap years."""
-    undated = [stamp for stamp in stamps if stamp.year < _FIRST_YEAR]
-    if not undated:
-        return stamps
-    newest = max(undated)
+    newest = max((stamp for stamp in stamps if stamp.year < _FIRST_YEAR), default=last)
     near = min(range(last.year - 1, last.year + 2), key=lambda year: abs(_in_year(newest, year) - last))
-    return [
-        stamp if stamp.year >= _FIRST_YEAR else _in_year(stamp, near - (newest.year - stamp.year) // 4)
-        for stamp in stamps
-    ]
+    years = [near - (newest.year - stamp.year) // 4 if stamp.year < _FIRST_YEAR else stamp.year for stamp in stamps]
+    return list(map(_in_year, stamps, years))
 
 
 def _in_year(stamp: datetime, year: int) -> datetime:
-    try:
-        return stamp.replace(year=year)
-    except ValueError:  # 29 February
-        return stamp.replace(year=year, day=28)
+    return stamp.replace(year=year, day=min(stamp.day, monthrange(year, stamp.month)[1]))
 
 
 # ---- its clock, and whose router it is ----
@@ -142,14 +137,11 @@ def _in_year(stamp: datetime, year: int) -> datetime:
 
 def site_of(results: Results, losses: pl.DataFrame, name: str, home: dict[str, str]) -> Site:
     """Return when a good part of a site's phones was lost at once, and when the first of them was back."""
-    phones = results.phones.filter(~pl.col("trunk") & (pl.col("site").replace(home) == name)).height
-    mine = losses.filter((pl.col("home") == name) & ~pl.col("cause").is_in(NOT_ITS)).sort("start")
-    end = (results.log.last or datetime.now(UTC)).timestamp()
-    rows = [(start.timestamp(), stop.timestamp() if stop else end, peer)
-            for start, stop, peer in mine.select("start", "end", "peer").iter_rows()]  # fmt: skip
-    within = within_s(results)
-    lost = losses.filter(pl.col("home") == name)
-    down = [(a.timestamp(), b.timestamp() if b else end) for a, b in lost.select("start", "end").iter_rows()]
+    phones = results.phones.filter(~pl.col("trunk"), pl.col("site").replace(home) == name).height
+    mine = losses.filter(pl.col("home") == name, ~pl.col("cause").is_in(NOT_ITS)).sort("start")
+    within, last = within_s(results), pl.lit(results.log.last, UTC_TIME)
+    seconds = (pl.col("start").dt.epoch("us") / 1e6, pl.col("end").fill_null(last).dt.epoch("us") / 1e6)
+    rows, down = mine.select(*seconds, "peer").rows(), losses.filter(pl.col("home") == name).select(*seconds).rows()
     first, back, at = [], [], 0
     while at < len(rows):
         until = bisect_right(rows, rows[at][0] + within, key=lambda row: row[0])
@@ -194,10 +186,10 @@ def all_placed(logs: Sequence[tuple[list[Outage], list[Site]]], results: Results
     """
     found = [placed(outages, sites, results) for outages, sites in logs]
     while True:
-        explained: dict[str, list[Outage]] = {}
+        explained = defaultdict[str, list[Outage]](list)
         for (outages, _), (site, clock) in zip(logs, found, strict=True):
             if site is not None and clock.agree:
-                explained.setdefault(site.name, []).extend(one.later(clock.offset_s) for one in outages)
+                explained[site.name] += [one.later(clock.offset_s) for one in outages]
         again = [
             (site, clock) if site else placed(outages, [_without(one, explained, results) for one in sites], results)
             for (outages, sites), (site, clock) in zip(logs, found, strict=True)

@@ -2,14 +2,13 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from operator import itemgetter
 
 import polars as pl
 
-from starface_nb.analysis.calls import CALLS_LOST
 from starface_nb.analysis.restraint import Results
 from starface_nb.observations.intervals import of_kind
 
@@ -46,7 +45,7 @@ class Seen:
     losses: pl.DataFrame
     homes: dict[str, list[str]]
     models: dict[str, str | None]
-    calls: pl.DataFrame = field(default_factory=CALLS_LOST.empty)
+    calls: pl.DataFrame
 
     def places(self, peer: str) -> list[Place]:
         """Return the registrations of a phone: time, address, port."""
@@ -74,18 +73,15 @@ class Seen:
     @cached_property
     def at_sip_port(self) -> dict[str, tuple[datetime, str]]:
         """When and from which address phones registered first that always do from one place, at SIP's own port."""
-        counts = self.registered.group_by("peer").agg(
-            pl.first("time", "address", "port"), (_changed("address", 1) | _changed("port", 1)).any().alias("moved")
-        )
-        always = counts.filter((pl.col("port") == SIP_PORT) & ~pl.col("moved").fill_null(value=False))
-        return {peer: (time, address) for peer, time, address in always.select("peer", "time", "address").iter_rows()}
+        always = (pl.col("port").eq_missing(SIP_PORT) & (pl.col("address") == pl.first("address"))).all()
+        counts = self.registered.group_by("peer").agg(pl.first("time", "address"), always=always)
+        return {peer: (time, address) for peer, time, address, there in counts.iter_rows() if there}
 
     def was_lost(self, peer: str, time: datetime) -> bool:
         """Say whether a phone was unreachable at a time."""
         spans = self._spans.get(peer, [])
         at = bisect_right(spans, time, key=itemgetter(0))
-        end = spans[at - 1][1] if at else None
-        return at > 0 and (end is None or end >= time)
+        return at > 0 and (spans[at - 1][1] or time) >= time
 
     @cached_property
     def techs(self) -> dict[str, str]:
@@ -95,15 +91,12 @@ class Seen:
     @cached_property
     def _spans(self) -> dict[str, list[tuple[datetime, datetime | None]]]:
         """Start and end of each phone's losses, in time."""
-        by_peer = self.losses.select("peer", "start", "end").partition_by("peer", as_dict=True, include_key=False)
-        return {str(peer): rows.rows() for (peer,), rows in by_peer.items()}
+        return self.losses.select("peer", "start", "end").rows_by_key("peer")
 
     def lines(self, peers: Iterable[str], *kinds: str, since: datetime | None = None) -> list[dict[str, object]]:
         """Return where the first lines of these kinds about these phones stand, from a time on: the evidence."""
         rows = of_kind(self.results.log.events, *kinds).filter(pl.col("peer").is_in(list(peers)))
-        if since is not None:
-            rows = rows.filter(pl.col("time") >= since)
-        return evidence(rows)
+        return evidence(rows if since is None else rows.filter(pl.col("time") >= since))
 
     @property
     def period(self) -> timedelta:
@@ -130,12 +123,10 @@ def _changed(column: str, back: int) -> pl.Expr:
 def prepare(results: Results, calls: pl.DataFrame) -> Seen:
     """Return what the findings look at."""
     phones = results.phones.filter(~pl.col("trunk"))
-    lines = of_kind(results.log.events, "registered").filter(
-        pl.col("peer").is_in(phones["peer"].implode()) & pl.col("address").is_not_null() & pl.col("time").is_not_null()
-    )
     home = pl.col("site").replace(results.home_of).alias("home")
     own = phones.select("peer", home, models_of(phones["peer"]).alias("model"))
     homes = dict(own.group_by("home", maintain_order=True).agg("peer").iter_rows())
+    lines = of_kind(results.log.events, "registered").drop_nulls(["address", "time"])
     registered = lines.select("peer", "time", "address", "port").sort("peer", maintain_order=True)
     registered = registered.join(own, on="peer", maintain_order="left")
     losses = results.intervals.filter(~pl.col("trunk")).with_columns(home).sort("start")

@@ -10,7 +10,6 @@ from starface_nb.model.causes import NAT
 from starface_nb.model.groups import told
 from starface_nb.model.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
 from starface_nb.model.site import Context, SiteView
-from starface_nb.model.timeout import Era
 from starface_nb.observations.addresses import UNKNOWN, Addresses
 from starface_nb.observations.story import Bools, Floats, Ints
 from starface_nb.reading.log import Log
@@ -36,9 +35,8 @@ def words(codes: Ints, names: Sequence[str]) -> pl.Series:
 
 def times(context: Context, second: Floats) -> pl.Series:
     """Return story seconds as a UTC series; not finite becomes null."""
-    micro = np.where(np.isfinite(second), second, 0.0) * 1e6 + context.story.origin_us
-    series = pl.Series(np.round(micro).astype(np.int64)).cast(UTC_TIME)
-    return pl.select(pl.when(pl.Series(np.isfinite(second))).then(series)).to_series()
+    micro = pl.Series(np.round(second * 1e6 + context.story.origin_us))
+    return micro.cast(pl.Int64, strict=False).cast(UTC_TIME)
 
 
 def cycles_frame(context: Context, views: list[SiteView]) -> pl.DataFrame:
@@ -46,8 +44,7 @@ def cycles_frame(context: Context, views: list[SiteView]) -> pl.DataFrame:
     several = max(1, -(-int(context.cycles.routine.sum()) // MOST_ROWS))
     numbered = zip(views, first_eras(views), strict=True)
     parts = [_site_cycles(context, view, several, first) for view, first in numbered if len(view.cycles)]
-    frame = pl.concat(parts) if parts else CYCLES.empty()
-    return CYCLES.check(frame.sort("peer", "start", "end"))
+    return CYCLES.check(pl.concat([CYCLES.empty(), *parts]).sort("peer", "start", "end"))
 
 
 def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> pl.DataFrame:
@@ -88,7 +85,7 @@ def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> 
         "lower_s": np.round(np.where(nat, lower, np.minimum(idle, period)), 3),
         "upper_s": pl.Series(np.where(nat, np.round(upper, 3), np.nan)).fill_nan(None),
         "era": era,
-        "interval": pl.select(pl.when(pl.Series(nat)).then(pl.Series(rows))).to_series(),
+        "interval": pl.Series(rows).set(pl.Series(~nat), None),
         "turns": turns,
     }, schema=CYCLES.dtypes)  # fmt: skip
 
@@ -103,15 +100,32 @@ def _expired(context: Context, view: SiteView) -> Bools:
 
 def eras_frame(context: Context, views: list[SiteView], cycles: pl.DataFrame, log: Log) -> pl.DataFrame:
     """Return one row per site and era; frame of schema `ERAS`, sorted by site and era."""
-    counts = _counts(cycles)
+    counted = {name: pl.col("turns").filter(pl.col("outcome") == name).sum() for name in OUTCOME.categories}
+    counts = {row[:2]: row[2:] for row in cycles.group_by("site", "era").agg(**counted).iter_rows()}
     rows = []
     for view, first in zip(views, first_eras(views), strict=True):
         for i, era in enumerate(view.eras, first):
-            low, high = _times_of(context, era, log)
-            era.expired, era.survived, era.excluded = (
-                counts.get((told(view.name), i, name), 0) for name in ("expired", "survived", "excluded")
-            )
-            rows.append({"site": told(view.name), "era": i, "start": low, "end": high, **_bracket(era)})
+            start, end = times(context, np.array([era.start, era.end]))
+            start = log.first or start if era.start <= 0 else start
+            end = log.last or end if era.end >= context.story.end else end
+            expired, survived, excluded = counts.get((told(view.name), i), (0, 0, 0))
+            estimate, middle = era.estimate, era.estimate.middle
+            rows.append({
+                "site": told(view.name),
+                "era": i,
+                "start": start,
+                "end": end,
+                "low_s": round(estimate.low, 1),
+                "high_s": round(estimate.high, 1) if np.isfinite(estimate.high) else None,
+                "estimate_s": None if middle is None else round(middle, 1),
+                "level": round(estimate.level, 4),
+                "verdict": era.verdict,
+                "probability_too_short": round(min(max(era.probability, 0.0001), 0.9999), 4),
+                "renewed_by": era.renewed_by,
+                "cycles_expired": expired,
+                "cycles_survived": survived,
+                "cycles_excluded": excluded,
+            })  # fmt: skip
     return ERAS.frame(rows).sort("site", "era")
 
 
@@ -125,57 +139,24 @@ def first_eras(views: list[SiteView]) -> list[int]:
     return first
 
 
-def _counts(cycles: pl.DataFrame) -> dict[tuple[str, int, str], int]:
-    grouped = cycles.group_by("site", "era", pl.col("outcome").cast(pl.String)).agg(pl.col("turns").sum())
-    return {(site, era, outcome): n for site, era, outcome, n in grouped.iter_rows()}
-
-
-def _times_of(context: Context, era: Era, log: Log) -> tuple[object, object]:
-    both = times(context, np.array([era.start, era.end]))
-    start = log.first if era.start <= 0 and log.first is not None else both[0]
-    end = log.last if era.end >= context.story.end and log.last is not None else both[1]
-    return start, end
-
-
-def _bracket(era: Era) -> dict[str, object]:
-    estimate = era.estimate
-    middle = estimate.middle
-    return {
-        "low_s": round(estimate.low, 1),
-        "high_s": round(estimate.high, 1) if np.isfinite(estimate.high) else None,
-        "estimate_s": None if middle is None else round(middle, 1),
-        "level": round(estimate.level, 4),
-        "verdict": era.verdict,
-        "probability_too_short": round(min(max(era.probability, 0.0001), 0.9999), 4),
-        "renewed_by": era.renewed_by,
-        "cycles_expired": era.expired,
-        "cycles_survived": era.survived,
-        "cycles_excluded": era.excluded,
-    }
-
-
-def sites_frame(context: Context, views: list[SiteView], addresses: Addresses) -> pl.DataFrame:
+def sites_frame(context: Context, views: list[SiteView], addresses: Addresses, eras: pl.DataFrame) -> pl.DataFrame:
     """Return one row per site with its newest era's timeout; frame of schema `SITES`, sorted by site.
 
     Phones that show no address have a row of their own, with the timeout of the site they were attached to.
     """
     seen = set(addresses.seen["peer"].unique().to_list())
+    known = {(era["site"], era["era"]): era for era in eras.to_dicts()}
     rows = []
-    for view in views:
-        last = view.eras[-1]
-        changed = times(context, np.array([last.start]))[0] if len(view.eras) > 1 else None
+    for view, first in zip(views, first_eras(views), strict=True):
+        newest = known[told(view.name), first + len(view.eras) - 1]
+        more = {"changed_at": newest["start"] if len(view.eras) > 1 else None}
+        more |= {"eras": len(view.eras), "recommended_timeout_s": context.story.settings.recommended_timeout_s}
         shown = sum(context.story.peers[i] in seen for i in view.phones)
         for site, phones in ((view.name, shown), (UNKNOWN, len(view.phones) - shown)):
             if phones:
-                rows.append({
-                    "site": site,
-                    "phones": phones,
-                    "addresses": addresses.members.get(site, []),
-                    "eras": len(view.eras),
-                    "changed_at": changed,
-                    **_bracket(last),
-                    "recommended_timeout_s": context.story.settings.recommended_timeout_s,
-                })  # fmt: skip
+                rows.append(
+                    newest | more | {"site": site, "phones": phones, "addresses": addresses.members.get(site, [])}
+                )
     return _one_row_each(SITES.frame(rows)).sort("site")
 
 
@@ -190,21 +171,20 @@ def _one_row_each(sites: pl.DataFrame) -> pl.DataFrame:
     short = pl.col("verdict") == "too_short"
     telling = short | ~short.any()
     low, high, chance = (pl.col(name).filter(telling) for name in ("low_s", "high_s", "probability_too_short"))
-    same = pl.col("verdict").filter(telling)
     joined = sites.group_by("site", maintain_order=True).agg(
         pl.col("phones", "cycles_expired", "cycles_survived", "cycles_excluded").sum(),
-        pl.col("addresses").first(),
+        pl.col("addresses", "recommended_timeout_s").first(),
         pl.col("eras", "changed_at").max(),
         low.min(),
         pl.col("level").filter(telling).min(),
         pl.when(short.any()).then(chance.max()).otherwise(chance.min()).alias("probability_too_short"),
         pl.when(high.is_not_null().all()).then(high.max()).alias("high_s"),
         pl.when(telling.sum() == 1).then(pl.col("estimate_s").filter(telling).first()).alias("estimate_s"),
-        pl.when(same.n_unique() == 1).then(same.first()).otherwise(pl.lit("undetermined", VERDICT)).alias("verdict"),
-        pl.when(pl.col("renewed_by").n_unique() == 1)
-        .then(pl.col("renewed_by").first())
-        .otherwise(pl.lit("undetermined", RENEWER))
-        .alias("renewed_by"),
-        pl.col("recommended_timeout_s").first(),
+        _agreed(pl.col("verdict").filter(telling), VERDICT),
+        _agreed(pl.col("renewed_by"), RENEWER),
     )
     return SITES.check(joined)
+
+
+def _agreed(told: pl.Expr, words: pl.Enum) -> pl.Expr:
+    return pl.when(told.n_unique() == 1).then(told.first()).otherwise(pl.lit("undetermined", words))

@@ -80,7 +80,7 @@ def observe(
         return Observation(OBSERVED.empty(), lacking)
     end = pl.lit(_last_sure(log, states), dtype=UTC_TIME).alias("end")
     told = _probed(states, peers, probed or {}, unsure=not STATES.isdisjoint(lacking.missing)).with_columns(end)
-    stretches = _cut(told, _holes(log, states, peers, lacking), lacking).sort("peer", "start")
+    stretches = _cut(told, _holes(log, states, peers, lacking), lacking).sort("peer", "start", "end")
     return Observation(OBSERVED.check(stretches), lacking)
 
 
