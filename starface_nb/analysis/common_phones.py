@@ -107,14 +107,10 @@ def seen_after(before: Diagnosis, after: Diagnosis) -> pl.DataFrame:
     called = phones_in_calls(after.log, absent).rename({"first": "start", "last": "end"})
     if not called.is_empty() and after.phones.is_empty() and _level_off(before, after):
         return seen
-    seen = pl.concat([seen, called.select(usable.columns)])
-    if not seen.is_empty() and _continues(before, after, seen["peer"].n_unique(), len(phones)):
-        silent = [peer for peer in absent if peer not in set(called["peer"])]
-        span = pl.DataFrame({"peer": silent}, schema={"peer": pl.String}).with_columns(
-            pl.lit(after.log.first, dtype=usable.schema["start"]).alias("start"),
-            pl.lit(usable["end"].max(), dtype=usable.schema["end"]).alias("end"),
-        )
-        seen = pl.concat([seen, span.drop_nulls()])
+    seen, until = pl.concat([seen, called.select(usable.columns)]), usable["end"].max()
+    if not seen.is_empty() and _continues(before, after, seen["peer"].n_unique(), len(phones)) and until is not None:
+        silent = [(peer, after.log.first, until) for peer in absent if peer not in set(called["peer"])]
+        seen = pl.concat([seen, pl.DataFrame(silent, usable.schema, orient="row")])
     return seen
 
 

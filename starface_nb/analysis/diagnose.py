@@ -27,7 +27,7 @@ from starface_nb.analysis.restraint import (
     restrained,
 )
 from starface_nb.analysis.router import lay_beside
-from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame
+from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame, words
 from starface_nb.errors import InputError
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.adoption import adopt, of_one_timeout, of_two_sites
@@ -174,9 +174,8 @@ def examine(seen: Seen, settings: Settings) -> Results:
     homes, apart = (phone_homes(peers, addresses, stranger) for stranger in (only or UNKNOWN, UNKNOWN))
     context, views = understand(homes)
     strangers = np.array(homes, object) != np.array(apart, object)
-    together = not strangers.any() or any(
-        of_one_timeout(context, view, strangers) for view in views if view.name == only
-    )
+    known = [view for view in views if view.name == only]
+    together = not strangers.any() or any(of_one_timeout(context, view, strangers) for view in known)
     if not together and of_two_sites(*understand(apart, eras_only=True)):
         only, homes = None, apart
         context, views = understand(homes)
@@ -212,9 +211,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
 def _give_back() -> None:
     """Give back what the reasoning used before tables and texts are written: glibc keeps it, 400 MiB of a large log."""
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:  # not in every C library
-            trim(0)
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # not in every C library
 
 
 def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -> pl.Series:
@@ -222,9 +219,9 @@ def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -
 
     In a loss of the NAT timeout a call that the phone begins is nothing odd: it makes a new entry.
     """
-    cause, begun = pl.col("cause"), (pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start"))
-    asked = cause.is_in(NOT_WHILE_REGISTERING) & (begun >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0)
-    decided = intervals.with_columns(begun.alias("took"), asked.alias("asked"))
+    took = pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start")
+    asked = (took >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0) & pl.col("cause").is_in(NOT_WHILE_REGISTERING)
+    decided = intervals.with_columns(took=took, asked=asked)
     longest = decided.filter("asked").sort("took", "peer", descending=[True, False])
     peers = longest["peer"].unique(maintain_order=True).head(MOST_ASKED).to_list()
     counted = inside(intervals, calls_of(log, peers) if peers else pl.DataFrame(), log.last)
@@ -251,11 +248,7 @@ def site_views(context: Context, homes: list[str], trunk: np.ndarray) -> list[Si
 
 
 def intervals_frame(
-    context: Context,
-    views: list[SiteView],
-    raw: pl.DataFrame,
-    peers: pl.DataFrame,
-    addresses: Addresses,
+    context: Context, views: list[SiteView], raw: pl.DataFrame, peers: pl.DataFrame, addresses: Addresses
 ) -> pl.DataFrame:
     """Return the intervals with site, cause and confidence: the columns of `INTERVALS` but for the evidence."""
     n = raw.height
@@ -267,7 +260,7 @@ def intervals_frame(
     return raw.with_columns(
         peers["trunk"].gather(raw["phone"]),
         place(raw.select("peer", "start"), addresses, "start")["site"],
-        pl.Series("cause", cause).replace_strict(range(len(CAUSES)), CAUSES, return_dtype=CAUSE),
+        words(cause, CAUSES).cast(CAUSE).alias("cause"),
         pl.Series("confidence", np.round(confidence, 3)),
         ((pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6).alias("seconds"),
         pl.col("tech").cast(TECH),

@@ -85,7 +85,8 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     phones = _steady_phones(case, name)
     if name == PRIVATE:
         return Experiment("none", name)
-    if not case.observation.lacking.more_would_tell or not _watched(case, phones):
+    watched = case.phones.filter(pl.col("peer").is_in(phones) & (pl.col("observed_s") > 0))
+    if not case.observation.lacking.more_would_tell or watched.is_empty():
         better = "seconds" if "seconds" in case.observation.lacking.missing else "whole_log"
         return Experiment(better if row["verdict"] != "too_short" else "none", name)
     if row["verdict"] == "undetermined":
@@ -126,11 +127,6 @@ def _steady_phones(case: Diagnosis, site: str) -> tuple[str, ...]:
     here = case.phones.filter(pl.col("site") == site, ~pl.col("trunk")).join(lost, on="peer", how="left")
     here = here.with_columns(pl.col("nat", "others").fill_null(0))
     return tuple(here.sort(2 * pl.col("nat") < pl.col("nat").max(), "others", "peer")["peer"].to_list())
-
-
-def _watched(case: Diagnosis, phones: tuple[str, ...]) -> bool:
-    """Whether any of the phones was under observation, so that more of the same log would tell more."""
-    return bool(case.phones.filter(pl.col("peer").is_in(phones) & (pl.col("observed_s") > 0)).height)
 
 
 def _two_keepalives(site: str, low: float, high: float | None) -> Experiment:

@@ -50,17 +50,12 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
     slip = pl.when(pl.col("tech") == "SIP").then(pl.col("rtt_ms").fill_null(0.0) / 1000).otherwise(0.0)
     wait = 2 * pl.col("limit_ms").fill_null(LIMIT_MS) / 1000  # chan_sip.c 20.20.1:30709
     wait = pl.when(pl.col("tech") == "PJSIP").then(PJSIP_TIMEOUT_S).otherwise(wait)
-    before = [
-        wait.shift().alias("wait_s"),
-        pl.col("kind").shift().alias("before"),
-        slip.shift().alias("slip_s"),
-        pl.col("time").diff().alias("gap"),
-    ]
+    gap = pl.col("time").diff().dt.total_microseconds() / 1e6 - wait.shift()
+    before = {"before": pl.col("kind").shift(), "gap_s": gap, "slip_s": slip.shift()}
     of_peer = pl.col("peer").cast(pl.Categorical).to_physical()
-    found = rows.with_columns(one.over(of_peer) for one in before)
-    found = found.filter((pl.col("kind") == "unreachable") & (pl.col("before") == "reachable"))
-    seconds = pl.col("gap").dt.total_microseconds() / 1e6 - pl.col("wait_s")
-    return found.select(seconds.alias("gap_s"), "slip_s", "file", "line")
+    found = rows.with_columns(one.over(of_peer).alias(name) for name, one in before.items())
+    found = found.filter(pl.col("kind") == "unreachable", pl.col("before") == "reachable")
+    return found.select("gap_s", "slip_s", "file", "line")
 
 
 def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | None:

@@ -11,7 +11,7 @@ from starface_nb.model.groups import told
 from starface_nb.model.schemas import CYCLES, ERAS, OUTCOME, RENEWAL, RENEWER, SITES, VERDICT
 from starface_nb.model.site import Context, SiteView
 from starface_nb.observations.addresses import UNKNOWN, Addresses
-from starface_nb.observations.story import Bools, Floats, Ints
+from starface_nb.observations.story import Floats, Ints
 from starface_nb.reading.log import Log
 
 OUTCOMES = (
@@ -59,7 +59,10 @@ def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> 
     turns = np.where(last, 1, np.minimum(several, cycles.routine[at] - turn))
     start = cycles.start[at] + turn * period
     loss = np.where(last, cycles.loss[at], -1)
-    nat = _expired(context, view)[loss] & (turn == 0)
+    expired = np.zeros(len(story.losses) + 1, bool)  # which losses the timeout explains; behind the last one none
+    if view.facts is not None:
+        expired[view.losses] = view.facts.cause == NAT
+    nat = expired[loss] & (turn == 0)
     # where there is no loss (-1), what stands behind the last one is taken, and not used
     measured = (context.exposure.lower, context.exposure.upper, story.losses.start, story.losses.answered)
     lower, upper, began, answered = (np.append(values, 0.0)[loss] for values in measured)
@@ -88,14 +91,6 @@ def _site_cycles(context: Context, view: SiteView, several: int, first: int) -> 
         "interval": pl.Series(rows).set(pl.Series(~nat), None),
         "turns": turns,
     }, schema=CYCLES.dtypes)  # fmt: skip
-
-
-def _expired(context: Context, view: SiteView) -> Bools:
-    """Say which losses the timeout explains; behind the last one stands that none does."""
-    nat = np.zeros(len(context.story.losses) + 1, bool)
-    if view.facts is not None:
-        nat[view.losses] = view.facts.cause == NAT
-    return nat
 
 
 def eras_frame(context: Context, views: list[SiteView], cycles: pl.DataFrame, log: Log) -> pl.DataFrame:

@@ -147,7 +147,9 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     missing = tuple(name for name in MISSING if found.get(name))
     one_sided = one_sided or found["seconds"] or not (down or up)
     deaf = _deaf(states) if "notice" in missing and (down or up) else gaps.clear()
-    return Lacking(missing, bool(one_sided), _holes(lines), int(untimed), int(unread), gaps, deaf)
+    broken = lines.filter(pl.any_horizontal("lost_again", "back_again", "anew")).sort("row")
+    holes = broken.select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))
+    return Lacking(missing, bool(one_sided), holes, int(untimed), int(unread), gaps, deaf)
 
 
 def _without_seconds(times: pl.Series) -> bool:
@@ -230,8 +232,3 @@ def _state_lines(states: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     twice |= {"back_again": again & ~beside, "anew": again & beside}
     never_null = [one.fill_null(value=False).alias(name) for name, one in twice.items()]
     return rows.select("row", "peer", "time", *never_null, before=was["time"], lost=lost, back=back)
-
-
-def _holes(lines: pl.DataFrame) -> pl.DataFrame:
-    broken = lines.filter(pl.col("lost_again") | pl.col("back_again") | pl.col("anew"))
-    return broken.sort("row").select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))
