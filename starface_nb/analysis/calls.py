@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis.frames import FRAMES
+from starface_nb.analysis.frames import CALLS_LOST
 from starface_nb.observations.intervals import of_kind
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
@@ -20,8 +20,6 @@ SAME_CALL = timedelta(hours=6)  # a number of a call that comes again later is a
 INVITE_S = 32.0  # an INVITE is given up after 64 times T1 of 500 ms (RFC 3261 section 17.1.1.2)
 _BESIDE = timedelta(seconds=3)  # between the retransmission timeout and what the dialling thread says of it
 _SECOND = timedelta(seconds=1)
-
-CALLS_LOST = FRAMES["calls_lost"]
 
 
 @dataclass

@@ -6,4 +6,5 @@ from starface_nb.bundle.router import KINDS
 from starface_nb.frames import declared
 from starface_nb.model.schemas import CAUSE
 
-FRAMES = declared(__file__, cause=CAUSE, router_kind=pl.Enum(KINDS))
+_DECLARED = declared(__file__, cause=CAUSE, router_kind=pl.Enum(KINDS))
+CALLS_LOST, INCIDENTS, ROUTER_EVENTS, AGAINST_TRUTH = _DECLARED.values()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.frames import FRAMES
+from starface_nb.analysis.frames import INCIDENTS
 from starface_nb.observations.story import Floats
 
 TOGETHER_S = 68.0
@@ -16,7 +16,6 @@ REGULAR, NEAR_S, NEAR_SHARE, MOST_SKIPPED = 0.75, 90.0, 0.02, 3
 OF_A_SITE = ("wan_outage", "router_restart", "blacklisted")
 OF_A_PHONE = ("phone_restart", "phone_offline")
 
-INCIDENTS = FRAMES["incidents"]
 KEYS = ("place", "cause", "part")
 
 

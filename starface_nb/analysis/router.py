@@ -1,20 +1,18 @@
 """The router's own log beside that of the PBX: clocks aligned by common events, causes confirmed or contradicted."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
 from starface_nb.analysis import router_clock
 from starface_nb.analysis.diagnosis import Finding, say
-from starface_nb.analysis.frames import FRAMES
+from starface_nb.analysis.frames import ROUTER_EVENTS
 from starface_nb.analysis.nat_states import kept_for, state_verdicts
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.router_clock import CLOCK_S, NOT_ITS, SLACK_S, Clock, Outage, Said, Site, said, utc, within_s
@@ -25,7 +23,6 @@ from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.reading.log import Log
 
 _PROVEN, _CONTRADICTED = 0.99, 0.9  # confidence where both logs say the same, and where the router's says another cause
-ROUTER_EVENTS = FRAMES["router_events"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class RouterStory:
         """Return the story as data: the logs with their clocks, and the events."""
         return {"logs": [asdict(one) for one in self.logs], "events": self.events.to_dicts()}
 
-    def with_incidents(self, intervals: pl.DataFrame, incident_of: pl.Series) -> RouterStory:
+    def with_incidents(self, intervals: pl.DataFrame, incident_of: pl.Series) -> Self:
         """Return the story with the incident of each event: that of the losses which begin in its outage."""
         if self.events.is_empty():
             return self

@@ -1,7 +1,5 @@
 """What a router's log tells in outages; its clock, and whose router it is, by what stands in the PBX's log as well."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from calendar import monthrange
@@ -9,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -61,7 +60,7 @@ class Outage:
         """What the losses that begin in it come from."""
         return "router_restart" if self.restart else "wan_outage"
 
-    def later(self, seconds: float) -> Outage:
+    def later(self, seconds: float) -> Self:
         """Return the outage by a clock that is so many seconds ahead."""
         return replace(self, begin=self.begin + seconds, end=self.end + seconds, told=self.told + seconds)
 

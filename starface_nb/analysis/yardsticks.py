@@ -6,9 +6,7 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.frames import FRAMES
-
-AGAINST_TRUTH = FRAMES["against_truth"]
+from starface_nb.analysis.frames import AGAINST_TRUTH
 
 
 def against_truth(case: Diagnosis, truth: Mapping[str, Any]) -> pl.DataFrame:

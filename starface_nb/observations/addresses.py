@@ -4,8 +4,6 @@ An address is a site's as it stands in the log, documentation ranges too; those 
 RFC 4193, link-local) are one group, whose phones stand in the PBX's own network or behind a tunnel.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ Reachable once until the peer is lost or registers anew (chan_sip.c 20.20.1:2456
 contact's state where it changes (pjsip_options.c 20.20.1:741).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

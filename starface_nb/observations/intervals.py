@@ -5,8 +5,6 @@ Lagged line ends it, and so does a deliberate Unregister; an expiry, a removed c
 A PJSIP peer is unreachable while none of its contacts is reachable.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Where a log stands still, and whether lines are missing there."""
 
-from __future__ import annotations
-
 import math
 from datetime import datetime, timedelta
 from itertools import pairwise

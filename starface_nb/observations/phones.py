@@ -1,7 +1,5 @@
 """The phones of a log: who they are, where, in which state, and which peers are trunks."""
 
-from __future__ import annotations
-
 import re
 
 import polars as pl

@@ -1,7 +1,5 @@
 """Which phones a log shows by their calls alone: names of channels, `SIP/<account>-0000002a`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,5 @@
 """Signs of life and of trouble beside the losses: refused registrations, late answers, registrations while lost."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import polars as pl

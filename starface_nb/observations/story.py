@@ -4,8 +4,6 @@ Times are float seconds since the log's first event; phones are indices into a s
 sorted by phone and start, so that whatever belongs to a phone stands together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
