@@ -112,7 +112,7 @@ def cost(lost: pl.DataFrame, intervals: pl.DataFrame | None = None) -> dict[str,
     lost : polars.DataFrame
         Frame of schema `CALLS_LOST`.
     intervals : polars.DataFrame, optional
-        Names the incident of each loss, where it has that column.
+        Names the incident of each loss.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def cost(lost: pl.DataFrame, intervals: pl.DataFrame | None = None) -> dict[str,
         and `calls`.
     """
     named = lost.filter(pl.col("peer").is_not_null())
-    if intervals is not None and "incident" in intervals.columns:
+    if intervals is not None:
         named = named.join(intervals.select("peer", "start", "incident"), on=["peer", "start"], how="left")
 
     def by(column: str) -> list[dict[str, object]]:
@@ -136,5 +136,5 @@ def cost(lost: pl.DataFrame, intervals: pl.DataFrame | None = None) -> dict[str,
         "phones": by("peer"),
         "sites": by("site"),
         "causes": by("cause"),
-        "incidents": by("incident") if "incident" in named.columns else [],
+        "incidents": [] if intervals is None else by("incident"),
     }

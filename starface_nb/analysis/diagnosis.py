@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -84,17 +84,13 @@ class Diagnosis(Explained):
     def _repr_html_(self) -> str:
         """Return the sites with their brackets as a small table, everything from the log escaped."""
         head = "<tr><th>site</th><th>phones</th><th>verdict</th><th>NAT timeout</th><th>losses</th></tr>"
-        losses = dict(self.intervals.group_by("site").len().iter_rows())
+        losses = dict(self.intervals.group_by(pl.col("site").replace(self.home_of)).len().iter_rows())
         rows = "".join(
             f"<tr><td>{escape(visible(row['site']))}</td><td>{row['phones']}</td><td>{escape(row['verdict'])}</td>"
-            f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{_lost(row, losses)}</td></tr>"
+            f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{losses.get(row['site'], 0)}</td></tr>"
             for row in self.sites.head(MOST_SITES).iter_rows(named=True)
         )
         return f"<table>{head}{rows}</table>"
-
-
-def _lost(site: Mapping[str, Any], losses: Mapping[str, int]) -> int:
-    return sum(losses.get(address, 0) for address in {site["site"], *site["addresses"]})
 
 
 def _bracket(low: float | None, high: float | None) -> str:

@@ -181,13 +181,9 @@ def _blocked(site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]
 def _bad_phone(results: Results, losses: pl.DataFrame) -> dict[str, object] | None:
     """Return the phone that has most of the site's losses by its own fault, if there is one."""
     own = losses.filter(pl.col("cause").is_in(["phone_restart", "phone_offline"]))
-    if own.height < OFTEN:
-        return None
-    worst = own.group_by("peer").len().sort("len", "peer", descending=[True, False]).row(0)
-    if worst[1] < max(OFTEN, MOSTLY_ONE * own.height):
-        return None
-    lost = results.phones.filter(pl.col("peer") == worst[0])["unreachable_s"].item()
-    return {"peer": worst[0], "losses": worst[1], "unreachable_s": lost}
+    often = own.group_by("peer").len("losses").filter(pl.col("losses") >= max(OFTEN, MOSTLY_ONE * own.height))
+    bad = often.join(results.phones.select("peer", "unreachable_s"), on="peer").to_dicts()
+    return bad[0] if bad else None
 
 
 # -- single peers ------------------------------------------------------------------------------------------------------

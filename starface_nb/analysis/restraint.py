@@ -44,6 +44,11 @@ class Explained:
     sites: pl.DataFrame
     observation: Observation
 
+    @cached_property
+    def home_of(self) -> dict[str, str]:
+        """The site of each address."""
+        return {address: row["site"] for row in self.sites.iter_rows(named=True) for address in row["addresses"]}
+
 
 @dataclass(frozen=True, repr=False)
 class Results(Explained):
@@ -61,11 +66,6 @@ class Results(Explained):
     inside: pl.Series
     called: pl.Series
     given_keepalive_s: float | None = None
-
-    @cached_property
-    def home_of(self) -> dict[str, str]:
-        """The site of each address."""
-        return {address: row["site"] for row in self.sites.iter_rows(named=True) for address in row["addresses"]}
 
     def at(self, site: str) -> pl.Expr:
         """Say which rows are those of phones of a site: at one of its addresses, attached ones among them."""

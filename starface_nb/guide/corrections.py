@@ -75,5 +75,5 @@ def corrected(diagnosis: Diagnosis, answers: Mapping[str, Any]) -> Diagnosis:
         confidence=pl.when(pl.col("said").is_null()).then("confidence").otherwise(1.0),
     ).drop("said")
     incidents, ids = find_incidents(intervals, diagnosis.eras)
-    router = diagnosis.router and diagnosis.router.with_incidents(intervals, ids)
+    router = diagnosis.router.with_incidents(intervals, ids)
     return replace(diagnosis, intervals=intervals, incidents=incidents, incident_of=ids, router=router)

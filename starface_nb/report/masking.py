@@ -98,7 +98,7 @@ def mask(diagnosis: Diagnosis, tr: Translator) -> tuple[Diagnosis, Mask]:
         diagnosis,
         **frames,
         log=_masked_log(diagnosis.log, events, found),
-        router=router and replace(router, logs=(), events=_renamed(router.events, found)),
+        router=replace(router, logs=(), events=_renamed(router.events, found)),
         findings=tuple(replace(one, values=found.value(one.values)) for one in diagnosis.findings),
     ), found
 
@@ -140,8 +140,8 @@ def _addresses(diagnosis: Diagnosis, tr: Translator) -> dict[str, str]:
     sites = diagnosis.sites.sort("site").select("site", "addresses").iter_rows()
     for n, (site, addresses) in enumerate((row for row in sites if row[0] != UNKNOWN), 1):
         labels |= dict.fromkeys([site, *addresses], tr("Site {n}", n=n))
-    named = [diagnosis.log.events["address"], *([diagnosis.router.events["address"]] if diagnosis.router else [])]
-    others = sorted({address for column in named for address in column.drop_nulls().unique()} - labels.keys())
+    named = pl.concat([diagnosis.log.events["address"], diagnosis.router.events["address"]])
+    others = sorted(set(named.drop_nulls()) - labels.keys())
     return labels | {address: tr("Address {n}", n=n) for n, address in enumerate(others, 1)}
 
 

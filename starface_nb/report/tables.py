@@ -56,8 +56,6 @@ def incident_rows(diagnosis: Diagnosis) -> list[Row]:
 
 def router_rows(diagnosis: Diagnosis) -> list[Row]:
     """Return what the routers' own logs tell of their lines, in time."""
-    if diagnosis.router is None:
-        return []
     events = diagnosis.router.events.filter(~pl.col("kind").cast(pl.String).str.starts_with("state_"))
     near = diagnosis.log.first, diagnosis.log.last
     return events.filter(pl.col("time").is_between(*near)).to_dicts() if all(near) else []
