@@ -1,10 +1,8 @@
 """The router's own NAT table beside the losses: whether a phone's entry was gone when its probe failed."""
 
-from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
@@ -21,18 +19,6 @@ _FLUSHED, _AT_ONCE_S = 3, 2.0
 """So many entries that end at once were dropped together: with the line, not by their age."""
 Entry = tuple[str, int]
 Ends = dict[Entry, list[tuple[float, int]]]
-
-
-@dataclass(frozen=True)
-class _Lost:
-    """A loss, in seconds: its row, the phone's address and port, since when, and what the log says of it."""
-
-    row: int
-    entry: Entry
-    since: float
-    start: float
-    cause: str
-    confidence: float
 
 
 def state_verdicts(
@@ -52,21 +38,21 @@ def state_verdicts(
         Time of each event.
     """
     ends = _ends(rows, seconds)
-    lost = list(_lost(results, losses)) if ends else []
+    lost = _lost(results, losses) if ends else []
     within = within_s(results) + _SLACK_S
     offsets = sorted(ZONES_S, key=lambda s: (s % 3600.0 > 0, abs(s)))
-    met = {s: sum(_ended(ends, one, s, one.start - within) is not None for one in lost) for s in offsets}
+    met = {s: sum(_ended(ends, one, s, one["start"] - within) is not None for one in lost) for s in offsets}
     offset = max(offsets, key=lambda s: met[s]) if lost else 0.0
     told: dict[int, Said] = {}
     first, last = (side((at + offset for mine in ends.values() for at, _ in mine), default=0.0) for side in (min, max))
     for one in lost if met.get(offset, 0) >= LEAST else ():
-        end, covered = _ended(ends, one, offset, one.start - within), first < one.since <= one.start < last
+        since, start, word = one["since"], one["start"], (one["cause"], one["confidence"])
+        end, covered = _ended(ends, one, offset, start - within), first < since <= start < last
         if end is not None:
             source = Fact("", rows["member"][0], end[1]).source
-            told[one.row] = said("nat_expiry", one.cause, one.confidence, end[0] + offset, one.start, source)
-        elif one.cause == "nat_expiry" and covered and not _ended(ends, one, offset, one.since):
-            source = Fact("", rows["member"][0], None).source
-            told[one.row] = said("unknown", one.cause, one.confidence, one.since, one.start, source)
+            told[one["row"]] = said("nat_expiry", *word, end[0] + offset, start, source)
+        elif one["cause"] == "nat_expiry" and covered and not _ended(ends, one, offset, since):
+            told[one["row"]] = said("unknown", *word, since, start, Fact("", rows["member"][0], None).source)
     return told, offset
 
 
@@ -82,22 +68,21 @@ def _ends(rows: pl.DataFrame, seconds: list[float]) -> Ends:
     return ends
 
 
-def _lost(results: Results, losses: pl.DataFrame) -> Iterator[_Lost]:
-    """Yield the losses whose phone's address and port the log shows."""
-    lines = of_kind(results.log.events, "registered").drop_nulls(["time", "peer", "address", "port"]).sort("time")
-    places = lines.select("peer", "time", "address", "port").rows_by_key("peer")
-    cause = pl.col("cause").cast(pl.String)
-    for row, peer, start, why, sure in losses.select("row", "peer", "start", cause, "confidence").iter_rows():
-        at = bisect_right(places.get(peer, []), start, key=itemgetter(0))
-        if at:
-            since, *entry = places[peer][at - 1]
-            yield _Lost(row, (entry[0], entry[1]), since.timestamp(), start.timestamp(), why, sure)
+def _lost(results: Results, losses: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the losses whose phone's address and port the log shows, and since when, in seconds."""
+    places = of_kind(results.log.events, "registered").select("peer", "address", "port", since="time").drop_nulls()
+    lost = losses.select("row", "peer", "start", pl.col("cause").cast(pl.String), "confidence").sort("start")
+    lost = lost.join_asof(
+        places.sort("since"), left_on="start", right_on="since", by="peer", check_sortedness=False, coalesce=False
+    )
+    in_seconds = pl.col("start", "since").dt.epoch("us") / 1e6
+    return lost.drop_nulls("since").sort("row").with_columns(in_seconds).to_dicts()
 
 
-def _ended(ends: Ends, one: _Lost, offset: float, since: float) -> tuple[float, int] | None:
+def _ended(ends: Ends, one: Mapping[str, Any], offset: float, since: float) -> tuple[float, int] | None:
     """Return when the phone's entry ended first from a time on up to its loss, and the line."""
-    mine = ends.get(one.entry, ())
-    return next((end for end in mine if since <= end[0] + offset <= one.start + _SLACK_S), None)
+    mine = ends.get((one["address"], one["port"]), ())
+    return next((end for end in mine if since <= end[0] + offset <= one["start"] + _SLACK_S), None)
 
 
 def kept_for(results: Results, rows: pl.DataFrame, site: str) -> Iterator[Finding]:

@@ -207,12 +207,8 @@ def _state_lines(states: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     fresh = pl.col("kind").is_in(["unregistered", "expired"]).cum_sum()
     added = (pl.col("kind") == "registered").cum_sum()
     rows = rows.with_columns(fresh.alias("forgotten"), added.alias("added")).filter(said)
-    rows = rows.sort("of_peer", "of_contact", maintain_order=True)
-    mine = (pl.col("of_peer") == pl.col("of_peer").shift(1)) & pl.col("of_contact").eq_missing(
-        pl.col("of_contact").shift(1)
-    )
     names = ("kind", "process", "forgotten", "added", "time")
-    was = {name: pl.when(mine).then(pl.col(name).shift(1)) for name in names}
+    was = {name: pl.col(name).shift(1).over("of_peer", "of_contact") for name in names}
     sip = pl.col("tech") != "PJSIP"
     # An endpoint is called Unreachable whenever its last contact goes, whatever the reason.
     endpoint = ~sip & pl.col("contact").is_null()
