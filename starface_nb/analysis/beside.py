@@ -128,11 +128,11 @@ def beside_findings(results: Results) -> Iterator[Finding]:
 def _about_listed(results: Results) -> Iterator[Finding]:
     peers = listed_peers(results.log)
     phones = peers.filter("dynamic")  # the others have a fixed address: trunks
-    if silent := set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"]):
-        yield about_peers("phones_without_line", "info", sorted(silent))
+    silent = set(phones.filter(~pl.col("in_log") & pl.col("monitored"))["peer"])
+    yield from about_peers("phones_without_line", "info", sorted(silent))
     ignored = {*phones.filter(~pl.col("monitored"))["peer"], *unwatched(results.log)}
-    if ignored := ignored - set(peers.filter(~pl.col("dynamic"))["peer"]):
-        yield about_peers("phones_unmonitored", "warning", sorted(ignored))
+    ignored -= set(peers.filter(~pl.col("dynamic"))["peer"])
+    yield from about_peers("phones_unmonitored", "warning", sorted(ignored))
 
 
 def _connections(results: Results) -> Iterator[Finding]:
@@ -142,9 +142,8 @@ def _connections(results: Results) -> Iterator[Finding]:
     named = pl.col("contact").fill_null("").str.to_lowercase().str.contains(r";transport=(?:tcp|tls)\b")
     at = pl.concat_str("address", pl.lit(" "), pl.col("port").cast(pl.String)).is_in(list(held))
     phones = last.filter(named | at).sort("peer")
-    if phones.height:
-        peers = phones["peer"].to_list()
-        yield about_peers("tcp_connections", "info", peers, probability=_SURE, evidence=evidence(phones))
+    shown = evidence(phones)
+    yield from about_peers("tcp_connections", "info", phones["peer"].to_list(), probability=_SURE, evidence=shown)
 
 
 def _about_the_pbx(bundle: Bundle) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -48,9 +48,12 @@ def say(finding: str, severity: str, site: str | None = None, /, **values: objec
     return Finding(finding, severity, site, {"site": site, **values} if site else values)
 
 
-def about_peers(finding: str, severity: str, peers: Sequence[str], site: str | None = None, **more: object) -> Finding:
-    """Return a finding about phones: how many and which, before what else it says."""
-    return say(finding, severity, site, phones=len(peers), peers=list(peers), **more)
+def about_peers(
+    finding: str, severity: str, peers: Collection[str], site: str | None = None, **more: object
+) -> Iterator[Finding]:
+    """Yield a finding about phones, where there are any: how many and which, before what else it says."""
+    if len(peers):
+        yield say(finding, severity, site, phones=len(peers), peers=list(peers), **more)
 
 
 @dataclass(frozen=True, repr=False)

@@ -34,8 +34,7 @@ def find_findings(results: Results) -> Iterator[Finding]:
     yield from _about_the_log(results)
     for site in _main_sites(results):
         yield from _about_a_site(results, site)
-    yield from _about_trunks(results)
-    yield from _about_absent_phones(results)
+    yield from _lost_peers(results)
 
 
 def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -105,7 +104,7 @@ def _gone_sites(results: Results) -> Iterator[Finding]:
         phones = phones.filter((pl.col("observed_s") > 0) | (pl.col("losses") > 0))
         if 2 * gone.height > max(phones.height, 2):
             more = {"all_phones": phones.height, "since_at": gone["start"].max()}
-            yield about_peers("site_gone", "action", gone["peer"].to_list(), site["site"], **more)
+            yield from about_peers("site_gone", "action", gone["peer"].to_list(), site["site"], **more)
 
 
 # -- a site ------------------------------------------------------------------------------------------------------------
@@ -195,20 +194,20 @@ def _about_phones(results: Results) -> Iterator[Finding]:
     silent = phones.filter(
         pl.col("probed").eq(False) | (pl.col("probed").is_null() & pl.col("ever_registered").eq(True))
     )
-    if silent.height:
-        sure = bool(silent["probed"].is_not_null().any())
-        told = ("not_probed", "action") if sure else ("perhaps_not_probed", "warning")
-        yield about_peers(*told, silent["peer"].to_list())
+    sure = silent["probed"].is_not_null().any()
+    told = ("not_probed", "action") if sure else ("perhaps_not_probed", "warning")
+    yield from about_peers(*told, silent["peer"].to_list())
     if len(results.never):
         lines = of_kind(results.log.events, "registered", "unreachable")
         shown = evidence(lines.filter(pl.col("peer").is_in(results.never.implode())))
-        yield about_peers("never_answers", "action", results.never.to_list(), probability=_NEVER, evidence=shown)
+        yield from about_peers("never_answers", "action", results.never.to_list(), probability=_NEVER, evidence=shown)
     yield from _refused(results)
-    yield from _late(phones)
+    late = phones.filter(pl.col("late") >= LEAST_LATE).sort("late", "peer", descending=[True, False])
+    if late.height:
+        answers, peers = int(late["late"].sum()), late["peer"].to_list()
+        yield say("late_answers", "warning", answers=answers, phones=late.height, peers=peers)
     yield from _while_lost(results)
-    private = phones.filter(pl.col("site") == PRIVATE)["peer"].to_list()
-    if private:
-        yield about_peers("private_addresses", "info", private, PRIVATE)
+    yield from about_peers("private_addresses", "info", phones.filter(site=PRIVATE)["peer"].to_list(), PRIVATE)
 
 
 def _refused(results: Results) -> Iterator[Finding]:
@@ -220,13 +219,6 @@ def _refused(results: Results) -> Iterator[Finding]:
     values |= {"addresses": [address for address in rows["address"].unique(maintain_order=True) if address]}
     values |= {"reason": rows["reason"][0], "authentication": blocked, "since_at": rows["first"].min()}
     yield say("refused_registrations" if blocked else "refused_otherwise", "action", **values)
-
-
-def _late(phones: pl.DataFrame) -> Iterator[Finding]:
-    late = phones.filter(pl.col("late") >= LEAST_LATE).sort("late", "peer", descending=[True, False])
-    if late.height:
-        answers, peers = int(late["late"].sum()), late["peer"].to_list()
-        yield say("late_answers", "warning", answers=answers, phones=late.height, peers=peers)
 
 
 def _while_lost(results: Results) -> Iterator[Finding]:
@@ -242,12 +234,8 @@ def _while_lost(results: Results) -> Iterator[Finding]:
             yield say(name, severity, losses=len(peers), peers=peers.unique(maintain_order=True).to_list())
 
 
-def _about_trunks(results: Results) -> Iterator[Finding]:
+def _lost_peers(results: Results) -> Iterator[Finding]:
     for row in results.phones.filter(pl.col("trunk") & (pl.col("losses") > 0)).iter_rows(named=True):
         yield say("trunk_down", "warning", **{name: row[name] for name in ("peer", "losses", "unreachable_s")})
-
-
-def _about_absent_phones(results: Results) -> Iterator[Finding]:
-    absent = results.phones.filter((pl.col("status") == "unreachable") & ~pl.col("trunk"))["peer"].to_list()
-    if absent:
-        yield about_peers("still_unreachable", "info", absent)
+    absent = results.phones.filter(status="unreachable", trunk=False)["peer"].to_list()
+    yield from about_peers("still_unreachable", "info", absent)
