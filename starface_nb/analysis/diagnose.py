@@ -11,21 +11,13 @@ from pathlib import PurePath
 import numpy as np
 import polars as pl
 
+from starface_nb.analysis import restraint
 from starface_nb.analysis.beside import beside_findings, listed_peers, renew_later, settings_from, unwatched
 from starface_nb.analysis.calls import calls_lost
 from starface_nb.analysis.diagnosis import Diagnosis, Finding, say
 from starface_nb.analysis.findings import by_severity, find_findings
 from starface_nb.analysis.incidents import find_incidents
 from starface_nb.analysis.other_causes import other_findings
-from starface_nb.analysis.restraint import (
-    LIKELY,
-    NOT_WHILE_REGISTERING,
-    Explained,
-    Results,
-    measured_keepalive,
-    not_decided,
-    restrained,
-)
 from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame, words
 from starface_nb.errors import InputError
@@ -93,19 +85,20 @@ def diagnose(log: Log, settings: Settings | None = None, **overrides: float | No
         told.append(say("expiry_contradicted", "warning", source=source, expiry_s=expiry, period_s=period))
         settings = replace(settings, keepalive_s=asked.keepalive_s)
         results = examine(seen, settings)
-    measured = measured_keepalive(results.phones, settings)
+    measured = restraint.measured_keepalive(results.phones, settings)
     if measured is not None:
         other = examine(seen, replace(settings, keepalive_s=measured))
         if "too_short" in other.sites["verdict"]:  # had the keepalive been sent as given, none would have died
             results = replace(other, given_keepalive_s=settings.keepalive_s)
             sources.pop("keepalive_s", None)
     results, story = lay_beside(results)
-    results = replace(results, intervals=not_decided(results.intervals, pl.col("confidence") < LIKELY))
+    unlikely = pl.col("confidence") < restraint.LIKELY
+    results = replace(results, intervals=restraint.not_decided(results.intervals, unlikely))
     told += [*story.findings, *_other_addresses(states, peers)]
     lost = calls_lost(log, results.intervals, results.settings)
     incidents, incident_of = find_incidents(results.intervals, results.eras)
     found = [*find_findings(results), *other_findings(results, lost), *beside_findings(results), *told]
-    explained = {field.name: getattr(results, field.name) for field in fields(Explained)}
+    explained = {field.name: getattr(results, field.name) for field in fields(restraint.Explained)}
     router = story.with_incidents(results.intervals, incident_of)
     return Diagnosis(
         **explained, findings=by_severity(found), calls_lost=lost, sources=sources, incidents=incidents,
@@ -155,7 +148,7 @@ class Seen:
     observation: observed.Observation
 
 
-def examine(seen: Seen, settings: Settings) -> Results:
+def examine(seen: Seen, settings: Settings) -> restraint.Results:
     """Explain the losses of a log under the given settings."""
     log, states, peers, rows = seen.log, seen.states, seen.peers, seen.rows
     raw = unreachable_intervals(rows, pl.concat([seen.observation.lacking.gaps, seen.observation.lacking.deaf]))
@@ -202,7 +195,7 @@ def examine(seen: Seen, settings: Settings) -> Results:
     never = never_answering(states)
     if "reachable" in seen.observation.lacking.missing:
         never = never.clear()
-    return restrained(Results(
+    return restraint.restrained(restraint.Results(
         log, settings, intervals, phones, cycles, eras, sites, seen.observation, only, joined, refusals, never,
         registrations, _calls_inside(log, intervals, registrations),
     ))  # fmt: skip
@@ -220,7 +213,8 @@ def _calls_inside(log: Log, intervals: pl.DataFrame, registrations: pl.Series) -
     In a loss of the NAT timeout a call that the phone begins is nothing odd: it makes a new entry.
     """
     took = pl.col("end").fill_null(pl.lit(log.last)) - pl.col("start")
-    asked = (took >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0) & pl.col("cause").is_in(NOT_WHILE_REGISTERING)
+    odd = pl.col("cause").is_in(restraint.NOT_WHILE_REGISTERING)
+    asked = (took >= LONG_LOSS) & ~pl.col("trunk") & (registrations == 0) & odd
     decided = intervals.with_columns(took=took, asked=asked)
     longest = decided.filter("asked").sort("took", "peer", descending=[True, False])
     peers = longest["peer"].unique(maintain_order=True).head(MOST_ASKED).to_list()
