@@ -75,9 +75,6 @@ class Era:
     share: float = 1.0
     outlived: float = 0.0
     young: int = 0
-    expired: int = 0
-    survived: int = 0
-    excluded: int = 0
 
     @property
     def expires(self) -> bool:

@@ -56,12 +56,9 @@ def contact_states(lines: Iterable[tuple[str, str | None, str | None, float]]) -
     peers: dict[str, _Contacts] = {}
     states: list[int | None] = []
     for kind, peer, contact, time in lines:
-        state = None
         if kind == "restart":
             peers.clear()
-        elif peer is not None:
-            state = peers.setdefault(peer, _Contacts()).after(kind, contact, time)
-        states.append(state)
+        states.append(None if peer is None else peers.setdefault(peer, _Contacts()).after(kind, contact, time))
     return states
 
 
