@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, groupby, pairwise
 
@@ -13,7 +12,6 @@ from starface_nb.analysis.diagnosis import Finding, say
 from starface_nb.analysis.seen import SIP_PORT, TOGETHER_S, Place, Seen
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.addresses import UNKNOWN
-from starface_nb.observations.story import Floats
 
 INSPECTION_TIMERS_S = (1800.0, 3600.0)
 """What SIP inspection forgets a silent phone after: the router table's rows `SIP inspection` (guide/routers.csv)."""
@@ -103,42 +101,29 @@ def two_devices(seen: Seen) -> Iterator[Finding]:
         for peer in sorted((seen.returners | seen.movers).intersection(peers)) if site not in switching else ():
             lines = seen.places(peer)
             contacts, addresses = [f"{address}:{port}" for _, address, port in lines], [line[1] for line in lines]
-            found = (_to_and_fro(lines, contacts), 0.75), (_to_and_fro(lines, addresses), 0.0)
-            turns = next((turns for turns, share in found if _are_two(turns, seen.period, share)), None)
-            if turns:
-                values = {"peer": peer, "one": turns.one, "other": turns.other, "times": len(turns.gaps)}
+            found = _to_and_fro(lines, contacts, seen.period, 0.75) or _to_and_fro(lines, addresses, seen.period, 0.0)
+            if found:
                 shown = seen.lines([peer], "registered")
-                yield say("two_devices", "action", site, **values, probability=0.9, evidence=shown)
+                yield say("two_devices", "action", site, peer=peer, **found, probability=0.9, evidence=shown)
 
 
-@dataclass(frozen=True)
-class _Turns:
-    """The two places between which a phone goes to and fro; seconds from the one to the other, and back to the same."""
+def _to_and_fro(lines: Sequence[Place], places: list[str], period: timedelta, share: float) -> dict[str, object]:
+    """Return how a phone goes to and fro between the two places where it does so most, if two devices do.
 
-    one: str
-    other: str
-    gaps: Floats
-    rounds: Floats
-
-
-def _to_and_fro(lines: Sequence[Place], places: list[str]) -> _Turns:
-    """Return how a phone goes to and fro between the two places where it does so most."""
+    Two they are where turns come sooner than a share of the time after which one device registers, or in its rhythm.
+    """
     turns = [i for i in range(2, len(places)) if places[i] == places[i - 2] != places[i - 1]]
     pairs = Counter((min(places[i], places[i - 1]), max(places[i], places[i - 1])) for i in turns)
-    pair = pairs.most_common(1)[0][0] if pairs else ("", "")
-    mine = [i for i in turns if set(pair) == {places[i], places[i - 1]}]
-    at = np.array([time.timestamp() for time, *_ in lines])
-    return _Turns(*pair, at[mine] - at[[i - 1 for i in mine]], at[mine] - at[[i - 2 for i in mine]])
-
-
-def _are_two(turns: _Turns, period: timedelta, share: float) -> bool:
-    """Say whether turns come sooner than a share of the time after which one device registers, or in its rhythm."""
-    longest = period.total_seconds()
-    if len(turns.gaps) < _LEAST_TURNS:
-        return False
-    usual = float(np.median(turns.rounds))
-    steady = float(np.median(np.abs(turns.rounds - usual))) <= _STEADY * usual
-    return bool(np.median(turns.gaps) <= share * longest or (steady and usual <= _A_ROUND * longest))
+    one, other = pairs.most_common(1)[0][0] if pairs else ("", "")
+    mine = [i for i in turns if {one, other} == {places[i], places[i - 1]}]
+    if len(mine) < _LEAST_TURNS:
+        return {}
+    at, longest = np.array([time.timestamp() for time, *_ in lines]), period.total_seconds()
+    gaps, rounds = at[mine] - at[[i - 1 for i in mine]], at[mine] - at[[i - 2 for i in mine]]
+    usual = float(np.median(rounds))
+    steady = float(np.median(np.abs(rounds - usual))) <= _STEADY * usual
+    are_two = np.median(gaps) <= share * longest or (steady and usual <= _A_ROUND * longest)
+    return {"one": one, "other": other, "times": len(mine)} if are_two else {}
 
 
 def shared_port(seen: Seen) -> Iterator[Finding]:
