@@ -306,12 +306,11 @@ def simulate(options: Namespace) -> int:
     time_zone = zone(options.time_zone or drawn.time_zone).key
     form, noise = options.date_format or drawn.style.date_format, options.noise
     style = replace(drawn.style, date_format=form, noise=drawn.style.noise if noise is None else noise)
-    start, tech = (
-        drawn.start if options.start is None else moment(options.start, time_zone),
-        options.driver or drawn.tech,
-    )
+    start = drawn.start if options.start is None else moment(options.start, time_zone)
     sites = tuple(replace(site, public_ip=_own_address(site.public_ip, options.seed)) for site in drawn.sites)
-    asked = replace(drawn, sites=sites, style=style, start=start, time_zone=time_zone, tech=tech)
+    asked = replace(
+        drawn, sites=sites, style=style, start=start, time_zone=time_zone, tech=options.driver or drawn.tech
+    )
     made = sf.simulation.simulate(asked, options.seed)
     path, count = made.write(options.output), len(made.truth["unreachable_intervals"])
     say(f"{path}: {len(made.lines)} lines, {count} unreachable intervals; truth in {path.with_name('truth.json')}")

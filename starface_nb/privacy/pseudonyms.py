@@ -44,27 +44,21 @@ def load_key(path: Path, made: list[Path] | None = None) -> bytes:
         with path.open("rb") as file:
             key = file.read(_MOST + 1).removeprefix(BOM_UTF8).strip()  # an editor may have saved it
     except OSError as error:
-        raise SettingError(
-            f"The key cannot be read or made: {error.strerror or error}.",
-            place=path,
-            next_step="Choose a file in a folder you may write to.",
-        ) from None
-    if len(key) < _LEAST or len(key) > _MOST or b"\n" in key:
-        what = (
-            f"The key has only {len(key)} {'byte' if len(key) == 1 else 'bytes'}."
-            if len(key) < _LEAST
-            else "This is no key, which is one short line."
-        )
-        raise SettingError(what, place=path, next_step="Name a file that does not exist yet; a key is made for it.")
-    digits = _HEXADECIMAL.fullmatch(key)
-    if (_NEW != len(key) < 2 * _NEW) if digits else re.search(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW), key):
+        cause = f"The key cannot be read or made: {error.strerror or error}."
+        raise SettingError(cause, place=path, next_step="Choose a file in a folder you may write to.") from None
+    digits, step = _HEXADECIMAL.fullmatch(key), "name a file that does not exist yet; a key is made for it."
+    if len(key) < _LEAST:
+        cause = f"The key has only {len(key)} {'byte' if len(key) == 1 else 'bytes'}."
+    elif len(key) > _MOST or b"\n" in key:
+        cause = "This is no key, which is one short line."
+    elif (_NEW != len(key) < 2 * _NEW) if digits else re.search(rb"[0-9A-Fa-f]{%d}" % (2 * _NEW), key):
         has = f"it has {len(key)} hexadecimal digits" if digits else "it holds more than hexadecimal digits"
-        raise SettingError(  # one's own may well have half as many
-            f"This key is damaged: {has}, and keys that are made here have {2 * _NEW}.",
-            place=path,
-            next_step="Copy it again from its origin, or name a file that does not exist yet; a key is made for it.",
-        )
-    return key.lower() if digits else key
+        # one's own may well have half as many
+        cause = f"This key is damaged: {has}, and keys that are made here have {2 * _NEW}."
+        step = f"Copy it again from its origin, or {step}"
+    else:
+        return key.lower() if digits else key
+    raise SettingError(cause, place=path, next_step=f"{step[0].upper()}{step[1:]}")
 
 
 def weaknesses(path: Path) -> list[str]:
