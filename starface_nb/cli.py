@@ -14,20 +14,10 @@ from traceback import extract_tb
 from types import FrameType
 from typing import Any, NoReturn
 
-from starface_nb import __version__
+from starface_nb import __version__, errors
 from starface_nb.arguments import arguments_of
 from starface_nb.commands import COMMANDS
 from starface_nb.console import fall_back, need_output, note
-from starface_nb.errors import (
-    InputError,
-    SettingError,
-    StarfaceError,
-    memory_error,
-    need_counts,
-    need_files,
-    need_memory,
-    need_threads,
-)
 from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
@@ -104,21 +94,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if empty := [name for name, value in vars(options).items() if value in ("", [""]) and name != "log"]:
             flag = "--" + empty[0].replace("_", "-")  # as a variable of the shell may be
-            raise SettingError("An empty value was given.", place=flag, next_step="Leave it out, or give one.")
+            raise errors.SettingError("An empty value was given.", place=flag, next_step="Leave it out, or give one.")
         if argv is None:
-            need_counts()
-            need_memory()
-            need_files()
-            need_threads()
+            errors.need_counts()
+            errors.need_memory()
+            errors.need_files()
+            errors.need_threads()
             _keep_streams_apart(options)
         status = COMMANDS[options.command][0](options)
         sys.stdout.flush()
     except SystemExit:
         raise
     except BaseException as error:  # panics of polars are no Exceptions
-        if sys.flags.dev_mode and not isinstance(error, StarfaceError | OSError | KeyboardInterrupt):
+        if sys.flags.dev_mode and not isinstance(error, errors.StarfaceError | OSError | KeyboardInterrupt):
             raise
-        return _told(_ending[0] if _ending else memory_error(error) or error)
+        return _told(_ending[0] if _ending else errors.memory_error(error) or error)
     return _told(_ending[0]) if _ending else status
 
 
@@ -131,7 +121,7 @@ def _told(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # the reader has seen enough
         _close_output()
         return 0
-    if isinstance(error, StarfaceError):
+    if isinstance(error, errors.StarfaceError):
         return _say(str(error))
     if sys.flags.optimize > 1 and _is_importing(error):
         return _say("PYTHONOPTIMIZE: without docstrings (2, or -OO) a library does not load. Unset it, or set it to 1.")
@@ -202,17 +192,17 @@ def _keep_streams_apart(options: argparse.Namespace) -> None:
     given = vars(options)
     read = [path for name in ("log", "source", "router_log") for path in given.get(name) or ()]
     read += filter(None, [given.get("key")])
-    errors = dict[str, InputError]()
+    refused = dict[str, errors.InputError]()
     for name in ("stdout", "stderr"):
         try:
             with suppress(OSError):  # it is no file
                 number = getattr(sys, name).fileno()
                 keep_apart(read, [number] if os.fstat(number).st_size else [])
-        except InputError as error:
-            errors[name] = error
-    if "stderr" in errors:
-        sys.stderr = io.StringIO() if "stdout" in errors else sys.stdout
-    for told in errors.values():
+        except errors.InputError as error:
+            refused[name] = error
+    if "stderr" in refused:
+        sys.stderr = io.StringIO() if "stdout" in refused else sys.stdout
+    for told in refused.values():
         raise told
 
 

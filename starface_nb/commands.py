@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -52,28 +53,22 @@ def events(options: Namespace) -> int:
 
     formats = {f".{name}": name for name in ("jsonl", "csv", "parquet", "xlsx")}
     chosen = options.format or _by_ending(options.output, {"": "jsonl", ".txt": "jsonl", ".log": "jsonl"} | formats)
-    if options.output and formats.get(named := options.output.suffix.lower(), chosen) != chosen:
-        raise SettingError(
-            f"{named} is not the ending of {chosen}.",
-            place=options.output,
-            next_step=f"Leave out --format, or let the name end in .{chosen}.",
-        )
-    if not options.output:
+    if output := options.output:
+        if formats.get(named := output.suffix.lower(), chosen) != chosen:
+            step = f"Leave out --format, or let the name end in .{chosen}."
+            raise SettingError(f"{named} is not the ending of {chosen}.", place=output, next_step=step)
+        keep_apart(options.log, [output])
+        spare([output])
+    else:
         need_output()
-    on_terminal = not options.output and sys.stdout.isatty()
-    if chosen in ("parquet", "xlsx") and on_terminal:
-        raise SettingError(f"{chosen} is binary.", next_step="Name a file with -o, or choose --format jsonl or csv.")
-    written = [options.output] if options.output else []
-    keep_apart(options.log, written)
-    spare(written)
+        if chosen in ("parquet", "xlsx") and sys.stdout.isatty():
+            step = "Name a file with -o, or choose --format jsonl or csv."
+            raise SettingError(f"{chosen} is binary.", next_step=step)
     log = sf.read_log(options.log, time_zone=options.time_zone)
     require_one_customer(log)
-    if options.output:
-        with replacing(options.output) as file:
-            export(log.events, file, chosen, log.time_zone)
-    else:
-        shown = harmless(log.events) if on_terminal else log.events
-        export(shown, sys.stdout.buffer, chosen, log.time_zone)
+    with replacing(output) if output else nullcontext(sys.stdout.buffer) as file:
+        shown = log.events if output or not sys.stdout.isatty() else harmless(log.events)
+        export(shown, file, chosen, log.time_zone)
     note(*log.notes)
     if log.unparsed.height:
         note(f"{log.unparsed.height} lines look like events but are none or cannot be read.")

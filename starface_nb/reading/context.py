@@ -14,8 +14,7 @@ from starface_nb.reading.unwrap import Text, texts
 from starface_nb.sources.archives import is_tar, is_zip
 from starface_nb.sources.limits import Account, Limits
 from starface_nb.sources.named import Beside, expand
-from starface_nb.sources.opening import opened
-from starface_nb.sources.streams import format_of, utf16_codec
+from starface_nb.sources.streams import format_of, opened, utf16_codec
 from starface_nb.text import visible
 
 _REACH = 64 << 10  # bytes before and behind a place in which its neighbours are looked for

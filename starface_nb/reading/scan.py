@@ -17,7 +17,7 @@ from starface_nb.reading.unwrap import Text, texts
 from starface_nb.sources.foreign import next_step, nothing_in
 from starface_nb.sources.limits import ALLOW_DAMAGED, Account, DamagedError, ExhaustedError, Limits, RefusedError, cores
 from starface_nb.sources.named import ANY_NAME, Argument, Beside, Source, expand, likeliest, router_log
-from starface_nb.sources.opening import unreadable
+from starface_nb.sources.streams import unreadable
 
 __all__ = ["Limits", "scan_logs"]
 

@@ -17,8 +17,7 @@ from starface_nb.errors import InputError
 from starface_nb.sources import foreign
 from starface_nb.sources.archives import ENCRYPTED, Member, is_zip, zip_members
 from starface_nb.sources.limits import UNPACK, Account, Limits, RefusedError
-from starface_nb.sources.opening import file_stream, opened, stdin_stream, unreadable
-from starface_nb.sources.streams import Stream, format_of, unpacked
+from starface_nb.sources.streams import Stream, file_stream, format_of, opened, stdin_stream, unpacked, unreadable
 from starface_nb.tables import table
 from starface_nb.text import few, visible
 

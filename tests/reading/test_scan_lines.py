@@ -16,9 +16,8 @@ from starface_nb.errors import InputError
 from starface_nb.reading import lines, read_log, scan
 from starface_nb.reading.lines import Blocks, Found, Needles, searched
 from starface_nb.reading.marks import MARKS, marks_in
-from starface_nb.sources import opening
 from starface_nb.sources.limits import Account, Limits
-from starface_nb.sources.streams import Stream
+from starface_nb.sources.streams import CountedFile, Stream
 
 PIECES = st.sampled_from(
     [b"\n", b"\n\n", b" is now ", b"Registered SIP '", b" is no", b"w ", b"\0", b"\r\n", b"\xff", b"xyz" * 9]
@@ -177,13 +176,13 @@ def test_result_is_the_same_on_one_core(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_log_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "full", log(100) + b"[a] Peer 'b' is n")
-    original = opening.CountedFile.readinto
+    original = CountedFile.readinto
 
     def change_then_read(self, room):
         change()
         return original(self, room)
 
-    monkeypatch.setattr(opening.CountedFile, "readinto", change_then_read)
+    monkeypatch.setattr(CountedFile, "readinto", change_then_read)
 
     def grow() -> None:
         with path.open("ab") as file:

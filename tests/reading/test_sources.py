@@ -23,7 +23,7 @@ from starface_nb.reading import hits as reading_hits
 from starface_nb.reading.messages import read_lines
 from starface_nb.sources.limits import Limits
 from starface_nb.sources.named import NOT_A_LOG, rank_of
-from starface_nb.sources.opening import CountedFile
+from starface_nb.sources.streams import CountedFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -145,7 +145,7 @@ def test_named_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer, told = threading.Thread(target=lambda: pipe.write_bytes(PACK["gz"](TEXT))), list[str]()
-    monkeypatch.setattr("starface_nb.sources.opening.note", lambda text: told.append(text) or writer.start())
+    monkeypatch.setattr("starface_nb.sources.streams.note", lambda text: told.append(text) or writer.start())
     assert names(pipe) == ["pipe"]
     writer.join()
     assert told == [f"{pipe}: this is a pipe into which nobody writes yet; waiting for it."]
@@ -202,7 +202,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(13, "Permission denied")
 
     path = written(tmp_path / "full", TEXT)
-    monkeypatch.setattr("starface_nb.sources.opening.CountedFile.__init__", refuse)
+    monkeypatch.setattr("starface_nb.sources.streams.CountedFile.__init__", refuse)
     with pytest.raises(InputError, match="permission denied"):
         scan_logs([path], NEEDLES)
 
