@@ -212,19 +212,11 @@ class _Header(tarfile.TarInfo):
     at_end = False
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header."""
-        return cls._checked(super().frombuf, buf, encoding, errors)
-
-    @classmethod
-    def _frombuf(cls, buf: bytes, encoding: str, errors: str, **options: bool) -> Self:
-        """Read a header: newer Pythons read members' headers with this instead."""
-        return cls._checked(partial(super()._frombuf, **options), buf, encoding, errors)  # type: ignore[misc]
-
-    @classmethod
-    def _checked(cls, read: Callable[..., Self], buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str, **options: bool) -> Self:
+        """Read a header; newer Pythons read members' headers with `_frombuf` instead, and options."""
+        read = getattr(super(), "_frombuf", super().frombuf)
         try:
-            header = read(buf, encoding, errors)
+            header: Self = read(buf, encoding, errors, **options)
         except tarfile.HeaderError as error:
             zeros = not bytes(buf).strip(b"\0")
             if not (zeros or cls.at_end):
@@ -235,6 +227,8 @@ class _Header(tarfile.TarInfo):
         if header.type in _HEADERS and not 0 <= header.size <= _TAR_HEADER:
             raise RefusedError(f"refused: a member's header has {header.size:,} bytes.", next_step=UNPACK)
         return header
+
+    _frombuf = frombuf
 
 
 def tar_members(stream: Stream, place: str, account: Account) -> Iterator[Member]:
