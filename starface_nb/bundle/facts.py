@@ -131,27 +131,22 @@ def put_together(parts: Iterable[Taken]) -> Bundle:
 def _settings(parts: list[Taken]) -> list[Row]:
     """Return the settings of all configuration files, with includes and templates resolved."""
     files = {part.name: part.configuration for part in parts if part.configuration}
-    own = dict[str | None, dict[str, tuple[str, str, int]]]()
-    bases = {_base(name) for name in files}
+    outside = "" if any(_base(name) == "sip.conf" for name in files) else GENERAL
+    own = dict[str, dict[object, Row]]()
     for name, configuration in files.items():
-        begins_in = _section_around(_base(name), files)
-        for section, key, value, line in configuration.entries:
-            whose = section or begins_in or (None if "sip.conf" in bases else GENERAL)
-            own.setdefault(whose, {})[key] = (value, name, line)
-    sections = {name: section for file in files.values() for name, section in file.sections.items()}
+        around = _section_around(_base(name), files) or outside
+        for section, row in configuration.entries:
+            own.setdefault(section or around, {})[row["name"]] = row
+    marks = {name: marks for file in files.values() for name, marks in file.sections.items()}
     rows: list[Row] = []
-    for section in dict.fromkeys([*own, *sections]):
-        marks = sections.get(section or "", ())
-        if section is None or "!" in marks:
-            continue
-        inherited = own.get(section, {})
-        for parent in marks:
-            inherited = own.get(parent, {}) | inherited
-        peer = None if section == GENERAL else section
-        rows += [
-            {"fact": "setting", "name": key, "peer": peer, "value": value, "member": member, "line": line}
-            for key, (value, member, line) in inherited.items()
-        ]
+    for section in dict.fromkeys([*own, *marks]):
+        parents = marks.get(section, ())
+        if section and "!" not in parents:
+            inherited = own.get(section, {})
+            for parent in parents:
+                inherited = own.get(parent, {}) | inherited
+            peer = None if section == GENERAL else section
+            rows += [row | {"peer": peer} for row in inherited.values()]
     return rows
 
 

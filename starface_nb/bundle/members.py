@@ -33,13 +33,13 @@ class Configuration:
 
     Attributes
     ----------
-    entries : tuple of (section or None, key, value, line)
+    entries : tuple of (section or None, row of `FACTS`)
     sections : mapping of each `[section](...)` to what stands in the brackets: the sections whose entries it has, too,
         and `!` of a template, which stands only for those that name it
     includes : tuple of (section or None, base name of the included file)
     """
 
-    entries: tuple[tuple[str | None, str, str, int], ...] = ()
+    entries: tuple[tuple[str | None, Row], ...] = ()
     sections: dict[str, tuple[str, ...]] = field(default_factory=dict)
     includes: tuple[tuple[str | None, str], ...] = ()
 
@@ -108,7 +108,7 @@ def taken(member: str, name: str, text: str) -> Taken:
     form = {entry["id"]: entry["form"] for entry in table("bundle/bundle")["member"]}[member]
     text = text[: BYTES.get(member, MEMBER_BYTES)]
     if form == "configuration":
-        return Taken(member, name, configuration=_configuration(member, text))
+        return Taken(member, name, configuration=_configuration(member, name, text))
     kind, rows = _ROWS[form]
     return Taken(member, name, **{kind: tuple(rows(member, name, text))})  # type: ignore[arg-type]
 
@@ -190,7 +190,7 @@ def _matches(name: str, text: str) -> Iterator[tuple[int, re.Match[str]]]:
 # ---- configuration files ----
 
 
-def _configuration(member: str, text: str) -> Configuration:
+def _configuration(member: str, name: str, text: str) -> Configuration:
     wanted = {
         key: (entry["key"], re.compile(entry["form"]))
         for entry in table("bundle/bundle")["setting"]
@@ -209,7 +209,7 @@ def _configuration(member: str, text: str) -> Configuration:
         elif (found := _line("entry").match(plain)) and found[1].lower() in wanted:
             key, form = wanted[found[1].lower()]
             if form.fullmatch(found[2].strip()):
-                entries.append((section, key, found[2].strip().lower(), line))
+                entries.append((section, _fact("setting", key, found[2].strip().lower(), name, line)))
     return Configuration(tuple(entries), sections, tuple(includes))
 
 
