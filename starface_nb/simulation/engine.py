@@ -9,7 +9,7 @@ from itertools import count
 from starface_nb.simulation.journal import Journal
 from starface_nb.simulation.probing import RHYTHMS, Chance, Prober
 from starface_nb.simulation.spec import Fault, Phone, Router, Scenario
-from starface_nb.simulation.world import COMMON_PORT, Contact, Mapping, PhoneState, SiteState, Timeline
+from starface_nb.simulation.world import COMMON_PORT, Contact, Mapping, PhoneState, SiteState, Timeline, trunk
 
 
 class Engine:
@@ -27,7 +27,7 @@ class Engine:
         self.prober = Prober(RHYTHMS[scenario.tech], self.chance, self.journal)
         self.sites = [SiteState(site, faults, self.chance.rng) for site in scenario.sites]
         self.phones = [self._phone(spec, site) for site in self.sites for spec in site.spec.phones]
-        self.trunks = [PhoneState(Phone(peer, rtt_ms=18.0), None, faults) for peer in scenario.trunks]
+        self.trunks = [trunk(peer, self.chance.rng) for peer in scenario.trunks]
         self._plan(faults)
 
     # -- setting up -----------------------------------------------------------------------------------------------
@@ -157,8 +157,7 @@ class Engine:
     def _boot(self, phone: PhoneState) -> None:
         if phone.down.at(self.now):
             return
-        site = phone.site
-        if site is not None and site.spec.router.ports != "kernel":
+        if phone.site.spec.router.ports != "kernel":
             phone.inner_port = int(self.chance.uniform(1025, 65000))
             self.prober.advance(phone, self.now)
             self.journal.survive(phone.mapping)
@@ -186,18 +185,19 @@ class Engine:
 
     def _register(self, phone: PhoneState, token: int) -> None:
         site = phone.site
-        if token != phone.token or site is None or phone.down.at(self.now):
+        if token != phone.token or phone.down.at(self.now):
             return
         if site.router.ports == "kernel":
             self._settle(site)
         else:
             self.prober.advance(phone, self.now)
-        wait = self._try(phone, site)
+        wait = self._try(phone)
         phone.token += 1
         self._at(self.now + wait, self._register, phone, phone.token)
 
-    def _try(self, phone: PhoneState, site: SiteState) -> float:
+    def _try(self, phone: PhoneState) -> float:
         """Send a REGISTER; return how long the phone waits before the next one."""
+        site = phone.site
         if not site.open(self.now):
             return phone.spec.retry_s
         self.journal.survive(phone.mapping)

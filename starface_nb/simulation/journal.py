@@ -45,10 +45,9 @@ class Journal:
         also = tuple(dict.fromkeys(name for at, name in rest if name != cause and at == since)) + _twin(
             phone, cause, sent
         )
-        site = phone.site.spec.name if phone.site else None
-        phone.episode = Episode(phone.spec.peer, site, t, cause, also, since, died, t >= 0)
+        phone.episode = Episode(phone.spec.peer, phone.site.spec.name, t, cause, also, since, died, t >= 0)
         self.episodes.append(phone.episode)
-        if cause == "nat_expiry" and phone.site and phone.where and not phone.where.counted:
+        if cause == "nat_expiry" and phone.where and not phone.where.counted:
             self._cycle(phone.site, phone.where, sent - phone.where.renewed)
             phone.where.counted = True
 
@@ -69,11 +68,8 @@ class Journal:
         of the recorded logs.
         """
         site = phone.site
-        if site is None:
-            return [(t, "packet_loss")]
         found = site.obstacles(t)
-        off = phone.down.at(t)
-        if off:
+        if off := phone.down.at(t):
             found.append((off.start, off.kind))
         if phone.holder(t) is None and phone.where is not None:
             found.append(self._death(site, phone, phone.where))
@@ -98,7 +94,7 @@ class Journal:
         """Note how old a mapping was seen alive, before it is renewed."""
         if mapping is None or mapping.answered is None or mapping.counted or mapping.killed is not None:
             return
-        if mapping.owner.site is not None and mapping.answered > mapping.renewed:
+        if mapping.answered > mapping.renewed:
             self._cycle(mapping.owner.site, mapping, None)
         mapping.answered = None
 
@@ -128,7 +124,7 @@ def _twin(phone: PhoneState, cause: str, t: float) -> tuple[str, ...]:
     There a line that is down for longer than the timeout kills every mapping, as a restart of the router does.
     """
     site, mapping = phone.site, phone.where
-    if site is None or mapping is None or site.router.renewal != "any_packet":
+    if mapping is None or site.router.renewal != "any_packet":
         return ()
     if cause == "router_restart":
         return ("wan_outage",)

@@ -74,7 +74,7 @@ class Prober:
             t = phone.next_probe
             if t is None or t >= until:
                 return
-            if phone.site is not None and t >= phone.expires:
+            if t >= phone.expires:
                 if not self.rhythm.drift:
                     if phone.last_ms > 0:
                         self.journal.lose(phone, t, t)
@@ -96,10 +96,8 @@ class Prober:
     def _leap(self, phone: PhoneState, t: float, until: float) -> bool:
         """Do as many probes at once as are bound to end like the last one."""
         site, rhythm = phone.site, self.rhythm
-        edge = (
-            until if site is None else min(until, next_after(site.edges, t), next_after(phone.edges, t), phone.expires)
-        )
-        if phone.last_ms == -1.0 and site is not None and not phone.answers(t):
+        edge = min(until, next_after(site.edges, t), next_after(phone.edges, t), phone.expires)
+        if phone.last_ms == -1.0 and not phone.answers(t):
             step = rhythm.wait + rhythm.retry
             n = floor((edge - rhythm.wait - t) / step)
             if n < 1:
@@ -109,25 +107,21 @@ class Prober:
         if not 0 < phone.last_ms <= LIMIT_MS:
             return False
         step = rhythm.interval + (phone.spec.rtt_ms / 1000.0 if rhythm.drift else 0.0)
-        if site is None:
-            n = floor((until - t) / step)
-        else:
-            mapping = phone.holder(t)
-            if mapping is None or not _calm_now(site, phone, mapping, t):
-                return False
-            any_packet = site.router.renewal == "any_packet"
-            if any_packet and site.router.timeout_s < step + 5.0:
-                return False
-            stop = edge if any_packet and mapping.timeout > step + 5.0 else min(edge, mapping.dies)
-            if mapping.owner is not phone:
-                stop = min(stop, next_after(mapping.owner.edges, t))
-            n = min(floor((stop - 5.0 - t) / step), phone.calm)
-            if n < 1:
-                return False
-            phone.calm -= n
-            self._answered(site, mapping, phone, t + (n - 1) * step)
+        mapping = phone.holder(t)
+        if mapping is None or not phone.answers(t) or site.slow.at(t) or site.lossy.at(t):
+            return False
+        any_packet = site.router.renewal == "any_packet"
+        if any_packet and site.router.timeout_s < step + 5.0:
+            return False
+        stop = edge if any_packet and mapping.timeout > step + 5.0 else min(edge, mapping.dies)
+        if mapping.owner is not phone:
+            stop = min(stop, next_after(mapping.owner.edges, t))
+        spare = 5.0 if site.phones else 0.0  # nothing awaits a trunk
+        n = min(floor((stop - spare - t) / step), phone.calm)
         if n < 1:
             return False
+        phone.calm -= n
+        self._answered(site, mapping, phone, t + (n - 1) * step)
         phone.next_probe = t + n * step
         phone.last_ms = self._round_trip(phone)
         return True
@@ -140,10 +134,9 @@ class Prober:
         site, wait = phone.site, self.rhythm.wait
         for i, delay in enumerate(self.rhythm.resends):
             at = t + delay
-            if site is not None and (not phone.answers(at) or self.lost(site, at) or self._unlucky(phone, i)):
+            if not phone.answers(at) or self.lost(site, at) or self._unlucky(phone, i):
                 continue
-            slow = site.slow.at(at) if site is not None else None
-            if slow:
+            if slow := site.slow.at(at):
                 values = slow.values
                 low, high = values.get("low_ms", 1500.0) / 2, values.get("high_ms", 5000.0) / 2
                 rtt = self.chance.uniform(low, high) + self.chance.uniform(low, high)  # one way and the other
@@ -152,8 +145,7 @@ class Prober:
             rtt += delay * 1000.0
             if rtt < wait * 1000.0:
                 phone.pending = (t + rtt / 1000.0, rtt, t)
-                mapping = phone.holder(at)
-                if site is not None and mapping is not None:
+                if mapping := phone.holder(at):
                     self._answered(site, mapping, phone, at)
                 pause = self.rhythm.interval if rtt <= LIMIT_MS or not self.rhythm.drift else self.rhythm.retry
                 phone.next_probe = t + pause + (rtt / 1000.0 if self.rhythm.drift else 0.0)
@@ -165,7 +157,7 @@ class Prober:
 
     def _unlucky(self, phone: PhoneState, i: int) -> bool:
         """Return whether background loss swallows this packet: rarely two in a row, hence a late answer."""
-        if phone.calm > 0 or phone.site is None:
+        if phone.calm > 0:
             phone.calm -= i == 0
             return False
         if i < 2 or (i == 2 and self.chance.uniform() < 0.02):
@@ -197,7 +189,3 @@ class Prober:
             self.journal.unlag(phone, t)
         elif phone.lagged_since is None:
             phone.lagged_since = t
-
-
-def _calm_now(site: SiteState, phone: PhoneState, mapping: Mapping, t: float) -> bool:
-    return phone.answers(t) and not site.slow.at(t) and not site.lossy.at(t) and mapping.alive(t)

@@ -69,7 +69,7 @@ class Episode:
     """One unreachable interval as it will stand in the truth."""
 
     peer: str
-    site: str | None
+    site: str
     start: float
     cause: str
     also: tuple[str, ...]
@@ -84,10 +84,10 @@ class Episode:
 class PhoneState:
     """A phone, its registration at the PBX and the probing of it."""
 
-    def __init__(self, spec: Phone, site: SiteState | None, faults: Iterable[Fault]) -> None:
+    def __init__(self, spec: Phone, site: SiteState, faults: Iterable[Fault]) -> None:
         self.spec, self.site = spec, site
         mine = [f for f in faults if f.phone == spec.peer and f.kind in ("phone_restart", "phone_offline")]
-        cut = [f for f in faults if site and f.kind == "power_cut" and f.site == site.spec.name]
+        cut = [f for f in faults if f.kind == "power_cut" and f.site == site.spec.name]
         self.down = Timeline([*mine, *(replace(fault, kind="phone_restart") for fault in cut)])
         self.edges = sorted(edge for fault in self.down.faults for edge in (fault.start, fault.end))
         self.inner_port = COMMON_PORT
@@ -107,21 +107,23 @@ class PhoneState:
 
     def holder(self, t: float) -> Mapping | None:
         """Return the living mapping that the stored contact leads to, whoever owns it."""
-        site = self.site
-        if site is None or self.contact is None or self.contact[0] != site.ip:
+        if self.contact is None or self.contact[0] != self.site.ip:
             return None
-        mapping = site.table.get(self.contact[1])
+        mapping = self.site.table.get(self.contact[1])
         return mapping if mapping is not None and mapping.alive(t) else None
 
     def answers(self, t: float) -> bool:
         """Return whether a probe of this phone, sent now, finds someone to answer it."""
-        site = self.site
-        if site is None:
-            return True
-        mapping = self.holder(t)
-        if mapping is None or not site.open(t) or site.blocked.at(t):
-            return False
-        return mapping.owner.down.at(t) is None
+        mapping, site = self.holder(t), self.site
+        return bool(mapping and site.open(t) and not site.blocked.at(t) and not mapping.owner.down.at(t))
+
+
+def trunk(peer: str, rng: np.random.Generator) -> PhoneState:
+    """Return a peer with a fixed address, to which nothing ever happens."""
+    found = PhoneState(Phone(peer, rtt_ms=18.0), SiteState(Site("", "", ()), (), rng), ())
+    found.contact, found.expires, found.calm = ("", 0), inf, 1 << 60
+    found.site.table[0] = Mapping("", 0, found, 0.0, 0.0, inf, inf)
+    return found
 
 
 class SiteState:
@@ -165,9 +167,8 @@ class SiteState:
 
     def renew(self, mapping: Mapping, t: float) -> None:
         """Let a packet from inside renew a mapping."""
-        router = self.router
-        young = router.unreplied_s is not None and t - mapping.born <= 2.0
-        mapping.timeout = router.unreplied_s if young and router.unreplied_s is not None else router.timeout_s
+        young = t - mapping.born <= 2.0
+        mapping.timeout = (self.router.unreplied_s if young else None) or self.router.timeout_s
         mapping.renewed, mapping.dies, mapping.answered, mapping.counted = t, t + mapping.timeout, None, False
 
     def send(self, phone: PhoneState, t: float) -> Mapping:
