@@ -26,7 +26,9 @@ def draw_fold(s: Scene, known: pl.DataFrame | None = None) -> Picture:
     shown, some = s.thinned(data, _MOST_POINTS)
     since = said((pl.col("since") * 60).round(0), tr.duration)
     told = shown.select("label", "begin", "until", "age", "back", "why", since=since, lasted=s.lasted())
-    x, tips = _age(s), s.about(since=tr("since the last renewal"))
+    scale = alt.Scale(domain=[0, max(s.keepalive, 0.1)], nice=False, clamp=True)
+    since_renewal = alt.Axis(title=tr("minutes since the phone's last renewal"), tickCount=12)
+    x, tips = alt.X("age:Q", scale=scale, axis=since_renewal), s.about(since=tr("since the last renewal"))
     base = alt.Chart(table(told)).encode(x=x, y=s.time(alt.Y), color=s.cause(), tooltip=tips)
     marks = [
         base.mark_rule(opacity=min(0.3, 60 / max(1, told.height))).encode(x2="back:Q"),  # many must not hide the points
@@ -62,8 +64,22 @@ def durations(s: Scene) -> Picture:
     words = [f"{name} ({tr.duration(at)})" for name, at in marks.items()]
     lines = pl.DataFrame({"low": list(marks.values()), "text": words, "line": [4, 18, 32]})
     base = alt.Chart(table(lines)).encode(x=_lasting(s))
+    ends = (said(pl.col(end), tr.duration) for end in ("low", "high"))
     counts = measured(s).drop_nulls("low").group_by("low", "high", "why").agg(n=pl.len()).sort("low", "why")
+    counts = counts.with_columns(range=pl.format(tr("{low} to {high}", low="{}", high="{}"), *ends))
     highest: Any = counts.group_by("low").agg(pl.col("n").sum())["n"].max() or 1
+    count = alt.Axis(title=tr("intervals"), format="d", tickMinStep=1)
+    bars = alt.Chart(table(counts)).mark_bar(binSpacing=1)
+    bars = bars.encode(
+        x=_lasting(s),
+        x2="high:Q",
+        y=alt.Y("sum(n):Q", scale=alt.Scale(domain=[0, 1.2 * highest]), stack="zero", axis=count),
+        color=s.cause(),
+        tooltip=[
+            *s.tips(why=tr("cause"), range=tr("unreachable for")),
+            alt.Tooltip("sum(n):Q", title=tr("intervals")),
+        ],
+    )
     still = s.intervals["end"].null_count()
     note = tr.count(
         "{n} interval still open at the log's end is not counted",
@@ -71,7 +87,7 @@ def durations(s: Scene) -> Picture:
         still,
     )
     chart = alt.layer(
-        _bars(s, alt.Chart(table(counts.with_columns(range=_range(s)))), "sum(n):Q", 1.2 * highest),
+        bars,
         base.mark_rule(strokeDash=[4, 3]),
         base.mark_text(baseline="top", dx=4).encode(text="text:N", y=alt.Y("line:Q", scale=None, axis=None)),
     )
@@ -116,14 +132,6 @@ def measured(s: Scene) -> pl.DataFrame:
     )
 
 
-def _age(s: Scene, ticks: int = 12) -> alt.X:
-    """Return the x channel over one keepalive."""
-    scale = alt.Scale(domain=[0, max(s.keepalive, 0.1)], nice=False, clamp=True)
-    return alt.X(
-        "age:Q", scale=scale, axis=alt.Axis(title=s.tr("minutes since the phone's last renewal"), tickCount=ticks)
-    )
-
-
 def _lasting(s: Scene) -> alt.X:
     """Return the x channel over durations in seconds."""
     longest: Any = s.intervals["seconds"].max() or 0
@@ -131,23 +139,3 @@ def _lasting(s: Scene) -> alt.X:
     names = ",".join(f"'{seconds}':'{s.tr.duration(seconds)}'" for seconds in _DURATIONS)
     shown = alt.Axis(values=_DURATIONS, labelExpr=f"({{{names}}})[datum.value]", grid=False)
     return alt.X("low:Q", scale=scale, axis=shown, title=s.tr("how long a phone was unreachable"))
-
-
-def _range(s: Scene) -> pl.Expr:
-    """Return a bin of durations in words."""
-    return pl.format(
-        s.tr("{low} to {high}", low="{}", high="{}"), *(said(pl.col(c), s.tr.duration) for c in ("low", "high"))
-    )
-
-
-def _bars(s: Scene, chart: alt.Chart, height: str, highest: float | None = None) -> Any:
-    """Draw durations as stacked bars."""
-    scale = alt.Undefined if highest is None else alt.Scale(domain=[0, highest])
-    count = alt.Tooltip(height, title=s.tr("intervals"))
-    return chart.mark_bar(binSpacing=1).encode(
-        x=_lasting(s),
-        x2="high:Q",
-        y=alt.Y(height, scale=scale, stack="zero", axis=alt.Axis(title=s.tr("intervals"), format="d", tickMinStep=1)),
-        color=s.cause(),
-        tooltip=[*s.tips(why=s.tr("cause"), range=s.tr("unreachable for")), count],
-    )

@@ -23,7 +23,6 @@ from starface_nb.text import visible
 
 Window = tuple[datetime, datetime]
 _DAY = {"en": "%-d %b", "de": "%-d.%-m.", "fr": "%d/%m"}
-_MOMENT = {"en": "%Y-%m-%d %H:%M:%S", "de": "%d.%m.%Y %H:%M:%S", "fr": "%d/%m/%Y %H:%M:%S"}
 _TIMES = ("begin", "until", "at")
 _STAMP = "%Y-%m-%dT%H:%M:%S"
 
@@ -98,11 +97,11 @@ class Scene:
         """Say whether a row is about a phone of the scene."""
         return pl.col("peer").is_in(self.phones["peer"].implode())
 
-    def seen(self, frame: pl.DataFrame, column: str = "time") -> pl.DataFrame:
+    def seen(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows about the scene's phones within the window, with `label` and `at` (wall clock), sorted."""
-        inside = frame.filter(pl.col(column).is_between(*self.window), self.mine())
+        inside = frame.filter(pl.col("time").is_between(*self.window), self.mine())
         labelled = inside.join(self.phones.select("peer", "label"), on="peer", how="left", maintain_order="left")
-        return labelled.with_columns(self.wall(column).alias("at")).sort("at", "label", maintain_order=True)
+        return labelled.with_columns(self.wall("time").alias("at")).sort("at", "label", maintain_order=True)
 
     def lasted(self) -> pl.Expr:
         """Return how long an interval lasted, in words; an open one says that it is still open."""
@@ -147,21 +146,16 @@ class Scene:
         label = f"timeFormat(datum.value, {midnight} ? '%H:%M' : '{_DAY[self.tr.language]}')"
         title = self.tr("local time of the log ({zone})", zone=self.tr.time_zone)
         if self.begin.date() == self.until.date():  # no midnight that would name the day
-            title += self.begin.strftime(f", {self.moment.split()[0]}")
+            title += self.begin.strftime(f", {self.tr.day}")
         # not as dates: they would be read in two ways where marks reach from one field to another
         ends = ", ".join(map(_in_javascript, (self.begin, self.until)))
         scale = alt.Scale(domain=alt.ExprRef(f"[{ends}]"), nice=False, reverse=channel is alt.Y, **scaled)
         return channel(f"{field}:T", scale=scale, axis=alt.Axis(labelExpr=label, tickCount=8), title=title)
 
-    @property
-    def moment(self) -> str:
-        """The language's format for a moment."""
-        return _MOMENT[self.tr.language]
-
     def tips(self, **titles: str) -> list[alt.Tooltip]:
         """Return a tooltip of these fields with their titles; times are written in the language's way."""
         return [
-            alt.Tooltip(f"{field}:T", title=title, format=self.moment)
+            alt.Tooltip(f"{field}:T", title=title, format=f"{self.tr.day} %H:%M:%S")
             if field in _TIMES
             else alt.Tooltip(f"{field}:N", title=title)
             for field, title in titles.items()

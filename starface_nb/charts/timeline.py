@@ -30,10 +30,11 @@ def draw_timeline(s: Scene) -> Picture:
         return overview(s)
     heads, order = _rows(s)
     step = 18 if len(order) <= 48 else 13
-    x, y = s.time(), phone_axis(order, heads["label"].to_list())
-    data = s.intervals.select("label", "begin", "until", "why", *bar_columns(s, step))
+    bold = {"test": f"indexof({json.dumps(heads['label'].to_list())}, datum.value) >= 0", "value": "bold"}
+    axis = alt.Axis(grid=False, ticks=False, labelFontWeight={"condition": bold, "value": "normal"})
+    x, y = s.time(), alt.Y("label:N", scale=alt.Scale(domain=order, paddingInner=0, paddingOuter=0), axis=axis)
     names = alt.Chart(table(heads)).mark_text(dx=4).encode(x=alt.value(0), y=y, text="text:N")
-    layers = [names, bars(s, alt.Chart(table(data)), x, y)]
+    layers = [names, _bars(s, step, x, y)]
     ticks, more = _renewals_due(s), ""
     if ticks is None:
         more = s.tr("(zoom in for the renewals due)")
@@ -58,10 +59,13 @@ def draw_timeline(s: Scene) -> Picture:
 timeline = picture(draw_timeline)
 
 
-def bars(s: Scene, chart: alt.Chart, x: alt.X, y: alt.Y) -> Any:
-    """Draw intervals as bars, with an outline so that the shortest stay visible."""
+def _bars(s: Scene, step: int, x: alt.X, y: alt.Y) -> Any:
+    """Draw intervals as bars in rows of `step` pixels, with an outline so that the shortest stay visible."""
+    share = pl.col("cause").cast(pl.String).replace_strict(THICKNESS, return_dtype=pl.Float64)
+    told = {"size": share * (step - 2), "lasted": s.lasted(), "sure": said(pl.col("confidence"), s.tr.percent)}
     return (
-        chart.properties(name=LOSSES)
+        alt.Chart(table(s.intervals.select("label", "begin", "until", "why", **told)))
+        .properties(name=LOSSES)
         .mark_bar(clip=True, strokeWidth=0.8)
         .encode(
             x=x,
@@ -73,20 +77,6 @@ def bars(s: Scene, chart: alt.Chart, x: alt.X, y: alt.Y) -> Any:
             tooltip=s.about(sure=s.tr("how sure")),
         )
     )
-
-
-def bar_columns(s: Scene, step: int) -> list[pl.Expr]:
-    """Return what `bars` needs: thickness by cause in rows of `step` pixels, duration and confidence in words."""
-    share = pl.col("cause").cast(pl.String).replace_strict(THICKNESS, return_dtype=pl.Float64)
-    sure = said(pl.col("confidence"), s.tr.percent)
-    return [(share * (step - 2)).alias("size"), s.lasted().alias("lasted"), sure.alias("sure")]
-
-
-def phone_axis(order: list[str], heads: list[str] | None = None) -> alt.Y:
-    """Return the y channel with one row per phone; the rows in `heads` are set in bold."""
-    bold = {"test": f"indexof({json.dumps(heads or [])}, datum.value) >= 0", "value": "bold"}
-    axis = alt.Axis(grid=False, ticks=False, labelFontWeight={"condition": bold, "value": "normal"})
-    return alt.Y("label:N", scale=alt.Scale(domain=order, paddingInner=0, paddingOuter=0), axis=axis)
 
 
 def _rows(s: Scene) -> tuple[pl.DataFrame, list[str]]:

@@ -105,10 +105,14 @@ class Translator:
         pattern = named.get(style, style)
         return str(format_datetime(when, pattern, tzinfo=ZoneInfo(self.time_zone), locale=self._format))
 
+    @property
+    def day(self) -> str:
+        """How a day is typed in this language, as a format of `strftime`."""
+        return {"de": "%d.%m.%Y", "fr": "%d/%m/%Y"}.get(self.language, "%Y-%m-%d")
+
     def typed(self, when: date) -> str:
         """Write a day, or a moment to the second, as it is typed in this language; see `text.read_typed`."""
-        day = {"de": "%d.%m.%Y", "fr": "%d/%m/%Y"}.get(self.language, "%Y-%m-%d")
-        return when.strftime(f"{day} %H:%M:%S" if isinstance(when, datetime) else day)
+        return when.strftime(f"{self.day} %H:%M:%S" if isinstance(when, datetime) else self.day)
 
     def duration(self, seconds: float) -> str:
         """Format a duration by its size: `45 s`, `12 min 30 s`, `3 h 5 min`, `2 d 4 h`."""
