@@ -1,5 +1,7 @@
 """The vendor guide's checklist and port table as data, in one language, and how answers are read."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,6 +60,11 @@ class Step:
         """Return the answer with this id, or None."""
         return next((a for a in self.answers if a.id == answer_id), None)
 
+    def counted(self, kept: Given, tr: Translator) -> str:
+        """Return how many of its ports were given which answer; empty where none was."""
+        counts = ((answer.label, list(kept.ports.values()).count(answer.id)) for answer in self.answers)
+        return ", ".join(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n)
+
 
 @dataclass(frozen=True)
 class Given:
@@ -90,24 +97,6 @@ class Given:
     seconds: float | None = None
     sites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ports: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Port:
-    """One entry of the port table, worded in one language.
-
-    `for_phones` marks those that desk phones need; `stated` says whether the source states the direction.
-    """
-
-    id: str
-    port: str
-    protocol: str
-    direction: str
-    purpose: str
-    scope: str
-    source: str
-    for_phones: bool
-    stated: bool
 
 
 def checklist(tr: Translator) -> tuple[Step, ...]:
@@ -164,14 +153,13 @@ def ports() -> pl.DataFrame:
     return pl.read_csv(HERE / "ports.csv", infer_schema=False)
 
 
-def port_checklist(tr: Translator) -> tuple[Port, ...]:
-    """Return the ports to tick one by one, in the translator's language, those that phones need first."""
-    entries = [
-        Port(
-            **row | {key: tr(row[key]) for key in ("direction", "purpose", "scope")},
-            for_phones="phones" in row["scope"],
-            stated=row["direction"] != "not stated",
-        )
-        for row in ports().to_dicts()
-    ]
-    return tuple(sorted(entries, key=lambda entry: not entry.for_phones))
+def port_checklist(tr: Translator) -> list[dict[str, Any]]:
+    """Return the rows of `ports` to tick one by one, in the translator's language, those that phones need first.
+
+    `for_phones` marks those that desk phones need; `stated` says whether the source states the direction.
+    """
+    rows = ports().with_columns(
+        for_phones=pl.col("scope").str.contains("phones"), stated=pl.col("direction") != "not stated"
+    )
+    worded = pl.col("direction", "purpose", "scope").map_elements(tr, return_dtype=pl.String)
+    return rows.with_columns(worded).sort("for_phones", descending=True, maintain_order=True).to_dicts()

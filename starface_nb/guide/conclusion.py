@@ -189,9 +189,9 @@ def from_answers(
         chosen = step.answer(given(answers, step.id).answer)
         if chosen and (not step.from_log or step.id == "status"):  # what the log answers has its finding
             reasons.append(tr("{name}: {text}", name=step.title, text=tr.inside(f"{chosen.label}. {chosen.meaning}")))
-    closed = [p for p in port_checklist(tr) if given(answers, "ports").ports.get(p.id) == "closed"]
+    closed = [p for p in port_checklist(tr) if given(answers, "ports").ports.get(p["id"]) == "closed"]
     if closed:
-        named = ", ".join(f"{p.port}/{p.protocol}" for p in closed)
+        named = ", ".join(f"{p['port']}/{p['protocol']}" for p in closed)
         steps.append(tr("Open the ports that are closed: {ports}.", ports=named))
     day, began = given(answers, "changes").day, trouble_began(diagnosis)
     if day and began:
@@ -210,7 +210,7 @@ def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: 
     if read:
         text = tr("{router}: the timeout read from the device is {time}.", router=router, time=tr.duration(read))
     else:
-        text = setting(router, diagnosis.settings.recommended_timeout_s, tr)[0][0]
+        text = setting(router, diagnosis.settings.recommended_timeout_s, tr)[0]
     seconds = read or router_default(router).seconds  # null compares to nothing
     inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
     if diagnosis.sites.filter(inside).height:

@@ -1,16 +1,21 @@
-"""What routers do by default, where it is set, and whether that is enough: only sourced numbers are facts."""
+"""What routers do by default, where it is set, whether that is enough, and which one stands at a site.
+
+Only sourced numbers are facts.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 import polars as pl
 
 from starface_nb.errors import SettingError
+from starface_nb.guide.checklist import given
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import HERE, sentences, timeout_text, word
+from starface_nb.guide.words import HERE, bracket_text, sentences, timeout_text, word
 from starface_nb.tables import table
 
 # A timeout must exceed the keepalive by this to be safe from a race, as the guide's 61 over 60 minutes does.
@@ -49,6 +54,10 @@ class RouterDefault:
     remark: str = ""
     sip_alg: str = ""
     scopes: tuple[str, ...] = ()
+
+    def allowed(self, seconds: float) -> float:
+        """Return the longest timeout up to the one wanted that can be set."""
+        return seconds if self.max_seconds is None else min(seconds, self.max_seconds)
 
 
 @dataclass(frozen=True)
@@ -161,21 +170,21 @@ def defaults_in_bracket(low_s: float | None, high_s: float | None) -> pl.DataFra
     return known.filter(inside).sort("legacy", "seconds", "product")
 
 
-def setting(product: str, seconds: float, tr: Translator) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return how to set a timeout on this router: sentences, and the lines of a command (both may be empty).
+def setting(product: str, seconds: float, tr: Translator) -> list[str]:
+    """Return how to set a timeout on this router, in sentences.
 
     Only what a source states is said; a value above the router's maximum is called impossible.
     """
-    default = router_default(product)
-    said = [*_about_default(default, seconds, tr), *_about_place(default, tr)]
+    default, inspection = router_default(product), sip_inspection(product)
+    known = "unknown" if default.seconds is None else "enough" if default.seconds >= seconds else "too_short"
+    now = tr.duration(default.seconds or 0.0)
+    said = [word("router_default", known, tr, router=default.product, time=now), *_about_place(default, tr)]
     if default.remark:
         said.append(tr(default.remark))
-    wanted = _allowed(default, seconds)
-    if wanted < seconds:
+    if (wanted := default.allowed(seconds)) < seconds:
         most, asked = timeout_text(wanted, tr), timeout_text(seconds, tr)
         said.append(word("router_setting", "too_much", tr, limit=most, wanted=asked))
-    said += _about_inspection(sip_inspection(product), tr)
-    return tuple(said), _lines(default.command, wanted)
+    return said + (_about_inspection(inspection, tr) if inspection else [])
 
 
 def snippets(product: str, seconds: float, tr: Translator, pbx: str = "") -> tuple[Snippet, ...]:
@@ -191,7 +200,7 @@ def snippets(product: str, seconds: float, tr: Translator, pbx: str = "") -> tup
         Address of the PBX; where it is not known, `PBX_ADDRESS` stands for it.
     """
     default, inspection = router_default(product), sip_inspection(product)
-    wanted = _allowed(default, seconds)
+    wanted = default.allowed(seconds)
     bound = tr("For the PBX alone:") if "{pbx}" in default.bound_command else tr("For SIP alone:")
     if "{pbx}" in default.bound_command and not pbx:
         bound = tr("For the PBX alone (put its address for {placeholder}):", placeholder=PBX_ADDRESS)
@@ -201,13 +210,6 @@ def snippets(product: str, seconds: float, tr: Translator, pbx: str = "") -> tup
         Snippet(tr("SIP inspection off:"), _lines(inspection.command if inspection else "", wanted)),
     )
     return tuple(snippet for snippet in offered if snippet.lines)
-
-
-def _about_default(default: RouterDefault, seconds: float, tr: Translator) -> list[str]:
-    if default.seconds is None:
-        return [word("router_default", "unknown", tr, router=default.product)]
-    enough = "enough" if default.seconds >= seconds else "too_short"
-    return [word("router_default", enough, tr, router=default.product, time=tr.duration(default.seconds))]
 
 
 def _about_place(default: RouterDefault, tr: Translator) -> list[str]:
@@ -222,9 +224,7 @@ def _about_place(default: RouterDefault, tr: Translator) -> list[str]:
     return said
 
 
-def _about_inspection(inspection: RouterDefault | None, tr: Translator) -> list[str]:
-    if inspection is None:
-        return []
+def _about_inspection(inspection: RouterDefault, tr: Translator) -> list[str]:
     said = [word("sip_inspection", inspection.sip_alg, tr, path=inspection.setting_path)]
     if inspection.seconds is not None:
         time = timeout_text(inspection.seconds, tr)
@@ -234,13 +234,62 @@ def _about_inspection(inspection: RouterDefault | None, tr: Translator) -> list[
     return said
 
 
-def _allowed(default: RouterDefault, seconds: float) -> float:
-    return seconds if default.max_seconds is None else min(seconds, default.max_seconds)
-
-
 def _lines(command: str, seconds: float, pbx: str = "") -> tuple[str, ...]:
     whole = round(seconds)
     minutes = -(-whole // 60)
     clock = f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
     values = {"seconds": whole, "minutes": minutes, "clock": clock, "pbx": pbx or PBX_ADDRESS}
     return tuple(line.format(**values) for line in command.split("|") if line)
+
+
+# ---- at a site ----
+
+
+@dataclass(frozen=True)
+class SiteRouter:
+    """The router of a site: product, timeout read from it (s), and what in the log contradicts that (else empty)."""
+
+    router: str | None = None
+    seconds: float | None = None
+    contradicted: str = ""
+
+
+def at_site(answers: Mapping[str, Any] | None, row: Mapping[str, Any], tr: Translator) -> SiteRouter:
+    """Return what was answered about a site's router, held against its bracket.
+
+    Parameters
+    ----------
+    answers : Mapping or None
+        Kept answers by step id.
+    row : Mapping
+        `site`, `low_s`, `high_s` of the site.
+    tr : Translator
+    """
+    kept = given(answers, "nat")
+    mine = kept.sites.get(row["site"]) or {"router": kept.router, "seconds": kept.seconds}
+    router, read = mine.get("router") or None, mine.get("seconds") or None
+    said = ""
+    if read and _excluded(read, row):
+        said = tr(
+            "The log contradicts {time}: the timeout is {bracket}.", time=tr.duration(read), bracket=_bracket(row, tr)
+        )
+        said += " " + word("advice", "without_effect", tr) if read > (row["high_s"] or read) else ""
+    elif router in products() and not read:
+        default = router_default(router).seconds
+        if default and _excluded(default, row):
+            said = tr(
+                "Its default of {time} is excluded by the log ({bracket}): read the value from the device.",
+                time=tr.duration(default),
+                bracket=_bracket(row, tr),
+            )
+    return SiteRouter(router, read, said)
+
+
+def _bracket(row: Mapping[str, Any], tr: Translator) -> str:
+    return bracket_text(row["low_s"], row["high_s"], tr)
+
+
+def _excluded(seconds: float, row: Mapping[str, Any]) -> bool:
+    low, high = row["low_s"] or 0.0, row["high_s"]
+    # whole seconds on the device; a probe's own delay blurs the bracket's ends by less
+    return seconds + 1 < low or (high is not None and seconds - 1 > high)

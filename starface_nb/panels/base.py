@@ -73,19 +73,16 @@ class Panel:
     def receive(self, do: str, arg: str | None = None, value: Any = None) -> None:
         """Do what was asked for in the browser; an error stands in the part `said`."""
         with _one_at_a_time:
-            self._receive(do, arg, value)
-
-    def _receive(self, do: str, arg: str | None, value: Any) -> None:
-        try:
-            self.show(said="")
-            getattr(self, f"do_{do}")(arg, value)
-        except (StarfaceError, OSError) as error:
-            self.show(said=bad(self.why(error)))
-        except Exception as error:
-            self.show(said=bad(f"{type(error).__name__}: {error}"))
-            raise
-        finally:
-            self.widget.send({"done": True})
+            try:
+                self.show(said="")
+                getattr(self, f"do_{do}")(arg, value)
+            except (StarfaceError, OSError) as error:
+                self.show(said=bad(self.why(error)))
+            except Exception as error:
+                self.show(said=bad(f"{type(error).__name__}: {error}"))
+                raise
+            finally:
+                self.widget.send({"done": True})
 
     def why(self, error: Exception) -> str:
         """Return what an error says, in the panel's language where there are words for it."""

@@ -52,7 +52,7 @@ class Canvas(CasePanel):
     def __init__(self, case: Case) -> None:
         super().__init__(case)
         self.query = Query()
-        self._undo: list[tuple[str, Any, str, str]] = []
+        self._undo: list[tuple[str, dict[str, Any]]] = []
         self._take()
         if self._found.phones.height > _MOST_PHONES and self._found.sites.height > 1:
             self._draw()  # of all phones, and kept: taking the choice back is then as quick as any other
@@ -369,26 +369,24 @@ class Canvas(CasePanel):
     def do_right(self, field: str, value: str) -> None:
         """Keep the right cause, the note, or who said it."""
         loss = self._loss()
-        key = loss_key(loss["peer"], loss["start"])
-        kept = self.case.answers.reload().get(key) or {"answer": None, "note": "", "who": ""}
-        self._undo.append((key, kept["answer"], kept["note"], kept["who"]))
-        mine = {"cause": kept["answer"], "note": kept["note"], "who": kept["who"]} | {field: value}
-        self._keep(key, mine["cause"] or None, mine["note"], mine["who"])
+        self._keep(loss_key(loss["peer"], loss["start"]), {"answer" if field == "cause" else field: value})
 
     def do_phone(self, _arg: object, name: str) -> None:
         """Keep a name for the phone in the drawer."""
-        loss = self._loss()
-        key = name_key(loss["peer"])
-        self._undo.append((key, names_given(self.case.answers.reload().all()).get(loss["peer"]), "", ""))
-        self._keep(key, name.strip() or None, "", "")
+        self._keep(name_key(self._loss()["peer"]), {"answer": name.strip()})
 
     def do_undo(self, _arg: object, _value: object) -> None:
         """Take the last word back."""
         self.case.answers.reload()
-        self._keep(*self._undo.pop())
+        self._set(*self._undo.pop())
 
-    def _keep(self, key: str, answer: Any, note: str, who: str) -> None:
-        self.case.answers.set(key, answer, note, who)
+    def _keep(self, key: str, said: dict[str, Any]) -> None:
+        kept = {"answer": None, "note": "", "who": ""} | (self.case.answers.reload().get(key) or {})
+        self._undo.append((key, kept))
+        self._set(key, kept | said)
+
+    def _set(self, key: str, said: dict[str, Any]) -> None:
+        self.case.answers.set(key, said["answer"] or None, said["note"], said["who"])
         self._take()
         self._change(draw=True)
         self.renew_others()

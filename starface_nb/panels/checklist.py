@@ -23,7 +23,7 @@ from starface_nb.guide import (
     snippets,
     trouble_began,
 )
-from starface_nb.guide.site_router import at_site
+from starface_nb.guide.routers import at_site
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
 from starface_nb.text import read_typed
@@ -87,12 +87,9 @@ class ChecklistPanel(CasePanel):
         found, chosen = self._answer_of_log(step), step.answer(kept.answer)
         none = tr("as the log says: {answer}", answer=found.label) if found else tr("not answered")
         told = chosen or found
-        short = told.label if told else tr("open question") if not kept.ports else self._counted(step, kept)
-        refs = (
-            [tr("{file} line {line}", file=file.rsplit("/", 1)[-1], line=n) for file, n in logged.refs]
-            if logged
-            else []
-        )
+        short = told.label if told else step.counted(kept, tr) or tr("open question")
+        lines = logged.refs if logged else ()
+        refs = (tr("{file} line {line}", file=file.rsplit("/", 1)[-1], line=n) for file, n in lines)
         return self.fill(
             "step",
             step=step,
@@ -113,10 +110,6 @@ class ChecklistPanel(CasePanel):
             saved=self._saved(kept) if kept.when else "",
         )
 
-    def _counted(self, step: Step, kept: Given) -> str:
-        counts = ((answer.label, list(kept.ports.values()).count(answer.id)) for answer in step.answers)
-        return ", ".join(self.tr("{name}: {text}", name=label, text=self.tr.number(n)) for label, n in counts if n)
-
     def _saved(self, kept: Given) -> str:
         when = self.tr.time(datetime.fromisoformat(kept.when), "short")
         who = self.tr("by {name}", name=kept.who) + ", " if kept.who else ""
@@ -131,8 +124,7 @@ class ChecklistPanel(CasePanel):
             row |= {"name": site_name(row["site"], tr), "bracket": bracket_text(row["low_s"], row["high_s"], tr)}
             row |= {"router": router, "how": (), "snippets": ()}
             if router.router in products():
-                row["how"] = setting(router.router, seconds, tr)[0]
-                row["snippets"] = snippets(router.router, seconds, tr)
+                row |= {"how": setting(router.router, seconds, tr), "snippets": snippets(router.router, seconds, tr)}
         return rows
 
     def _compared(self, day: date) -> str:
@@ -190,7 +182,7 @@ class ChecklistPanel(CasePanel):
 
     def do_all_open(self, _arg: object, _value: object) -> None:
         """Answer that every port is open."""
-        self._keep("ports", **{port.id: "open" for port in port_checklist(self.tr)})
+        self._keep("ports", **{port["id"]: "open" for port in port_checklist(self.tr)})
 
     def do_router(self, site: str, product: str) -> None:
         """Keep a site's router."""

@@ -72,9 +72,8 @@ class Start(Panel):
         return [path.parent for path in sorted(self._home.glob("*/case.json"))] if self._home else []
 
     def _folder(self, name: str) -> Path:
-        for folder in self._folders():
-            if folder.name == name:
-                return folder
+        if found := [folder for folder in self._folders() if folder.name == name]:
+            return found[0]
         raise SetupError(self.tr("There is no case {name} any more.", name=name))
 
     def do_open(self, name: str, _value: object) -> None:
@@ -89,15 +88,10 @@ class Start(Panel):
         """Show what was dropped, or that it did not arrive."""
         self._tell()
         if status:
-            self.show(
-                said=bad(
-                    self.tr(
-                        "{name} did not arrive (HTTP {status}): copy it into the folder inbox.",
-                        name=name,
-                        status=status,
-                    )
-                )
+            said = self.tr(
+                "{name} did not arrive (HTTP {status}): copy it into the folder inbox.", name=name, status=status
             )
+            self.show(said=bad(said))
 
     def do_sort(self, _arg: object, _value: object) -> None:
         """Put the last opened first, or those who need help most."""
@@ -153,16 +147,9 @@ def _end(server: subprocess.Popen[str]) -> None:
 
 def _about(folder: Path, tr: Any) -> dict[str, Any]:
     """Return what the start page says of a case, as far as it was examined."""
-    about: dict[str, Any] = {
-        "name": folder.name,
-        "verdict": "undetermined",
-        "sites": "",
-        "phones": "",
-        "losses": "",
-        "lost": 0,
-    }
+    about: dict[str, Any] = {"name": folder.name, "customer": folder.name, "lost": 0, "verdict": "undetermined"}
     about["opened"] = datetime.fromtimestamp((folder / "case.json").stat().st_mtime, UTC)
-    about |= {"said": tr("not read yet"), "customer": folder.name}
+    about |= {"said": tr("not read yet"), "sites": None, "phones": None}
     with suppress(OSError, ValueError, pl.exceptions.PolarsError, SetupError):
         about["customer"] = names_given(AnswerStore(folder / "answers.json").all()).get(CUSTOMER, folder.name)
     try:
@@ -171,9 +158,7 @@ def _about(folder: Path, tr: Any) -> dict[str, Any]:
     except (OSError, pl.exceptions.PolarsError):
         return about
     worst = min(sites.to_dicts(), key=lambda row: (_URGENT[row["verdict"]], row["high_s"] or 0), default=None)
-    about |= {"sites": tr.number(sites.height), "phones": tr.number(phones.height)}
-    about["lost"] = int(phones["losses"].sum())
-    about["losses"] = tr.number(about["lost"])
+    about |= {"sites": sites.height, "phones": phones.height, "lost": int(phones["losses"].sum())}
     if worst:
         about["verdict"], about["said"] = worst["verdict"], word("verdict", worst["verdict"], tr)
         if worst["verdict"] == "too_short":

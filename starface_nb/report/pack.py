@@ -187,7 +187,7 @@ def _settings(here: Diagnosis, row: Mapping[str, Any], router: str | None, tr: T
         said = to_set if short else (nothing_to_set(here, tr), *next_experiment(here, tr))
         yield Section(tr("What to set"), said)
     if router and short:
-        yield Section(router, setting(router, seconds, tr)[0])
+        yield Section(router, tuple(setting(router, seconds, tr)))
         for snippet in snippets(router, seconds, tr, _pbx(here)):
             yield Section(tr("{name}: {text}", name=router, text=snippet.title), (), snippet.lines)
     if others:

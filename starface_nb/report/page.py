@@ -22,7 +22,7 @@ from starface_nb.guide import Given, Step, Translator, translator, words
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.guide.conclusion import from_answers, gone_sites, nothing_to_set, other_causes, undecided
 from starface_nb.guide.corrections import CUSTOMER, corrections, names_given
-from starface_nb.guide.site_router import at_site
+from starface_nb.guide.routers import at_site
 from starface_nb.report import tables
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.masking import mask as masked
@@ -246,10 +246,9 @@ def _inline(chart: Any, prefix: str, width: int = charts.WIDE) -> Markup:
 
 def _chosen(step: Step, kept: Given, tr: Translator) -> str:
     """Return what was answered to a step, in words."""
-    counts = [(a.label, sum(v == a.id for v in kept.ports.values())) for a in step.answers]
     answer = step.answer(kept.answer)
     parts = (
-        *(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n),
+        step.counted(kept, tr),
         answer and answer.label,
         kept.day and kept.day.isoformat(),
         kept.router,

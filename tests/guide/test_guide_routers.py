@@ -26,7 +26,7 @@ def test_no_number_where_only_one_direction_or_nothing_is_documented() -> None:
 
 @pytest.mark.parametrize(("wanted_s", "enough"), [(120, True), (180, True), (181, False), (3660, False)])
 def test_a_default_is_enough_up_to_its_own_length(wanted_s: float, enough: bool) -> None:
-    said = guide.setting("OpenWrt", wanted_s, TR)[0][0]
+    said = guide.setting("OpenWrt", wanted_s, TR)[0]
     assert ("that is enough" in said, "too short" in said) == (enough, not enough)
 
 
@@ -65,27 +65,25 @@ def test_a_router_of_which_only_tcp_is_documented_does_no_harm() -> None:
     assert names
     for name in names:
         assert guide.router_default(name).seconds is None
-        assert "not documented" in guide.setting(name, 3660, TR)[0][0]
+        assert "not documented" in guide.setting(name, 3660, TR)[0]
 
 
 def test_how_to_set_it_is_said_with_the_command() -> None:
-    said, commands = guide.setting("RouterOS v6", 3660, TR)
-    assert commands == ("/ip firewall connection tracking set udp-stream-timeout=61m",)
-    assert any("udp-stream-timeout" in line for line in said)
-    _, commands = guide.setting("Fortinet FortiGate (FortiOS)", 3660, TR)
-    assert commands == ("config system global", "set udp-idle-timer 3660", "end")
+    (everywhere,) = guide.snippets("RouterOS v6", 3660, TR)
+    assert everywhere.lines == ("/ip firewall connection tracking set udp-stream-timeout=61m",)
+    assert any("udp-stream-timeout" in line for line in guide.setting("RouterOS v6", 3660, TR))
+    _, everywhere, _ = guide.snippets("Fortinet FortiGate (FortiOS)", 3660, TR)
+    assert everywhere.lines == ("config system global", "set udp-idle-timer 3660", "end")
 
 
 def test_a_value_above_the_routers_maximum_is_called_impossible() -> None:
-    said, commands = guide.setting("sophos firewall", 3660, TR)
+    said = guide.setting("sophos firewall", 3660, TR)
     assert any("at most 60 minutes" in line and "61 minutes" in line for line in said)
-    assert commands == ("set advanced-firewall udp-timeout-stream 3600",)
 
 
 @pytest.mark.parametrize("router", ["Speedport", "fritz", "LANCOM", "Securepoint", "Meraki", "Starlink"])
 def test_nothing_is_invented_for_an_undocumented_router_and_what_helps_is_said(router: str) -> None:
-    said, commands = guide.setting(router, 3660, TR)
-    assert commands == ()
+    said = guide.setting(router, 3660, TR)
     assert guide.snippets(router, 3660, TR) == ()
     assert "not documented" in said[0]
     assert "not documented" in said[1]
@@ -131,20 +129,20 @@ def test_sip_inspection_is_named_with_its_switch_and_its_own_timer() -> None:
     during_calls = guide.sip_inspection("ScreenOS")
     assert during_calls is not None
     assert during_calls.seconds is None
-    said, _ = guide.setting("Zyxel uOS", 3660, TR)
+    said = guide.setting("Zyxel uOS", 3660, TR)
     assert any("switch it off (Network > ALG > SIP ALG)" in line for line in said)
     assert any("30 minutes" in line for line in said)
     assert {1800.0, 3600.0} <= set(guide.defaults_in_bracket(1000, 3700)["seconds"])
 
 
 def test_a_setting_for_the_pbx_alone_is_preferred_where_there_is_one() -> None:
-    assert any("per rule" in line for line in guide.setting("OPNsense (own rule)", 3660, TR)[0])
-    assert not any("It can be set" in line for line in guide.setting("OpenWrt", 3660, TR)[0])
+    assert any("per rule" in line for line in guide.setting("OPNsense (own rule)", 3660, TR))
+    assert not any("It can be set" in line for line in guide.setting("OpenWrt", 3660, TR))
 
 
 def test_ports_for_phones_come_first() -> None:
     listed = guide.port_checklist(TR)
-    flags = [port.for_phones for port in listed]
+    flags = [port["for_phones"] for port in listed]
     assert flags == sorted(flags, reverse=True)
-    assert {"sip_udp", "rtp_in", "provisioning"} <= {port.id for port in listed if port.for_phones}
+    assert {"sip_udp", "rtp_in", "provisioning"} <= {port["id"] for port in listed if port["for_phones"]}
     assert len(listed) == guide.ports().height

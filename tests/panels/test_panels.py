@@ -412,7 +412,7 @@ def test_ports_routers_and_day_of_change(case: Case) -> None:
     store, panel = case.answers, panels.ChecklistPanel(case)
     panel.receive("all_open")
     assert set((store.get("ports") or {})["answer"].values()) == {"open"}
-    port = port_checklist(translator())[0].id
+    port = port_checklist(translator())[0]["id"]
     panel.receive("port", port, "closed")
     assert (store.get("ports") or {})["answer"][port] == "closed"
     router = next(name for name in re.findall(r'<option value="([^"]+)"', panel.parts["nat"]) if "OPNsense" in name)
