@@ -12,6 +12,7 @@ from starface_nb.charts.scene import Scene, picture, plain, table
 from starface_nb.charts.theme import ACCENT, COLOURS, HALO, INK, WIDTH, Picture, dressed
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import registered_phone_defaults
+from starface_nb.guide.words import short_bracket
 from starface_nb.text import visible
 
 _MOST_CYCLES = 1500
@@ -35,12 +36,8 @@ def verdict(s: Scene, site: str | None) -> str:
 
 
 def bracket(tr: Translator, low: float | None, high: float | None) -> str:
-    """Write a bracket in few words."""
-    if high is None:
-        return tr("over {low}", low=tr.duration(low or 0))
-    if not low:
-        return tr("at most {high}", high=tr.duration(high))
-    return tr("{low} to {high}", low=tr.duration(low), high=tr.duration(high))
+    """Write a bracket in few words, also where nothing is known."""
+    return tr("over {low}", low=tr.duration(low or 0)) if high is None else short_bracket(low, high, tr)
 
 
 def brackets(s: Scene, frame: pl.DataFrame, low: str = "low_s", high: str = "high_s") -> pl.Series:

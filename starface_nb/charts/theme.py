@@ -21,7 +21,7 @@ from starface_nb.guide.i18n import Translator
 from starface_nb.tables import table
 from starface_nb.text import unparted
 
-Picture = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
+Picture = alt.Chart | alt.LayerChart
 WIDTH, WIDE, WIDEST = 580, 760, 1180
 """A picture's width in JupyterLab until its cell is measured, as an SVG on a page, and in JupyterLab at most."""
 _TITLE, _NOTE = 80, 104
@@ -73,10 +73,10 @@ _DECIMALS = re.compile(r'(aria-label="[^"]*")|(\.\d\d)\d+')  # what is spoken st
 
 def dressed(chart: Any, tr: Translator, title: str, *notes: str) -> Picture:
     """Give a chart the theme, numbers as its language writes them, a title and notes; empty notes are left out."""
-    if isinstance(chart, alt.Chart | alt.LayerChart):
-        chart = chart.properties(width=WIDTH, autosize=_FIT)
     subtitle = [line for note in notes for line in _wrapped(note, _NOTE)]
     named: Picture = chart.properties(
+        width=WIDTH,
+        autosize=_FIT,
         title=alt.TitleParams(_wrapped(title, _TITLE), subtitle=subtitle),
         description=" ".join((title, *notes)).strip(),
     ).configure(**_CONFIG, locale=_locale(tr))

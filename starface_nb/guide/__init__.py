@@ -6,6 +6,7 @@ from starface_nb.guide.conclusion import Conclusion, conclusion, headline, open_
 from starface_nb.guide.i18n import LANGUAGES, Translator, translator
 from starface_nb.guide.readings import keepalive_readings
 from starface_nb.guide.routers import (
+    at_site,
     defaults_in_bracket,
     find_product,
     products,
@@ -18,7 +19,7 @@ from starface_nb.guide.routers import (
 )
 from starface_nb.guide.words import bracket_text, cause_name, finding_text, word
 
-__all__ = ["LANGUAGES", "Answer", "Conclusion", "Given", "Step", "Translator", "answers_from_log",
+__all__ = ["LANGUAGES", "Answer", "Conclusion", "Given", "Step", "Translator", "answers_from_log", "at_site",
            "bracket_text", "cause_name", "checklist", "conclusion", "defaults_in_bracket", "find_product",
            "finding_text", "given", "headline", "keepalive_readings", "open_steps",
            "port_checklist", "ports", "products", "registered_phone_defaults", "router_default", "routers",

@@ -96,12 +96,8 @@ def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:
     if short and short == len(verdicts):
         return tr("The router's timeout for NAT entries is too short.")
     if short:
-        return tr.count(
-            "At {n} of {total} sites the router's timeout for NAT entries is too short.",
-            "At {n} of {total} sites the router's timeout for NAT entries is too short.",
-            short,
-            total=tr.number(len(verdicts)),
-        )
+        text = "At {n} of {total} sites the router's timeout for NAT entries is too short."
+        return tr(text, n=tr.number(short), total=tr.number(len(verdicts)))
     if not losses:
         return reservation(diagnosis, tr) or tr("No phone was lost in this log.")
     cured = cured_sites(diagnosis)

@@ -77,6 +77,13 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
     return tr("more than {low}", low=low) if low_s else tr("not known")
 
 
+def short_bracket(low_s: float | None, high_s: float | None, tr: Translator) -> str:
+    """Return a bracket in few words."""
+    if not low_s or high_s is None:
+        return bracket_text(low_s, high_s, tr)
+    return tr("{low} to {high}", low=tr.duration(low_s), high=tr.duration(high_s))
+
+
 def site_name(site: str, tr: Translator) -> str:
     """Return a site as it is shown: its address, that it is not known or without NAT, after the name it was given."""
     named = {"all": tr("all sites"), "unknown": tr("address not known")}

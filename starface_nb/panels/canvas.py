@@ -16,7 +16,7 @@ from markupsafe import Markup
 from starface_nb import charts
 from starface_nb.cases import Case
 from starface_nb.charts.losses import measured
-from starface_nb.charts.scene import Scene, cause_names, narrowed, scene
+from starface_nb.charts.scene import Scene, cause_names, narrowed, said, scene
 from starface_nb.charts.theme import COLOURS
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.guide import cause_name
@@ -209,9 +209,7 @@ class Canvas(CasePanel):
             seconds=pl.col("seconds").sum(),
             confidence=pl.col("confidence").mean(),
         )
-        phones = pl.col("phones").map_elements(
-            lambda n: self.tr.count("{n} phone", "{n} phones", n).replace(" ", "\u00a0"), return_dtype=pl.String
-        )
+        phones = said(pl.col("phones"), lambda n: self.tr.count("{n} phone", "{n} phones", n).replace(" ", "\u00a0"))
         if self._group == "id":
             known = self._found.incidents.select("id", "cause", site=self._home, address="site")
             mine = mine.drop("site", "address", "cause").join(known, on="id")

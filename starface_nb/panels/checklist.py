@@ -14,6 +14,7 @@ from starface_nb.guide import (
     Given,
     Step,
     answers_from_log,
+    at_site,
     bracket_text,
     checklist,
     given,
@@ -23,7 +24,6 @@ from starface_nb.guide import (
     snippets,
     trouble_began,
 )
-from starface_nb.guide.routers import at_site
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
 from starface_nb.text import read_typed

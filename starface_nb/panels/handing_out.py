@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from html import escape
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from starface_nb import privacy, report
-from starface_nb.errors import StarfaceError
-from starface_nb.guide import LANGUAGES
+from markupsafe import Markup
+
+from starface_nb import charts, privacy, report
+from starface_nb.errors import SettingError, StarfaceError
+from starface_nb.files import at_home
+from starface_nb.guide import LANGUAGES, word
+from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.words import note_text
-from starface_nb.panels import second_log
 from starface_nb.panels.base import CasePanel, good, note, safe
 
 if TYPE_CHECKING:
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from starface_nb.guide import Translator
 
 _PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
+_MOST_SITES = 12
+SECOND_LOG = "second_log"
+"""The step id under which the second log's path is kept."""
 
 
 class ReportPanel(CasePanel):
@@ -55,9 +62,9 @@ class ReportPanel(CasePanel):
 
     def _second_as_kept(self) -> str:
         """Return what the log tells that was named last; where it is gone by now, that."""
-        name = str((self.case.answers.get(second_log.KEY) or {}).get("answer") or "")
+        name = str((self.case.answers.get(SECOND_LOG) or {}).get("answer") or "")
         try:
-            return self.fill("second", log=name, **second_log.compared(self.case, name))
+            return self.fill("second", log=name, **_compared(self.case, name))
         except (StarfaceError, OSError) as error:
             return self.fill("second", log=name, wrong=self.why(error))
 
@@ -80,8 +87,8 @@ class ReportPanel(CasePanel):
         """Compare with another log of the customer, and keep which; empty takes it back."""
         name = name.strip().strip("\"'")  # as a system copies a path
         self.show(second=self.fill("second", log=name))  # what the one before told does not stand below this one
-        self.show(second=self.fill("second", log=name, **second_log.compared(self.case, name)))
-        self.case.answers.reload().set(second_log.KEY, name or None)
+        self.show(second=self.fill("second", log=name, **_compared(self.case, name)))
+        self.case.answers.reload().set(SECOND_LOG, name or None)
 
     def do_write(self, _arg: object, _value: object) -> None:
         """Write page, PDF and the list of losses into the case's folder, and hand the PDF to the browser."""
@@ -114,3 +121,39 @@ def write_report(panel: CasePanel, language: str, *, mask: bool = False) -> list
 def changed(kept: list[str], tr: Translator) -> str:
     """Say which earlier results somebody had changed, by the names under which they are kept now."""
     return note(tr("Changed since it was written, and kept: {names}", names=", ".join(kept))) if kept else ""
+
+
+def _compared(case: Case, name: str) -> dict[str, Any]:
+    """Return what stands in the template `second` about a log, nothing where none is named.
+
+    Parameters
+    ----------
+    case : Case
+    name : str
+        The log's path, absolute or from the case's folder.
+
+    Raises
+    ------
+    InputError
+        The log cannot be read.
+    SettingError
+        It is the case's own log, or may be another customer's: nothing of it is shown.
+    """
+    if not name:
+        return {}
+    tr = case.translator
+    other = case.read_other(at_home(name if name.startswith("~") else Path(case.folder or "", name)))
+    found, earlier = case.compare_by_time(other)
+    verdict, *sites = (list(lines) for told, lines in groupby(comparison_text(found, tr), bool) if told)
+    if all(site.after is None for site in found.sites):
+        why = word("compared_because", min((site.reason for site in found.sites), default="no_phone"), tr)
+        raise SettingError(" ".join([*verdict, why]))
+    few = len(sites) <= _MOST_SITES
+    return {
+        "name": Path(name).name or name,
+        "earlier": earlier,
+        "doubt": " ".join(verdict[1:]),
+        "verdict": verdict[0],
+        "sites": sites,
+        "picture": Markup(charts.to_inline_svg(charts.before_after(found, case.language))) if few else "",  # noqa: S704  own
+    }

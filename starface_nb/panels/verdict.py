@@ -8,10 +8,9 @@ import polars as pl
 
 from starface_nb.cases import Case
 from starface_nb.errors import SettingError
-from starface_nb.guide import LANGUAGES, bracket_text, finding_text, headline, word
+from starface_nb.guide import LANGUAGES, at_site, bracket_text, finding_text, headline, word
 from starface_nb.guide.conclusion import gone_sites
 from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
-from starface_nb.guide.routers import at_site
 from starface_nb.guide.words import note_text, regular, site_name, timeout_text, without_folders
 from starface_nb.panels.base import CasePanel, good
 from starface_nb.panels.handing_out import changed, write_report

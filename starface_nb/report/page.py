@@ -18,11 +18,9 @@ from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import missing, need
 from starface_nb.files import write
-from starface_nb.guide import Given, Step, Translator, translator, words
-from starface_nb.guide.comparison import next_experiment
+from starface_nb.guide import Given, Step, Translator, comparison, translator, words
 from starface_nb.guide.conclusion import from_answers, gone_sites, nothing_to_set, other_causes, undecided
 from starface_nb.guide.corrections import CUSTOMER, corrections, names_given
-from starface_nb.guide.routers import at_site
 from starface_nb.report import tables
 from starface_nb.report.export import losses, to_bytes
 from starface_nb.report.masking import mask as masked
@@ -91,13 +89,13 @@ def render(
         "report/template.html",
         style=Markup(charts.font_faces() + Path(__file__).with_name("style.css").read_text("utf-8")),  # noqa: S704  ours
         tr=tr,
-        language=language,
         customer=customer,
         created=created,
         whose=created and mark(diagnosis.log, mask=mask),
         listed=listed,
         guide=guide,
         words=words,
+        comparison=comparison,
         tables=tables,
         diagnosis=shown,
         mask=found,
@@ -112,7 +110,6 @@ def render(
         notes=[*(words.finding_text(f, tr) for f in said if f.severity == "info"), *_notes(shown, tr)],
         to_set=[words.site_name(site, tr) for site in short["site"]],
         routers=_routers(short, answers, router, tr),
-        at_site=at_site,
         nothing_to_set=nothing_to_set(shown, tr),
         others=other_causes(shown, tr),
         hints=_hints(short, tr),
@@ -120,13 +117,9 @@ def render(
         timeline=_inline(charts.timeline(shown, language=language), "t-") if shown.phones.height else None,
         proofs=_proofs(shown, tr),
         unproved=short.height - _MOST_PROOFS,
-        incidents=tables.incident_rows(shown),
-        router_events=tables.router_rows(shown),
         corrected=said_by_analyst,
-        from_log=guide.answers_from_log(shown, tr),
         chosen=_chosen,
         follows=[line for lines in from_answers(shown, answers, tr) for line in lines],
-        experiment=next_experiment(shown, tr),
         versions={"starface-nb": __version__, "Python": platform.python_version()},
     )
 
@@ -216,7 +209,7 @@ def _proofs(shown: Diagnosis, tr: Translator) -> list[tuple[str, Markup]]:
 
 def _routers(short: pl.DataFrame, answers: Mapping[str, Any], router: str | None, tr: Translator) -> list[str | None]:
     """Return the routers of the guilty sites that are known, each once; None where none is: the way to find it."""
-    named = [router] if router else [at_site(answers, row, tr).router for row in short.to_dicts()]
+    named = [router] if router else [guide.at_site(answers, row, tr).router for row in short.to_dicts()]
     return [name for name in dict.fromkeys(named) if name in guide.products()]
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.errors import StarfaceError
 from starface_nb.frames import UTC_TIME
-from starface_nb.guide import Translator, bracket_text, cause_name
+from starface_nb.guide import Translator, cause_name
 from starface_nb.reading.log import Log
 from starface_nb.report.masking import Mask
 from starface_nb.text import visible
@@ -28,14 +28,6 @@ def site_rows(diagnosis: Diagnosis) -> list[Row]:
     )
     sites = diagnosis.sites.join(lost, on="site", how="left").with_columns(pl.col("losses", "nat").fill_null(0))
     return sites.sort(pl.col("verdict").to_physical(), -pl.col("phones"), "site").to_dicts()
-
-
-def short_bracket(row: Row, tr: Translator) -> str:
-    """Return the bracket of a site or era in few words."""
-    low_s, high_s = row["low_s"], row["high_s"]
-    if not low_s or high_s is None:
-        return bracket_text(low_s, high_s, tr)
-    return tr("{low} to {high}", low=tr.duration(low_s), high=tr.duration(high_s))
 
 
 def how_sure(site: Row, keepalive_s: float, tr: Translator) -> str:
