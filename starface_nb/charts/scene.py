@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, wraps
+from inspect import signature
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -241,16 +242,10 @@ def picture(draw: Callable[[Scene], Picture]) -> Callable[..., Picture]:
     """Make a picture of a scene one of a case: it takes what `scene` takes."""
 
     @wraps(draw)
-    def of_case(
-        case: Diagnosis,
-        language: str = "en",
-        site: str | None = None,
-        peers: Iterable[str] | None = None,
-        window: Window | None = None,
-    ) -> Picture:
-        return draw(scene(case, language, site, peers, window))
+    def of_case(*case: Any, **chosen: Any) -> Picture:
+        return draw(scene(*case, **chosen))
 
-    del of_case.__wrapped__  # help shows what a caller gives
+    of_case.__signature__ = signature(scene).replace(return_annotation="Picture")  # type: ignore[attr-defined]  # for help
     of_case.__name__ = draw.__name__.removeprefix("draw_")
     of_case.__doc__ = (draw.__doc__ or "").rstrip() + "\n\n" + (scene.__doc__ or "").partition("\n\n")[2]
     return of_case

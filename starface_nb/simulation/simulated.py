@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, timedelta
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +27,6 @@ from starface_nb.simulation.spec import Router, Scenario
 from starface_nb.simulation.world import SiteState, Timeline
 from starface_nb.tables import table
 
-Local = Callable[[float | None], str | None]
 _ISO = "%Y-%m-%d %H:%M:%S"
 _NOISES = 6
 _LAST = 1 << 40
@@ -156,14 +154,7 @@ def simulate(scenario: Scenario, seed: int = 0) -> Simulated:
 
 
 def _truth(engine: Engine, seed: int) -> dict[str, Any]:
-    scenario = engine.scenario
-    zone = ZoneInfo(scenario.time_zone)
-
-    def local(t: float | None) -> str | None:
-        if t is None:
-            return None
-        return scenario.at(t).replace(microsecond=0).astimezone(zone).isoformat(sep=" ")
-
+    scenario, local = engine.scenario, engine.scenario.local
     episodes = sorted((e for e in engine.journal.episodes if e.shown), key=lambda e: (e.start, e.peer))
     intervals = [
         {
@@ -179,7 +170,7 @@ def _truth(engine: Engine, seed: int) -> dict[str, Any]:
         "time_zone": scenario.time_zone, "log_start": local(0.0), "log_end": local(scenario.seconds),
         "asterisk": "18 chan_sip" if scenario.tech == "SIP" else "22 res_pjsip",
         "pbx_down": [{"start": local(down.start), "end": local(down.end)} for down in engine.down.faults],
-        "sites": [_site_truth(engine, site, local) for site in engine.sites],
+        "sites": [_site_truth(engine, site) for site in engine.sites],
         "trunks": list(scenario.trunks),
         "faults": [
             {"kind": f.kind, "site": f.site, "phone": f.phone, "start": local(f.start), "end": local(f.end)}
@@ -193,8 +184,8 @@ def _truth(engine: Engine, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _site_truth(engine: Engine, site: SiteState, local: Local) -> dict[str, object]:
-    first = site.eras[0][1]
+def _site_truth(engine: Engine, site: SiteState) -> dict[str, object]:
+    first, local = site.eras[0][1], engine.scenario.local
     return {
         "site": site.spec.name, "public_ip": site.addresses[0][1], "addresses": [ip for _, ip in site.addresses],
         **_policy(first), "loss_rate": site.spec.loss_rate,
@@ -205,7 +196,7 @@ def _site_truth(engine: Engine, site: SiteState, local: Local) -> dict[str, obje
              "expires_s": p.spec.expires_s}
             for p in site.phones
         ],
-        "eras": [_era_truth(engine, site, i, local) for i in range(len(site.eras))],
+        "eras": [_era_truth(engine, site, i) for i in range(len(site.eras))],
     }  # fmt: skip
 
 
@@ -219,13 +210,13 @@ def _effective(router: Router) -> float:
     return router.timeout_s if router.unreplied_s is None else router.unreplied_s
 
 
-def _era_truth(engine: Engine, site: SiteState, i: int, local: Local) -> dict[str, object]:
+def _era_truth(engine: Engine, site: SiteState, i: int) -> dict[str, object]:
     start, router = site.eras[i]
     effective = _effective(router)
     mine = [(low, high) for s, timeout, low, high in engine.journal.cycles if s is site and timeout == effective]
     uppers = [high for _, high in mine if high is not None]
     return {
-        "start": local(start) if i else local(0.0), **_policy(router),
+        "start": engine.scenario.local(start if i else 0.0), **_policy(router),
         "oracle_low_s": round(max((low for low, _ in mine), default=0.0), 1),
         "oracle_high_s": round(min(uppers), 1) if uppers else None,
         "cycles_expired": len(uppers), "cycles_survived": len(mine) - len(uppers),
@@ -278,10 +269,10 @@ def _noise(scenario: Scenario, seed: int) -> list[Row]:
 
 def _stamp(scenario: Scenario) -> Callable[[float], str]:
     """Return a function that writes a second of the log as local time."""
-    start, zone, form = scenario.start.astimezone(UTC), ZoneInfo(scenario.time_zone), scenario.style.date_format
+    zone, form = ZoneInfo(scenario.time_zone), scenario.style.date_format
 
     def stamp(t: float) -> str:
-        local = (start + timedelta(seconds=t)).astimezone(zone)
+        local = scenario.at(t).astimezone(zone)
         if form == "iso_ms":
             return f"{local:{_ISO}},{local.microsecond // 1000:03d}"
         if form == "short":

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True)
@@ -123,3 +124,9 @@ class Scenario:
     def at(self, second: float) -> datetime:
         """Return the UTC time of a second of the log."""
         return self.start.astimezone(UTC) + timedelta(seconds=second)
+
+    def local(self, second: float | None) -> str | None:
+        """Return the local time of a second of the log, as a truth tells it."""
+        if second is None:
+            return None
+        return self.at(second).replace(microsecond=0).astimezone(ZoneInfo(self.time_zone)).isoformat(sep=" ")
