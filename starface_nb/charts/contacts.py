@@ -1,7 +1,5 @@
 """Pictures of what the PBX saw of the phones: their addresses and ports, their round-trip times."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import altair as alt

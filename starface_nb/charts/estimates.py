@@ -1,7 +1,5 @@
 """Pictures of the NAT timeout: every cycle as a bracket, the estimate as a band, known defaults as rules."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

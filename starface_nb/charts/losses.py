@@ -1,7 +1,5 @@
 """Pictures of the losses: folded onto the keepalive, by duration, and the fold beside the timeline."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 

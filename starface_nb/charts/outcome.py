@@ -1,7 +1,5 @@
 """Pictures of outcomes: before and after a change, and many customers side by side."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How the model came to a cause, and how far its confidences have proven true; for the notebook that explains it."""
 
-from __future__ import annotations
-
 import json
 import math
 import textwrap

@@ -1,7 +1,5 @@
 """Pictures of the rhythm: how many phones at once, and at which hours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import altair as alt

@@ -1,7 +1,5 @@
 """One look for every picture: colours, sizes, the offline renderer, and static SVG."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """The timeline: every phone's unreachable intervals, or where they are too many, an overview of them."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,22 +1,17 @@
 """What the log itself answers of the checklist, with the lines that show it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from starface_nb.analysis.beside import listed_peers
+from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.bundle.facts import STATUSES
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text, names, reservation, site_name, word
-
-if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Diagnosis
-    from starface_nb.reading.log import Log
+from starface_nb.reading.log import Log
 
 _FLEETING = ("packet_loss", "latency")
 _NEARLY_ALL, _MOSTLY_ONE, _FEW_LOSSES = 0.8, 0.8, 5

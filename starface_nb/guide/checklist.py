@@ -1,7 +1,5 @@
 """The vendor guide's checklist and port table as data, in one language, and how answers are read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,6 +19,39 @@ class Answer:
     id: str
     label: str
     meaning: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was answered to a step.
+
+    Attributes
+    ----------
+    answer : str or None
+        Id of the answer; None where nothing was chosen.
+    note, who, when : str
+        `when` is ISO 8601.
+    day : date or None
+        For `date_text`: when the change was made.
+    router : str or None
+        For `router`: the product.
+    seconds : float or None
+        For `router`: the timeout read from the device, s.
+    sites : Mapping
+        For `router`: `router` and `seconds` by site, where they differ from site to site.
+    ports : Mapping
+        For `ports`: answer id by port id.
+    """
+
+    answer: str | None = None
+    note: str = ""
+    who: str = ""
+    when: str = ""
+    day: date | None = None
+    router: str | None = None
+    seconds: float | None = None
+    sites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ports: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,39 +95,6 @@ class Step:
         """Return how many of its ports were given which answer; empty where none was."""
         counts = ((answer.label, list(kept.ports.values()).count(answer.id)) for answer in self.answers)
         return ", ".join(tr("{name}: {text}", name=label, text=tr.number(n)) for label, n in counts if n)
-
-
-@dataclass(frozen=True)
-class Given:
-    """What was answered to a step.
-
-    Attributes
-    ----------
-    answer : str or None
-        Id of the answer; None where nothing was chosen.
-    note, who, when : str
-        `when` is ISO 8601.
-    day : date or None
-        For `date_text`: when the change was made.
-    router : str or None
-        For `router`: the product.
-    seconds : float or None
-        For `router`: the timeout read from the device, s.
-    sites : Mapping
-        For `router`: `router` and `seconds` by site, where they differ from site to site.
-    ports : Mapping
-        For `ports`: answer id by port id.
-    """
-
-    answer: str | None = None
-    note: str = ""
-    who: str = ""
-    when: str = ""
-    day: date | None = None
-    router: str | None = None
-    seconds: float | None = None
-    sites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ports: Mapping[str, str] = field(default_factory=dict)
 
 
 def checklist(tr: Translator) -> tuple[Step, ...]:

@@ -1,16 +1,15 @@
 """From what the log shows and what was answered to a conclusion: reasons and next steps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import what_next
 from starface_nb.guide.answers import answers_from_log, trouble_began
 from starface_nb.guide.checklist import Step, checklist, given, port_checklist
@@ -18,9 +17,6 @@ from starface_nb.guide.comparison import experiment_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import products, router_default, setting
 from starface_nb.guide.words import about_cause, finding_text, names, reservation, site_name, timeout_text
-
-if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Diagnosis
 
 _SAME_TIME = timedelta(days=2)
 
@@ -96,8 +92,8 @@ def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:
     if short and short == len(verdicts):
         return tr("The router's timeout for NAT entries is too short.")
     if short:
-        text = "At {n} of {total} sites the router's timeout for NAT entries is too short."
-        return tr(text, n=tr.number(short), total=tr.number(len(verdicts)))
+        n, total = tr.number(short), tr.number(len(verdicts))
+        return tr("At {n} of {total} sites the router's timeout for NAT entries is too short.", n=n, total=total)
     if not losses:
         return reservation(diagnosis, tr) or tr("No phone was lost in this log.")
     cured = cured_sites(diagnosis)

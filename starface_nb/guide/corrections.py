@@ -1,18 +1,14 @@
 """The analyst's word: names for customer, sites and phones, and causes that were put right; kept beside the answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
+from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.incidents import find_incidents
-
-if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Diagnosis
 
 _LOSS, _NAME = "loss:", "name:"
 CUSTOMER = "customer"

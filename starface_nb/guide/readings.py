@@ -1,17 +1,13 @@
 """The two readings of the keepalive, 60 minutes and 60 seconds, held against the log."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import MARGIN_S
 from starface_nb.guide.words import names, site_name, word
 from starface_nb.tables import table
-
-if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,21 @@
 Every text in them is English and the key of its translations.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
+from starface_nb.analysis.diagnosis import Diagnosis, Finding
 from starface_nb.analysis.incidents import OF_A_SITE
 from starface_nb.guide.i18n import Translator
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
 from starface_nb.sources import foreign
 from starface_nb.tables import table
-
-if TYPE_CHECKING:
-    from starface_nb.analysis.diagnosis import Diagnosis, Finding
 
 HERE = Path(__file__).parent
 # Which values of a TOML file are shown to people and therefore translated; in texts.toml all are.

@@ -6,21 +6,19 @@ from html import escape
 from itertools import count
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 import anywidget
 import traitlets
 from markupsafe import Markup
 
+from starface_nb.cases import Case
 from starface_nb.errors import StarfaceError
+from starface_nb.guide import Translator
 from starface_nb.guide.words import note_text
 from starface_nb.templates import fill
 from starface_nb.text import visible
-
-if TYPE_CHECKING:
-    from starface_nb.cases import Case
-    from starface_nb.guide import Translator
 
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "page.css").read_text("utf-8")

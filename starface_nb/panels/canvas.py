@@ -1,7 +1,5 @@
 """What happened: timeline, fold, table and drawer of one case, narrowed together."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

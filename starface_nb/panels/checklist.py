@@ -1,12 +1,11 @@
 """Walk the guide's checklist: what the log answers is answered, the rest is asked and kept."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from starface_nb.cases import Case
 from starface_nb.errors import SettingError
 from starface_nb.guide import (
     Answer,
@@ -27,9 +26,6 @@ from starface_nb.guide import (
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
 from starface_nb.text import read_typed
-
-if TYPE_CHECKING:
-    from starface_nb.cases import Case
 
 _MOST_SITES = 20
 _LONGEST_S = 10_000_000

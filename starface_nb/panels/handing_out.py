@@ -1,26 +1,21 @@
 """What leaves the house: the customer's report, and the log without personal data; a second log to compare with."""
 
-from __future__ import annotations
-
 import re
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from starface_nb import charts, privacy, report
+from starface_nb.cases import Case
 from starface_nb.errors import SettingError, StarfaceError
 from starface_nb.files import at_home
-from starface_nb.guide import LANGUAGES, word
+from starface_nb.guide import LANGUAGES, Translator, word
 from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.words import note_text
 from starface_nb.panels.base import CasePanel, good, note, safe
-
-if TYPE_CHECKING:
-    from starface_nb.cases import Case
-    from starface_nb.guide import Translator
 
 _PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
 _MOST_SITES = 12

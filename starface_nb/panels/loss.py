@@ -1,7 +1,5 @@
 """One loss, as the drawer tells it: the reason in a sentence, its cycle, its lines in the log."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """What an analyst has chosen of a case's losses, and how it is shown."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

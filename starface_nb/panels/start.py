@@ -1,7 +1,5 @@
 """The start page: all cases with their verdicts, the last opened first, and the inbox for new logs."""
 
-from __future__ import annotations
-
 import atexit
 import shutil
 import signal

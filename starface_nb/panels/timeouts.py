@@ -1,19 +1,13 @@
 """From cycles to the NAT timeout, site by site; pictures and text alone, the same with and without a kernel."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from starface_nb import charts
+from starface_nb.cases import Case
 from starface_nb.guide import bracket_text, word
 from starface_nb.guide.words import site_name
 from starface_nb.panels.base import CasePanel, safe
 from starface_nb.text import unparted
-
-if TYPE_CHECKING:
-    from starface_nb.cases import Case
 
 _MOST_SITES = 6
 

@@ -1,7 +1,5 @@
 """The verdict: one row per site, what to set there, and what is handed out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import polars as pl

@@ -1,7 +1,5 @@
 """The report as one page: what its template needs, put together from a diagnosis and the answers to the checklist."""
 
-from __future__ import annotations
-
 import platform
 import re
 from collections.abc import Mapping
@@ -9,13 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from markupsafe import Markup
 
 from starface_nb import __version__, charts, guide
 from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.cases import Case
 from starface_nb.errors import missing, need
 from starface_nb.files import write
 from starface_nb.guide import Given, Step, Translator, comparison, translator, words
@@ -27,9 +26,6 @@ from starface_nb.report.masking import mask as masked
 from starface_nb.report.whose import mark, mark_of, spare_others
 from starface_nb.spared import PDF, report_names
 from starface_nb.templates import fill
-
-if TYPE_CHECKING:
-    from starface_nb.cases import Case
 
 _MOST_HINTS, _MOST_FINDINGS, _MOST_PROOFS, _HALF = 8, 6, 8, 500
 # Findings that stand in the table of sites, among the other causes, or among what the log cannot show.

@@ -1,17 +1,11 @@
 """The verdict as plain text for a ticket, in the customer's language."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from starface_nb.cases import Case
 from starface_nb.guide import bracket_text, headline, word
 from starface_nb.guide.conclusion import other_causes
 from starface_nb.guide.corrections import CUSTOMER
 from starface_nb.guide.words import site_name, timeout_text
 from starface_nb.report.tables import site_rows
-
-if TYPE_CHECKING:
-    from starface_nb.cases import Case
 
 
 def ticket(case: Case) -> list[str]:
