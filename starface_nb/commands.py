@@ -329,11 +329,8 @@ def _by_ending(file: Path | None, known: dict[str, str]) -> str:
     """Return what a file's ending stands for; an error where that is another kind of document."""
     ending = file.suffix.lower() if file else ""
     if ending not in known and ending in DOCUMENTS | {".log"}:
-        raise SettingError(
-            f"{ending} is no kind of file that this command writes.",
-            place=file,
-            next_step=f"Let the name end in {', '.join(filter(None, known))}.",
-        )
+        step = f"Let the name end in {', '.join(filter(None, known))}."
+        raise SettingError(f"{ending} is no kind of file that this command writes.", place=file, next_step=step)
     return known.get(ending, known[""])
 
 

@@ -15,9 +15,8 @@ def _home(name: str) -> Path:
     for folder in (_PACKAGE / f"_{name}", _PACKAGE.parent / name):
         if folder.is_dir():
             return folder
-    raise SetupError(
-        f"The folder {name!r} that belongs to starface_nb is missing.", next_step="Install the package again."
-    )
+    cause = f"The folder {name!r} that belongs to starface_nb is missing."
+    raise SetupError(cause, next_step="Install the package again.")
 
 
 def path(name: str = "sample") -> Path:

@@ -248,10 +248,7 @@ def _compared(place: Path, kept: Kept, log: Log, paths: tuple[str, ...], *, trus
     if why:
         names = ", ".join(Path(path).name for path in before["paths"])
         held = "a log that may be another customer's" if why == UNTOLD else "another customer's log"
-        raise CaseError(
-            f"This case holds {held} ({names}); {why}.",
-            place=place,
-            next_step="Give the new log a case of its own, with another name; where it is the same customer, say so "
-            "(--same-customer).",
-        )
+        step = "Give the new log a case of its own, with another name; where it is the same customer, say so "
+        step += "(--same-customer)."
+        raise CaseError(f"This case holds {held} ({names}); {why}.", place=place, next_step=step)
     return [f"The log has changed since this case was last open: {before['events']} events then, {now['events']} now."]

@@ -103,11 +103,9 @@ def _started(client: NotebookClient, kernel: Running | None) -> Iterator[None]:
                 raise
             said.seek(0)
             last = [line.strip() for line in said.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            raise SetupError(
-                visible(f"Python's kernel did not start: {last[-1] if last else error}."),
-                place="notebooks",
-                next_step="Move away what runs before it: files in ~/.ipython/profile_default/startup.",
-            ) from None
+            cause = visible(f"Python's kernel did not start: {last[-1] if last else error}.")
+            step = "Move away what runs before it: files in ~/.ipython/profile_default/startup."
+            raise SetupError(cause, place="notebooks", next_step=step) from None
 
 
 def _wait_for(kernel: AsyncKernelClient, has_ended: Callable[[], bool]) -> None:

@@ -87,11 +87,8 @@ def examine_all(
         yield from _on_cluster(paths, work, scheduler)
     elif workers > 1:
         if multiprocessing.parent_process() is not None:
-            raise SetupError(
-                "A worker process would start a fleet of its own.",
-                place="this script",
-                next_step='Put what it does under `if __name__ == "__main__":`, or use workers=1.',
-            )
+            step = 'Put what it does under `if __name__ == "__main__":`, or use workers=1.'
+            raise SetupError("A worker process would start a fleet of its own.", place="this script", next_step=step)
         yield from _in_processes(paths, work, workers)
     else:
         for key, path in paths.items():
@@ -213,11 +210,9 @@ def _connected(scheduler: Scheduler) -> Iterator[Client]:
             get_address_host_port(scheduler.address)
             client = Client(scheduler.address, timeout=_PATIENCE, set_as_default=False, security=secured)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever the network, TLS or the address brings up
-            raise SetupError(
-                f"No Dask scheduler answers there ({type(error).__name__}: {error}).",
-                place=scheduler.address,
-                next_step="Start `dask scheduler` and `dask worker`, check the certificates, or leave it out.",
-            ) from None
+            cause = f"No Dask scheduler answers there ({type(error).__name__}: {error})."
+            step = "Start `dask scheduler` and `dask worker`, check the certificates, or leave it out."
+            raise SetupError(cause, place=scheduler.address, next_step=step) from None
         yield stack.enter_context(client)
 
 

@@ -227,11 +227,8 @@ def find_customers(
     once = {real(path): path for path in reversed(paths)}  # whatever links or dots lead there
     paths = sorted(once.values(), key=lambda path: (path.name.lower(), path.name, str(path)))
     if not paths:
-        raise InputError(
-            "There is no customer's log.",
-            place=str(sources[0]),
-            next_step="Put one file or subfolder per customer there.",
-        )
+        cause, step = "There is no customer's log.", "Put one file or subfolder per customer there."
+        raise InputError(cause, place=sources[0], next_step=step)
     shared = {path.name for one, path in pairwise(paths) if one.name == path.name}
     found = {}
     for path in paths:

@@ -39,11 +39,8 @@ def keep_apart(
         for identity in _identities(source):
             if (place := taken.get(identity)) is not None:
                 name = "standard input" if isinstance(source, int) else source
-                raise InputError(
-                    f"{cause} ({name}), which would be overwritten.",
-                    place=_STREAMS.get(place, str(place)),
-                    next_step="Choose another place for the result.",
-                )
+                told, step = f"{cause} ({name}), which would be overwritten.", "Choose another place for the result."
+                raise InputError(told, place=_STREAMS.get(place, place), next_step=step)
 
 
 def _identities(path: Path | int) -> set[object]:
