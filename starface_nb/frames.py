@@ -1,4 +1,4 @@
-"""Declared schemas of the public frames: name, dtype, unit, nullability and meaning of every column."""
+"""Declared schemas of the public frames: name, dtype and nullability of every column."""
 
 import csv
 from collections import defaultdict
@@ -17,13 +17,11 @@ UTC_TIME = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a public frame."""
+    """One column of a public frame; unit and meaning are for who reads `frames.csv`."""
 
     name: str
     dtype: pl.DataType | type[pl.DataType]
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
+    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -78,5 +76,5 @@ def declared(module: str, **words: pl.DataType) -> dict[str, Schema]:
     with Path(module).with_name("frames.csv").open(encoding="utf-8", newline="") as rows:
         for row in csv.DictReader(rows):
             dtype = types.get(row["type"]) or getattr(pl, row["type"])
-            found[row["frame"]].append(Column(row["column"], dtype, row["meaning"], row["unit"], bool(row["nullable"])))
+            found[row["frame"]].append(Column(row["column"], dtype, bool(row["nullable"])))
     return {name: Schema(name, tuple(columns)) for name, columns in found.items()}

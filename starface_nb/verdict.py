@@ -56,7 +56,8 @@ def json_text(diagnosis: Diagnosis) -> str:
 
 
 def _document(diagnosis: Diagnosis) -> dict[str, Any]:
-    log, tr = diagnosis.log, translator(time_zone=diagnosis.log.time_zone)
+    log, router, tr = diagnosis.log, diagnosis.router, translator(time_zone=diagnosis.log.time_zone)
+    routers = {"logs": [asdict(one) for one in router.logs], "events": router.events.to_dicts()}
     struck = diagnosis.intervals.with_columns(diagnosis.incident_of.alias("incident"))
     return {
         "schema": "starface-nb/check/1",
@@ -81,7 +82,7 @@ def _document(diagnosis: Diagnosis) -> dict[str, Any]:
         "sites": [_site(row, diagnosis) for row in diagnosis.sites.to_dicts()],
         "calls_lost": cost(diagnosis.calls_lost, struck),
         "bundle": document(log.bundle, diagnosis.sources) if log.bundle else None,
-        "router": diagnosis.router.document() if diagnosis.router.logs else None,
+        "router": routers if router.logs else None,
         "findings": [_finding(finding, finding_text(finding, tr)) for finding in diagnosis.findings],
         "what_next": asdict(what_next(diagnosis)) if diagnosis.sites.height else None,
     }

@@ -35,9 +35,6 @@ class _Call:
     ended: dict[str | None, bool] = field(default_factory=dict)
     rang: bool = False
 
-    def is_nobody(self) -> bool:
-        return bool(self.ended) and not self.rang and all(self.ended.values())
-
 
 def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """Return the calls that could not be delivered to a lost phone; frame of schema `CALLS_LOST`.
@@ -74,7 +71,8 @@ def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.Data
             if loss is not None:
                 row = loss | {"call": call.number, "time": time}
                 rows.setdefault((call.number, peer), (call, row))
-    return CALLS_LOST.frame([row | {"nobody": call.is_nobody()} for call, row in rows.values()])
+    found = [row | {"nobody": not call.rang and {*call.ended.values()} == {True}} for call, row in rows.values()]
+    return CALLS_LOST.frame(found)
 
 
 def _steps(log: Log) -> Iterator[tuple[_Call, dict[str, Any]]]:

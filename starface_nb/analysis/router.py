@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -45,10 +45,6 @@ class RouterStory:
     logs: tuple[RouterLog, ...] = ()
     events: pl.DataFrame = field(default_factory=ROUTER_EVENTS.empty)
     findings: tuple[Finding, ...] = ()
-
-    def document(self) -> dict[str, object]:
-        """Return the story as data: the logs with their clocks, and the events."""
-        return {"logs": [asdict(one) for one in self.logs], "events": self.events.to_dicts()}
 
     def with_incidents(self, intervals: pl.DataFrame, incident_of: pl.Series) -> Self:
         """Return the story with the incident of each event: that of the losses which begin in its outage."""

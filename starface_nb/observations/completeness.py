@@ -65,8 +65,6 @@ class Lacking:
         peer, from, to: stretches of a peer in which a line must be missing.
     without_time : int
         Events whose line has no time.
-    unread : int
-        Lines that look like losses and could not be read.
     gaps : polars.DataFrame
         start, end: between which parts of a log are missing.
     deaf : polars.DataFrame
@@ -77,7 +75,6 @@ class Lacking:
     one_sided: bool = False
     holes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HOLES))
     without_time: int = 0
-    unread: int = 0
     gaps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GAPS))
     deaf: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GAPS))
 
@@ -133,12 +130,10 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     cut = _cut_off(doubtful)
     if cut or (searched and (found["unreachable"] or found["reachable"])):
         found |= {"unreachable": False, "reachable": False, "cut" if cut else "searched": True}
-    untimed = log.events["time"].null_count()
-    rest = any(file.damaged for file in log.files) or any(map(REFUSED.match, log.notes))  # was not read
-    found |= {"unread": bool(unread), "rest": rest, "parts": gaps.height}
-    thrown = 0 if log.pauses is None else log.pauses["discarded"].sum()
+    untimed, thrown = log.events["time"].null_count(), 0 if log.pauses is None else log.pauses["discarded"].sum()
+    found |= {"unread": unread, "parts": gaps.height, "times": untimed and 2 * untimed >= log.events.height}
+    found |= {"rest": any(file.damaged for file in log.files) or any(map(REFUSED.match, log.notes))}  # was not read
     found |= {"discarded": thrown > FEW * log.lines}  # of fewer what they leave open is a hole, as that of a pause
-    found |= {"times": bool(untimed) and 2 * untimed >= log.events.height}
     found |= {"seconds": _without_seconds(log.events["time"])}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
@@ -147,7 +142,7 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     deaf = _deaf(states) if "notice" in missing and (down or up) else gaps.clear()
     broken = lines.filter(pl.any_horizontal("lost_again", "back_again", "anew")).sort("row")
     holes = broken.select("peer", pl.col("before").alias("from"), pl.col("time").alias("to"))
-    return Lacking(missing, bool(one_sided), holes, int(untimed), int(unread), gaps, deaf)
+    return Lacking(missing, bool(one_sided), holes, int(untimed), gaps, deaf)
 
 
 def _without_seconds(times: pl.Series) -> bool:
