@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -23,24 +22,16 @@ QUOTING = (DUMP, NO_HEADER)
 """Reasons for which a line is no event of the log's own, for sure."""
 
 
-@dataclass(frozen=True)
-class Habits:
-    """How the lines of one file begin, seen over all lines at hand.
+def habits(rows: pl.DataFrame) -> tuple[bool, bool]:
+    """Return how the lines of one file begin, seen over all lines at hand; `rows` has `layout`, `verbose` and `dumped`.
 
-    Attributes
-    ----------
+    Returns
+    -------
     headed : bool
         Every entry has a header, so that a line without one continues the entry before.
     console : bool
         Some entries have a console's header, so that its header-less verbose lines carry a verbosity mark.
     """
-
-    headed: bool
-    console: bool
-
-
-def habits(rows: pl.DataFrame) -> Habits:
-    """Return the habits of a file's lines; `rows` has `layout`, `verbose` and `dumped`."""
     known = layouts.layouts()
     headed_by = ["json", *(one.name for one in known if one.style == "file")]
     console_by = [one.name for one in known if one.style == "console"]
@@ -50,31 +41,33 @@ def habits(rows: pl.DataFrame) -> Habits:
         ((layout.is_in(headed_by) | plain) & own).sum().alias("headed"),
         (layout.is_in(console_by) & ~plain & own).sum().alias("console"),
     ).row(0)
-    return Habits(headed > console, console > 0)
+    return headed > console, console > 0
 
 
-def with_swallowed(rows: pl.DataFrame, prefix: str | None, habit: Habits) -> pl.DataFrame:
+def with_swallowed(rows: pl.DataFrame, prefix: str | None, *, headed: bool) -> pl.DataFrame:
     """Put the entry that a cut entry swallowed in place of the line it stands on.
 
     From Asterisk 16 on an entry longer than LOGMSG_SIZE loses its newline, so that the next entry follows on the same
     physical line: behind the cut entry's 8 KiB, which may have begun some lines earlier.
     """
-    suspicious = pl.col("layout").is_in(HEADERLESS) if habit.headed else pl.lit(value=False)
+    suspicious = pl.col("layout").is_in(HEADERLESS) if headed else pl.lit(value=False)
     body = pl.col("text").str.replace(prefix or "^", "").alias("body")
     suspicious |= body.str.len_bytes() > layouts.CUT_AT
     kept = rows.with_row_index("i").filter(pl.col("text").is_not_null() & pl.col("line").is_not_null())
     inner = kept.filter(~pl.col("dumped") & suspicious & body.str.slice(1).str.contains(layouts.HEADER))
     inner = inner.head(_MOST_CHECKED).with_columns(body)
-    columns = inner.select("i", "body", "offset", "entry_begin")
-    texts = {i: _swallowed(text, offset, begin) for i, text, offset, begin in columns.iter_rows()}
-    found = {i: text for i, text in texts.items() if text}
-    if not found:
+    texts = [_swallowed(*one) for one in inner.select("body", "offset", "entry_begin").iter_rows()]
+    found = inner.with_columns(pl.Series("inner", texts, dtype=pl.String)).drop_nulls("inner")
+    if not found.height:
         return rows
-    given = rows[list(found)].select("offset", "line", "text", "dumped", "entry_begin")
-    text = pl.Series("text", list(found.values()))
-    again = given.hstack(read_lines(text, None, words=True).drop("text"))
-    others = rows.with_row_index("i").filter(~pl.col("i").is_in(list(found))).drop("i")
-    return pl.concat([others, again.select(others.columns)]).sort("offset")
+    given = found.select("i", "offset", "line", "text", "dumped", "entry_begin")
+    return _replaced(rows, given.hstack(read_lines(found["inner"].alias("text"), None, words=True).drop("text")))
+
+
+def _replaced(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with others in place of those of the same number `i`."""
+    others = rows.with_row_index("i").filter(~pl.col("i").is_in(again["i"].implode())).drop("i")
+    return pl.concat([others, again.select(others.columns)]).sort("offset", maintain_order=True)
 
 
 def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
@@ -93,9 +86,7 @@ def with_glued(rows: pl.DataFrame, prefix: str | None) -> pl.DataFrame:
     some = some.with_columns(pl.Series("text", parts)).explode("text")
     again = some.drop("body").hstack(read_lines(some["text"], None, words=True).drop("text"))
     is_last = pl.int_range(pl.len()).over("i") == pl.len().over("i") - 1
-    whole = again.filter((pl.col("entry").is_not_null() | is_last | _is_closed("text")).all().over("i"))
-    others = rows.with_row_index("i").filter(~pl.col("i").is_in(whole["i"].implode())).drop("i")
-    return pl.concat([others, whole.select(others.columns)]).sort("offset", maintain_order=True)
+    return _replaced(rows, again.filter((pl.col("entry").is_not_null() | is_last | _is_closed("text")).all().over("i")))
 
 
 def _is_closed(column: str) -> pl.Expr:
@@ -112,24 +103,28 @@ def _is_closed(column: str) -> pl.Expr:
 
 def _swallowed(text: str, offset: int, entry_begin: int | None) -> str | None:
     """Return the entry behind a cut one, if the cut one is long enough to have been cut."""
-    if re.match(layouts.HEADER, text):
-        return layouts.inner_entry(text, layouts.CUT_AT)
-    if entry_begin is None:
+    whole = re.match(layouts.HEADER, text) is not None
+    if not whole and entry_begin is None:
         return None
-    return layouts.inner_entry(text, max(1, layouts.CUT_AT - (offset - entry_begin)))
+    before = 0 if whole else offset - (entry_begin or 0)
+    raw = text.encode()
+    found = re.compile(layouts.HEADER.encode()).search(raw, max(1, layouts.CUT_AT - before))
+    return raw[found.start() :].decode("utf-8", "replace") if found else None
 
 
-def judged(rows: pl.DataFrame, habit: Habits) -> pl.DataFrame:
+def judged(rows: pl.DataFrame, *, headed: bool, console: bool) -> pl.DataFrame:
     """Add `doubt` to the rows: why a line is not believed, null where it is.
 
     Parameters
     ----------
     rows : polars.DataFrame
         Lines with `dumped`, `layout` and `marked`.
+    headed, console : bool
+        See `habits`.
     """
     bare = pl.col("layout").is_in(HEADERLESS) & pl.col("role").ne_missing("gap")  # which others write, too
     unmarked = (pl.col("layout") == "none") & ~pl.col("marked")
-    continued = bare & (pl.lit(habit.headed) | (unmarked & pl.lit(habit.console)))
+    continued = bare & (pl.lit(headed) | (unmarked & pl.lit(console)))
     return rows.with_columns(
         pl.when("dumped").then(pl.lit(DUMP)).when(continued).then(pl.lit(NO_HEADER)).alias("doubt")
     )

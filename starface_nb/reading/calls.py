@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import polars as pl
 
@@ -22,16 +21,14 @@ def dialled_peers(options: str) -> list[str]:
     What is dialled through a peer is dropped, as it may be somebody's number; so is everything behind the options'
     first comma.
     """
-    return list(dict.fromkeys(_peers(options)))[:_MOST_PEERS]
-
-
-def _peers(options: str) -> Iterator[str]:
+    peers = dict[str, None]()
     for interface in re.split(r"[,|]", options, maxsplit=1)[0].split("&"):
         tech, _, rest = interface.strip().partition("/")
         resource = re.split(r"[!/]", rest, maxsplit=1)[0]
         peer = resource.rpartition("@")[2].partition(":")[0]
         if tech.upper() in {"SIP", "PJSIP", "IAX2"} and peer:
-            yield peer
+            peers[peer] = None
+    return list(peers)[:_MOST_PEERS]
 
 
 def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
@@ -52,9 +49,7 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     options = found.filter(dialled)["detail"].unique()
     peers = pl.Series(["&".join(dialled_peers(text or "")) for text in options], dtype=pl.String)
     told = pl.col("detail").replace_strict(options, peers, default=None, return_dtype=pl.String)
-    return (
-        found.with_columns(pl.when(dialled).then(told).otherwise("detail").alias("detail")) if len(options) else found
-    )
+    return found.with_columns(pl.when(dialled).then(told).otherwise("detail").alias("detail"))
 
 
 def calls(rows: pl.DataFrame, file: str) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -49,17 +49,6 @@ class Entry:
     role: str = ""
     contains: str = ""
     fallback: bool = False
-
-    @cached_property
-    def quick(self) -> str:
-        """The pattern for names without quote, slash or blank: unambiguous, so that it is read in one pass.
-
-        What it reads, the whole pattern reads alike; what it does not read is left to the whole pattern.
-        """
-        pattern = self.pattern
-        for general, narrow in _WORDS["narrower"]:
-            pattern = pattern.replace(general, narrow)
-        return pattern
 
 
 @cache
@@ -116,15 +105,8 @@ def _extract(some: pl.DataFrame, entry: Entry, index: int) -> pl.DataFrame:
     names = re.findall(r"\(\?P<(\w+)>", entry.pattern)
     if not names:
         return _named(some.filter(pl.col("m").str.contains(entry.pattern)), names, entry, index)
-    found = []
-    for pattern in dict.fromkeys((entry.quick, entry.pattern)):
-        read = some.with_columns(pl.col("m").str.extract_groups(pattern).struct.unnest())
-        hit = read.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
-        found.append(_named(read.filter(hit), names, entry, index))
-        if hit.all():
-            break
-        some = some.filter(~hit)
-    return pl.concat(found)
+    read = some.with_columns(pl.col("m").str.extract_groups(entry.pattern).struct.unnest())
+    return _named(read.filter(pl.any_horizontal(pl.col(names).is_not_null())), names, entry, index)
 
 
 def _named(found: pl.DataFrame, names: list[str], entry: Entry, index: int) -> pl.DataFrame:

@@ -124,18 +124,20 @@ def _json(lines: Iterator[Physical]) -> Iterator[Record]:
         except (ValueError, RecursionError):
             yield number, "", text
             continue
-        found = list(_walk(entry, ""))
-        yield from ((number, time, message) for time, message in found)
+        yield from ((number, time, message) for time, message in _walk(entry, ""))
 
 
 def _document(lines: Iterator[Physical]) -> Iterator[Record]:
     """Read JSON that goes over many lines: one value, or several one after the other."""
     refusal = RefusedError("refused: one JSON document of more than 128 MiB.", next_step="Export one object per line.")
     text = "\n".join(line for _, line in held(lines, refusal))
-    places = _Places(text)
+    at, number = 0, 1
     for value in _values(text):
         for time, message in _walk(value, ""):
-            yield places.line_of(message), time, message
+            written = (json.dumps(message[:60], ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+            found = next((place for one in written if (place := text.find(one, at)) >= 0), at)
+            at, number = found, number + text.count("\n", at, found)
+            yield number, time, message
 
 
 def held(lines: Iterable[Line], refusal: RefusedError) -> Iterator[Line]:
@@ -160,23 +162,6 @@ def _values(text: str) -> Iterator[Any]:
             if not inner:
                 return
             at = inner.start()
-
-
-class _Places:
-    """Says on which line of a text a message of it stands, the messages in order."""
-
-    def __init__(self, text: str) -> None:
-        self._text, self._at, self._line = text, 0, 1
-
-    def line_of(self, message: str) -> int:
-        """Return the line number, that of the message before where it cannot be found."""
-        for ascii_only in (True, False):
-            at = self._text.find(json.dumps(message[:60], ensure_ascii=ascii_only)[1:-1], self._at)
-            if at >= 0:
-                self._line += self._text.count("\n", self._at, at)
-                self._at = at
-                break
-        return self._line
 
 
 def _walk(value: Any, time: str, depth: int = 0) -> Iterator[tuple[str, str]]:

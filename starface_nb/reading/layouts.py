@@ -182,13 +182,6 @@ def usual_prefix(ends: Iterable[bytes]) -> str | None:
     return pattern if 2 * sum(bool(re.match(pattern, line)) for line in lines) > len(lines) else None
 
 
-def inner_entry(text: str, behind: int) -> str | None:
-    """Return what follows from the first complete header behind the first `behind` bytes of a line, or None."""
-    raw = text.encode()
-    found = re.compile(HEADER.encode()).search(raw, behind)
-    return raw[found.start() :].decode("utf-8", "replace") if found else None
-
-
 def verbose_prefix_off(message: pl.Expr) -> pl.Expr:
     """Strip the console's verbosity mark, and the date that 12 and older repeat before it, from a message."""
     return message.str.replace(_VERBOSE_PREFIX, "")

@@ -163,10 +163,6 @@ class Log:
         first, last = (t.astimezone(zone) for t in (self.first, self.last))
         return f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} {self.time_zone}"
 
-    def _kinds(self) -> list[tuple[str, int]]:
-        counted = self.events.group_by("kind").len().sort("kind")
-        return [(str(kind), int(n)) for kind, n in counted.iter_rows()]
-
     def _peers(self) -> int:
         return self.events["peer"].drop_nulls().n_unique()
 
@@ -185,10 +181,11 @@ class Log:
             )
             return f"<table>{cells}</table>"
 
+        kinds = self.events.group_by("kind").len().sort("kind")
         facts = [
             ("Span", self._span()),
             ("Size", f"{self.bytes / 1e6:,.1f} MB in {self.lines:,} lines"),
-            ("Events", ", ".join(f"{n:,} {kind}" for kind, n in self._kinds()) or "none"),
+            ("Events", ", ".join(f"{n:,} {kind}" for kind, n in kinds.iter_rows()) or "none"),
             ("Peers", f"{self._peers():,}"),
             ("Unparsed", f"{self.unparsed.height:,}"),
         ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -64,9 +66,9 @@ def parse(hits: Hits, time_zone: ZoneInfo, *, year: int | None = None) -> Parsed
     year : int, optional
         Year of the file's first line, for stamps that have none.
     """
-    habit = belief.habits(hits.rows)
-    rows = belief.with_glued(belief.with_swallowed(hits.rows, hits.prefix, habit), hits.prefix)
-    rows, notes = _timed(belief.judged(rows, habit), hits, time_zone, year)
+    headed, console = belief.habits(hits.rows)
+    rows = belief.with_glued(belief.with_swallowed(hits.rows, hits.prefix, headed=headed), hits.prefix)
+    rows, notes = _timed(belief.judged(rows, headed=headed, console=console), hits, time_zone, year)
     if hits.newest_first:
         notes.insert(0, f"{hits.name}: its newest line comes first; read from its end to its beginning.")
     told = (pl.col("role") == "gap") & pl.col("doubt").is_null() & pl.col("line").is_not_null()
@@ -99,13 +101,7 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
         rows, stamps, local, offset = rows[place], stamps[place], local[place], np.arange(local.size)
         notes.append(f"{hits.name}: its {len(parts)} parts are not in the order of time; put in that order.")
     local, inferred = clock.with_years(local, newest, year)
-
-    def nearby(start: int, end: int) -> tuple[clock.Micros, clock.Micros]:
-        if end - start > NEARBY_BYTES:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        at = local[min(int(np.searchsorted(offset, start)), offset.size - 1)]
-        return _all_times(hits, start, end, formats, newest, int(at))
-
+    nearby = partial(_all_times, hits, formats, newest, (offset, local))
     absolute = clock.micros(stamps["utc"])
     in_zone = np.where(absolute == clock.NOT_A_TIME, local, clock.NOT_A_TIME)
     utc, impossible, once = clock.to_utc(in_zone, offset, time_zone.key, nearby if in_order else None)
@@ -127,16 +123,17 @@ def _timed(rows: pl.DataFrame, hits: Hits, time_zone: ZoneInfo, year: int | None
 
 
 def _all_times(
-    hits: Hits, start: int, end: int, formats: tuple[str, ...], newest: datetime, at: int
+    hits: Hits, formats: tuple[str, ...], newest: datetime, near: Sequence[clock.Micros], start: int, end: int
 ) -> tuple[clock.Micros, clock.Micros]:
-    """Return offsets and local times of all lines between two byte offsets."""
-    raw = bytes_between(hits.name, start, end).split(b"\n")
+    """Return offsets and local times of all lines between two byte offsets, none where they are far apart."""
+    raw = (bytes_between(hits.name, start, end) if end - start <= NEARBY_BYTES else b"").split(b"\n")
+    offset, local = near
+    at = clock.datetime_of(int(local[min(int(np.searchsorted(offset, start)), offset.size - 1)])) or newest
     offsets = start + np.cumsum([0, *(len(text) + 1 for text in raw[:-1])])
     stamps = layouts.read_headers(decode([text[:200] for text in raw]))["stamp"]
-    near = clock.datetime_of(at) or newest
-    local, _ = clock.with_years(clock.micros(read_stamps(stamps, formats, newest)["local"]), near + timedelta(days=2))
-    known = local != clock.NOT_A_TIME
-    return offsets[known].astype(np.int64), local[known]
+    times, _ = clock.with_years(clock.micros(read_stamps(stamps, formats, newest)["local"]), at + timedelta(days=2))
+    known = times != clock.NOT_A_TIME
+    return offsets[known].astype(np.int64), times[known]
 
 
 def _year_note(hits: Hits, time: clock.Micros, zone: ZoneInfo, year: int | None, written: datetime | None) -> str:

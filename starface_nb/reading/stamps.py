@@ -14,6 +14,7 @@ from starface_nb.frames import UTC_TIME
 from starface_nb.tables import table
 
 LOCAL = pl.Datetime("us")
+_READ: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "local": LOCAL, "utc": UTC_TIME}
 Reader = Callable[[pl.DataFrame], pl.DataFrame]  # rows with `row` and `s` to `row`, `local` and `utc`
 NO_YEAR = 1600  # a leap year that no log was written in: stands for "year not in the stamp"
 
@@ -66,14 +67,13 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = (), newest: datetime 
         that say their offset: epoch, `Z`, `+0100`). Both null where the stamp is not understood.
     """
     rows = pl.DataFrame({"row": pl.int_range(stamp.len(), eager=True, dtype=pl.UInt32), "s": stamp})
-    named = [f for f in formats if f not in ("%F %T", "%b %e %T")]
+    named = [strftime_pattern(f) for f in formats if f not in ("%F %T", "%b %e %T")]
     readers: list[Reader] = [
-        *(_by_pattern(strftime_pattern(f)) for f in named),
+        *(_by_pattern(pattern) for pattern in named if "?P<" in pattern),
         _iso,
         *(_likeliest([_by_pattern(strftime_pattern(f)) for f in rivals], newest) for rivals in _other_formats()),
     ]
-    done, rest = [], rows.filter(pl.col("s") != "")
-    blank = rows.filter(pl.col("s") == "")
+    done, rest = [pl.DataFrame(schema=_READ)], rows.filter(pl.col("s") != "")
     for reader in readers:
         if not rest.height:
             break
@@ -81,10 +81,7 @@ def read_stamps(stamp: pl.Series, formats: Sequence[str] = (), newest: datetime 
         if got.height:
             done.append(got)
             rest = rest.filter(~pl.col("row").is_in(got["row"].implode())) if got.height < rest.height else rest.clear()
-    nothing = pl.concat([rest, blank]).select(
-        "row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc")
-    )
-    return pl.concat([*done, nothing]).sort("row").drop("row")
+    return rows.join(pl.concat(done), on="row", how="left", maintain_order="left").drop("row", "s")
 
 
 def _likeliest(readers: list[Reader], newest: datetime | None) -> Reader:
@@ -163,8 +160,6 @@ def _by_pattern(pattern: str) -> Reader:
         )
 
     def read(rows: pl.DataFrame) -> pl.DataFrame:
-        if not names:
-            return rows.clear().select("row", pl.lit(None, LOCAL).alias("local"), pl.lit(None, UTC_TIME).alias("utc"))
         parts = rows.select("row", pl.col("s").str.extract_groups(pattern).alias("g")).unnest("g")
         needed = sorted(names - {"q", "p", "z"})
         parts = parts.filter(pl.all_horizontal(pl.col(needed).is_not_null()))
