@@ -88,10 +88,6 @@ class Stream(io.RawIOBase):
         """Yield what is left of the stream."""
         return iter(partial(self.read, _BLOCK), b"")
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
     def readinto(self, room: memoryview) -> int:  # type: ignore[override]
         """Fill a buffer, or a part of it."""
         if not self._head:
