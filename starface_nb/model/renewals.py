@@ -158,7 +158,7 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
 
     Shown by one external port that several phones registered from again and again; by chance ports hardly meet.
     """
-    rows = registered.filter(pl.col("port").is_not_null()).select("address", "port", "phone")
+    rows = registered.filter(pl.col("port").is_not_null()).select("time", "address", "port", "phone").sort("time")
     rows = rows.with_columns(pl.Series("home", story.home[rows["phone"].to_numpy()], dtype=pl.Int64))
     spots = (
         rows.with_columns(pl.len().over("home").alias("all"))
@@ -166,7 +166,16 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
         .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("all"))
         .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3) & (pl.col("lines") >= 0.02 * pl.col("all")))
     )
-    return np.isin(story.home, spots["home"].to_numpy())
+    # The accounts of one device (a DECT base) register one after the other from whatever port that has just then.
+    last, ago = (column.shift(1).over("address", "port") for column in (pl.col("phone"), pl.col("time")))
+    soon = pl.col("time") - ago <= pl.duration(seconds=int(story.settings.keepalive_s))
+    devices = (
+        rows.with_columns(joins=((pl.col("phone") != last) & soon).fill_null(value=False))
+        .group_by("home")
+        .agg(pl.col("joins").sum(), pl.len())
+        .filter((pl.col("joins") >= 3) & (pl.col("joins") >= 0.1 * pl.col("len")))
+    )
+    return np.isin(story.home, [*spots["home"], *devices["home"]])
 
 
 def _inherits(story: Story) -> Bools:
