@@ -178,7 +178,7 @@ class Marks:
         return Marks(self.late.take(which), self.refused.take(which), self.went_on.take(which))
 
 
-def marks(story: Story, refused: Ints) -> Marks:
+def marks(story: Story, refused: Ints, always: Floats) -> Marks:
     """Weigh late answers, refused registrations and registrations in the midst of all losses."""
     losses = story.losses
     # A loss whose last round trip was near the limit: `Last qualify: 3300`.
@@ -186,7 +186,9 @@ def marks(story: Story, refused: Ints) -> Marks:
     late = _seen(near, P.late_near[0]) + _seen(before, P.late_before[0])
     otherwise = _seen(near, _late_by_chance(story)) + _seen(before, P.late_before[1])
     blocked = refused >= BLOCKING
-    block = Mark(_seen(blocked, P.refused[1]), {BLOCK: _seen(blocked, P.refused[0])})
+    under_block, by_chance = P.refused
+    usual = _seen(blocked, np.clip(always, by_chance, under_block))
+    block = Mark(usual, {BLOCK: _seen(blocked, under_block)})
     inside, left = _registrations_inside(story) > 0, losses.unregistered_end
     went_on, seldom = _seen(inside, P.went_on), _seen(left, P.unregistered / 100)
     own = went_on + _seen(left, P.unregistered)

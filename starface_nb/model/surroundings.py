@@ -9,7 +9,7 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure, since_calls
-from starface_nb.model.likelihood import ends, marks
+from starface_nb.model.likelihood import BLOCKING, ends, marks
 from starface_nb.model.rhythm import rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
@@ -36,11 +36,12 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         soft = np.isfinite(losses.end[:-1]) & ~losses.renewed[:-1] & same
         previous[1:][soft] = losses.end[:-1][soft] - losses.rtt[:-1][soft]
     at_risk, surfaces = _who_answers(story, states, rows)
+    refused, always = _refused(story, states, addresses)
     around = Around(
         inherited=inherited,
         placed=placed["address"].is_not_null().to_numpy(),
         new_address=(placed["site"] != later["site"]).to_numpy(),
-        refused=_refused(story, states, addresses),
+        refused=refused,
         at_risk=at_risk,
         port=placed["port"].fill_null(0).cast(pl.Int64).to_numpy(),
         alone=_alone(placed, addresses),
@@ -55,14 +56,18 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         cycles=find_cycles(story),
         around=around,
         ends=ends(story),
-        marks=marks(story, around.refused),
+        marks=marks(story, refused, always),
         surfaces=surfaces,
         horizon=max(min(2 * story.settings.keepalive_s, story.end), 7200.0),  # the log shows no longer timeout
     )
 
 
-def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
-    """Count the refused registrations from each loss's site in the half hour before it."""
+def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> tuple[Ints, Floats]:
+    """Count the refused registrations from each loss's site in the half hour before it.
+
+    Returns as well in what share of the log's time enough of them stand before any moment: a device with a wrong
+    password may try for days without a block.
+    """
     rows = of_kind(states, "registration_failed").filter(pl.col("address").is_not_null())
     # Only refused authentication leads to a block; a full or unknown AOR does not.
     rows = rows.filter(~pl.col("detail").fill_null("").str.contains("max contacts|no configured AOR|not found for"))
@@ -75,13 +80,16 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> Ints:
     where = address.fill_null(UNKNOWN).to_numpy()[use]
     times, starts = seconds(rows["time"], story.origin_us)[use], story.losses.start
     counts, home = np.zeros(len(starts), np.int64), story.home[story.losses.phone]
+    always, soon = np.zeros(len(starts)), AT_ONCE * story.settings.probe_interval_s
     for number in (i for i, site in enumerate(story.sites) if site in where):
         mine, here = np.sort(times[where == story.sites[number]]), home == number
         until = np.searchsorted(mine, starts[here], "right")
         counts[here] = until - np.searchsorted(mine, starts[here] - REFUSED_S)
         # The last of them leads to the block, which the next probe of each phone finds.
-        counts[here] *= until > np.searchsorted(mine, starts[here] - AT_ONCE * story.settings.probe_interval_s)
-    return counts
+        counts[here] *= until > np.searchsorted(mine, starts[here] - soon)
+        enough = np.searchsorted(mine, mine, "right") - np.searchsorted(mine, mine - REFUSED_S) >= BLOCKING
+        always[here] = np.minimum(np.diff(mine, append=np.inf), soon)[enough].sum() / max(story.end, soon)
+    return counts, always
 
 
 def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tuple[Ints, dict[str, Surface]]:
