@@ -144,17 +144,12 @@ def find_cycles(story: Story) -> Cycles:
 def _first_doubt(story: Story) -> Floats:
     """Return for each renewal until when the next loss leaves no doubt that its binding lived, or infinity.
 
-    A phone that was away for long and is back at a repeated probe may have renewed its binding just then: if it is back
-    alone, or when its own renewal is due.
+    A phone that was away for long and is back alone at a repeated probe may have renewed its binding just then; over
+    PJSIP, whose probes are a minute apart, so may phones that come back with the line, which try again until it is.
     """
-    losses, renewals, step = story.losses, story.renewals, story.settings.probe_interval_s
+    losses, renewals = story.losses, story.renewals
     gone = np.isfinite(losses.end) & (losses.end - losses.start > BLIP_S)
-    alone = ~with_the_line(story, gone, step)
-    at = renewals.before(losses.phone, losses.start)
-    if len(renewals.time):
-        own = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[losses.phone]
-        age = np.where(gone, losses.end, 0.0) - renewals.time[np.maximum(at, 0)]
-        alone |= (at >= 0) & (np.abs(age - np.round(age / own) * own) <= step)
+    alone = losses.pjsip | ~with_the_line(story, gone, story.settings.probe_interval_s)
     doubtful = np.flatnonzero(gone & ~losses.renewed & alone)
     key = np.append(losses.phone[doubtful] * BIG + losses.answered[doubtful], np.inf)
     first = key[np.searchsorted(key, renewals.key)] - renewals.phone * BIG
