@@ -139,6 +139,7 @@ class SiteData:
             for half in P.burst_windows_s
         ]
         self.seldom, self.fixed = self._seldom(), self._fixed()
+        self.misfit, self.outside = P.misfit, np.zeros(len(self.loss), bool)
         self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on)
 
     # -- each loss alone ----------------------------------------------------------------------------------------------
@@ -266,8 +267,9 @@ class SiteData:
         near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)
         # Late answers, which leave no line, and reloads shift the probes.
         # Which phone's renewal counts is not known for sure where phones share ports.
-        misfit = np.where(self.shares & ~self.around.alone, P.off_cell, P.misfit)
+        misfit = np.where(self.shares & ~self.around.alone, P.off_cell, self.misfit)
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
+        self.outside = ~fits & ~near & np.isfinite(high)
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
@@ -321,10 +323,11 @@ class SiteData:
         # What a timeout explained alone may belong to an event where bindings expire no more.
         events = before.events if before is not None and before.expiring == expiring else None
         elsewhere: Floats = np.zeros(n)
-        kills = P.burst_kills[0]
+        spared = self.by_silence(eras)
+        kills = P.burst_kills[0] * spared
         for _ in range((3 if before is None else 1) if n else 0):
             starts |= self.starts(posterior)
-            kills = self.kills(posterior[:, LOSS], kills)
+            kills = self.kills(posterior[:, LOSS], kills) * spared
             ended[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
             for cause in range(C):
                 posterior[:, cause] = sum(term(cause) for term in terms)
@@ -336,6 +339,10 @@ class SiteData:
             alone = peak + np.log(total)
             events = self.events(alone, begin, eras, kills, None if events is None else [e.event for e in events])
             elsewhere = self.join(posterior, events)
+        if self.outside.any():
+            # Routers that sweep, or throw out what is oldest, let bindings die at other ages again and again.
+            probes = self.span / self.story.settings.probe_interval_s * len(self.site.phones)
+            self.misfit = float((1 + posterior[self.outside, NAT].sum()) / (1 / P.misfit + probes))
         return World(posterior, terms, elsewhere, events or [], expiring)
 
     def events(
@@ -363,9 +370,13 @@ class SiteData:
         )  # fmt: skip
         scene = Scene(self.window, self.heard, self.story.end, kills, unseen)
         found = candidates(struck, scene, before)
+        kills = P.kills * self.by_silence(eras)
+        return settle(found, scene, self.pbx_silence, self.span / DAY_S, shares=self.shares, kills=kills)
+
+    def by_silence(self, eras: list[Era]) -> float:
+        """Return the probability that bindings do not die by their registration's age, whatever is sent."""
         interval = self.story.settings.probe_interval_s
-        by_age = max((era.expiring for era in eras if era.low >= interval), default=0.0)
-        return settle(found, scene, self.pbx_silence, self.span / DAY_S, shares=self.shares, by_age=by_age)
+        return max(1 - max((era.expiring for era in eras if era.low >= interval), default=0.0), SURE)
 
     def join(self, posterior: Floats, events: list[Explained]) -> Floats:
         """Mix each loss's own explanation with that of the event it may belong to; return the latter's probability."""

@@ -52,6 +52,9 @@ EXACT_S, ENOUGH_EXACT = 2.0, 4
 BORROWED = 0.3
 """Share of those returns that must be at a repeated probe; of a phone's own renewals one in fourteen is."""
 
+ENOUGH_LINES = 3
+"""Registered lines from which on phones are taken to share ports."""
+
 TOGETHER_S = 17.0
 """Phones that one binding brings back are found within one repeated probe: 14 s and a round trip."""
 
@@ -164,7 +167,7 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
         rows.with_columns(pl.len().over("home").alias("all"))
         .group_by("home", "address", "port")
         .agg(pl.col("phone").n_unique().alias("phones"), pl.len().alias("lines"), pl.first("all"))
-        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= 3) & (pl.col("lines") >= 0.02 * pl.col("all")))
+        .filter((pl.col("phones") >= 2) & (pl.col("lines") >= ENOUGH_LINES) & (pl.col("lines") >= 0.02 * pl.col("all")))
     )
     # The accounts of one device (a DECT base) register one after the other from whatever port that has just then.
     last, ago = (column.shift(1).over("address", "port") for column in (pl.col("phone"), pl.col("time")))
@@ -173,7 +176,7 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
         rows.with_columns(joins=((pl.col("phone") != last) & soon).fill_null(value=False))
         .group_by("home")
         .agg(pl.col("joins").sum(), pl.len())
-        .filter((pl.col("joins") >= 3) & (pl.col("joins") >= 0.1 * pl.col("len")))
+        .filter((pl.col("joins") >= ENOUGH_LINES) & (pl.col("joins") >= 0.1 * pl.col("len")))
     )
     return np.isin(story.home, [*spots["home"], *devices["home"]])
 

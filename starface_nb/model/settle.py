@@ -15,17 +15,16 @@ EVERY_S = (HOUR_S, DAY_S)
 
 
 def settle(
-    events: list[Event], scene: Scene, pbx: tuple[float, float], days: float, *, shares: bool, by_age: float = 0.0
+    events: list[Event], scene: Scene, pbx: tuple[float, float], days: float, *, shares: bool, kills: float
 ) -> list[Explained]:
     """Believe the events of a site: what kinds strike it and how long a silence its bindings outlive are shared.
 
-    `by_age`: the probability that bindings die by their registration's age, whatever is sent: no silence kills those.
+    `kills`: the probability that any silence kills bindings: none kills those that die by their registration's age.
     """
     if not events:
         return []
     line = np.array([event.line for event in events])
     other = np.array([event.other for event in events])
-    kills = P.kills * max(1 - by_age, 1e-9)
     score = np.log(np.where(np.arange(line.shape[2]) == line.shape[2] - 1, 1 - kills, kills / len(P.silences)))
     score = score + np.log(1 - silence_kills(np.array([max(pbx[0], 1.0)])))[0]
     if np.isfinite(pbx[1]):
@@ -64,20 +63,18 @@ def _by_the_clock(kinds: Floats, begin: Floats, days: float, window: float) -> F
     One other at the same minute may be chance.
     """
     shares = [
-        np.maximum(_at_this_minute(kinds, begin, every, window) - 1, 0.0) / (days * DAY_S / every + 1)
+        np.maximum(at_this_minute(kinds, begin, every, window, begin) - kinds - 1, 0.0) / (days * DAY_S / every + 1)
         for every in EVERY_S
     ]
     return np.asarray(np.max(shares, axis=0), float)
 
 
-def _at_this_minute(kinds: Floats, begin: Floats, every: float, window: float) -> Floats:
-    """Return what the other events of about the same minute of each hour or day add up to, shape (kinds, n)."""
+def at_this_minute(kinds: Floats, begin: Floats, every: float, window: float, at: Floats) -> Floats:
+    """Return what the events of about the same minute of each hour or day add up to, shape (kinds, len(at))."""
     order = np.argsort(begin % every, kind="stable")
-    minute = (begin % every)[order]
+    minute, asked = (begin % every)[order], at % every
     around = np.concatenate([minute - every, minute, minute + every])
-    first = np.searchsorted(around, minute - window / 2)
-    past = np.searchsorted(around, minute + window / 2, side="right")
+    first = np.searchsorted(around, asked - window / 2)
+    past = np.searchsorted(around, asked + window / 2, side="right")
     total = np.cumsum(np.pad(np.tile(kinds[:, order], 3), ((0, 0), (1, 0))), axis=1)
-    found = np.empty_like(kinds)
-    found[:, order] = total[:, past] - total[:, first]
-    return found - kinds
+    return np.asarray(total[:, past] - total[:, first])

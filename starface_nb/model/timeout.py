@@ -21,6 +21,7 @@ from starface_nb.model.eras import (
 from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
 from starface_nb.model.priors import HOUR_S
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.settle import at_this_minute
 from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
 
@@ -174,11 +175,18 @@ def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
     Where half of the ends show one, by a line or off the probing grid, each phone keeps its own time.
     """
     losses, window = story.losses, story.settings.probe_interval_s + story.settings.probe_timeout_s
-    gap = np.diff(losses.start[use], prepend=-np.inf, append=np.inf)
+    start = losses.start[use]
+    gap = np.diff(start, prepend=-np.inf, append=np.inf)
     by_itself = np.minimum(gap[:-1], gap[1:]) > window
     silent = ~losses.registered[use] & (losses.pjsip[use] | losses.on_grid[use])
     share = max(2 * silent.mean() - 1, 0.0) if len(use) else 0.0
-    return np.asarray(np.where(silent, 1 + share * (alongside - 1), 1.0) * ~by_itself)
+    step = np.where(silent, 1 + share * (alongside - 1), 1.0)
+    # What strikes most of the site every half hour strikes a phone alone where the others are still away.
+    together = start[(alongside > 1) & np.append(True, np.diff(start) > window)[: len(use)]]
+    clock = at_this_minute(np.ones((1, len(together))), together, HOUR_S / 2, 2 * window, start)[0]
+    regular = clock > story.end / (2 * HOUR_S)
+    most = float(np.median(alongside[alongside > 1])) if regular.any() else 1.0
+    return np.asarray(np.where(regular & (alongside == 1), most, step * ~by_itself))
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:

@@ -89,6 +89,11 @@ def test_a_line_that_fails_every_half_hour_under_phones_in_step_is_no_timeout(se
     assert what_next(case).id == "one_keepalive"
 
 
+@pytest.mark.parametrize("seed", [440000012, 440000236])
+def test_a_line_that_drops_every_half_hour_strikes_one_phone_where_the_others_are_still_away(seed):
+    assert "too_short" not in drawn("look_alikes", seed, "SIP").eras["verdict"].to_list()
+
+
 def test_phones_in_step_whose_registrations_are_seen_lose_their_entries():
     fleet = tuple(Phone(f"1{i:03}.snomd345", first_s=60.0) for i in range(4))
     case = sf.diagnose(simulate(Scenario((Site("a", "203.0.113.9", fleet, Router(900.0, ports="new")),), 36.0), 4).log)
