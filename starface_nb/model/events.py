@@ -38,7 +38,8 @@ class Event:
     `line` holds one weight per silence tried where bindings outlived the outage and where not, the others one each
     (log-odds against no event, prior left out);
     `belongs`, the probability that it is the cause, and `explains`, that it would have been without any other, have the
-    shape (kinds, members).
+    shape (kinds, members). `partly`: the probability that it struck a part of the site only, all of
+    which came back together, if it was the line.
     """
 
     members: Ints
@@ -49,6 +50,7 @@ class Event:
     belongs: Floats
     explains: Floats
     alone: Floats
+    partly: float
 
     def like(self, alone: Floats) -> bool:
         """Say whether it was weighed against nearly these likelihoods of each loss by itself."""
@@ -209,6 +211,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     odds = np.exp(np.clip(fates(site, begin[..., None], down[..., None], scene.kills) - site.alone, -60, 60))
     spared = np.stack([_share(down, scene.window), np.broadcast_to(1 - P.missed, down.shape)])
     few = np.logaddexp((risk - size) * np.log1p(-spared), _partly(risk, size))
+    partly = np.exp(_partly(risk, size) - few[0])
     few += _possible(site, scene, begin, down)
     weight = np.where(here, np.log(first_gone * odds + 1 - first_gone), 0.0).sum(axis=-1)
     weight[: Fate.GONE] += few[0] + first
@@ -223,6 +226,9 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
                  np.where(moved[..., None], 0.9999, silence))  # fmt: skip
     step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF
     fate_sum = np.logaddexp(np.logaddexp(a, d), p)
+    # Phones that a switch fed are back together; those of another customer behind the address, each in its time.
+    again = np.logaddexp(a, weight[Fate.UNANSWERED] + new["alive"]) - np.log(P.partly)
+    partly *= np.exp(again - np.logaddexp(fate_sum, again))
     booted, boots = _boots(site, here, risk - size)
     over = np.stack([
         prior[LINE] + fate_sum,
@@ -254,7 +260,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
         n = len(group)
         yield Event(
             group, float(begin[i, 0]), int(risk[i, 0]), line[:, i], total[1:, i],
-            belongs[i, :, :n], explains[i, :, :n], site.alone[i, 0, :n],
+            belongs[i, :, :n], explains[i, :, :n], site.alone[i, 0, :n], float(partly[i] @ post[LINE, i]),
         )  # fmt: skip
 
 

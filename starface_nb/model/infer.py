@@ -34,12 +34,15 @@ from starface_nb.model.schemas import CAUSES
 from starface_nb.model.settle import settle
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, era_of, fit
+from starface_nb.observations.addresses import UNKNOWN as UNKNOWN_SITE
 from starface_nb.observations.story import Bools, Floats, first_after_start
 
 C = len(CAUSES)
 SURE = 0.001
 """Worlds less probable than this are not weighed."""
 KINDS_CAUSES = np.eye(C)[CAUSE_OF]
+SWITCHED_OFF = np.isin(CAUSE_OF, [WAN, ROUTER])[:, None] * (np.eye(C)[OFFLINE] - KINDS_CAUSES)
+"""What strikes a part of a site while the rest answers is neither line nor router: a switch, or its supply."""
 MOST_TURNS = 4
 """Where one bracket is not borne out by its losses, the next best is tried."""
 
@@ -381,10 +384,12 @@ class SiteData:
     def join(self, posterior: Floats, events: list[Explained]) -> Floats:
         """Mix each loss's own explanation with that of the event it may belong to; return the latter's probability."""
         elsewhere, kept = np.zeros(len(posterior)), np.arange(len(CAUSE_OF)) != STEP
+        known = self.site.name != UNKNOWN_SITE  # else they may be several customers
         for e in events:
             members = e.event.members
             share = e.probability * e.kinds[:, None] * e.event.belongs
-            posterior[members] = posterior[members] * (1 - share.sum(axis=0))[:, None] + share.T @ KINDS_CAUSES
+            causes = KINDS_CAUSES + e.event.partly * known * SWITCHED_OFF
+            posterior[members] = posterior[members] * (1 - share.sum(axis=0))[:, None] + share.T @ causes
             elsewhere[members] = e.probability * e.kinds[kept] @ e.event.explains[kept]
         return elsewhere
 

@@ -31,7 +31,9 @@ def phone(name: str, seed: int, per_day: float = 40.0) -> list[tuple[float, str]
     alive, is_lost = -np.inf, True
     for number, at in enumerate(registers):
         if at > alive + TIMEOUT_S:
-            said.append((at, f"VERBOSE[7] chan_sip.c: Registered SIP '{name}' at 203.0.113.9:{41_500 + 100 * seed + number}"))
+            said.append(
+                (at, f"VERBOSE[7] chan_sip.c: Registered SIP '{name}' at 203.0.113.9:{41_500 + 100 * seed + number}")
+            )
         if is_lost:
             said.append((at, f"NOTICE[7] chan_sip.c: Peer '{name}' is now Reachable. (25ms / 2000ms)"))
         alive = at
