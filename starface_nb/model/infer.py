@@ -33,7 +33,7 @@ from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.settle import settle
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
-from starface_nb.model.timeout import Era, era_of, fit
+from starface_nb.model.timeout import DOUBTFUL, ENOUGH_TO_CHANGE, PRIOR_EXPIRING, Era, era_of, fit
 from starface_nb.observations.addresses import UNKNOWN as UNKNOWN_SITE
 from starface_nb.observations.story import Bools, Floats, first_after_start
 
@@ -89,6 +89,7 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
         best = expires if mix.mean() >= 0.5 else never
     post *= 1 - P.doubt
     post += P.doubt / C
+    data.question(eras, post[:, NAT] > 0.5)
     site.facts = data.found(post, best)
     for era in site.eras:
         if not era.expires and np.isfinite(data.pbx_silence[1]):
@@ -220,7 +221,7 @@ class SiteData:
         out[:, BLOCK] += np.where(heard, np.log(P.stray), 0.0)
         return out
 
-    def starts(self, posterior: Floats) -> dict[int, Floats]:
+    def starts(self, posterior: Floats, kills: float) -> dict[int, Floats]:
         """Return how often the others strike at one probe, log, shape (n,); rates from what is believed."""
         probe, phones = self.story.settings.probe_interval_s, len(self.story.peers)
 
@@ -232,13 +233,17 @@ class SiteData:
         return {
             RESTART: own(RESTART, P.boots_per_day),
             OFFLINE: own(OFFLINE, P.absences_per_day),
-            LOSS: np.log(self._burst_rate(posterior[:, LOSS]) * probe / HOUR_S),
+            # Only those that cost no binding tell how often probes are lost.
+            LOSS: np.log(self._burst_rate(posterior[:, LOSS] * (1 - self.killed(kills))) * probe / HOUR_S),
         }
+
+    def killed(self, kills: float) -> Floats:
+        """Return how surely each loss, if a lost probe, cost the binding."""
+        return expit(np.log(kills) + self.hard_loss - np.log1p(-kills) - self.soft_loss)
 
     def kills(self, lost: Floats, kills: float) -> float:
         """Return in what share of the site's lost probes the silence cost the binding."""
-        odds = np.log(kills) + self.hard_loss - np.log1p(-kills) - self.soft_loss
-        killed = lost * expit(odds)
+        killed = lost * self.killed(kills)
         share, enough = P.burst_kills
         return float((share * enough + killed.sum()) / (enough + lost.sum()))
 
@@ -272,7 +277,9 @@ class SiteData:
         # Which phone's renewal counts is not known for sure where phones share ports.
         misfit = np.where(self.shares & ~self.around.alone, P.off_cell, self.misfit)
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
-        self.outside = ~fits & ~near & np.isfinite(high)
+        never = np.isinf(high)
+        chance = np.where(never, self.misfit, chance)
+        self.outside = never | (~fits & ~near)
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
@@ -296,8 +303,8 @@ class SiteData:
         rate += np.where(fits_due, early * (1 - early), 0.0)
         unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
         unseen = np.where(np.isfinite(high), unseen, 2 * NEVER)
-        begin = np.where(np.isfinite(high), np.log(np.maximum(chance, rate)), 2 * NEVER)
-        both = np.where(np.isfinite(high), np.logaddexp(seen, unseen), 2 * NEVER)
+        begin = np.log(np.where(never, chance, np.maximum(chance, rate)))
+        both = np.logaddexp(seen, unseen)
         return begin, both - begin
 
     def bounds(self, eras: list[Era]) -> tuple[Floats, Floats, Floats]:
@@ -329,7 +336,7 @@ class SiteData:
         spared = self.by_silence(eras)
         kills = P.burst_kills[0] * spared
         for _ in range((3 if before is None else 1) if n else 0):
-            starts |= self.starts(posterior)
+            starts |= self.starts(posterior, kills)
             kills = self.kills(posterior[:, LOSS], kills) * spared
             ended[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
             for cause in range(C):
@@ -392,6 +399,14 @@ class SiteData:
             posterior[members] = posterior[members] * (1 - share.sum(axis=0))[:, None] + share.T @ causes
             elsewhere[members] = e.probability * e.kinds[kept] @ e.event.explains[kept]
         return elsewhere
+
+    def question(self, eras: list[Era], died: Bools) -> None:
+        """Take back an all-clear where many losses are deaths of bindings, at whatever age."""
+        here = era_of(eras, self.best, self.loss.start, self.story.settings.keepalive_s)
+        for i, era in enumerate(eras):
+            mine = here == i
+            if (died & mine).sum() >= max(ENOUGH_TO_CHANGE, DOUBTFUL * mine.sum()) and era.verdict == "no_expiry_seen":
+                era.verdict, era.probability = "undetermined", PRIOR_EXPIRING
 
     def found(self, posterior: Floats, world: World) -> Found:
         """Return what is said of the losses."""
