@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from starface_nb.guide.answers import LogAnswer
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import HERE, worded
 from starface_nb.tables import table
@@ -90,6 +91,10 @@ class Step:
     def answer(self, answer_id: str | None) -> Answer | None:
         """Return the answer with this id, or None."""
         return next((a for a in self.answers if a.id == answer_id), None)
+
+    def of_log(self, logged: LogAnswer | None) -> Answer | None:
+        """Return the answer that the log alone gives, where it may."""
+        return self.answer(logged.answer_id) if logged and self.from_log else None
 
     def counted(self, kept: Given, tr: Translator) -> str:
         """Return how many of its ports were given which answer; empty where none was."""

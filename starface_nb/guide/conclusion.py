@@ -59,13 +59,9 @@ def conclusion(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Tran
 
 def open_steps(diagnosis: Diagnosis, answers: Mapping[str, Any] | None, tr: Translator) -> list[Step]:
     """Return the steps that neither the analyst nor the log has answered; a note alone is no answer."""
-    logged = {step_id: answer.answer_id for step_id, answer in answers_from_log(diagnosis, tr).items()}
-    found = []
-    for step in checklist(tr):
-        kept = given(answers, step.id)
-        if not (kept.answer or kept.ports or (step.from_log and logged.get(step.id))):
-            found.append(step)
-    return found
+    logged = answers_from_log(diagnosis, tr)
+    told = ((step, given(answers, step.id), logged.get(step.id)) for step in checklist(tr))
+    return [step for step, kept, log in told if not (kept.answer or kept.ports or step.of_log(log))]
 
 
 def headline(diagnosis: Diagnosis, tr: Translator) -> str:

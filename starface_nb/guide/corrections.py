@@ -38,8 +38,8 @@ def name_key(what: str) -> str:
 
 def names_given(answers: Mapping[str, Any]) -> dict[str, str]:
     """Return the names that were given, by site, phone or `customer`."""
-    given = ((key.removeprefix(_NAME), entry["answer"]) for key, entry in answers.items() if key.startswith(_NAME))
-    return {what: name for what, name in given if name}
+    kept = ((key, entry["answer"]) for key, entry in answers.items() if key.startswith(_NAME))
+    return {key.removeprefix(_NAME): name for key, name in kept if name}
 
 
 def corrections(diagnosis: Diagnosis, answers: Mapping[str, Any]) -> list[Correction]:
@@ -49,12 +49,11 @@ def corrections(diagnosis: Diagnosis, answers: Mapping[str, Any]) -> list[Correc
     }
     if not said:
         return []
-    found = []
-    for peer, start in diagnosis.intervals.sort("start", "peer").select("peer", "start").iter_rows():
-        entry = said.get(loss_key(peer, start))
-        if entry:
-            found.append(Correction(peer, start, entry["answer"], entry["note"], entry["who"], entry["when"]))
-    return found
+    losses = diagnosis.intervals.sort("start", "peer").select("peer", "start").iter_rows()
+    told = ((peer, start, said.get(loss_key(peer, start))) for peer, start in losses)
+    return [
+        Correction(peer, start, one["answer"], one["note"], one["who"], one["when"]) for peer, start, one in told if one
+    ]
 
 
 def corrected(diagnosis: Diagnosis, answers: Mapping[str, Any]) -> Diagnosis:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from starface_nb.cases import Case
 from starface_nb.errors import SettingError
 from starface_nb.guide import (
-    Answer,
     Conclusion,
     Given,
     Step,
@@ -68,11 +67,7 @@ class ChecklistPanel(CasePanel):
 
     def _has_answer(self, step: Step) -> bool:
         kept = self._kept(step)
-        return bool(kept.answer or kept.ports or self._answer_of_log(step))
-
-    def _answer_of_log(self, step: Step) -> Answer | None:
-        logged = self._from_log.get(step.id)
-        return step.answer(logged.answer_id) if logged and step.from_log else None
+        return bool(kept.answer or kept.ports or step.of_log(self._from_log.get(step.id)))
 
     def _head(self) -> str:
         said = self.tr("{n} of {total} answered", n=self.answered, total=len(self._steps))
@@ -80,7 +75,7 @@ class ChecklistPanel(CasePanel):
 
     def _card(self, step: Step) -> str:
         tr, kept, logged = self.tr, self._kept(step), self._from_log.get(step.id)
-        found, chosen = self._answer_of_log(step), step.answer(kept.answer)
+        found, chosen = step.of_log(logged), step.answer(kept.answer)
         none = tr("as the log says: {answer}", answer=found.label) if found else tr("not answered")
         told = chosen or found
         short = told.label if told else step.counted(kept, tr) or tr("open question")
