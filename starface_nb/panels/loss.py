@@ -10,9 +10,10 @@ from starface_nb.cases import Case
 from starface_nb.guide import Translator
 from starface_nb.guide.words import router_text
 from starface_nb.reading.log import Log
+from starface_nb.report.tables import events_around
 from starface_nb.text import visible
 
-_BEFORE, _AFTER, _MOST_LINES, _MOST_SAID = 5, 9, 14, 3
+_BEFORE, _AFTER, _EARLIER, _MOST_LINES, _MOST_SAID = 5, 9, 3, 14, 3
 _SAME_MOMENT_S = 5
 
 
@@ -82,12 +83,8 @@ def lines_of(log: Log, loss: dict[str, Any], *, everyone: bool) -> list[tuple[st
         around = log.context({"file": loss["file"], "offset": loss["offset"]}, _BEFORE, _AFTER).lines
         first = loss["line"] - next(n for n, line in enumerate(around) if line.is_hit)
         return [(_place(loss["file"], first + n), visible(x.text), x.is_hit) for n, x in enumerate(around)]
-    mine = log.events.filter(pl.col("peer") == loss["peer"]).sort("time", maintain_order=True)
-    after = mine.filter(pl.col("time") >= loss["start"]).head(_MOST_LINES)
-    if loss["end"] is not None:
-        after = after.filter(pl.col("time") <= loss["end"])
     shown = []
-    for event in pl.concat([mine.filter(pl.col("time") < loss["start"]).tail(3), after]).to_dicts():
+    for event in events_around(log, loss, loss["end"], _EARLIER, _MOST_LINES):
         (line,) = log.context({"file": event["file"], "offset": event["offset"]}, 0, 0).lines
         shown.append((_place(event["file"], event["line"]), visible(line.text), event["offset"] == loss["offset"]))
     return shown

@@ -1,5 +1,6 @@
 """The report's tables and quoted lines as rows, ready for the template."""
 
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -53,6 +54,13 @@ def router_rows(diagnosis: Diagnosis) -> list[Row]:
     return events.filter(pl.col("time").is_between(*near)).to_dicts() if all(near) else []
 
 
+def events_around(log: Log, loss: Row, until: datetime | None, before: int, most: int) -> list[Row]:
+    """Return at most `most` of a phone's events from a loss until a time, or the log's end, and some `before` it."""
+    mine = log.events.filter(pl.col("peer") == loss["peer"]).sort("time", maintain_order=True)
+    during = mine.filter(pl.col("time").is_between(loss["start"], until or log.last)).head(most)
+    return pl.concat([mine.filter(pl.col("time") < loss["start"]).tail(before), during]).to_dicts()
+
+
 def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
     """Return for one loss of each cause the lines about that phone, from the last sign of life to the end.
 
@@ -72,11 +80,8 @@ def evidence(shown: Diagnosis, found: Mask | None, tr: Translator) -> list[Row]:
     telling = phones.group_by("cause", maintain_order=True).head(1).sort("cause", "start", "peer")
     quoted = []
     for row in telling.to_dicts():
-        mine = shown.log.events.filter(pl.col("peer") == row["peer"]).sort("time", maintain_order=True)
-        before = mine.filter(pl.col("time") < row["start"]).tail(2)
-        during = mine.filter(pl.col("time").is_between(row["start"], row["end"] or row["start"])).head(_MOST_LINES)
-        lines = [(event["line"], _text(shown.log, event, found)) for event in pl.concat([before, during]).to_dicts()]
-        if lines:
+        events = events_around(shown.log, row, row["end"] or row["start"], 2, _MOST_LINES)
+        if lines := [(event["line"], _text(shown.log, event, found)) for event in events]:
             quoted.append({"cause": cause_name(row["cause"], tr), "peer": row["peer"], "lines": lines})
     return quoted
 
