@@ -92,8 +92,7 @@ class Engine:
         for phone in [*self.phones, *self.trunks]:
             self.prober.advance(phone, self.end)
             self.journal.survive(phone.mapping)
-            if phone.lagged_since is not None:
-                self.journal.unlag(phone, self.end)
+            self.journal.unlag(phone, self.end)
         return self
 
     # -- the PBX --------------------------------------------------------------------------------------------------

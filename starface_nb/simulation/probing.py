@@ -88,10 +88,7 @@ class Prober:
     def lost(self, site: SiteState, t: float) -> bool:
         """Return whether a fault swallows a packet and its answer."""
         fault = site.lossy.at(t)
-        if fault is None:
-            return False
-        rate: float = fault.values.get("rate", 1.0)
-        return self.chance.uniform() < 1.0 - (1.0 - rate) ** 2
+        return fault is not None and self.chance.uniform() < 1.0 - (1.0 - fault.values.get("rate", 1.0)) ** 2
 
     def _leap(self, phone: PhoneState, t: float, until: float) -> bool:
         """Do as many probes at once as are bound to end like the last one."""
