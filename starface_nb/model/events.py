@@ -13,15 +13,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, RESTART, ROUTER, WAN
+from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, RESTART, ROUTER, WAN
 from starface_nb.model.fates import AFTER_S, Fate, Struck, fates, silence_kills
 from starface_nb.model.likelihood import expit, log_normal
 from starface_nb.model.priors import DAY_S, HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
-LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL = range(len(P.kinds))
-CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT, LATENCY])
+LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL, OFF = range(len(P.kinds))
+CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT, LATENCY, OFFLINE])
 SHORT_S = tuple(range(6, 52, 4))
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
 NEARLY = 0.05
@@ -239,6 +239,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
         prior[POWER] + weight[Fate.UNANSWERED] + new["box"],
         prior[STEP] + step + new["alive"],
         prior[SPELL] + weight[Fate.LATE] + new["alive"],
+        prior[OFF] + weight[Fate.GONE] + new["alive"],
     ])  # fmt: skip
     total = _log_sums(over, axis=2)
     post = np.exp(over - total[..., None])
@@ -252,6 +253,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
             part[Fate.GONE], part[Fate.SHORT],
             np.broadcast_to(boots, every.shape), part[Fate.REFUSED], part[Fate.UNANSWERED],
             revived * part[Fate.REVIVED] + (1 - revived) * part[Fate.OWN], part[Fate.LATE],
+            part[Fate.GONE],
         ]  # fmt: skip
         return np.stack([(one[:, None, :] @ kind)[:, 0] for one, kind in zip(post, kinds, strict=True)], axis=1)
 
@@ -330,6 +332,7 @@ def _lengths_before(site: Struck, down: Floats, share: Floats) -> dict[int, Floa
         POWER: normal(*P.power_s),
         STEP: even(LENGTHS[0], np.maximum(site.period.max(axis=2), LENGTHS[1])),
         SPELL: even(P.outage_s[0], P.spell_s),
+        OFF: normal(*P.closed_s),
     }
 
 
