@@ -1,0 +1,101 @@
+"""What customers have and simulators leave out: a base with many accounts, a switch, closing time, a full table."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from starface_nb.simulation import Fault
+from tests.analysis.customers import HOUR, at, diagnosed, lines_of, rng, site, with_lines
+from tests.analysis.recorded import ZONE, Writer
+
+
+def test_the_entries_of_a_base_live_from_the_last_register_of_any_of_its_accounts(tmp_path: Path) -> None:
+    """Four accounts register in turn from the base's one port; its entry is gone ten minutes after the last of them."""
+    log, turns = Writer([]), 40
+    offsets = {f"2{n}.gigasetn510": 300.0 * n for n in range(4)}
+    for turn in range(turns):
+        for peer, offset in offsets.items():
+            back = turn * HOUR + offset
+            log.registered(back, peer, 20_000 + turn)
+            log.reachable(back, peer)
+            log.lost(turn * HOUR + 900 + 600 + (offset * 7 + 11 * turn) % 60, peer)
+    for number in range(3):
+        peer = f"3{number}.snomd345"
+        for turn in range(turns):
+            back = turn * HOUR + 700 * number + 1300
+            log.registered(back, peer, 40_000 + 100 * number + turn)
+            log.reachable(back, peer)
+            log.lost(back + 662, peer)
+    case = log.case(tmp_path)
+    (row,) = case.sites.rows(named=True)
+    assert row["verdict"] == "too_short"
+    assert row["low_s"] < 660
+    assert row["high_s"] >= 600
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
+
+
+def test_refusals_that_go_on_for_days_speak_for_no_block(tmp_path: Path) -> None:
+    where = site(3, 10, 5)
+    outage = Fault("wan_outage", 40 * HOUR, 41 * HOUR, where.name)
+    lines = lines_of([where], 48, [outage], 3)
+    refused = (
+        "NOTICE[7] chan_sip.c: Registration from '<sip:10077.snomd345@192.0.2.10>' failed for '203.0.113.10:5070' "
+        "- Wrong password"
+    )
+    tries = [(at(lines, t), refused) for t in np.arange(600.0, 48 * HOUR, 65.0) if not 40 * HOUR < t < 41 * HOUR]
+    case = diagnosed(tmp_path, with_lines(lines, tries))
+    began = [at(lines, 40 * HOUR + more).replace(tzinfo=ZONE).astimezone(UTC) for more in (-60, 120)]
+    told = case.intervals.filter(pl.col("start").is_between(*began))["cause"].to_list()
+    assert len(told) >= 4
+    assert "blacklisted" not in told
+
+
+@pytest.mark.parametrize("tech", ["SIP", "PJSIP"])
+def test_a_part_of_a_site_that_goes_and_comes_back_at_once_is_off(tmp_path: Path, tech: str) -> None:
+    """Eight of twelve phones hang on a switch that is without power three times; the other four answer meanwhile."""
+    where, faults = site(5, 10, 12), []
+    for start in (7.3 * HOUR, 18.1 * HOUR, 31.7 * HOUR):
+        faults += [Fault("phone_offline", start, start + 2400, where.name, p.peer) for p in where.phones[:8]]
+    causes = diagnosed(tmp_path, lines_of([where], 40, faults, 5, tech)).intervals["cause"].to_list()
+    assert causes.count("phone_offline") >= 16
+    assert not {"wan_outage", "router_restart"} & {cause for cause in causes if causes.count(cause) > 8}
+
+
+def test_phones_that_are_off_from_closing_time_to_the_morning_are_off(tmp_path: Path) -> None:
+    where, r, faults = site(6, 10, 8), rng(6), []
+    for day in range(4):
+        off, on = day * 24 * HOUR + 9.9 * HOUR, (day + 1) * 24 * HOUR - 0.6 * HOUR
+        faults += [
+            Fault("phone_offline", off + r.uniform(0, 5), on + r.uniform(0, 30), where.name, phone.peer)
+            for phone in where.phones
+        ]
+    causes = diagnosed(tmp_path, lines_of([where], 100, faults, 6)).intervals["cause"].to_list()
+    assert causes.count("phone_offline") > 0.9 * len(causes)
+
+
+def test_a_full_table_is_neither_cleared_nor_lost_probes(tmp_path: Path) -> None:
+    """In working hours the router throws out the oldest entries: deaths at any age, each phone back at its REGISTER."""
+    log, r = Writer([]), rng(7)
+    for number in range(8):
+        peer, port = f"4{number}.snomd345", 30_000 + 500 * number
+        begin, turn = 450.0 * number, 0
+        log.registered(begin, peer, port)
+        log.reachable(begin, peer)
+        while begin + turn * HOUR < 70 * HOUR:
+            born = begin + turn * HOUR
+            if (born % (24 * HOUR)) < 9 * HOUR and r.random() < 0.6:
+                port += 1
+                log.lost(born + 60 * r.randrange(5, 50) + 2, peer)
+                log.registered(born + HOUR, peer, port)
+                log.reachable(born + HOUR, peer)
+            turn += 1
+    case = log.case(tmp_path)
+    assert case.intervals.height > 60
+    assert case.sites["verdict"].to_list() == ["undetermined"]
+    assert (case.intervals["cause"] == "packet_loss").mean() < 0.1
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.8
