@@ -228,7 +228,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     fate_sum = np.logaddexp(np.logaddexp(a, d), p)
     # Phones that a switch fed are back together; those of another customer behind the address, each in its time.
     again = np.logaddexp(a, weight[Fate.UNANSWERED] + new["alive"]) - np.log(P.partly)
-    partly *= np.exp(again - np.logaddexp(fate_sum, again))
+    partly *= np.exp(again - np.logaddexp(fate_sum, again)) * (down > scene.window)
     booted, boots = _boots(site, here, risk - size)
     over = np.stack([
         prior[LINE] + fate_sum,
