@@ -1,9 +1,10 @@
 """What the losses cost: calls that could not be delivered to a phone because it was unreachable."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -51,8 +52,12 @@ def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.Data
     settings : Settings
     """
     losses = intervals.filter(~pl.col("trunk")).select("peer", "start", "end", "site", "cause").sort("start")
-    of = losses.rows_by_key("peer", named=True, include_key=True)
-    unanswered = of_kind(log.events, "retransmission_timeout")["time"]
+    unanswered = of_kind(log.events, "retransmission_timeout")["time"].drop_nulls().sort().to_list()
+
+    @cache
+    def of(peer: str) -> list[dict[str, Any]]:
+        return losses.filter(pl.col("peer") == peer).to_dicts()
+
     early = timedelta(seconds=settings.probe_interval_s + settings.probe_timeout_s + INVITE_S)
     rows: dict[tuple[int, str | None], tuple[_Call, dict[str, object]]] = {}
     names_peers = (log.calls["step"] == "dialled").any()
@@ -63,11 +68,12 @@ def calls_lost(log: Log, intervals: pl.DataFrame, settings: Settings) -> pl.Data
             lost = (pl.col("start") <= time + _SECOND) & (pl.col("end").is_null() | (pl.col("end") >= time))
             if not names_peers and losses.filter(lost).height:
                 rows.setdefault((call.number, None), (call, {"call": call.number, "time": time}))
-        elif step["step"] == "no_answer" and unanswered.is_between(time - _BESIDE, time + _SECOND).any():
-            peers = step["peers"]
+        elif step["step"] == "no_answer":
+            late = bisect_left(unanswered, time - _BESIDE)
+            peers = step["peers"] if late < len(unanswered) and unanswered[late] <= time + _SECOND else []
         before = early if step["step"] == "no_answer" else _SECOND
         for peer in peers:
-            loss = _loss_at(of.get(peer, []), time, before)
+            loss = _loss_at(of(peer), time, before)
             if loss is not None:
                 row = loss | {"call": call.number, "time": time}
                 rows.setdefault((call.number, peer), (call, row))

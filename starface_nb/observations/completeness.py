@@ -202,8 +202,11 @@ def _state_lines(states: pl.DataFrame, gaps: pl.DataFrame) -> pl.DataFrame:
     fresh = pl.col("kind").is_in(["unregistered", "expired"]).cum_sum()
     added = (pl.col("kind") == "registered").cum_sum()
     rows = rows.with_columns(fresh.alias("forgotten"), added.alias("added")).filter(said)
+    # Sorted, as a window over so many peers takes longer.
+    rows = rows.sort("of_peer", "of_contact", maintain_order=True)
+    mine = pl.all_horizontal(pl.col(of).eq_missing(pl.col(of).shift(1)) for of in ("of_peer", "of_contact"))
     names = ("kind", "process", "forgotten", "added", "time")
-    was = {name: pl.col(name).shift(1).over("of_peer", "of_contact") for name in names}
+    was = {name: pl.when(mine).then(pl.col(name).shift(1)) for name in names}
     sip = pl.col("tech") != "PJSIP"
     # An endpoint is called Unreachable whenever its last contact goes, whatever the reason.
     endpoint = ~sip & pl.col("contact").is_null()
