@@ -138,6 +138,9 @@ class Alone:
         out[:, ROUTER] = alone + np.log(P.kinds[1])
         out[:, PBX] = np.where(self.after_start, np.log(P.after_start), NEVER)
         out[:, BLOCK] = np.where(self.around.refused >= BLOCKING, np.log(P.blocks_per_refusals / 15), NEVER)
+        # Nobody knows why a phone let its registration run out.
+        out[self.loss.lapsed] = NEVER
+        out[self.loss.lapsed, UNKNOWN] = 0.0
         until = self.loss.until - 1.0
         heard = np.searchsorted(self.heard, until) > np.searchsorted(self.heard, self.loss.start + self.window)
         out[:, BLOCK] += np.where(heard, np.log(P.stray), 0.0)
@@ -192,6 +195,7 @@ class Alone:
             over = (cut.lower < latest + slop) & (cut.upper > low - slop)
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits = np.where(self.after_start, near, fits)
+        fits, near = fits & ~loss.lapsed, near & ~loss.lapsed
         # The last packet of a call is not known, only when it began.
         called = self.context.called.take(self.site.losses)
         near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)

@@ -96,6 +96,10 @@ def tell(
     starts, stops = pbx_starts_and_stops(states, origin)
     seen, registered = _seen_renewals(states, names, origin)
     losses = find_losses(raw, origin, settings, starts, resolution)
+    expired = of_kind(states, "expired").with_columns(phone_index(names)).drop_nulls("phone")
+    gone = np.append(np.sort(expired["phone"].to_numpy() * BIG + seconds(expired["time"], origin)), np.inf)
+    key = losses.phone * BIG + losses.start
+    losses.lapsed = gone[np.searchsorted(gone, key - resolution)] <= key + resolution
     ups = of_kind(rows, "reachable", "lagged")
     up, up_at = ups["phone"].to_numpy(), seconds(ups["time"], origin)
     last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())

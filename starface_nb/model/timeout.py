@@ -137,7 +137,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
     good = measurable(exposure, period)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
-    good &= weight > 0.02
+    good &= (weight > 0.02) & ~story.losses.lapsed[use]
     shares = bool(story.shares_ports[site.phones].any())
     alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]

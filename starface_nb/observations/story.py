@@ -83,6 +83,7 @@ class Losses(Columns):
     restart_inside : the PBX started between start and end
     late_near : late answers at the site shortly before and in the first minutes
     pjsip : the peer is probed by res_pjsip: on a grid of its own, up and down alike
+    lapsed : no probe failed: the registration ran out in that moment
     """
 
     phone: Ints
@@ -102,6 +103,7 @@ class Losses(Columns):
     renewed: Bools
     row: Ints
     pjsip: Bools
+    lapsed: Bools
     late_near: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
@@ -271,6 +273,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         renewed=np.zeros(n, bool),
         row=rows["i"].to_numpy().astype(np.int64),
         pjsip=pjsip,
+        lapsed=np.zeros(n, bool),
     )
 
 
