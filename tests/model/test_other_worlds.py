@@ -13,6 +13,8 @@ from starface_nb.simulation import Fault
 from tests.analysis.customers import HOUR, at, diagnosed, lines_of, rng, site, with_lines
 from tests.analysis.recorded import ZONE, Writer
 
+REGISTRAR = "res_pjsip_registrar.c"
+
 
 def test_the_entries_of_a_base_live_from_the_last_register_of_any_of_its_accounts(tmp_path: Path) -> None:
     """Four accounts register in turn from the base's one port; its entry is gone ten minutes after the last of them."""
@@ -99,3 +101,21 @@ def test_a_full_table_is_neither_cleared_nor_lost_probes(tmp_path: Path) -> None
     assert case.sites["verdict"].to_list() == ["undetermined"]
     assert (case.intervals["cause"] == "packet_loss").mean() < 0.1
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.8
+
+
+def test_a_registration_that_runs_out_is_no_failed_probe(tmp_path: Path) -> None:
+    """Phones register every hour, the PBX grants half an hour: over PJSIP the endpoint is Unreachable when that is over."""
+    log = Writer([])
+    for number in range(4):
+        peer, uri = f"5{number}.snomd345", f"sip:5{number}.snomd345@203.0.113.9:{5100 + number}"
+        for turn in range(30):
+            back, over = 700 * number + turn * HOUR, 700 * number + turn * HOUR + 1810
+            contact = f"Contact {peer}/{uri}"
+            log.at(back, f"Added contact '{uri}' to AOR '{peer}' with expiration of 1800 seconds", "VERBOSE", REGISTRAR)
+            log.at(back, f"{contact} is now Reachable.  RTT: 20.000 msec", "VERBOSE", "res_pjsip/pjsip_options.c")
+            log.at(over, f"Endpoint {peer} is now Unreachable", "VERBOSE", "res_pjsip/pjsip_configuration.c")
+            log.at(over, f"Removed contact '{uri}' from AOR '{peer}' due to expiration", "VERBOSE", REGISTRAR)
+    case = log.case(tmp_path)
+    assert case.intervals.height >= 4 * 29
+    assert "too_short" not in case.sites["verdict"].to_list()
+    assert "nat_expiry" not in case.intervals["cause"].to_list()
