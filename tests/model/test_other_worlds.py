@@ -104,7 +104,7 @@ def test_a_full_table_is_neither_cleared_nor_lost_probes(tmp_path: Path) -> None
 
 
 def test_a_registration_that_runs_out_is_no_failed_probe(tmp_path: Path) -> None:
-    """Phones register every hour, the PBX grants half an hour: over PJSIP the endpoint is Unreachable when that is over."""
+    """Phones register every hour, the PBX grants half an hour: the endpoint is Unreachable when that is over."""
     log = Writer([])
     for number in range(4):
         peer, uri = f"5{number}.snomd345", f"sip:5{number}.snomd345@203.0.113.9:{5100 + number}"
