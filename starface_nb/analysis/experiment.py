@@ -11,15 +11,15 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.findings import ENOUGH_CYCLES
+from starface_nb.analysis.findings import ENOUGH_CYCLES, GUIDE_KEEPALIVE_S, open_anyhow
 from starface_nb.errors import SettingError
 from starface_nb.observations.addresses import PRIVATE
 
 MOST_RUNGS = 5
 NARROW_S = 15.0
 """A bracket narrower than this needs no experiment."""
-GUIDE_KEEPALIVE_S, SHORTER_S = 30.0, 20.0
-"""The guide's newer edition lowers the keepalive to 30 s; some routers' default is just that, hence 20 s beside it."""
+SHORTER_S = 20.0
+"""Beside the 30 s of the guide: some routers' default is just that."""
 QUALIFY_S = 300.0
 
 
@@ -91,10 +91,9 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
         return Experiment(better if row["verdict"] != "too_short" else "none", name)
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]
-        if seen >= ENOUGH_CYCLES and phones:  # more of the same would leave it open as well
-            outcomes = (Outcome("it_ends", GUIDE_KEEPALIVE_S, keepalive), Outcome("it_goes_on", keepalive, None))
-            watch = 2.0 * keepalive / 3600.0
-            return Experiment("one_keepalive", name, (GUIDE_KEEPALIVE_S,), phones[:1], watch, outcomes)
+        lost = case.intervals.filter(pl.col("peer").is_in(phones))
+        if open_anyhow(seen, lost, keepalive):
+            return _one_keepalive(name, lost, keepalive)
         hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
         outcomes = (Outcome("repeating", 0.0, keepalive), Outcome("no_loss", keepalive, None))
         return Experiment("more_log", name, (), (), float(ceil(max(hours, 2.0 * keepalive / 3600.0))), outcomes)
@@ -127,6 +126,16 @@ def _steady_phones(case: Diagnosis, site: str) -> tuple[str, ...]:
     here = case.phones.filter(pl.col("site") == site, ~pl.col("trunk")).join(lost, on="peer", how="left")
     here = here.with_columns(pl.col("nat", "others").fill_null(0))
     return tuple(here.sort(2 * pl.col("nat") < pl.col("nat").max(), "others", "peer")["peer"].to_list())
+
+
+def _one_keepalive(site: str, lost: pl.DataFrame, keepalive: float) -> Experiment:
+    """The phone that is lost most often, for twice as long as it takes it to be lost again."""
+    span = (pl.col("start").max() - pl.col("start").min()).dt.total_seconds()
+    each = lost.group_by("peer").agg(pl.len(), span.alias("span"))
+    peer, count, whole = each.sort(-pl.col("len").cast(int), "peer").row(0)
+    hours = float(ceil(2 * max(keepalive, whole / max(count - 1, 1)) / 3600.0))
+    outcomes = (Outcome("it_ends", GUIDE_KEEPALIVE_S, keepalive), Outcome("it_goes_on", keepalive, None))
+    return Experiment("one_keepalive", site, (GUIDE_KEEPALIVE_S,), (peer,), hours, outcomes)
 
 
 def _two_keepalives(site: str, low: float, high: float | None) -> Experiment:

@@ -18,6 +18,8 @@ from starface_nb.observations.intervals import of_kind
 SEVERITIES = ("action", "warning", "info")
 MOSTLY_ONE, OFTEN = 0.7, 4
 ENOUGH_CYCLES = 6
+GUIDE_KEEPALIVE_S = 30.0
+"""The guide's newer edition lowers the keepalive to this."""
 CURED = "nat_expiry"
 _NEVER = 0.9  # the rest: its probes are lost on the way, each of them
 LEAST_LATE = 3
@@ -129,6 +131,11 @@ def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding
         yield say("undecided", "info", site["site"], losses=unknown)
 
 
+def open_anyhow(cycles: int, losses: pl.DataFrame, keepalive_s: float) -> bool:
+    """Say whether more of the same log would leave a site open as well, and one phone's keepalive would decide it."""
+    return cycles >= ENOUGH_CYCLES and losses["peer"].n_unique() >= 2 and keepalive_s > GUIDE_KEEPALIVE_S
+
+
 def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]:
     name, settings = site["site"], results.settings
     values = {"low_s": site["low_s"], "high_s": site["high_s"], "probability": site["probability_too_short"]}
@@ -143,7 +150,7 @@ def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) ->
         hours = max(ENOUGH_CYCLES - have, 1) * settings.keepalive_s / 3600 / max(site["phones"], 1)
         values |= {"more_s": max(round(hours * 3600), 1800), "cycles": have}
         if results.observation.lacking.silence_tells:
-            told = "cannot_tell" if have < ENOUGH_CYCLES else "cannot_tell_apart"
+            told = "cannot_tell_apart" if open_anyhow(have, losses, settings.keepalive_s) else "cannot_tell"
             told = told if _observed(results, site).height else "nothing_observed"
             yield say(told, "warning" if losses.height else "info", name, **values)
     elif site["renewed_by"] == "any_packet":

@@ -7,4 +7,5 @@ from starface_nb.frames import declared
 from starface_nb.model.schemas import CAUSE
 
 _DECLARED = declared(__file__, cause=CAUSE, router_kind=pl.Enum(KINDS))
-CALLS_LOST, INCIDENTS, ROUTER_EVENTS, AGAINST_TRUTH = _DECLARED.values()
+CALLS_LOST, INCIDENTS = _DECLARED["calls_lost"], _DECLARED["incidents"]
+ROUTER_EVENTS, AGAINST_TRUTH = _DECLARED["router_events"], _DECLARED["against_truth"]

@@ -184,7 +184,7 @@ def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
     # What strikes most of the site every half hour strikes a phone alone where the others are still away.
     together = start[(alongside > 1) & np.append(True, np.diff(start) > window)[: len(use)]]
     clock = at_this_minute(np.ones((1, len(together))), together, HOUR_S / 2, 2 * window, start)[0]
-    regular = clock > story.end / (2 * HOUR_S)
+    regular = (clock >= max(ENOUGH_SURVIVED, story.end / (2 * HOUR_S))) & (window < INCONSISTENT_S)
     most = float(np.median(alongside[alongside > 1])) if regular.any() else 1.0
     return np.asarray(np.where(regular & (alongside == 1), most, step * ~by_itself))
 

@@ -69,7 +69,7 @@ class Engine:
             case "reload":
                 self._at(fault.start, self._reload)
             case "blacklisted" if site:
-                peer = f"{site.spec.phones[0].peer.split('.')[0]}9.snomd345"
+                peer = fault.phone or f"{site.spec.phones[0].peer.split('.')[0]}9.snomd345"
                 port = int(self.chance.uniform(1025, 65000))
                 for i in range(int(self.chance.uniform(5, 12)), 0, -1):
                     self._at(fault.start - i * self.chance.uniform(3, 8), self._refuse, peer, site, port)

@@ -168,7 +168,8 @@ class SiteState:
     def renew(self, mapping: Mapping, t: float) -> None:
         """Let a packet from inside renew a mapping."""
         young = t - mapping.born <= 2.0
-        mapping.timeout = (self.router.unreplied_s if young else None) or self.router.timeout_s
+        short = self.router.unreplied_s if young else None
+        mapping.timeout = self.router.timeout_s if short is None else short
         mapping.renewed, mapping.dies, mapping.answered, mapping.counted = t, t + mapping.timeout, None, False
 
     def send(self, phone: PhoneState, t: float) -> Mapping:

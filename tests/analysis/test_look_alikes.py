@@ -87,6 +87,13 @@ def test_a_line_that_fails_every_half_hour_under_phones_in_step_is_no_timeout(se
     assert (case.intervals["cause"] == "wan_outage").mean() > 0.9
     assert "cannot_tell_apart" in [finding.id for finding in case.findings]
     assert what_next(case).id == "one_keepalive"
+    quiet = case.phones["peer"][0]  # of a phone that is not lost, a shorter keepalive tells nothing
+    others = replace(case, intervals=case.intervals.filter(pl.col("peer") != quiet))
+    assert what_next(others).phones[0] != quiet
+    one = replace(case, intervals=case.intervals.filter(pl.col("peer") == quiet))
+    assert what_next(one).id == "more_log"
+    short = replace(case, settings=replace(case.settings, keepalive_s=30.0))
+    assert what_next(short).id == "more_log"
 
 
 @pytest.mark.parametrize("seed", [440000012, 440000236])

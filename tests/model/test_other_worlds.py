@@ -65,7 +65,7 @@ def test_a_part_of_a_site_that_goes_and_comes_back_at_once_is_off(tmp_path: Path
         faults += [Fault("phone_offline", start, start + 2400, where.name, p.peer) for p in where.phones[:8]]
     causes = diagnosed(tmp_path, lines_of([where], 40, faults, 5, tech)).intervals["cause"].to_list()
     assert causes.count("phone_offline") >= 16
-    assert not {"wan_outage", "router_restart"} & {cause for cause in causes if causes.count(cause) > 8}
+    assert causes.count("wan_outage") + causes.count("router_restart") <= 8
 
 
 def test_phones_that_are_off_from_closing_time_to_the_morning_are_off(tmp_path: Path) -> None:
