@@ -238,10 +238,11 @@ def probability_expiring(
     touched += np.where((rhythm < 0) & ~worst, 0.0, rhythm)
     # Phones that always go together, and come back without a REGISTER, may hang on one fault: they are one witness,
     # but for what each of them lost by itself, before a power cut brought them into step.
-    step, phone = evidence.lost.step[inside], evidence.lost.phone[inside]
-    usual = np.bincount(phone, np.maximum(step, 1.0), phones) / np.maximum(np.bincount(phone, minlength=phones), 1)
-    alone = (match - wider) * np.bincount(phone, evidence.lost.weight[inside] * (step == 0), phones)
-    one = np.where(usual > 1, np.minimum(touched, np.maximum(touched / np.maximum(usual, 1.0), alone)), touched)
+    went, phone = evidence.lost.step[inside], evidence.lost.phone[inside]
+    usual = np.bincount(phone, np.maximum(went, 1.0), phones) / np.maximum(np.bincount(phone, minlength=phones), 1)
+    alone = (match - wider) * np.bincount(phone, evidence.lost.weight[inside] * (went == 0), phones)
+    step = touched - np.maximum(rhythm, 0.0)  # a line by the clock gives as regular returns
+    one = np.where(usual > 1, np.minimum(touched, np.maximum(step / np.maximum(usual, 1.0), alone)), touched)
     # Who registers more often or has a keepalive of its own is not touched: some phones, or most, as they were set up.
     few, many, chance = P.immune
     spared = np.array([few, many])[:, None]

@@ -134,7 +134,7 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     found |= {"unread": unread, "parts": gaps.height, "times": untimed and 2 * untimed >= log.events.height}
     found |= {"rest": any(file.damaged for file in log.files) or any(map(REFUSED.match, log.notes))}  # was not read
     found |= {"discarded": thrown > FEW * log.lines}  # of fewer what they leave open is a hole, as that of a pause
-    found |= {"seconds": _without_seconds(log.events["time"])}
+    found |= {"seconds": _without_seconds(log.events)}
     lopsided = lost_again > MOST * down or (back_again + silent_back * forgotten) > MOST * up
     one_sided = lopsided or (found["reachable"] and not up) or (found["unreachable"] and not down)
     missing = tuple(name for name in MISSING if found.get(name))
@@ -145,9 +145,14 @@ def find_lacking(log: Log, states: pl.DataFrame) -> Lacking:
     return Lacking(missing, bool(one_sided), holes, int(untimed), gaps, deaf)
 
 
-def _without_seconds(times: pl.Series) -> bool:
-    """Say whether the log, or a part of it, was written with a dateformat without seconds."""
-    moments = times.drop_nulls().unique().sort()
+def _without_seconds(events: pl.DataFrame) -> bool:
+    """Say whether the log, or a part of it, was written with a dateformat without seconds.
+
+    What one device does every minute, at the full one by chance, counts once.
+    """
+    what = events.select("time", "peer", "kind").drop_nulls("time")
+    again = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in ("peer", "kind"))
+    moments = what.filter(~again | (pl.int_range(pl.len()) == 0))["time"].unique().sort()
     full = (moments == moments.dt.truncate("1m")).cast(pl.Int64)
     in_a_row = full.rolling_sum(WITHOUT_SECONDS).max() == WITHOUT_SECONDS
     return in_a_row or 2 < len(full) == full.sum()
