@@ -133,11 +133,14 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
     period = pl.col("period_s").fill_null(results.settings.keepalive_s)
     turns = dict(phones.group_by("site").agg((pl.col("observed_s") // period).sum()).iter_rows())
     addresses = dict(results.sites.select("site", "addresses").iter_rows())
-    lost, few = results.intervals.with_columns(alive=results.inside > 0), dict[str, bool]()
+    untold = (pl.col("cause") == "unknown") | (pl.col("confidence") < LIKELY)
+    lost = results.intervals.with_columns(alive=results.inside > 0, untold=untold)
+    few = dict[str, bool]()
     for site in frame["site"].unique():
         whole = sum(turns.get(address, 0.0) for address in {site, *(addresses.get(site) or [])})
-        alive = lost.filter(results.at(site)).select(pl.col("alive").mean().fill_null(0.0)).item()
-        few[site] = whole < LEAST_TURNS or alive >= MOST_ALIVE
+        mine = lost.filter(results.at(site))
+        alive, open_ones = mine.select(pl.col("alive").mean().fill_null(0.0), pl.sum("untold")).row(0)
+        few[site] = whole < LEAST_TURNS or alive >= MOST_ALIVE or open_ones >= max(LEAST_TURNS, mine.height / 2)
     few[UNKNOWN] = few.get(results.attached_to or UNKNOWN, True)  # attached phones are judged with their site
     silent = results.observation.lacking.silence_tells
     cleared = frame["verdict"] == "no_expiry_seen"

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from starface_nb.analysis.restraint import Results
+from starface_nb.analysis.restraint import LIKELY, Results
 from starface_nb.bundle.facts import Fact
 from starface_nb.frames import UTC_TIME
 
@@ -91,6 +91,7 @@ class Site:
 def said(cause: str, by_the_log: str, confidence: float, begin: float, end: float, *sources: str) -> Said:
     """Return that a loss has a cause by the router's log, from and to a second, beside what the PBX's log said."""
     span = {"from": utc(begin).isoformat(), "to": utc(end).isoformat(), "sources": list(sources)}
+    by_the_log = by_the_log if confidence >= LIKELY else "unknown"  # as the log alone would tell it
     return {"says": cause, "by_the_log": by_the_log, "confidence_by_the_log": confidence, **span}
 
 

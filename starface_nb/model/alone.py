@@ -67,7 +67,7 @@ class Alone:
             for half in P.burst_windows_s
         ]
         self.seldom, self.fixed = self._seldom(), self._fixed()
-        self.misfit, self.outside = P.misfit, np.zeros(len(self.loss), bool)
+        self.odd, self.outside = (0.0, 0.0), np.zeros(len(self.loss), bool)
         self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on)
 
     def _fixed(self) -> Floats:
@@ -200,11 +200,15 @@ class Alone:
         called = self.context.called.take(self.site.losses)
         near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)
         # Late answers, which leave no line, and reloads shift the probes.
-        # Which phone's renewal counts is not known for sure where phones share ports.
-        misfit = np.where(self.shares & ~self.around.alone, P.off_cell, self.misfit)
-        chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         never = np.isinf(high)
-        chance = np.where(never, self.misfit, chance)
+        # Deaths at odd ages are learned; they are seldom where a timeout is seen.
+        odd, rarer = P.misfit
+        usual = np.where(never, odd, odd * rarer)
+        misfit = usual + np.where(never, *self.odd) / (1 / usual + self.span / probe * len(self.site.phones))
+        # Which phone's renewal counts is not known for sure where phones share ports.
+        misfit = np.where(self.shares & ~self.around.alone & ~never, P.off_cell, misfit)
+        chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
+        chance = np.where(never, misfit, chance)
         self.outside = never | (~fits & ~near)
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]

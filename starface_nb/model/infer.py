@@ -121,10 +121,9 @@ class SiteData(Alone):
             alone = peak + np.log(total)
             events = self.events(alone, begin, eras, kills, None if events is None else [e.event for e in events])
             elsewhere = self.join(posterior, events)
-        if self.outside.any():
-            # Routers that sweep, or throw out what is oldest, let bindings die at other ages again and again.
-            probes = self.span / self.story.settings.probe_interval_s * len(self.site.phones)
-            self.misfit = float((1 + posterior[self.outside, NAT].sum()) / (1 / P.misfit + probes))
+        # Routers that sweep, or throw out what is oldest, let bindings die at odd ages again and again.
+        died, never = posterior[:, NAT] * self.outside, np.isinf(self.bounds(eras)[1])
+        self.odd = float(died[never].sum()), float(died[~never].sum())
         return World(posterior, terms, elsewhere, events or [], expiring)
 
     def events(
