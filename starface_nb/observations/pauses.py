@@ -76,11 +76,13 @@ def isolated_pauses(pauses: pl.DataFrame, far: float = ISOLATED) -> pl.DataFrame
         How many times as long as the next longest one.
     """
     whole = (pl.col("end") - pl.col("start")).dt.total_microseconds() / 1e6
-    # Where much of what is usual was written there are lines, of a quiet night.
-    silent = pl.when(ISOLATED**2 * pl.col("usual_s") < whole).then(whole - pl.col("usual_s")).otherwise(0.0)
-    own = pauses.filter(pl.col("discarded") == 0).with_columns(silent.clip(lower_bound=0.0).alias("silent"))
+    silent = (whole - pl.col("usual_s")).clip(lower_bound=0.0)
+    own = pauses.filter(pl.col("discarded") == 0).with_columns(silent.alias("silent"))
     before = pl.col("silent").shift(1).fill_null(0.0).clip(lower_bound=LEAST_PAUSE_S)
-    return own.sort("silent", "start").filter((pl.col("silent") > far * before).cum_max()).select("start", "end")
+    # Where much of what is usual was written there are lines, of a quiet night.
+    empty = ISOLATED**2 * pl.col("usual_s") < whole
+    far_above = (pl.col("silent") > far * before).cum_max()
+    return own.sort("silent", "start").filter(far_above & empty).select("start", "end")
 
 
 def _missing_by_name(log: Log, pauses: pl.DataFrame) -> pl.DataFrame:
