@@ -35,7 +35,11 @@ def table(n: int, value: float) -> Floats:
 
 
 class Alone:
-    """The losses of one site with all that is known of them, sorted by start; arrays have the shape (n,)."""
+    """The losses of one site with all that is known of them, sorted by start; arrays have the shape (n,).
+
+    `odd`: how many of them are bindings that died at an odd age, where no timeout is seen and where one is: learned by
+    each world weighed, for the next.
+    """
 
     def __init__(self, context: Context, site: SiteView) -> None:
         story, use = context.story, site.losses
@@ -199,7 +203,6 @@ class Alone:
         # The last packet of a call is not known, only when it began.
         called = self.context.called.take(self.site.losses)
         near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)
-        # Late answers, which leave no line, and reloads shift the probes.
         never = np.isinf(high)
         # Deaths at odd ages are learned; they are seldom where a timeout is seen.
         odd, rarer = P.misfit
@@ -207,6 +210,7 @@ class Alone:
         misfit = usual + np.where(never, *self.odd) / (1 / usual + self.span / probe * len(self.site.phones))
         # Which phone's renewal counts is not known for sure where phones share ports.
         misfit = np.where(self.shares & ~self.around.alone & ~never, P.off_cell, misfit)
+        # Late answers, which leave no line, and reloads shift the probes.
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         chance = np.where(never, misfit, chance)
         self.outside = never | (~fits & ~near)

@@ -39,7 +39,7 @@ class Event:
     (log-odds against no event, prior left out);
     `belongs`, the probability that it is the cause, and `explains`, that it would have been without any other, have the
     shape (kinds, members). `partly`: the probability that it struck a part of the site only, all of
-    which came back together, if it was the line.
+    which came back together, if it was line or router.
     """
 
     members: Ints
