@@ -46,6 +46,8 @@ NOT_TOLD = ("never_lost", "nothing_to_compare", "too_short_before", "too_short_a
 _NEVER = datetime.fromtimestamp(0, UTC)  # of a log without a time, which has no sites either
 AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
+APART = timedelta(minutes=30)
+"""Losses that stopped so far from the time that was named stopped at another one."""
 
 
 def compare(before: Diagnosis, after: Diagnosis) -> Comparison:
@@ -102,7 +104,8 @@ def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
     ----------
     case : Diagnosis
     at : datetime, optional
-        Aware; where not given, each site is cut where its timeout was found to change.
+        Aware; where not given, each site is cut where its timeout was found to change. A site whose losses stopped
+        there, and not at the time given, is cut there all the same, and says so.
 
     Raises
     ------
@@ -112,13 +115,27 @@ def compare_at(case: Diagnosis, at: datetime | None = None) -> Comparison:
     at = _moment(case, at) if at is not None else None
     found = []
     for sites in _places(case):
-        window, changed = _whole(case, sites), at or _changed_at(case, sites)
-        cut = changed or window.start + (window.end - window.start) / 2
-        left, right = replace(window, end=cut), replace(window, start=cut)
-        found.append(_judge(left, right, changed, changed is not None))
+        window, seen = _whole(case, sites), _changed_at(case, sites)
+        judged = _parted(window, at or seen)
+        found.append(_stopped_elsewhere(window, judged, at, seen) if at and seen else judged)
     unasked = at is None and bool(found) and all(site.changed_at is None for site in found)
     lacks = {"whole": _lacking(case)}
     return replace(_overall(found, case.log.time_zone), halves=unasked, incomplete=lacks)
+
+
+def _parted(window: Window, changed: datetime | None) -> SiteComparison:
+    """Compare a window before and after a change, or else its halves."""
+    cut = changed or window.start + (window.end - window.start) / 2
+    return _judge(replace(window, end=cut), replace(window, start=cut), changed, changed is not None)
+
+
+def _stopped_elsewhere(window: Window, judged: SiteComparison, at: datetime, seen: datetime) -> SiteComparison:
+    """Compare at the change that was seen where the losses stopped there: long after the time named, or before it."""
+    there = _parted(window, seen)
+    late = seen > at and judged.reason != "no_losses"
+    early = seen < at and _parted(replace(window, end=at), seen).verdict == "fixed"
+    stopped = there.verdict == "fixed" and abs(seen - at) > APART and (late or early)
+    return replace(there, reason="another_time") if stopped else judged
 
 
 def _moment(case: Diagnosis, at: datetime) -> datetime:

@@ -57,6 +57,14 @@ def test_a_given_time_gives_the_same_verdict() -> None:
     assert (found.verdict, found.changed_at) == ("fixed", TRUE_CHANGE)
 
 
+@pytest.mark.parametrize("hours", [-3, -1, 3, 4.5])
+def test_losses_that_stopped_at_another_time_than_the_one_named_are_told_so(hours: float) -> None:
+    found = compare_at(sf.diagnose(sf.read_log(FIXED)), TRUE_CHANGE + timedelta(hours=hours))
+    assert found.changed_at is not None
+    assert abs(found.changed_at - TRUE_CHANGE) < timedelta(minutes=10)
+    assert (found.verdict, found.sites[0].reason) == ("fixed", "another_time")
+
+
 @pytest.mark.parametrize("warm", [0.0, 7200.0])
 def test_two_logs_of_an_unfixed_router_are_unchanged(warm: float) -> None:
     found = compare(case(1200.0, 10.0), case(1200.0, 10.0, 2.0, warm=warm))
