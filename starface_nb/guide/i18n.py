@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache, lru_cache
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from babel import Locale
-from babel.dates import format_datetime
-from babel.numbers import format_decimal, format_percent
 
 from starface_nb.errors import SettingError
 
@@ -24,12 +21,23 @@ if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
+_MARKS = {  # as CLDR has them
+    "en": {},
+    "de": str.maketrans({",": ".", ".": ",", "%": "\u00a0%"}),
+    "fr": str.maketrans({",": "\u202f", ".": ",", "%": "\u00a0%"}),
+}
+_ENGLISH = {  # needs no locale's data, which take a while to load
+    "medium": "{0.day} {0:%b %Y, %H:%M:%S}",
+    "short": "{0.day} {0:%b %Y, %H:%M}",
+    "day": "{0.day} {0:%B %Y}",
+    "HH:mm": "{0:%H:%M}",
+}
 _LOCALE_DIR = Path(__file__).parent / "locale"
 
 
 def catalogues(language: str) -> Iterator[tuple[Path, Catalog]]:
     """Yield every translation file of a language with its content."""
-    from babel.messages.pofile import read_po  # English needs none of them
+    from babel.messages.pofile import read_po
 
     for path in sorted((_LOCALE_DIR / language).glob("*.po")):
         with path.open("rb") as file:
@@ -39,7 +47,7 @@ def catalogues(language: str) -> Iterator[tuple[Path, Catalog]]:
 @cache
 def _messages(language: str) -> dict[str, str | tuple[str, ...]]:
     found: dict[str, str | tuple[str, ...]] = {}
-    for _, catalogue in catalogues(language):
+    for _, catalogue in catalogues(language) if language != "en" else ():
         for message in catalogue:
             if message.id and message.string:
                 key = message.id if isinstance(message.id, str) else message.id[0]
@@ -84,8 +92,8 @@ class Translator:
 
     def number(self, value: float, digits: int = 0) -> str:
         """Format a number with the language's separators and at most `digits` decimals."""
-        pattern = "#,##0" + ("." + "#" * digits if digits else "")
-        return _decimal(value, pattern, self._format)
+        written = f"{Decimal(str(value)):,.{digits}f}"
+        return (written.rstrip("0").rstrip(".") if digits else written).translate(_MARKS[self.language])
 
     def percent(self, share: float, digits: int = 0) -> str:
         """Format a share between 0 and 1 as a percentage; shares next to 0 and 1 are not rounded to them."""
@@ -94,12 +102,14 @@ class Translator:
             return "< " + self.percent(step, digits)
         if 1 - step < share < 1:
             return "> " + self.percent(1 - step, digits)
-        pattern = Locale.parse(self._format).percent_formats[None].pattern
-        pattern = pattern.replace("0", "0." + "0" * digits) if digits else pattern
-        return str(format_percent(share, format=pattern, locale=self._format))
+        return f"{Decimal(str(share)):,.{digits}%}".translate(_MARKS[self.language])
 
     def time(self, when: datetime, style: str = "medium") -> str:
         """Format an aware time `medium` to the second, `short` to the minute, `day`, or a CLDR pattern."""
+        if self.language == "en" and style in _ENGLISH:
+            return _ENGLISH[style].format(when.astimezone(ZoneInfo(self.time_zone)))
+        from babel.dates import format_datetime
+
         day = "d. MMM y" if self.language == "de" else "d MMM y"
         named = {"medium": f"{day}, HH:mm:ss", "short": f"{day}, HH:mm", "day": day.replace("MMM", "MMMM")}
         pattern = named.get(style, style)
@@ -126,11 +136,6 @@ class Translator:
             if amount or not parts:
                 parts.append(f"{self.number(amount)} {names.get(name, name)}")
         return " ".join(parts)
-
-
-@lru_cache(4096)
-def _decimal(value: float, pattern: str, locale: str) -> str:
-    return str(format_decimal(value, format=pattern, locale=locale))
 
 
 @cache

@@ -143,7 +143,7 @@ def _worth(site: Struck, window: float, rate: float) -> tuple[Ints, Ints]:
         begun = np.log(np.minimum(longest - AFTER_S, gap) / window)
         bound = np.maximum(bound, total[reached] - before + spared + begun)
     worth = np.flatnonzero(bound + rate > 0)
-    scattered = np.random.default_rng(0).permutation(len(worth))  # of those worth the same, in time, each would wait
+    scattered = np.arange(len(worth)) * np.sqrt(2) % 1  # of those worth the same, in time, each would wait
     order = np.lexsort((scattered, -bound[worth].astype(np.float32)))
     return first[worth[order]], past
 
