@@ -91,7 +91,7 @@ class ReportPanel(CasePanel):
         self.written = write_report(self, self._language, mask=self._mask)
 
     def do_anonymous(self, _arg: object, _value: object) -> None:
-        """Write the case's log without names, numbers and addresses; its diagnosis stays the same."""
+        """Write the case's log without names, numbers and addresses; its diagnosis stays the same but for calls."""
         tr, case = self.tr, self.case
         path = report.folder_of(case) / "anonymous.zip"
         done = privacy.anonymise(list(case.paths), path, time_zone=case.log.time_zone)

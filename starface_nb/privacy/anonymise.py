@@ -88,9 +88,10 @@ def anonymise(
 ) -> Anonymised:
     """Write the same log with every name, number, address, user agent and call identity replaced.
 
-    Each gets a replacement of its own shape, the same everywhere; ports, times and measured values stay, so that the
-    diagnosis stays the same. Whatever the log's layout, lines are written in that of Asterisk's log file, their times
-    with the offset from UTC: what stands around a message carries nobody out. What is not understood is left out.
+    Each gets a replacement of its own shape, the same everywhere; ports, times and measured values stay, so that
+    the diagnosis stays the same, but for the calls that did not get through: whom they were for is left out.
+    Whatever the log's layout, lines are written in that of Asterisk's log file, their times with the offset from
+    UTC: what stands around a message carries nobody out. What is not understood is left out.
 
     Parameters
     ----------
