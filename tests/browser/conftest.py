@@ -29,6 +29,7 @@ CUSTOMER = "customer"
 _KNOWN = (
     "Disabling terminals plugin because they are not available",  # JupyterLab's, and as it is wanted
     "to activate",  # JupyterLab's plugins take long on a busy machine
+    "widget model not found",  # a panel's, that came too late for ipywidgets: it is shown all the same
     "/lsp/status",  # JupyterLab asks for a server of language servers, which is another package
 )
 

@@ -118,6 +118,16 @@ def test_pictures_and_table_are_linked_both_ways(alive: Page) -> None:
     expect(timeline.locator(f"path[data-row='{chosen}']")).to_have_class(re.compile("sfnb-picked"))
 
 
+def test_a_panel_whose_model_came_just_too_late_for_ipywidgets_is_shown(alive: Page) -> None:
+    """What stands there then is written where a panel stands: which model comes in which millisecond, is chance."""
+    panels = alive.locator(LIVE)
+    before = panels.count()
+    lost = "one => { one.parentElement.textContent = 'Error displaying widget: model not found'; }"
+    panels.first.evaluate(lost)
+    expect(panels).to_have_count(before)
+    expect(alive.get_by_text("model not found")).to_have_count(0)
+
+
 def test_a_panel_written_anew_leaves_folds_open_and_what_is_being_typed(alive: Page) -> None:
     page, verdict = alive, alive.locator(LIVE).first
 

@@ -14,11 +14,34 @@ function giveKeysToPanels(event) {
   event.target.toggleAttribute("data-lm-suppress-shortcuts", plain); // Lumino's own sign: no shortcut here
 }
 
+// ipywidgets waits two seconds for a panel's model, and takes one for lost that comes just then: it is shown once more.
+const LOST = "Error displaying widget: model not found";
+
+function showLost(app) {
+  const tried = new WeakSet();
+  const isLost = (one) => one.renderModel && one.node.firstChild?.data === LOST && !tried.has(one);
+  const look = () => {
+    for (const { content } of app.shell.widgets("main")) {
+      for (const { outputArea } of content?.widgets ?? []) {
+        outputArea?.widgets.forEach((output, i) => {
+          for (const lost of (output.widgets ?? []).filter(isLost)) {
+            tried.add(lost);
+            lost.renderModel(outputArea.model.get(i));
+          }
+        });
+      }
+    }
+  };
+  const shown = new MutationObserver((all) => all.some(({ target }) => target.firstChild?.data === LOST) && look());
+  shown.observe(document.body, { childList: true, subtree: true });
+}
+
 const plugin = {
   id: "starface-nb-keys:plugin",
   autoStart: true,
   activate: (app) => {
     window.addEventListener("keydown", giveKeysToPanels, true); // before JupyterLab sees the key
+    showLost(app);
     app.restored.then(() => {
       if (window.innerWidth < NARROW) app.shell.collapseLeft(); // the list of files would take a third of the notebook
     });
