@@ -14,9 +14,9 @@ import polars as pl
 from starface_nb.analysis.beside import document
 from starface_nb.analysis.calls import cost
 from starface_nb.analysis.experiment import what_next
-from starface_nb.guide import bracket_text, cause_name, finding_text, translator, word
+from starface_nb.guide import cause_name, finding_text, translator, word
 from starface_nb.guide.comparison import next_experiment
-from starface_nb.guide.words import incident_text, names, regular, site_name, why
+from starface_nb.guide.words import incident_text, names, regular, site_bracket, site_name, why
 from starface_nb.text import visible
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def summary(diagnosis: Diagnosis, language: str = "en") -> str:
     phones, losses = (frame.filter(~pl.col("trunk")) for frame in (diagnosis.phones, diagnosis.intervals))
     sites = [(tr("site"), tr("phones"), tr("verdict"), tr("NAT timeout"))]
     for row in diagnosis.sites.sort(pl.col("verdict").to_physical(), "site").iter_rows(named=True):
-        verdict, bracket = word("verdict", row["verdict"], tr), bracket_text(row["low_s"], row["high_s"], tr)
+        verdict, bracket = word("verdict", row["verdict"], tr), site_bracket(row, tr)
         sites.append((site_name(row["site"], tr), tr.number(row["phones"]), verdict, bracket))
     counts = losses["cause"].value_counts(name="n").sort("n", "cause", descending=[True, False])
     causes = [(tr("cause"), tr("losses")), *((cause_name(cause, tr), tr.number(n)) for cause, n in counts.iter_rows())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -90,11 +90,14 @@ class Diagnosis(Explained):
         losses = dict(self.intervals.group_by(pl.col("site").replace(self.home_of)).len().iter_rows())
         rows = "".join(
             f"<tr><td>{escape(visible(row['site']))}</td><td>{row['phones']}</td><td>{escape(row['verdict'])}</td>"
-            f"<td>{escape(_bracket(row['low_s'], row['high_s']))}</td><td>{losses.get(row['site'], 0)}</td></tr>"
+            f"<td>{escape(_bracket(row))}</td><td>{losses.get(row['site'], 0)}</td></tr>"
             for row in self.sites.head(MOST_SITES).iter_rows(named=True)
         )
         return f"<table>{head}{rows}</table>"
 
 
-def _bracket(low: float | None, high: float | None) -> str:
+def _bracket(row: Mapping[str, Any]) -> str:
+    low, high = row["low_s"], row["high_s"]
+    if row["verdict"] == "undetermined":
+        return "not known"
     return f"{low or 0:.0f} to {high:.0f} s" if high is not None else f"more than {low or 0:.0f} s"

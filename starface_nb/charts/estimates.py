@@ -14,6 +14,7 @@ from starface_nb.guide.words import short_bracket
 from starface_nb.text import visible
 
 _MOST_CYCLES = 1500
+_told = pl.col("verdict") != "undetermined"
 _NAME_ROOM, _SITE_ROOM = 12, 0.12
 _HIGH, _FOOT = 320, 112
 """Of the picture of cycles: the part that shows them, and the part beneath for the routers' names, pixels."""
@@ -135,7 +136,7 @@ def cycles(s: Scene) -> Picture:
 
 def _eras(s: Scene, site: str | None, x: alt.X, top: float) -> list[Any]:
     """Return the estimates of a site's eras as bands."""
-    eras = s.case.eras.filter(pl.col("site") == (site or ""), pl.col("high_s").is_not_null())
+    eras = s.case.eras.filter(pl.col("site") == (site or ""), pl.col("high_s").is_not_null(), _told)
     data = eras.select(
         pl.max_horizontal(s.wall("start"), pl.lit(s.begin)).alias("at"),
         pl.min_horizontal(s.wall("end"), pl.lit(s.until)).alias("until"),

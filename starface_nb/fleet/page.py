@@ -81,7 +81,7 @@ def _warnings(row: dict[str, Any], tr: Translator) -> list[str]:
 
 def _told(row: dict[str, Any], tr: Translator) -> list[str]:
     """Return verdict and bracket in words; of a router that was fixed within the log the old bracket, and when."""
-    told = [word("verdict", row["verdict"] or "undetermined", tr), bracket_text(row["low_s"], row["high_s"], tr)]
+    told = [word("verdict", row["verdict"] or "undetermined", tr), words.site_bracket(row, tr)]
     if row["gone"]:
         told.insert(
             0, tr.count("{n} site unreachable at the log's end", "{n} sites unreachable at the log's end", row["gone"])

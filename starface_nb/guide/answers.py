@@ -10,7 +10,7 @@ from starface_nb.analysis.beside import listed_peers
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.bundle.facts import STATUSES
 from starface_nb.guide.i18n import Translator
-from starface_nb.guide.words import bracket_text, names, reservation, site_name, word
+from starface_nb.guide.words import names, reservation, site_bracket, site_name, word
 from starface_nb.reading.log import Log
 
 _FLEETING = ("packet_loss", "latency")
@@ -182,7 +182,7 @@ def _nat(diagnosis: Diagnosis, losses: pl.DataFrame, tr: Translator) -> LogAnswe
     said = []
     for row in diagnosis.sites.to_dicts():
         site, verdict = site_name(row["site"], tr), word("verdict", row["verdict"], tr)
-        bracket = bracket_text(row["low_s"], row["high_s"], tr)
+        bracket = site_bracket(row, tr)
         said.append(tr("{site}: {verdict}; timeout {bracket}.", site=site, verdict=verdict, bracket=bracket))
     died = losses.filter(pl.col("cause") == "nat_expiry")
     answer: str | None = None

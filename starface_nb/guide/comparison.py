@@ -52,7 +52,7 @@ def _site(site: SiteComparison, tr: Translator, *, changed: bool) -> list[str]:
     lines += _phones(site.basis, tr) if site.basis and site.basis.phones_before else []
     lines.append(tr("Before: {side}", side=_side(site.before, tr)))
     lines.append(tr("After: {side}", side=_side(site.after, tr)))
-    if site.after.low_s or site.after.high_s is not None:
+    if site.verdict != "cannot_tell" and (site.after.low_s or site.after.high_s is not None):
         lines.append(
             tr("The timeout is now: {bracket}.", bracket=bracket_text(site.after.low_s, site.after.high_s, tr))
         )

@@ -201,9 +201,10 @@ def _router_reason(answers: Mapping[str, Any] | None, diagnosis: Diagnosis, tr: 
         text = setting(router, diagnosis.settings.recommended_timeout_s, tr)[0]
     seconds = read or router_default(router).seconds  # null compares to nothing
     inside = (pl.col("low_s").fill_null(0.0) < seconds) & (pl.col("high_s") >= seconds)
-    if diagnosis.sites.filter(inside).height:
+    told = diagnosis.sites.filter(pl.col("verdict") != "undetermined")
+    if told.filter(inside).height:
         text += " " + tr("That lies inside the bracket found in the log.")
-    elif read and diagnosis.sites.filter(pl.col("high_s") < read).height:
+    elif read and told.filter(pl.col("high_s") < read).height:
         text += " " + tr(
             "The entries die sooner than that: look for hardware or flow offload, for SIP inspection, or for another "
             "router on the way; a value that is set there changes nothing."

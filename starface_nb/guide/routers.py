@@ -262,7 +262,7 @@ def at_site(answers: Mapping[str, Any] | None, row: Mapping[str, Any], tr: Trans
     answers : Mapping or None
         Kept answers by step id.
     row : Mapping
-        `site`, `low_s`, `high_s` of the site.
+        `site`, `verdict`, `low_s`, `high_s` of the site.
     tr : Translator
     """
     kept = given(answers, "nat")
@@ -292,4 +292,5 @@ def _bracket(row: Mapping[str, Any], tr: Translator) -> str:
 def _excluded(seconds: float, row: Mapping[str, Any]) -> bool:
     low, high = row["low_s"] or 0.0, row["high_s"]
     # whole seconds on the device; a probe's own delay blurs the bracket's ends by less
-    return seconds + 1 < low or (high is not None and seconds - 1 > high)
+    beside = seconds + 1 < low or (high is not None and seconds - 1 > high)
+    return beside and row["verdict"] != "undetermined"

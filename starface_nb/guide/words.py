@@ -4,7 +4,7 @@ Every text in them is English and the key of its translations.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -71,6 +71,12 @@ def bracket_text(low_s: float | None, high_s: float | None, tr: Translator) -> s
     if high_s is not None:
         return tr("more than {low}, at most {high}", low=low, high=high) if low_s else tr("at most {high}", high=high)
     return tr("more than {low}", low=low) if low_s else tr("not known")
+
+
+def site_bracket(row: Mapping[str, Any], tr: Translator, told: Callable[..., str] = bracket_text) -> str:
+    """Return the bracket of a site or era in words; none beside a verdict that is not told."""
+    ends = (None, None) if row["verdict"] == "undetermined" else (row["low_s"], row["high_s"])
+    return told(*ends, tr)
 
 
 def short_bracket(low_s: float | None, high_s: float | None, tr: Translator) -> str:

@@ -13,7 +13,6 @@ from starface_nb.guide import (
     Step,
     answers_from_log,
     at_site,
-    bracket_text,
     checklist,
     given,
     port_checklist,
@@ -22,7 +21,7 @@ from starface_nb.guide import (
     snippets,
     trouble_began,
 )
-from starface_nb.guide.words import site_name
+from starface_nb.guide.words import site_bracket, site_name
 from starface_nb.panels.base import CasePanel, safe
 from starface_nb.text import read_typed
 
@@ -112,7 +111,7 @@ class ChecklistPanel(CasePanel):
         rows = found.sites.sort("verdict", "site").head(_MOST_SITES).to_dicts()
         for row in rows:
             router, seconds = at_site(answers, row, tr), found.settings.recommended_timeout_s
-            row |= {"name": site_name(row["site"], tr), "bracket": bracket_text(row["low_s"], row["high_s"], tr)}
+            row |= {"name": site_name(row["site"], tr), "bracket": site_bracket(row, tr)}
             row |= {"router": router, "how": (), "snippets": ()}
             if router.router in products():
                 row |= {"how": setting(router.router, seconds, tr), "snippets": snippets(router.router, seconds, tr)}

@@ -4,8 +4,8 @@ import polars as pl
 
 from starface_nb import charts
 from starface_nb.cases import Case
-from starface_nb.guide import bracket_text, word
-from starface_nb.guide.words import site_name
+from starface_nb.guide import word
+from starface_nb.guide.words import site_bracket, site_name
 from starface_nb.panels.base import CasePanel, safe
 from starface_nb.text import unparted
 
@@ -34,7 +34,7 @@ class Timeouts(CasePanel):
         )
         self.show(head=f"<h2>{safe(tr('The NAT timeout'))}</h2><p>{unparted(safe(text))}</p>")
         for n, row in enumerate(sites.head(_MOST_SITES).to_dicts()):
-            bracket = bracket_text(row["low_s"], row["high_s"], tr)
+            bracket = site_bracket(row, tr)
             said = tr.joined(word("verdict", row["verdict"], tr), tr("timeout {bracket}", bracket=bracket))
             mine = pl.col("site") == row["site"]
             drawn = ""

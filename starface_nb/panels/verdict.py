@@ -6,10 +6,10 @@ import polars as pl
 
 from starface_nb.cases import Case
 from starface_nb.errors import SettingError
-from starface_nb.guide import LANGUAGES, at_site, bracket_text, finding_text, headline, word
+from starface_nb.guide import LANGUAGES, at_site, finding_text, headline, word
 from starface_nb.guide.conclusion import gone_sites
 from starface_nb.guide.corrections import CUSTOMER, name_key, names_given
-from starface_nb.guide.words import note_text, regular, site_name, timeout_text, without_folders
+from starface_nb.guide.words import note_text, regular, site_bracket, site_name, timeout_text, without_folders
 from starface_nb.panels.base import CasePanel, good
 from starface_nb.panels.handing_out import changed, write_report
 from starface_nb.reading import DEFAULT_ZONE
@@ -79,7 +79,7 @@ class Verdict(CasePanel):
         short = row["verdict"] == "too_short"
         return {
             "name": site_name(row["site"], tr),
-            "bracket": bracket_text(row["low_s"], row["high_s"], tr),
+            "bracket": site_bracket(row, tr),
             "set": tr("at least {time}", time=timeout_text(settings.recommended_timeout_s, tr)) if short else "-",
             "router": at_site(self.case.answers.all(), row, tr),
             "said": word("verdict", row["verdict"], tr),

@@ -1,10 +1,10 @@
 """The verdict as plain text for a ticket, in the customer's language."""
 
 from starface_nb.cases import Case
-from starface_nb.guide import bracket_text, headline, word
+from starface_nb.guide import headline, word
 from starface_nb.guide.conclusion import other_causes
 from starface_nb.guide.corrections import CUSTOMER
-from starface_nb.guide.words import site_name, timeout_text
+from starface_nb.guide.words import site_bracket, site_name, timeout_text
 from starface_nb.report.tables import site_rows
 
 
@@ -19,7 +19,7 @@ def ticket(case: Case) -> list[str]:
         lines.insert(-1, tr("{first} to {last}", first=span[0], last=span[1]) + f" ({case.log.time_zone})")
     rows = site_rows(found)
     for row in rows:
-        said = word("verdict", row["verdict"], tr), bracket_text(row["low_s"], row["high_s"], tr)
+        said = word("verdict", row["verdict"], tr), site_bracket(row, tr)
         line = tr(
             "{site}: {verdict}; timeout {bracket}.", site=site_name(row["site"], tr), verdict=said[0], bracket=said[1]
         )

@@ -22,6 +22,7 @@ from starface_nb.analysis.diagnosis import Diagnosis, Finding
 from starface_nb.errors import SettingError
 from starface_nb.guide.comparison import next_experiment
 from starface_nb.text import unparted
+from starface_nb.verdict import summary
 
 RENDERED = [(name, language) for name in ("one-bad-phone", "fixed-router") for language in guide.LANGUAGES]
 RENDERED += [("mixed", "de"), ("clean", "en"), ("kept-alive-by-probing", "fr"), ("pjsip-clean", "de")]
@@ -140,6 +141,21 @@ def test_the_next_experiment_is_named_where_the_log_does_not_decide() -> None:
     said = next_experiment(undecided, guide.translator("en"))[-1]
     assert unparted(said) in " ".join(Elements(report.render(undecided)).text)
     assert said not in " ".join(Elements(report.render(found)).text)
+
+
+def test_no_bracket_stands_beside_a_verdict_that_is_not_told() -> None:
+    found, tr = case("clean"), guide.translator("en")
+    row = found.sites.row(0, named=True)
+    undecided = pl.lit("undetermined").cast(found.sites.schema["verdict"])
+    sites, eras = (frame.with_columns(verdict=undecided) for frame in (found.sites, found.eras))
+    open_yet = replace(found, sites=sites, eras=eras, findings=())
+    brackets = [told(row["low_s"], row["high_s"], tr) for told in (guide.bracket_text, guide.words.short_bracket)]
+    answers = {"nat": {"answer": {"router": "grey box", "seconds": 9000}}}
+    for one, there in ((found, True), (open_yet, False)):
+        said = guide.answers_from_log(one, tr)["nat"].text
+        told = [summary(one), report.render(one, answers=answers).replace("\u00a0", " "), said]
+        assert [any(bracket in text for bracket in brackets) for text in told] == [there] * 3
+        assert bool(guide.at_site(answers, one.sites.row(0, named=True), tr).contradicted) == there
 
 
 def test_answers_lead_to_what_follows() -> None:
