@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.analysis.findings import ENOUGH_CYCLES, GUIDE_KEEPALIVE_S, open_anyhow
+from starface_nb.analysis.findings import GUIDE_KEEPALIVE_S, hours_missing, tries_keepalive
 from starface_nb.errors import SettingError
 from starface_nb.observations.addresses import PRIVATE
 
@@ -92,9 +92,11 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]
         lost = case.intervals.filter(pl.col("peer").is_in(phones))
-        if open_anyhow(seen, lost, keepalive):
-            return _one_keepalive(name, lost, keepalive)
-        hours = max(ENOUGH_CYCLES - seen, 2) / max(len(phones), 1) * keepalive / 3600.0
+        hours = hours_missing(seen, case.phones.filter(pl.col("peer").is_in(phones)), keepalive)
+        if hours is None:
+            return (
+                _one_keepalive(name, lost, keepalive) if tries_keepalive(lost, keepalive) else Experiment("none", name)
+            )
         outcomes = (Outcome("repeating", 0.0, keepalive), Outcome("no_loss", keepalive, None))
         return Experiment("more_log", name, (), (), float(ceil(max(hours, 2.0 * keepalive / 3600.0))), outcomes)
     if row["verdict"] == "no_expiry_seen" and low < QUALIFY_S:

@@ -131,9 +131,21 @@ def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding
         yield say("undecided", "info", site["site"], losses=unknown)
 
 
-def open_anyhow(cycles: int, losses: pl.DataFrame, keepalive_s: float) -> bool:
-    """Say whether more of the same log would leave a site open as well, and one phone's keepalive would decide it."""
-    return cycles >= ENOUGH_CYCLES and losses["peer"].n_unique() >= 2 and keepalive_s > GUIDE_KEEPALIVE_S
+def hours_missing(cycles: int, phones: pl.DataFrame, keepalive_s: float) -> float | None:
+    """Return how many more hours would hold enough cycles; None where as much again as there is would not.
+
+    A log too short to show how many it holds is taken to hold one for each keepalive of a phone.
+    """
+    turn = keepalive_s / 3600.0 / max(phones.height, 1)
+    seen, lack = float(phones["observed_s"].mean() or 0.0) / 3600.0, ENOUGH_CYCLES - cycles  # type: ignore[arg-type]
+    if seen < max(ENOUGH_CYCLES * turn, 2 * keepalive_s / 3600.0):
+        return max(lack, 1) * turn
+    return lack * seen / cycles if 0 < lack <= cycles else None
+
+
+def tries_keepalive(losses: pl.DataFrame, keepalive_s: float) -> bool:
+    """Say whether it would tell something to lower the keepalive of a phone that is lost."""
+    return losses.height > 0 and keepalive_s > GUIDE_KEEPALIVE_S
 
 
 def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) -> Iterator[Finding]:
@@ -147,10 +159,11 @@ def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) ->
         yield say("nat_below_probe" if short else "nat_too_short", "action", name, **values)
     elif site["verdict"] == "undetermined":
         have = site["cycles_survived"] + site["cycles_expired"]
-        hours = max(ENOUGH_CYCLES - have, 1) * settings.keepalive_s / 3600 / max(site["phones"], 1)
-        values |= {"more_s": max(round(hours * 3600), 1800), "cycles": have}
+        hours = hours_missing(have, results.phones.filter(results.at(name)), settings.keepalive_s)
+        values |= {"more_s": None if hours is None else max(round(hours * 3600), 1800), "cycles": have}
         if results.observation.lacking.silence_tells:
-            told = "cannot_tell_apart" if open_anyhow(have, losses, settings.keepalive_s) else "cannot_tell"
+            otherwise = "apart" if tries_keepalive(losses, settings.keepalive_s) else "read"
+            told = "cannot_tell" if hours is not None else f"cannot_tell_{otherwise}"
             told = told if _observed(results, site).height else "nothing_observed"
             yield say(told, "warning" if losses.height else "info", name, **values)
     elif site["renewed_by"] == "any_packet":

@@ -91,9 +91,24 @@ def test_a_line_that_fails_every_half_hour_under_phones_in_step_is_no_timeout(se
     others = replace(case, intervals=case.intervals.filter(pl.col("peer") != quiet))
     assert what_next(others).phones[0] != quiet
     one = replace(case, intervals=case.intervals.filter(pl.col("peer") == quiet))
-    assert what_next(one).id == "more_log"
+    assert what_next(one).id == "one_keepalive"
     short = replace(case, settings=replace(case.settings, keepalive_s=30.0))
-    assert what_next(short).id == "more_log"
+    assert what_next(short).id == "none"
+
+
+@pytest.mark.parametrize(
+    ("family", "seed", "tech", "told", "tried"),
+    [
+        ("one_bad_phone", 900051, "PJSIP", "cannot_tell_apart", "one_keepalive"),  # 83 h, and no cycle that counts
+        ("one_bad_phone", 900060, "SIP", "cannot_tell_apart", "one_keepalive"),  # 45 of them
+        ("messy", 900238, "SIP", "cannot_tell_read", "none"),  # nobody lost in 14 h
+    ],
+)
+def test_more_log_is_not_promised_to_decide_what_this_one_has_not(family, seed, tech, told, tried):
+    case = drawn(family, seed, tech)
+    [found] = [finding for finding in case.findings if finding.id.startswith("cannot_tell")]
+    assert (found.id, found.values["more_s"]) == (told, None)
+    assert what_next(case, found.site).id == tried
 
 
 @pytest.mark.parametrize("seed", [440000012, 440000236])
