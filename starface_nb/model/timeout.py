@@ -142,6 +142,8 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
     mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
     confirmed = _on_time(context, use, exposure.anchor)
+    # After a line that was down for all, phones are back at their own renewals as well.
+    rhythms = [np.where(odds[use] > 0, odds[use] / alongside, odds[use]) for odds in context.rhythms]
     lost = Candidates(
         np.searchsorted(site.phones, phone),
         exposure.anchor,
@@ -149,8 +151,8 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         exposure.upper,
         weight / alongside,
         weight * np.where(confirmed | ~confirmed[good].any(), 1.0, DOUBTFUL),
-        context.rhythms[0][use] * weight,
-        context.rhythms[1][use] * weight,
+        rhythms[0] * weight,
+        rhythms[1] * weight,
         weight,
         _in_step(story, use, alongside),
     )
