@@ -49,7 +49,8 @@ class Alone:
         self.ends, self.marks = context.ends.take(use), context.marks.take(use)
         self.best = pick(context, site)
         own = story.periods[self.loss.phone]
-        self.known_period = np.isfinite(own)
+        self.random = context.random[self.loss.phone]
+        self.known_period = np.isfinite(own) & ~self.random
         self.period = np.where(self.known_period, own, story.settings.keepalive_s)
         self.anchor = context.exposure.anchor[use]
         turns = np.ceil(np.maximum((self.loss.start - self.anchor) / self.period, 1e-9))
@@ -228,9 +229,12 @@ class Alone:
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period
         hit = (end >= back - self.spread - slop) & (end <= back + width + slop)
+        # Who renews at random does so unseen as long as that is sooner than the timeout.
+        width = np.where(self.random, np.maximum(self.period - high, probe), width)
+        hit = np.where(self.random, self.ends.length <= width, hit)
         later = P.stray * np.where(self.ends.length <= TWO_TURNS * self.period, 1.0, P.stray) / self.period
         density = np.where(self.ends.open, P.stray, np.where(hit, 1 / np.minimum(width, DAY_S), later))
-        rate = np.where(np.isfinite(self.anchor), P.off_cell, 0.5) * probe / self.period
+        rate = np.where(np.isfinite(self.anchor) & ~self.random, P.off_cell, 0.5) * probe / self.period
         # A phone whose period is about the timeout now renews a living binding, which no line shows, and now is late.
         age, early = loss.failed - self.due + self.period, reached((high - self.period) / self.spread)
         fits_due = (age - probe - self.spread < high + slop) & (age + self.spread > low - slop)

@@ -100,15 +100,16 @@ class Cycles:
     new: Bools
 
 
-def find_cycles(story: Story) -> Cycles:
-    """Cut every phone's time into cycles at its known renewals."""
+def find_cycles(story: Story, shortest: Floats) -> Cycles:
+    """Cut every phone's time into cycles at its known renewals; `shortest`: how soon one at random may be the next."""
     losses, renewals = story.losses, story.renewals
     n = len(renewals.time)
     last = np.ones(n, bool)
     last[:-1] = np.diff(renewals.phone) != 0
     end = np.where(last, story.end, np.roll(renewals.time, -1)) if n else np.empty(0)
-    own = story.periods[renewals.phone]
-    period = np.where(np.isfinite(own), own, story.settings.keepalive_s)
+    periods = np.where(np.isfinite(shortest), shortest, story.periods)
+    periods = np.where(np.isfinite(periods), periods, story.settings.keepalive_s)
+    period = periods[renewals.phone]
     loss = np.full(n, -1)
     finals = np.flatnonzero(losses.renewed | np.isinf(losses.end) | losses.unregistered_end)
     cycle = renewals.before(losses.phone[finals], losses.failed[finals] + 1e-6)
@@ -138,7 +139,7 @@ def find_cycles(story: Story) -> Cycles:
     idle = np.minimum(length, SHORTEST_TURN * period)
     # A return found by the peer's own probe was found because that came soon after the REGISTER: it was no test.
     found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, renewals.early == 0)
-    return _with_earlier(story, found)
+    return _with_earlier(story, found, periods)
 
 
 def _first_doubt(story: Story) -> Floats:
@@ -156,7 +157,7 @@ def _first_doubt(story: Story) -> Floats:
     return np.where(first < BIG / 2, first, np.inf)
 
 
-def _with_earlier(story: Story, found: Cycles) -> Cycles:
+def _with_earlier(story: Story, found: Cycles, period: Floats) -> Cycles:
     """Add the time before each phone's first known renewal, where whole periods must lie in it.
 
     When its renewals were is not known, so that one period more or less than the time holds is left out.
@@ -172,8 +173,6 @@ def _with_earlier(story: Story, found: Cycles) -> Cycles:
         at = np.searchsorted(story.stops, story.first_up)
         until = np.minimum(until, np.append(story.stops, np.inf)[at])
     until = np.minimum(until, story.seen_until(np.arange(len(until)), story.first_up))
-    own = story.periods
-    period = np.where(np.isfinite(own), own, story.settings.keepalive_s)
     whole = np.floor(np.nan_to_num((until - story.first_up) / period, neginf=0.0)) - 1
     phone = np.flatnonzero((whole >= 1) & ~np.array(story.trunks, bool))
     start, whole, period = story.first_up[phone], whole[phone].astype(np.int64), period[phone]

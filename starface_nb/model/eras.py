@@ -14,6 +14,7 @@ import numpy as np
 from starface_nb.model.cycles import SHORTEST_TURN
 from starface_nb.model.likelihood import expit
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.rhythm import RHYTHM
 from starface_nb.observations.story import Bools, Columns, Floats, Ints
 
 STEP_S = 30.0
@@ -34,9 +35,6 @@ while answers are lost, may be kept for longer from then on (Linux: 30 s unrepli
 
 LOCKSTEP = 0.03
 """Share of faulty phones that by themselves fail at the same age of their registration again and again."""
-
-RHYTHM = (-4.0, 3.0)
-"""What a phone's returns may weigh: at its own renewals as after an expiry, or whenever a fault is over."""
 
 CHANGE_PENALTY = 14.0
 """What a change must gain in log-likelihood, for its two ends and its moment."""

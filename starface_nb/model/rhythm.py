@@ -25,6 +25,9 @@ ON_TIME, ONE_LATER, STRAY = 0.8, 0.1, 0.1
 BLINK_S = 300.0
 """Half of all faults are over within this time."""
 
+RHYTHM = (-4.0, 3.0)
+"""What a phone's returns may weigh: at its own renewals as after an expiry, or whenever a fault is over."""
+
 CHANCE = 0.7
 """What a return near the rhythm is worth less because faults of about that length happen: log-odds each."""
 
@@ -69,6 +72,23 @@ def usual_gap(gaps: Floats, longest: float = np.inf, tolerance: float = TOLERANC
     return whole if abs(usual - whole) <= 0.01 * usual else usual
 
 
+def at_random(story: Story) -> Floats:
+    """Return the shortest spacing of phones that renew at no fixed one, NaN for others.
+
+    They renew in the second half of each lease, but for a start now and then; none of the spacings is usual, or most
+    are far from it.
+    """
+    renewals, phones, lease = story.renewals, len(story.peers), max(story.settings.keepalive_s, 3600.0)
+    who, step = renewals.phone[1:], np.where(np.diff(renewals.phone) == 0, np.diff(renewals.time), np.inf)
+    period, shortest = story.periods[who], np.full(phones, np.inf)
+    off = (step - period) / (period + renewals.early[1:] / TOLERANCE)
+    near = np.where(np.isnan(period), (step >= lease / 2) & (step <= lease), np.abs(off) <= ROUGH)
+    np.minimum.at(shortest, who[near], step[near])
+    count, soon = (np.bincount(who[use], minlength=phones) for use in (near, step < lease / 2))
+    far = ~(np.bincount(who[near], off[near] ** 2, phones) <= count * TOLERANCE**2)
+    return np.where((count >= ENOUGH_RENEWALS) & (count > soon) & far, shortest, np.nan)
+
+
 def rhythm_odds(story: Story, anchor: Floats) -> tuple[Floats, Floats]:
     """Weigh for each loss whether the phone's own renewal ended it or a fault that lasts as long as it likes.
 
@@ -94,7 +114,34 @@ def rhythm_odds(story: Story, anchor: Floats) -> tuple[Floats, Floats]:
         total = np.bincount(losses.phone, found, len(story.peers)) - price * JITTER_PRICE
         loose = np.where((total > best)[losses.phone], found, loose)
         best = np.maximum(best, total)
-    return strict, np.where(as_set, loose, strict)
+    # A phone that something switches by the clock is back as regularly, but whenever it went, by the clock.
+    clock = _by_clock(story, strict > 0)[losses.phone]
+    most = np.where(clock > RHYTHM[1], -clock, np.inf)
+    return np.minimum(strict, most), np.minimum(np.where(as_set, loose, strict), most)
+
+
+def _seen_to(story: Story) -> Floats:
+    """Return how exactly the end of each loss tells when its phone sent something, seconds."""
+    silent = story.losses.pjsip & ~story.losses.registered
+    return np.where(silent, story.settings.probe_interval_s / 3, 1.0)
+
+
+def _by_clock(story: Story, regular: Bools) -> Floats:
+    """Return for each phone how much better a clock explains these returns than that each follows the one before, log.
+
+    What follows the one before strays from the clock's minute, further the longer the log is; what keeps to it does
+    not, and is off it to the one side or the other each time anew.
+    """
+    losses, found = story.losses, np.zeros(len(story.peers))
+    who, at = losses.phone[regular], (losses.end - losses.rtt)[regular]
+    for phone in np.unique(who):
+        mine = _slice(who, phone)
+        turn = np.round((at[mine] - at[mine][0]) / story.periods[phone])
+        off = at[mine] - at[mine][0] - turn * story.periods[phone]
+        walk = np.diff(off)[np.diff(turn) == 1]
+        slack = np.mean(_seen_to(story)[regular][mine] ** 2)
+        found[phone] = len(walk) / 2 * np.log((walk @ walk / max(len(walk), 1) + slack) / (off.var() + slack))
+    return found
 
 
 def _customary(periods: Floats, keepalive: float) -> Bools:
@@ -112,7 +159,7 @@ def _on_time_odds(story: Story, anchor: Floats, period: Floats, jitter: float) -
     with np.errstate(invalid="ignore", divide="ignore"):
         length = np.maximum(losses.end - losses.start, 10.0)
         fault = ((length <= BLINK_S) / BLINK_S + 1 / (length * np.log(720.0))) / 2
-        spread = np.hypot(jitter * period, np.where(losses.pjsip, story.settings.probe_interval_s / 3, 1.0))
+        spread = np.hypot(jitter * period, _seen_to(story))
         gap = (losses.end - losses.rtt - anchor) / spread
         turns = (period / spread)[:, None] * [1.0, 2.0]
         due = np.exp(-0.5 * (gap[:, None] - turns) ** 2) @ [ON_TIME, ONE_LATER] / (spread * np.sqrt(2 * np.pi))

@@ -69,7 +69,8 @@ class Context:
 
     `exposure` counts from the phone's last known renewal, `soft` from its last recovery without one, `shared` from
     another phone's renewal of the same port, `called` from the last call that the phone began; `rhythms` are the
-    log-odds that the phone's own renewal ended the loss, for exact timers and for such as vary.
+    log-odds that the phone's own renewal ended the loss, for exact timers and for such as vary; `random` are the phones
+    that renew at no fixed spacing.
     """
 
     story: Story
@@ -78,6 +79,7 @@ class Context:
     shared: Exposure
     called: Exposure
     rhythms: tuple[Floats, Floats]
+    random: Bools
     cycles: Cycles
     around: Around
     ends: Ends

@@ -10,7 +10,7 @@ import polars as pl
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure, since_calls
 from starface_nb.model.likelihood import BLOCKING, ends, marks
-from starface_nb.model.rhythm import rhythm_odds
+from starface_nb.model.rhythm import at_random, rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
 from starface_nb.observations.intervals import UP, of_kind, phone_index
@@ -25,7 +25,7 @@ COMMON_SPOT = 0.3
 
 def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataFrame, addresses: Addresses) -> Context:
     """Build what all sites share."""
-    losses = story.losses
+    losses, shortest = story.losses, at_random(story)
     exposure = exposures(story)
     placed = place(raw.select("peer", "start", "end"), addresses, "start")[losses.row]
     later = place(raw.select("peer", pl.coalesce("end", "start").alias("start")), addresses, "start")[losses.row]
@@ -53,7 +53,8 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         shared=shared,
         called=since_calls(story),
         rhythms=rhythm_odds(story, exposure.anchor),
-        cycles=find_cycles(story),
+        random=np.isfinite(shortest),
+        cycles=find_cycles(story, shortest),
         around=around,
         ends=ends(story),
         marks=marks(story, refused, always),
