@@ -21,6 +21,8 @@ from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
 
 LINE, BOX, BURST, BOOTS, BLOCKED, POWER, STEP, SPELL, OFF = range(len(P.kinds))
+ABSENT = len(P.kinds)
+"""One device is off: no kind of what strikes a site."""
 CAUSE_OF = np.array([WAN, ROUTER, LOSS, RESTART, BLOCK, ROUTER, NAT, LATENCY, OFFLINE])
 SHORT_S = tuple(range(6, 52, 4))
 """Faults up to these lengths are bounded apart: the shorter one is, the fewer of a site's probes it strikes."""
@@ -39,7 +41,7 @@ class Event:
     (log-odds against no event, prior left out);
     `belongs`, the probability that it is the cause, and `explains`, that it would have been without any other, have the
     shape (kinds, members). `partly`: the probability that it struck a part of the site only, all of
-    which came back together, if it was line or router.
+    which came back together, if it was line or router; `device`: the one that all of them are accounts of, or -1.
     """
 
     members: Ints
@@ -51,6 +53,7 @@ class Event:
     explains: Floats
     alone: Floats
     partly: float
+    device: int
 
     def like(self, alone: Floats) -> bool:
         """Say whether it was weighed against nearly these likelihoods of each loss by itself."""
@@ -218,18 +221,22 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     weight[Fate.GONE :] += few[1]
     moved, new = _moved(site, here)
     prior = _lengths_before(site, down, share_of)
+    own = site.device.min(axis=2) == site.device.max(axis=2)  # what strikes one device strikes no others
+    spared_all = np.where(own, few[1], 0.0)
+    prior[OFF] = np.where(own, np.log(P.absences_per_day / P.kinds[OFF]) + prior[ABSENT], prior[OFF]) - spared_all
     a = np.logaddexp(np.log1p(-P.missed) + weight[Fate.MIXED], np.log(P.missed) + weight[Fate.ALIVE]) + new["alive"]
     d = weight[Fate.GONE] + new["dead"]
     p = weight[Fate.PARTLY] + new["alive"]
     silence = silence_kills(down + site.step.max(axis=2) / 2)  # which lasts until the next probe
     line = _line(prior[LINE][..., None], a[..., None], p[..., None], d[..., None],
                  np.where(moved[..., None], 0.9999, silence))  # fmt: skip
-    step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF
+    step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF - spared_all
     fate_sum = np.logaddexp(np.logaddexp(a, d), p)
     # Phones that a switch fed are back together; those of another customer behind the address, each in its time.
     again = np.logaddexp(a, weight[Fate.UNANSWERED] + new["alive"]) - np.log(P.partly)
     partly *= np.exp(again - np.logaddexp(fate_sum, again)) * (down > scene.window)
-    booted, boots = _boots(site, here, risk - size)
+    booted, boots = _boots(site, here, np.where(own, 0, risk - size))
+    booted += np.where(own, np.log(P.boots_per_day / P.kinds[BOOTS]), 0.0)
     over = np.stack([
         prior[LINE] + fate_sum,
         prior[BOX] + weight[Fate.GONE] + new["box"],
@@ -263,6 +270,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
         yield Event(
             group, float(begin[i, 0]), int(risk[i, 0]), line[:, i], total[1:, i],
             belongs[i, :, :n], explains[i, :, :n], site.alone[i, 0, :n], float(partly[i] @ post[LINE, i]),
+            int(site.device[i, 0, 0]) if own[i, 0] else -1,
         )  # fmt: skip
 
 
@@ -333,6 +341,7 @@ def _lengths_before(site: Struck, down: Floats, share: Floats) -> dict[int, Floa
         STEP: even(LENGTHS[0], np.maximum(site.period.max(axis=2), LENGTHS[1])),
         SPELL: even(P.outage_s[0], P.spell_s),
         OFF: normal(*P.closed_s),
+        ABSENT: even(*P.absence_s),
     }
 
 

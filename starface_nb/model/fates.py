@@ -29,6 +29,7 @@ class Struck:
 
     Attributes
     ----------
+    device : what it is an account of
     alone : log-likelihood of the loss by itself, summed over the causes
     probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
     due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
@@ -45,6 +46,7 @@ class Struck:
     failed: Floats
     answered: Floats
     phone: Ints
+    device: Ints
     alone: Floats
     probe: Floats
     register: Floats

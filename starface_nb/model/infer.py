@@ -142,7 +142,8 @@ class SiteData(Alone):
         mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
         spell = late.under(LATENCY) - late.under(WAN)
         struck = Struck(
-            self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone, alone - mark,
+            self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone,
+            self.story.devices[self.loss.phone], alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.step, self.due, self.spread,
             self.period, outlives, a.new_address, again,
             e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,

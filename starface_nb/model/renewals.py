@@ -118,6 +118,7 @@ def tell(
     story.first_up = first_up(losses, up, up_at, len(names))
     story.shares_ports = _shares_ports(story, registered) | _inherits(story)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
+    story.devices = _devices(story, registered)
     _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
     _on_own_grid(story)
@@ -183,6 +184,21 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
         .filter((pl.col("joins") >= ENOUGH_LINES) & (pl.col("joins") >= 0.1 * pl.col("len")))
     )
     return np.isin(story.home, [*spots["home"], *devices["home"]])
+
+
+def _devices(story: Story, registered: pl.DataFrame) -> Ints:
+    """Return each phone's device: accounts that always register from one and the same port, as others do not, are one.
+
+    A router may let all phones of a site out through one port.
+    """
+    device = np.arange(len(story.home))
+    ports = registered.filter(pl.col("port").is_not_null()).sort("address", "port").group_by("phone")
+    spots = ports.agg(pl.struct("address", "port").unique(maintain_order=True)).sort("phone")
+    for same in spots.group_by("address", maintain_order=True).agg("phone")["phone"]:
+        accounts = same.to_numpy()
+        if len(accounts) < np.count_nonzero(story.home == story.home[accounts[0]]):
+            device[accounts] = accounts[0]
+    return device
 
 
 def _inherits(story: Story) -> Bools:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from starface_nb.model.events import BURST, LINE, SPELL, STEP, Event, Explained, Scene
+from starface_nb.model.events import BURST, LINE, OFF, SPELL, STEP, Event, Explained, Scene
 from starface_nb.model.fates import silence_kills
 from starface_nb.model.priors import DAY_S, HOUR_S
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Floats
 
-EVERY_S = (HOUR_S, DAY_S)
-"""What comes by the clock comes at the same minute of each hour, or once a day."""
+EVERY_S = ((HOUR_S, [0]), (HOUR_S, [1]), (HOUR_S, [1 + STEP]), (DAY_S, [0, 1, 1 + OFF]))
+"""What comes by the clock comes at the same minute of each hour, or once a day: lines, whose bindings live or die,
+bindings of phones in step, and phones that are switched off, but for which a line is taken in the first days."""
 
 
 def settle(
@@ -33,16 +34,16 @@ def settle(
     base[1 + STEP] = P.shared_deaths_per_day if shares else base[1 + STEP]
     most = np.full((len(base), 1), P.restarts_per_day)  # but lines, bursts and bindings fail again and again
     most[[0, 1, 1 + BURST, 1 + STEP, 1 + SPELL]] = np.inf
-    by_clock = np.isin(np.arange(len(base)), [0, 1, 1 + STEP])  # lines fail so, and bindings of phones in step
     kinds = np.zeros((len(base), len(events)))
     begin = np.array([event.begin for event in events])
+    _, whose = np.unique([event.device for event in events], return_inverse=True)
     for turn in range(8):
-        # What strikes a site does so again: each event takes its rates from the others.
-        others = kinds.sum(axis=1, keepdims=True) - kinds
+        # What strikes a site does so again, and what a device: each event takes its rates from the others.
+        others = np.stack([np.bincount(whose, kind)[whose] for kind in kinds]) - kinds
         if turn == 1:
             others[1] += others[2]
         rate = np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most)
-        each = np.log(rate * scene.window / DAY_S + by_clock[:, None] * _by_the_clock(kinds, begin, days, scene.window))
+        each = np.log(rate * scene.window / DAY_S + _by_the_clock(kinds, rate, begin, days, scene.window))
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
                          *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
@@ -57,16 +58,17 @@ def settle(
     ]
 
 
-def _by_the_clock(kinds: Floats, begin: Floats, days: float, window: float) -> Floats:
-    """Return how surely each kind strikes when it does because it struck at that minute before, shape (kinds, n).
+def _by_the_clock(kinds: Floats, rate: Floats, begin: Floats, days: float, window: float) -> Floats:
+    """Return how surely each kind strikes when it does because the clock brings it at that minute, shape (kinds, n).
 
-    One other at the same minute may be chance.
+    One other at the same minute may be chance. What comes by the clock is one thing, of a kind as usual as its rate.
     """
-    shares = [
-        np.maximum(at_this_minute(kinds, begin, every, window, begin) - kinds - 1, 0.0) / (days * DAY_S / every + 1)
-        for every in EVERY_S
-    ]
-    return np.asarray(np.max(shares, axis=0), float)
+    shares = np.zeros((len(EVERY_S), *kinds.shape))
+    for share, (every, which) in zip(shares, EVERY_S, strict=True):
+        some = kinds[which].sum(axis=0, keepdims=True)
+        again = np.maximum(at_this_minute(some, begin, every, window, begin) - some - 1, 0.0)
+        share[which] = again / (days * DAY_S / every + 1) * rate[which] / rate[which].max(axis=0)
+    return np.asarray(shares.max(axis=0), float)
 
 
 def at_this_minute(kinds: Floats, begin: Floats, every: float, window: float, at: Floats) -> Floats:

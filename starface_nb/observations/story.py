@@ -160,7 +160,7 @@ class Story:
 
     `lates` and `calls` are the joint keys of phone and time of all late answers and of all calls that phones began,
     `first_up` is since when each phone is known to answer (infinite where it never is), `periods` how often it sends a
-    REGISTER, `watched` when it was observed.
+    REGISTER, `devices` the first account of the device that it is an account of, `watched` when it was observed.
     """
 
     settings: Settings
@@ -182,6 +182,7 @@ class Story:
     late_time: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
+    devices: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     watched: Watched | None = None
 
     @cached_property
