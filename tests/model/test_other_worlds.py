@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starface_nb.simulation import Fault
+import starface_nb as sf
+from starface_nb.simulation import Fault, simulate
 from tests.analysis.customers import HOUR, at, diagnosed, lines_of, rng, site, with_lines
 from tests.analysis.recorded import ZONE, Writer
+from tests.simulation.families import make
 
 REGISTRAR = "res_pjsip_registrar.c"
 
@@ -39,6 +41,59 @@ def test_the_entries_of_a_base_live_from_the_last_register_of_any_of_its_account
     assert row["low_s"] < 660
     assert row["high_s"] >= 600
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
+
+
+def test_a_base_that_is_off_among_phones_that_answer_is_one_device(tmp_path: Path) -> None:
+    log, base = Writer([]), [f"2{n}.gigasetn510" for n in range(5)]
+    for n in range(4):
+        log.registered(n, f"3{n}.snomd345", 30_000 + n)
+        log.reachable(n, f"3{n}.snomd345")
+    for turn, (off, on) in enumerate([(0, 20), (20_000, 20_095), (61_000, 61_900), (90_000, 99_000)]):
+        for n, peer in enumerate(base):
+            if off:
+                log.lost(off + 11 * n, peer)
+            log.registered(on + 2 * n, peer, 20_000 + turn)
+            log.reachable(on + 2 * n, peer)
+    log.reachable(150_000, "30.snomd345")
+    causes = log.case(tmp_path).intervals["cause"].to_list()
+    assert len(causes) == 15
+    assert set(causes) <= {"phone_restart", "phone_offline"}
+
+
+def test_phones_that_renew_at_random_within_a_lease_lose_their_entries_to_the_router(tmp_path: Path) -> None:
+    """A renewal after less than the timeout of 40 minutes leaves no line, so that ages seem odd."""
+    log, r = Writer([]), rng(8)
+    for number in range(6):
+        peer, back = f"6{number}.snomd345", 100.0 * number
+        for turn in range(60):
+            log.registered(back, peer, 20_000 + 100 * number + turn)
+            log.reachable(back, peer)
+            while (wait := r.uniform(1800, 3420)) < 2400:
+                back += wait
+            log.lost(back + 2404 + r.uniform(0, 60) * (wait > 2470), peer)
+            back += wait if wait > 2470 else 2470
+    case = log.case(tmp_path)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
+
+
+def test_a_phone_that_something_starts_by_the_clock_is_no_short_timeout(tmp_path: Path) -> None:
+    """Each half hour at the same minute, back as soon as it has started: as regular as renewals, but by the clock."""
+    log, r = Writer([]), rng(9)
+    log.registered(0, "70.snomd345", 5060)
+    log.reachable(0, "70.snomd345")
+    for turn in range(1, 90):
+        log.lost(1800 * turn + 14 + r.uniform(0, 15), "70.snomd345")
+        log.reachable(1800 * turn + 110 + r.uniform(0, 25), "70.snomd345")
+    case = log.case(tmp_path)
+    assert "too_short" not in case.sites["verdict"].to_list()
+    assert (case.intervals["cause"] == "nat_expiry").mean() < 0.1
+
+
+def test_a_line_that_is_down_by_the_clock_is_no_short_timeout() -> None:
+    """Five phones go in one wave at like ages, and are back at their own renewals: one witness, not five."""
+    case = sf.diagnose(simulate(make("look_alikes", 490000719), 490000719).log)
+    assert "too_short" not in case.sites["verdict"].to_list()
 
 
 def test_refusals_that_go_on_for_days_speak_for_no_block(tmp_path: Path) -> None:
@@ -71,7 +126,7 @@ def test_a_part_of_a_site_that_goes_and_comes_back_at_once_is_off(tmp_path: Path
 def test_phones_that_are_off_from_closing_time_to_the_morning_are_off(tmp_path: Path) -> None:
     where, r, faults = site(6, 10, 8), rng(6), []
     for day in range(4):
-        off, on = day * 24 * HOUR + 9.9 * HOUR, (day + 1) * 24 * HOUR - 0.6 * HOUR
+        off, on = day * 24 * HOUR + 9.9 * HOUR, (day + 1) * 24 * HOUR - 2.2 * HOUR
         faults += [
             Fault("phone_offline", off + r.uniform(0, 5), on + r.uniform(0, 30), where.name, phone.peer)
             for phone in where.phones
