@@ -1,7 +1,7 @@
 """What the analyst should know, as data: the guide turns each finding into a sentence."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,7 @@ CURED = "nat_expiry"
 _NEVER = 0.9  # the rest: its probes are lost on the way, each of them
 LEAST_LATE = 3
 """Late answers of a phone from which on they are told."""
+A_DAY = timedelta(days=1)
 LONG_END = timedelta(hours=1)
 """A log that shows no losses any more for this long before it ends is said to."""
 
@@ -72,9 +73,19 @@ def _lacking(results: Results) -> Iterator[Finding]:
         yield say("missing_parts", "warning", holes=len(gaps), all_s=took, from_at=begin, until_at=end)
     elif "rest" in lacking.missing:
         yield say("missing_parts", "warning", told_as="unread_parts")
+    for begin, end in _silences(results)[-1:]:
+        back = pl.col("end").is_null() | (pl.col("end") >= end)  # before a hole they are counted up to it
+        if over := results.intervals.filter(pl.col("start") <= begin, back).height:
+            yield say("silence", "info", from_at=begin, until_at=end, losses=over)
     until = results.observation.usable["end"].max()
     if log.last is not None and until is not None and log.last - until > LONG_END:  # type: ignore[operator]
         yield say("silent_end", "info", since_at=until, **{"told_as": "deaf_end"} if lacking.deaf.height else {})
+
+
+def _silences(results: Results) -> list[tuple[datetime, datetime]]:
+    """Return the silences of a day or longer, begin and end, the longest last."""
+    pauses = [] if results.log.pauses is None else results.log.pauses.select("start", "end").rows()
+    return sorted((one for one in pauses if one[1] - one[0] >= A_DAY), key=lambda one: one[1] - one[0])
 
 
 def _about_the_log(results: Results) -> Iterator[Finding]:
@@ -105,7 +116,9 @@ def _gone_sites(results: Results) -> Iterator[Finding]:
         gone, phones = (frame.filter(results.at(site["site"])) for frame in (away, results.phones))
         phones = phones.filter((pl.col("observed_s") > 0) | (pl.col("losses") > 0))
         if 2 * gone.height > max(phones.height, 2):
-            more = {"all_phones": phones.height, "since_at": gone["start"].max()}
+            since: Any = gone["start"].max()
+            told = {"told_as": "site_silent"} if any(end > since for _, end in _silences(results)) else {}
+            more = {"all_phones": phones.height, "since_at": since, **told}
             yield from about_peers("site_gone", "action", gone["peer"].to_list(), site["site"], **more)
 
 
@@ -257,5 +270,6 @@ def _while_lost(results: Results) -> Iterator[Finding]:
 def _lost_peers(results: Results) -> Iterator[Finding]:
     for row in results.phones.filter(pl.col("trunk") & (pl.col("losses") > 0)).iter_rows(named=True):
         yield say("trunk_down", "warning", **{name: row[name] for name in ("peer", "losses", "unreachable_s")})
-    absent = results.phones.filter(status="unreachable", trunk=False)["peer"].to_list()
-    yield from about_peers("still_unreachable", "info", absent)
+    open_yet = results.intervals.filter(pl.col("end").is_null())["peer"].implode()
+    absent = results.phones.filter(pl.col("peer").is_in(open_yet), status="unreachable", trunk=False)["peer"]
+    yield from about_peers("still_unreachable", "info", absent.to_list())

@@ -79,7 +79,7 @@ def headline(diagnosis: Diagnosis, tr: Translator) -> str:
 
 def gone_sites(diagnosis: Diagnosis) -> int:
     """Return at how many sites most phones are unreachable when the log ends."""
-    return sum(finding.id == "site_gone" for finding in diagnosis.findings)
+    return sum(finding.id == "site_gone" and "told_as" not in finding.values for finding in diagnosis.findings)
 
 
 def _verdict(diagnosis: Diagnosis, tr: Translator) -> str:

@@ -21,7 +21,7 @@ FAR = DAY_S / QUIET_S
 LEAST_PAUSE_S = 600.0
 """Pauses are compared with no shorter one than this."""
 LEAST_MINUTES = 20
-"""In fewer different minutes than this a log's lines keep no rhythm."""
+"""In fewer different minutes than this a log's lines keep no rhythm, and by fewer other lines they have no rate."""
 GONE_S = 3 * 3600.0
 """A phone down for longer than this when the last state line was written may be gone for good."""
 GAPS: dict[str, pl.DataType | type[pl.DataType]] = {"start": UTC_TIME, "end": UTC_TIME}
@@ -46,7 +46,14 @@ def missing_parts(log: Log, states: pl.DataFrame) -> pl.DataFrame:
         between = log.pauses.filter(pl.col("usual_s") == 0.0)["start"].to_list()  # files
         goes_on = [start in between or _lost_before_and_after(states, start, to) for start, to in silent.iter_rows()]
         silent = silent.filter(pl.Series(goes_on, dtype=pl.Boolean))
-    return pl.concat([by_name, silent]).unique().sort("start")
+    return pl.concat([by_name, silent, _without_others(log, log.pauses)]).unique().sort("start")
+
+
+def _without_others(log: Log, pauses: pl.DataFrame) -> pl.DataFrame:
+    """Return the silences of a day or longer in which lines that tell of no phone would stand as well: start, end."""
+    took, whole = pl.col("end") - pl.col("start"), pl.lit(log.last) - pl.lit(log.first)
+    others, share = log.lines - log.events.height, (took / (whole - took)).clip(upper_bound=1.0)
+    return isolated_pauses(pauses, ISOLATED**2).filter(took >= timedelta(days=1), others * share >= LEAST_MINUTES)
 
 
 def _lost_before_and_after(states: pl.DataFrame, start: datetime, to: datetime) -> bool:

@@ -25,13 +25,14 @@ from starface_nb.cases import open_case
 from starface_nb.cli import main
 from starface_nb.errors import InputError
 from starface_nb.guide.comparison import comparison_text
+from starface_nb.guide.conclusion import headline
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.guide.words import finding_text, incident_text, regular
 from starface_nb.observations.intervals import with_states
 from starface_nb.observations.observed import OBSERVED
 from starface_nb.observations.pauses import missing_parts
 from starface_nb.observations.signs import inside
-from starface_nb.simulation import Wish, make, simulate
+from starface_nb.simulation import Fault, Router, Wish, make, simulate
 
 CASES = Path(__file__).parent / "cases"
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
@@ -474,6 +475,24 @@ def test_a_long_outage_in_a_log_without_other_lines_is_no_hole(tmp_path: Path) -
     found = case_of([*made, *out, *(line.replace(line[1:11], "2026-11-23", 1) for line in made)], tmp_path)
     assert found.observation.lacking.gaps.is_empty()
     assert found.intervals.filter(pl.col("seconds") > 9 * 3600).height == len(peers)
+
+
+@pytest.mark.parametrize(("noise", "holes"), [(2.0, 1), (0.5, 0)])  # with other lines missing, or hardly any
+def test_thirty_hours_without_a_line_are_named_and_nobody_is_gone_for_good_after_them(
+    tmp_path: Path, noise: float, holes: int
+) -> None:
+    drawn = make("plain", 3, Wish(phones=6, hours=96.0, timeout_s=1200.0))
+    cure = Fault("router_change", 9e4, 9e4, drawn.sites[0].name, values={"router": Router(7200.0), "keep": True})
+    made = simulate(replace(drawn, faults=(cure,), style=replace(drawn.style, noise=noise)), 3).lines
+    begin = datetime.fromisoformat(made[0][1:20])
+    hours = [(datetime.fromisoformat(line[1:20]) - begin) / timedelta(hours=1) for line in made]
+    found = case_of([line for line, hour in zip(made, hours, strict=True) if not 20 <= hour < 50], tmp_path)
+    assert found.observation.lacking.gaps.height == ("missing_parts" in ids(found)) == holes
+    assert ("silence" in ids(found)) == (not holes)
+    assert "most phones" not in headline(found, translator())
+    for one in found.findings:
+        assert one.id != "still_unreachable" or not holes
+        assert one.id != "site_gone" or one.values["told_as"] == "site_silent"
 
 
 def case_of(text: list[str], folder: Path) -> Diagnosis:
