@@ -77,14 +77,17 @@ def of_one_timeout(context: Context, view: SiteView, strangers: Bools) -> bool:
 def of_two_sites(context: Context, views: list[SiteView]) -> bool:
     """Say whether the phones of unknown address and those of the one known site, judged apart, contradict each other.
 
-    They do where both have a timeout and the brackets are apart, or where several phones of the one have outlived the
-    other's timeout. A timeout that changed within the log proves nothing.
+    They do where both have a timeout and the brackets are apart, where the strangers alone show one that is too short,
+    or where several phones of the one have outlived the other's timeout. A timeout that changed within the log proves
+    nothing.
     """
     strangers = next((view for view in views if view.name == UNKNOWN), None)
     host = next((view for view in views if view.name != UNKNOWN), None)
     if strangers is None or host is None or len(strangers.eras) > 1 or len(host.eras) > 1:
         return False
     one, other = strangers.eras[0], host.eras[0]
+    if one.verdict == "too_short" != other.verdict:
+        return True  # nobody is accused of what strangers alone show
     if one.verdict == other.verdict == "too_short":
         slop = context.story.slop
         return one.estimate.low > other.estimate.high + slop or other.estimate.low > one.estimate.high + slop

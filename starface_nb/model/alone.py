@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from starface_nb.model.causes import BLOCK, LATENCY, LOSS, OFFLINE, PBX, RESTART, ROUTER, UNKNOWN, WAN
+from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, RESTART, ROUTER, UNKNOWN, WAN
 from starface_nb.model.likelihood import (
     BLOCKING,
     TWO_TURNS,
@@ -19,6 +19,7 @@ from starface_nb.model.likelihood import (
 )
 from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.schedule import in_time
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, era_of
@@ -73,7 +74,10 @@ class Alone:
         ]
         self.seldom, self.fixed = self._seldom(), self._fixed()
         self.odd, self.outside = (0.0, 0.0), np.zeros(len(self.loss), bool)
-        self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on)
+        self.in_time = in_time(self.loss, story.settings.probe_interval_s)
+        by_chance = np.where(self.in_time, np.log(P.in_time[0]), 0.0)
+        in_step = Mark(by_chance, {NAT: np.where(self.in_time, np.log1p(-P.off_cell), 0.0)})
+        self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on, in_step)
 
     def _fixed(self) -> Floats:
         """Return the densities of all endings but that of the NAT timeout, shape (n, causes)."""
@@ -214,7 +218,8 @@ class Alone:
         # Late answers, which leave no line, and reloads shift the probes.
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         chance = np.where(never, misfit, chance)
-        self.outside = never | (~fits & ~near)
+        chance = np.where(self.in_time, 1 - P.off_cell, chance)
+        self.outside = (never | (~fits & ~near)) & ~self.in_time
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
@@ -225,6 +230,7 @@ class Alone:
             ended = np.where(self.around.alone, ended, both)
         # Whose binding was dead by then is lost whatever a start of the PBX did, and back as after that.
         seen = np.log(chance) + np.where(self.after_start, self.restarted, ended)
+        seen = np.where(self.in_time, np.log(chance) + self.soft_loss, seen)  # the phone's next keepalive revives it
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period

@@ -138,8 +138,8 @@ class SiteData(Alone):
         a, e = self.around, self.ends
         again = a.placed & self.back
         unseen = float(np.log(P.shifted)) if self.shares and np.isfinite(high).any() else -np.inf
-        late, refused, moved, went_on = self.beside
-        mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT)
+        late, refused, moved, went_on, in_time = self.beside
+        mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT) + in_time.under(WAN)
         spell = late.under(LATENCY) - late.under(WAN)
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone,
@@ -174,6 +174,7 @@ class SiteData(Alone):
             mine = here == i
             if (died & mine).sum() >= max(ENOUGH_TO_CHANGE, DOUBTFUL * mine.sum()) and era.verdict == "no_expiry_seen":
                 era.verdict, era.probability = "undetermined", PRIOR_EXPIRING
+                era.estimate = replace(era.estimate, low=0.0)
 
     def found(self, posterior: Floats, world: World) -> Found:
         """Return what is said of the losses."""

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from starface_nb.observations.story import PJSIP_TIMEOUT_S, Bools, Floats, Losses, off_the_grid
+from starface_nb.model.priors import PRIORS as P
+from starface_nb.observations.story import PJSIP_TIMEOUT_S, SAME_MOMENT_S, Bools, Floats, Losses, off_the_grid
 from starface_nb.settings import Settings
 
 SIP_RESENT_S, PJSIP_RESENT_S = (1.0, 2.0, 3.0), (0.5, 1.5)
@@ -70,6 +71,26 @@ def spoke_first(losses: Losses, grid: Grid, on_grid: float) -> tuple[Floats, Flo
     probe = np.where(losses.on_grid, np.log(on_grid / share), np.log((1 - on_grid) / (1 - share)))
     silent = losses.pjsip & ~losses.registered
     return np.where(closed, probe, 0.0), np.where(closed & silent, probe, 0.0)
+
+
+def in_time(losses: Losses, interval: float) -> Bools:
+    """Say which losses come in time with each other, so many seconds after the phone's last: lost packets do not.
+
+    A keepalive of the phone's own that is sent less often than entries live leaves its entry dead for a part of each
+    turn, which one probe in so many meets.
+    """
+    found = np.zeros(len(losses), bool)
+    chance, longest = P.in_time
+    for phone in np.unique(losses.phone):
+        mine = np.flatnonzero(losses.phone == phone)
+        gaps = np.diff(losses.start[mine])
+        usual = np.median(gaps) if len(gaps) else 0.0
+        alike = np.abs(gaps - usual) <= SAME_MOMENT_S
+        share = np.clip(alike.mean() if len(gaps) else 0.0, chance, 1 - 1 / (len(gaps) + 2))
+        odds = share * np.log(share / chance) + (1 - share) * np.log((1 - share) / (1 - chance))
+        if 2 * interval - SAME_MOMENT_S <= usual <= longest and len(gaps) * odds > P.own_timeout:
+            found[mine] = np.append(alike, False) | np.append(False, alike)
+    return found
 
 
 def early_return(losses: Losses, settings: Settings) -> Bools:

@@ -10,6 +10,7 @@ import polars as pl
 from starface_nb.frames import UTC_TIME
 from starface_nb.model.cycles import Exposure, exposures, find_cycles, measure, since_calls
 from starface_nb.model.likelihood import BLOCKING, ends, marks
+from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.rhythm import at_random, rhythm_odds
 from starface_nb.model.site import Around, Context, Surface
 from starface_nb.observations.addresses import UNKNOWN, Addresses, place
@@ -89,8 +90,18 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> tuple[
         # The last of them leads to the block, which the next probe of each phone finds.
         counts[here] *= until > np.searchsorted(mine, starts[here] - soon)
         enough = np.searchsorted(mine, mine, "right") - np.searchsorted(mine, mine - REFUSED_S) >= BLOCKING
-        always[here] = np.minimum(np.diff(mine, append=np.inf), soon)[enough].sum() / max(story.end, soon)
+        if not _in_equal_runs(mine):
+            always[here] = np.minimum(np.diff(mine, append=np.inf), soon)[enough].sum() / max(story.end, soon)
     return counts, always
+
+
+def _in_equal_runs(refused: Floats) -> bool:
+    """Say whether the PBX falls silent after each so many refused registrations: it blocks the address for a while."""
+    gaps = np.diff(refused)
+    runs = np.diff(np.flatnonzero(gaps > 2 * np.median(gaps))) if len(gaps) else np.zeros(0)
+    if len(runs) < BLOCKING or np.median(runs) < BLOCKING:
+        return False
+    return bool((runs == np.median(runs)).mean() > 1 - P.partly)
 
 
 def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tuple[Ints, dict[str, Surface]]:

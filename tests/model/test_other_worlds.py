@@ -174,3 +174,60 @@ def test_a_registration_that_runs_out_is_no_failed_probe(tmp_path: Path) -> None
     assert case.intervals.height >= 4 * 29
     assert "too_short" not in case.sites["verdict"].to_list()
     assert "nat_expiry" not in case.intervals["cause"].to_list()
+
+
+@pytest.mark.parametrize("beat", [True, False])
+def test_a_keepalive_slower_than_the_router_keeps_time_and_lost_packets_do_not(tmp_path: Path, beat: bool) -> None:
+    """Each phone's entry is dead in a third of its 45 s; every third probe, 180 s apart, meets that third."""
+    log, r = Writer([]), rng(8)
+    for number in range(3):
+        peer, time = f"6{number}.snomd345", 20.0 * number
+        log.registered(time, peer, 5060 + number)
+        log.reachable(time, peer)
+        while time < 8 * HOUR:
+            time += 180 if beat else 60 * r.choice([1, 2, 3, 4, 5, 6, 9])
+            log.lost(time, peer)
+            log.reachable(time + 10, peer)
+    case = log.case(tmp_path)
+    (row,) = case.sites.rows(named=True)
+    assert case.intervals.height > 300
+    assert set(case.intervals["cause"]) == ({"nat_expiry"} if beat else {"packet_loss"})
+    assert (row["verdict"] == "no_expiry_seen") is not beat
+    assert (row["low_s"] == 0) is beat
+
+
+def test_an_address_is_not_accused_of_what_strangers_show(tmp_path: Path) -> None:
+    """Eight phones, of which no line shows an address, lose their entries; one shows its own and does not."""
+    log = Writer([])
+    for number in range(8):
+        for turn in range(30):
+            back = 410.0 * number + turn * HOUR
+            log.reachable(back, f"7{number}.snomd345")
+            log.lost(back + 904, f"7{number}.snomd345")
+    for turn in range(3):
+        log.registered(90 + turn * 9 * HOUR, "80.snomd345", 40_000 + turn)
+        log.reachable(90 + turn * 9 * HOUR, "80.snomd345")
+        log.lost(80 + (turn + 1) * 9 * HOUR - 400, "80.snomd345")
+    sites = {row["site"]: row["verdict"] for row in log.case(tmp_path).sites.rows(named=True)}
+    assert sites["unknown"] == "too_short"
+    assert sites["203.0.113.9"] != "too_short"
+
+
+def test_an_address_that_is_blocked_again_and_again_is_no_line_that_fails(tmp_path: Path) -> None:
+    """After each fifth wrong password the address is blocked for ten minutes; who asked is silent as well."""
+    log, time = Writer([]), 6 * HOUR
+    peers = [f"9{n}.snomd345" for n in range(3)]
+    for number, peer in enumerate(peers):
+        log.registered(1200.0 * number, peer, 5060 + number)
+        log.reachable(1200.0 * number, peer)
+    refused = "Registration from '<sip:99.snomd345@192.0.2.1>' failed for '203.0.113.9:5099' - Wrong password"
+    while time < 24 * HOUR:
+        for turn in range(5):
+            log.at(time + 90 * turn, refused)
+        for number, peer in enumerate(peers):
+            log.lost(time + 364 + 17 * number, peer)
+            log.reachable(time + 960 + (11 * number + 7) % 14, peer)
+        time += 1050
+    case = log.case(tmp_path)
+    assert case.intervals.height > 150
+    assert (case.intervals["cause"] == "blacklisted").mean() > 0.9
