@@ -218,7 +218,7 @@ class Alone:
         # Late answers, which leave no line, and reloads shift the probes.
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         chance = np.where(never, misfit, chance)
-        chance = np.where(self.in_time, 1 - P.off_cell, chance)
+        chance = np.where(self.in_time, np.maximum(chance, 1 - P.off_cell), chance)
         self.outside = (never | (~fits & ~near)) & ~self.in_time
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
@@ -230,7 +230,8 @@ class Alone:
             ended = np.where(self.around.alone, ended, both)
         # Whose binding was dead by then is lost whatever a start of the PBX did, and back as after that.
         seen = np.log(chance) + np.where(self.after_start, self.restarted, ended)
-        seen = np.where(self.in_time, np.log(chance) + self.soft_loss, seen)  # the phone's next keepalive revives it
+        revived = np.logaddexp(seen, np.log(chance) + self.soft_loss) + HALF  # by the phone's next keepalive, perhaps
+        seen = np.where(self.in_time, revived, seen)
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period
