@@ -92,7 +92,7 @@ def what_next(case: Diagnosis, site: str | None = None) -> Experiment:
     if row["verdict"] == "undetermined":
         seen = row["cycles_expired"] + row["cycles_survived"]
         lost = case.intervals.filter(pl.col("peer").is_in(phones))
-        hours = hours_missing(seen, case.phones.filter(pl.col("peer").is_in(phones)), keepalive)
+        hours = hours_missing(seen, len(phones), case.log, keepalive)
         if hours is None:
             return (
                 _one_keepalive(name, lost, keepalive) if tries_keepalive(lost, keepalive) else Experiment("none", name)

@@ -14,6 +14,7 @@ from starface_nb.analysis.seen import evidence
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
 from starface_nb.observations.intervals import of_kind
+from starface_nb.reading.log import Log
 
 SEVERITIES = ("action", "warning", "info")
 MOSTLY_ONE, OFTEN = 0.7, 4
@@ -144,15 +145,15 @@ def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding
         yield say("undecided", "info", site["site"], losses=unknown)
 
 
-def hours_missing(cycles: int, phones: pl.DataFrame, keepalive_s: float) -> float | None:
+def hours_missing(cycles: int, phones: int, log: Log, keepalive_s: float) -> float | None:
     """Return how many more hours would hold enough cycles; None where as much again as there is would not.
 
     A log too short to show how many it holds is taken to hold one for each keepalive of a phone.
     """
-    turn = keepalive_s / 3600.0 / max(phones.height, 1)
-    seen, lack = float(phones["observed_s"].mean() or 0.0) / 3600.0, ENOUGH_CYCLES - cycles  # type: ignore[arg-type]
-    if seen < max(ENOUGH_CYCLES * turn, 2 * keepalive_s / 3600.0):
-        return max(lack, 1) * turn
+    hour, lack = keepalive_s / 3600.0, ENOUGH_CYCLES - cycles
+    seen = (log.last - log.first) / timedelta(hours=1) if log.first and log.last else 0.0
+    if lack > 0 and seen < max(ENOUGH_CYCLES / max(phones, 1), 2) * hour:
+        return lack * hour / max(phones, 1)
     return lack * seen / cycles if 0 < lack <= cycles else None
 
 
@@ -172,7 +173,7 @@ def _timeout(results: Results, site: Mapping[str, Any], losses: pl.DataFrame) ->
         yield say("nat_below_probe" if short else "nat_too_short", "action", name, **values)
     elif site["verdict"] == "undetermined":
         have = site["cycles_survived"] + site["cycles_expired"]
-        hours = hours_missing(have, results.phones.filter(results.at(name)), settings.keepalive_s)
+        hours = hours_missing(have, site["phones"], results.log, settings.keepalive_s)
         values |= {"more_s": None if hours is None else max(round(hours * 3600), 1800), "cycles": have}
         if results.observation.lacking.silence_tells:
             otherwise = "apart" if tries_keepalive(losses, settings.keepalive_s) else "read"

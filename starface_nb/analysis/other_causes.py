@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.analysis.calls import cost
-from starface_nb.analysis.diagnosis import Finding, say
+from starface_nb.analysis.diagnosis import Finding, about_peers, say
 from starface_nb.analysis.places import line_switches, shared_port, sip_inspection, stale_state, two_devices
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import TOGETHER_S, Seen, prepare
@@ -46,10 +46,25 @@ def other_findings(results: Results, calls: pl.DataFrame) -> Iterator[Finding]:
         Frame of schema `CALLS_LOST`.
     """
     seen = prepare(results, calls)
-    timed = (stale_state, line_switches, sip_inspection, two_devices, shared_port, shared_power, pbx_trouble)
+    timed = (stale_state, line_switches, sip_inspection, two_devices, shared_port, shared_power, pbx_trouble, lapsed)
     coarse = "seconds" in results.observation.lacking.missing  # what was at once or first is not known
     for tell in (*(() if coarse else timed), lost_calls):
         yield from tell(seen)
+
+
+# ---- one phone ----
+
+
+def lapsed(seen: Seen) -> Iterator[Finding]:
+    """Registrations that run out again and again, the phone answering up to that moment, before it registers anew."""
+    of = ["peer", "second"]
+    ran_out = of_kind(seen.results.log.events, "expired").with_columns(second=pl.col("time").dt.truncate("1s"))
+    losses = seen.losses.filter(cause="unknown").with_columns(second=pl.col("start").dt.truncate("1s"))
+    often = losses.join(ran_out, on=of, how="semi").filter(pl.len().over("peer") > 1)
+    for site, mine in often.partition_by("home", as_dict=True).items():
+        peers = mine["peer"].unique().sort().to_list()
+        values = {"losses": mine.height, "away_s": mine["seconds"].median(), "probability": _SURE}
+        yield from about_peers("lapsed", "action", peers, str(site[0]), **values, evidence=seen.lines(peers, "expired"))
 
 
 # ---- several phones at once ----

@@ -102,6 +102,15 @@ def new_address(seed: int, stuck: int) -> list[str]:
     return held_back(lines, phones, start, start + timedelta(hours=r.uniform(3.2, 7))) if phones else lines
 
 
+def late_to_register(seed: int) -> list[str]:
+    """Some phones register again only a while after their registration has run out."""
+    r = rng(seed)
+    where = site(seed, 10, 6)
+    late = [replace(one, reregister_s=r.uniform(3700, 5400), expires_s=3600.0) for one in where.phones[: 1 + seed % 3]]
+    phones = (*late, *where.phones[len(late) :])
+    return lines_of([replace(where, phones=phones)], 20, [], seed, "PJSIP")
+
+
 def two_lines(seed: int, *, back: bool) -> list[str]:
     """A site changes to a second line and back, or every time to another address, as a forced reconnect does."""
     r = rng(seed)
@@ -285,6 +294,7 @@ IDS = (
     "shared_port",
     "shared_power",
     "pbx_trouble",
+    "lapsed",
     "never_answers",
     "tcp_connections",
 )
@@ -300,6 +310,7 @@ WITH: dict[str, tuple[str, Customer]] = {
     "shared_power": ("shared_power", partial(on_one_switch, part=True)),
     "shared_power, PJSIP": ("shared_power", partial(on_one_switch, part=True, tech="PJSIP")),
     "pbx_trouble": ("pbx_trouble", partial(stalled, pbx=True)),
+    "lapsed": ("lapsed", late_to_register),
     "never_answers": ("never_answers", partial(deaf, ever=False)),
     "tcp_connections": ("tcp_connections", partial(over_tls, tls=True)),
 }
