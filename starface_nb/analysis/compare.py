@@ -42,7 +42,7 @@ LEAST_PERIODS = 2
 """Periods that at least half of the phones must have outlived before a cure is told: once may be luck of the moment."""
 SLOP_S, CLEARLY_S = 1.5, 30.0
 """How far a bracket's end may be off, and how far two brackets' middles must lie apart to be two timeouts: seconds."""
-NOT_TOLD = ("never_lost", "nothing_to_compare", "too_short_before", "too_short_after")
+NOT_TOLD = ("never_lost", "nothing_to_compare", "open_before", "too_short_before", "too_short_after")
 _NEVER = datetime.fromtimestamp(0, UTC)  # of a log without a time, which has no sites either
 AT_ONCE = timedelta(hours=2)
 """A log that begins so soon after the other one may begin with bindings made under the old timeout."""
@@ -215,13 +215,23 @@ def _judge(left: Window, right: Window, changed: datetime | None, settling: bool
         verdict, probability, reason = _verdict(cured, old, new, was, now)
         if few and verdict in ("fixed", "cannot_tell"):
             verdict, probability, reason = "cannot_tell", 0.5, "few_phones"
-        hours = _hours_needed(old, new) if verdict == "cannot_tell" and reason != "few_phones" else None
+        elif verdict in ("fixed", "improved") and not _too_short(left):
+            verdict, probability, reason = "cannot_tell", 0.5, "open_before"
+        elif reason == "stray_losses" and _too_short(right):  # they are its own, though there are few
+            verdict, reason = "cannot_tell", "too_little_exposure"
+        hours = _hours_needed(old, new) if reason in ("too_little_exposure", "too_short_log") else None
     else:
         verdict, probability, reason = _nothing_before(right, *sides)
     needed = {"renewals"} if verdict == "cannot_tell" else set()  # more of the log will show them
     if reason != "same_losses" and any(set(_lacking(side.case)) - needed for side in (left, right)):
         return replace(_cannot(right.sites, "incomplete"), changed_at=changed)
     return SiteComparison(verdict, probability, changed, hours, *sides, right.sites[0], reason, basis)
+
+
+def _too_short(window: Window) -> bool:
+    """Say whether the log tells that a timeout was too short at any time of a window."""
+    then = (pl.col("start") < window.end) & (pl.col("end") > window.start) & (pl.col("verdict") == "too_short")
+    return window.case.eras.filter(pl.col("site").is_in(window.sites), then).height > 0
 
 
 def _basis(left: Window, right: Window, periods: dict[str, float]) -> tuple[Basis, bool]:

@@ -35,7 +35,7 @@ def _verdict(found: Comparison | SiteComparison, sites: tuple[SiteComparison, ..
         return word("compared", found.verdict, tr) + " " + tr("Probability {share}.", share=share)
     untold = [site for site in sites if site.verdict == "cannot_tell"]
     seen = any(site.after is not None and site.after.periods > 0 for site in untold)
-    seen &= all(site.reason not in ("few_phones", "too_short_before", "nothing_to_compare") for site in untold)
+    seen &= all(site.reason in ("too_little_exposure", "too_short_log", "too_short_after") for site in untold)
     return word("compared", found.verdict, tr) + (
         " " + tr("So far the probability of a cure is {share}.", share=share) if seen else ""
     )

@@ -22,6 +22,7 @@ from starface_nb.guide.comparison import comparison_text
 from starface_nb.guide.i18n import LANGUAGES, translator
 from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
 from starface_nb.text import visible
+from tests.simulation.families import make
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 FIXED = RECORDED / "fixed-router" / "pbx.log"
@@ -63,6 +64,19 @@ def test_losses_that_stopped_at_another_time_than_the_one_named_are_told_so(hour
     assert found.changed_at is not None
     assert abs(found.changed_at - TRUE_CHANGE) < timedelta(minutes=10)
     assert (found.verdict, found.sites[0].reason) == ("fixed", "another_time")
+
+
+@pytest.mark.parametrize(
+    ("family", "seed", "tech", "share", "why"),
+    [("healthy", 950055, "SIP", 0.3, "open_before"), ("any_packet", 950009, "PJSIP", 0.7, "too_little_exposure")],
+)
+def test_no_cure_is_told_of_a_router_that_was_not_ill_or_still_is(
+    family: str, seed: int, tech: str, share: float, why: str
+) -> None:
+    drawn = replace(make(family, seed), tech=tech)
+    whole = sf.diagnose(simulate(drawn, seed).log)
+    [site] = compare_at(whole, drawn.at(share * drawn.seconds)).sites
+    assert (site.verdict, site.reason) == ("cannot_tell", why)
 
 
 @pytest.mark.parametrize("warm", [0.0, 7200.0])
