@@ -91,7 +91,7 @@ def _silences(results: Results) -> list[tuple[datetime, datetime]]:
 
 def _about_the_log(results: Results) -> Iterator[Finding]:
     log, strangers = results.log, results.phones.filter(site=UNKNOWN, trunk=False).height
-    if "registered" in results.observation.lacking.missing and results.intervals.height + results.phones.height:
+    if strangers and "registered" in results.observation.lacking.missing:
         yield say("no_registrations", "warning")
     elif strangers > 1 and any(row["site"] == UNKNOWN for row in _main_sites(results)):
         # They are judged by themselves: who knows behind how many routers.

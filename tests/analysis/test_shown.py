@@ -113,6 +113,13 @@ def test_without_verbose_lines_only_registrations_are_missing(tmp_path: Path) ->
     assert "incomplete_log" not in ids(found)
 
 
+def test_addresses_that_contacts_tell_are_known_without_registrations(tmp_path: Path) -> None:
+    found = diagnosed(tmp_path, drop("Added contact")(lines("pjsip-clean")))
+    assert found.observation.lacking.missing == ("registered",)
+    assert "unknown" not in found.sites["site"]
+    assert "no_registrations" not in ids(found)
+
+
 def test_without_addresses_routers_that_are_too_short_are_told_beside_one_that_is_not(tmp_path: Path) -> None:
     found = diagnosed(tmp_path, drop("VERBOSE")(lines("mixed")))
     (site,) = found.sites.to_dicts()
