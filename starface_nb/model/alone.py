@@ -84,9 +84,12 @@ class Alone:
         e, n = self.ends, len(self.loss)
         usual, back, phone = e.trip[1], e.trip[1], e.trip[2]
         out = table(n, NEVER)
-        self.at_due = at_due = due(
-            self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.loss.until
-        )
+        at_due = due(self.due, e, self.loss.end - self.loss.rtt, self.spread, self.period, self.loss.until)
+        # Who renews at random does so in the second half of each lease.
+        age = self.loss.end - self.loss.rtt - self.anchor
+        late = (age >= self.period / 2 - self.spread) & (age <= self.period + self.spread)
+        anytime = np.log(np.where(late, 1.0, P.stray) / (self.period / 2))
+        self.at_due = at_due = np.where(self.random & np.isfinite(age), anytime, at_due)
         alive = log_uniform(e.length, e.open, *P.outage_s) + e.probe + back
         dead = at_due + e.register + phone
         by_line, by_pbx, by_boot, by_absence = P.by_register

@@ -247,7 +247,7 @@ def probability_expiring(
 
     def expiring(touched: Floats) -> float:
         each = np.logaddexp(np.log1p(-spared) + touched, np.log(spared)).sum(axis=1)
-        total = np.logaddexp(np.log1p(-chance) + each[0], np.log(chance) + each[1]) if several else each[0]
+        total = np.logaddexp(np.log1p(-chance) + each[0], np.log(chance) + each[1])
         return float(expit(total + np.log(prior / (1 - prior)) - np.log(cells)))
 
     # Where they would convict the router if each of them counted, they do not clear it.

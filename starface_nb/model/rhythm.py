@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Story
+from starface_nb.observations.story import SAME_MOMENT_S, Bools, Floats, Ints, Losses, Story
 
 JITTERS = (0.0065, 0.02, 0.05, 0.1)
 """Spreads of a re-REGISTER around the phone's period, as shares of it."""
@@ -89,12 +89,13 @@ def at_random(story: Story) -> Floats:
     return np.where((count >= ENOUGH_RENEWALS) & (count > soon) & far, shortest, np.nan)
 
 
-def rhythm_odds(story: Story, anchor: Floats) -> tuple[Floats, Floats]:
+def rhythm_odds(story: Story, anchor: Floats, random: Bools) -> tuple[Floats, Floats]:
     """Weigh for each loss whether the phone's own renewal ended it or a fault that lasts as long as it likes.
 
     Returns log-likelihood ratios: above 0 where the loss, counted from the renewal at `anchor`, ended when the next
     one was due; 0 where no renewal ended it or too few are known. First for timers that keep to their period as usual,
-    then, for phones that are not alone, with the spread of `JITTERS` that explains each phone's returns best.
+    then, for phones that are not alone, with the spread of `JITTERS` that explains each phone's returns best. Phones
+    that renew at `random` are due all through the second half of each lease.
     """
     losses = story.losses
     enough = np.bincount(story.renewals.phone, minlength=len(story.peers)) >= ENOUGH_RENEWALS
@@ -107,7 +108,8 @@ def rhythm_odds(story: Story, anchor: Floats) -> tuple[Floats, Floats]:
 
     strict = odds(story.periods, JITTERS[0])
     as_set = _customary(roughly, story.settings.keepalive_s)[losses.phone]
-    strict = np.where(as_set, strict, np.minimum(strict, 0.0))
+    anytime = np.where(ended, _in_lease_odds(story, anchor), 0.0)
+    strict = np.where(random[losses.phone], anytime, np.where(as_set, strict, np.minimum(strict, 0.0)))
     loose, best = np.zeros(len(losses)), np.full(len(story.peers), -np.inf)
     for price, jitter in enumerate(JITTERS):
         found = odds(roughly, jitter)
@@ -117,7 +119,7 @@ def rhythm_odds(story: Story, anchor: Floats) -> tuple[Floats, Floats]:
     # A phone that something switches by the clock is back as regularly, but whenever it went, by the clock.
     clock = _by_clock(story, strict > 0)[losses.phone]
     most = np.where(clock > RHYTHM[1], -clock, np.inf)
-    return np.minimum(strict, most), np.minimum(np.where(as_set, loose, strict), most)
+    return np.minimum(strict, most), np.minimum(np.where(as_set & ~random[losses.phone], loose, strict), most)
 
 
 def _seen_to(story: Story) -> Floats:
@@ -157,10 +159,23 @@ def _on_time_odds(story: Story, anchor: Floats, period: Floats, jitter: float) -
     """Return the log-likelihood ratio of each return: at a renewal of a phone with this spread, or at any time."""
     losses = story.losses
     with np.errstate(invalid="ignore", divide="ignore"):
-        length = np.maximum(losses.end - losses.start, 10.0)
-        fault = ((length <= BLINK_S) / BLINK_S + 1 / (length * np.log(720.0))) / 2
         spread = np.hypot(jitter * period, _seen_to(story))
         gap = (losses.end - losses.rtt - anchor) / spread
         turns = (period / spread)[:, None] * [1.0, 2.0]
         due = np.exp(-0.5 * (gap[:, None] - turns) ** 2) @ [ON_TIME, ONE_LATER] / (spread * np.sqrt(2 * np.pi))
-        return np.asarray(np.log(np.nan_to_num(due) / fault + STRAY) - CHANCE)
+        return np.asarray(np.log(np.nan_to_num(due) / _fault(losses) + STRAY) - CHANCE)
+
+
+def _in_lease_odds(story: Story, anchor: Floats) -> Floats:
+    """Return the same of a phone that renews at any time in the second half of its lease."""
+    lease, losses = max(story.settings.keepalive_s, 3600.0), story.losses
+    age = losses.end - losses.rtt - anchor
+    due = ((age >= lease / 2) & (age <= lease)) * ON_TIME / (lease / 2)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.log(due / _fault(losses) + STRAY) - CHANCE)
+
+
+def _fault(losses: Losses) -> Floats:
+    """Return the density of each loss's length if a fault made it, which lasts as long as it likes."""
+    length = np.maximum(losses.end - losses.start, 10.0)
+    return np.asarray(((length <= BLINK_S) / BLINK_S + 1 / (length * np.log(720.0))) / 2, float)

@@ -53,7 +53,7 @@ def survey(story: Story, states: pl.DataFrame, rows: pl.DataFrame, raw: pl.DataF
         soft=measure(story, previous),
         shared=shared,
         called=since_calls(story),
-        rhythms=rhythm_odds(story, exposure.anchor),
+        rhythms=rhythm_odds(story, exposure.anchor, np.isfinite(shortest)),
         random=np.isfinite(shortest),
         cycles=find_cycles(story, shortest),
         around=around,

@@ -24,6 +24,7 @@ from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.settle import at_this_minute
 from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
+from starface_nb.settings import Settings
 
 BURST = 0.5
 """Where ports are shared, losses that all lie within this share of the keepalive are one disturbance."""
@@ -191,6 +192,23 @@ def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
     return np.asarray(np.where(regular & (alongside == 1), most, step * ~by_itself))
 
 
+def _of_no_timeout(lost: Candidates, estimate: TimeoutEstimate, settings: Settings, shares: bool) -> bool:
+    """Say whether the losses in a bracket are of something else: too far apart, one disturbance, or by the clock.
+
+    Bindings that live nearly an hour die in their phones' time, which drifts, and each phone has its own; what fills
+    the line for some minutes each hour strikes several phones at the same minute.
+    """
+    if estimate.high - estimate.low > INCONSISTENT_S and len(lost.phone) >= ENOUGH_TO_CHANGE:
+        return True
+    failed, window = lost.born + lost.upper, settings.probe_interval_s + settings.probe_timeout_s
+    if shares and np.ptp(failed) < BURST * settings.keepalive_s:
+        return True
+    many = np.flatnonzero(np.bincount(lost.phone) >= ENOUGH_SURVIVED)
+    minute = np.exp(2j * np.pi * failed[np.isin(lost.phone, many)] / HOUR_S)
+    nearly = len(many) > 1 and estimate.low > SURE * HOUR_S - window
+    return nearly and bool(np.abs(minute.mean()) > np.cos(2 * np.pi * 2 * window / HOUR_S))
+
+
 def measurable(exposure: Exposure, period: Floats) -> Bools:
     """Say of which losses the idle time is known: longer than a period, a renewal between went unseen."""
     return exposure.locked & (exposure.upper > exposure.lower) & (exposure.upper <= 1.06 * period + 60.0)
@@ -276,9 +294,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     outlived = int(part.kept.count[part.kept.long & (part.kept.reach > 0)].sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
-        if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
-            probability = min(probability, PRIOR_EXPIRING)
-        if shares and np.ptp((part.lost.born + part.lost.upper)[inside]) < BURST * settings.keepalive_s:
+        if _of_no_timeout(part.lost.take(inside), estimate, settings, shares):
             probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
