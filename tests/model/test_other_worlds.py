@@ -231,3 +231,45 @@ def test_an_address_that_is_blocked_again_and_again_is_no_line_that_fails(tmp_pa
     case = log.case(tmp_path)
     assert case.intervals.height > 150
     assert (case.intervals["cause"] == "blacklisted").mean() > 0.9
+
+
+def test_one_phone_whose_refresh_varies_is_enough(tmp_path: Path) -> None:
+    """It renews 70 to 95 % through each hour; its entry is gone 15 minutes after each REGISTER."""
+    log, r, time, port = Writer([]), rng(9), 0.0, 5060
+    while time < 80 * HOUR:
+        log.registered(time, "60.ylnkt54", port := port + 1)
+        log.reachable(time, "60.ylnkt54")
+        log.lost(time + 900 + r.randrange(5, 60), "60.ylnkt54")
+        time += HOUR * r.uniform(0.7, 0.95)
+    case = log.case(tmp_path)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
+
+
+def test_a_phone_lost_at_one_age_is_not_outvoted_by_phones_that_keep_their_entries(tmp_path: Path) -> None:
+    log = Writer([])
+    for number in range(7):
+        log.registered(100.0 * number, f"61{number}.ylnkt54", 5060 + number)
+        log.reachable(100.0 * number, f"61{number}.ylnkt54")
+    log.nat("620.ylnkt54", 50.0, 30.0, 70)
+    case = log.case(tmp_path)
+    assert case.sites["verdict"].to_list() == ["undetermined"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
+
+
+def test_a_job_that_fills_the_line_each_hour_is_no_timeout_of_nearly_an_hour(tmp_path: Path) -> None:
+    """Two phones at half past each hour, back within two minutes, off the probing rhythm while answers are late."""
+    log, r = Writer([]), rng(10)
+    for number in range(2):
+        peer = f"63{number}.snomd735"
+        log.registered(700.0 * number, peer, 5060 + number)
+        log.reachable(700.0 * number, peer)
+        for turn in range(90):
+            if r.random() < 0.8:
+                failed = 1800 + turn * HOUR + r.uniform(5, 90)
+                log.lost(failed, peer, 17)
+                log.reachable(failed + r.uniform(15, 100), peer, r.choice([15, 600, 1400]))
+    case = log.case(tmp_path)
+    assert case.intervals.height > 100
+    assert "too_short" not in case.sites["verdict"].to_list()
+    assert (case.intervals["cause"] == "nat_expiry").mean() < 0.1
