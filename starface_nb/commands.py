@@ -27,6 +27,8 @@ __all__ = ["COMMANDS"]
 _ASIDE = "Keep it in a folder of its own."
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starface_nb.analysis.diagnosis import Diagnosis
 
 
@@ -161,8 +163,7 @@ def run(options: Namespace) -> int:
     for one in executed:
         ending = f"failed in code cell {one.cell}: {one.error}" if one.error else f"done in {one.seconds:.1f} s"
         print(visible(f"{one.path.name}: {ending}"), file=sys.stderr if one.error else sys.stdout)
-    if kept := sf.report.write_report(case, case.language, ending="").kept:
-        note(f"Changed since it was written, and kept: {', '.join(kept)}")
+    _note_kept(sf.report.write_report(case, case.language, ending="").kept)
     say(f"report: {options.output / 'report.html'}")
     return 3 if any(one.error for one in executed) else _needs_action(case.diagnosis)
 
@@ -229,6 +230,7 @@ def fleet(options: Namespace) -> int:
 
     1 where somebody does; else 3 where the program failed on a log, 2 where a log could not be read.
     """
+    from starface_nb.cases.answers import Record
     from starface_nb.reading import DEFAULT_ZONE, clock
 
     named = options.scheduler is not None
@@ -247,7 +249,8 @@ def fleet(options: Namespace) -> int:
     )
     page = options.output / "fleet.html"
     zone = clock.zone(options.time_zone or DEFAULT_ZONE).key
-    write(page, sf.fleet.fleet_html(summary, options.language, zone).encode())
+    made = {page.name: sf.fleet.fleet_html(summary, options.language, zone).encode()}
+    _note_kept(Record(page.with_name(".fleet.json"), "fleet").put(made))
     print(sf.fleet.as_text(summary, options.language, zone))
     say(str(page))
     if ((summary["verdict"] == "too_short") | (summary["gone"] > 0)).any():
@@ -348,6 +351,11 @@ def _logs(options: Namespace) -> list[str]:
 def _note_router(router: str | None, case: Diagnosis) -> None:
     if router and "too_short" not in case.sites["verdict"]:
         note("--router is left out: at no site a timeout is known to be too short.")
+
+
+def _note_kept(kept: Sequence[str]) -> None:
+    if kept:
+        note(f"Changed since it was written, and kept: {', '.join(kept)}")
 
 
 def _needs_action(case: Diagnosis) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,26 @@ class Record:
             step = "Make its folder writable, or make room there."
             cause = f"The case cannot be saved: {error.strerror or error}."
             raise CaseError(cause, place=self.path, next_step=step) from None
+
+    def put(self, results: Mapping[str, bytes]) -> list[str]:
+        """Write results beside the file, which remembers them; return under which names changed ones were kept."""
+        assert self.path is not None  # noqa: S101
+        known, kept = self.read().get("results", {}), []
+        for name, made in results.items():
+            path = self.path.with_name(name)
+            if path.is_file() and (before := path.read_bytes()) != made and _digest(before) != known.get(name):
+                free = (path.with_stem(f"{path.stem}-changed-{n}") for n in count(1))
+                aside = next(other for other in free if not other.exists())
+                path.rename(aside)
+                kept.append(aside.name)
+            write(path, made)
+        with self.change() as content:
+            content["results"] = known | {name: _digest(made) for name, made in results.items()}
+        return kept
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
 
 
 def _no_number(name: str) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from html import escape
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -193,19 +191,7 @@ class Case:
             The names under which changed files are kept.
         """
         assert self.folder is not None  # noqa: S101
-        record, kept = Record(private_folder(self.folder) / "case.json", "case", CASE), []
-        known = record.read().get("results", {})
-        for name, made in results.items():
-            path = self.folder / name
-            if path.is_file() and (before := path.read_bytes()) != made and _digest(before) != known.get(name):
-                free = (path.with_stem(f"{path.stem}-changed-{n}") for n in count(1))
-                aside = next(other for other in free if not other.exists())
-                path.rename(aside)
-                kept.append(aside.name)
-            write(path, made)
-        with record.change() as content:
-            content["results"] = known | {name: _digest(made) for name, made in results.items()}
-        return kept
+        return Record(private_folder(self.folder) / "case.json", "case", CASE).put(results)
 
     def __repr__(self) -> str:
         return f"Case({self.name!r}, {self.log.events.height} events, {len(self.answers.all())} answers)"
@@ -216,10 +202,6 @@ class Case:
         kept = tr("kept in the folder {name}", name=self.folder.name) if self.folder else tr("not kept on disk")
         told = f"<p><b>{escape(tr('Case {name}', name=self.name))}</b>, {escape(kept)}</p>"
         return told + (f"<ul>{notes}</ul>" if notes else "")
-
-
-def _digest(content: bytes) -> str:
-    return sha256(content).hexdigest()[:16]
 
 
 def absolute(log: Source) -> tuple[str, ...]:

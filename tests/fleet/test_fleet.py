@@ -394,6 +394,19 @@ def test_ranking_puts_who_needs_help_first():
     assert frame["rank"].to_list() == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_page_that_somebody_changed_is_kept_beside_the_new_one(tmp_path, capsys):
+    out = tmp_path / "out"
+    asked = ["fleet", str(RECORDED / "one-bad-phone" / "pbx.log"), "-o", str(out), "--workers", "1"]
+    main(asked)
+    page = (out / "fleet.html").read_text("utf-8")
+    (out / "fleet.html").write_text("my remarks")
+    main(asked)
+    assert "Changed since it was written, and kept: fleet-changed-1.html" in capsys.readouterr().err
+    main(asked)
+    assert "kept" not in capsys.readouterr().err
+    assert [(out / name).read_text("utf-8") for name in ("fleet.html", "fleet-changed-1.html")] == [page, "my remarks"]
+
+
 @pytest.mark.parametrize(("customer", "results"), [("one", "one"), ("customers", "."), ("fleet.parquet", "out")])
 def test_no_customer_is_left_out_silently(customer, results, tmp_path, capfd):
     for name in (customer, "other"):
