@@ -12,6 +12,7 @@ from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import evidence
 from starface_nb.bundle.facts import Bundle, Fact, with_full_names
 from starface_nb.observations.intervals import of_kind
+from starface_nb.observations.signs import STREAMS
 from starface_nb.reading.log import Log
 from starface_nb.settings import Settings
 
@@ -139,7 +140,7 @@ def _connections(results: Results) -> Iterator[Finding]:
     held = {fact.value for fact in results.log.bundle.values("connection")}
     places = of_kind(results.log.events, "registered").drop_nulls("address")
     last = places.group_by("peer", maintain_order=True).agg(pl.last("address", "port", "contact", "file", "line"))
-    named = pl.col("contact").fill_null("").str.to_lowercase().str.contains(r";transport=(?:tcp|tls)\b")
+    named = pl.col("contact").fill_null("").str.contains(STREAMS)
     at = pl.concat_str("address", pl.lit(" "), pl.col("port").cast(pl.String)).is_in(list(held))
     phones = last.filter(named | at).sort("peer")
     shown = evidence(phones)

@@ -53,13 +53,17 @@ class Alone:
         self.random = context.random[self.loss.phone]
         self.known_period = np.isfinite(own) & ~self.random
         self.period = np.where(self.known_period, own, story.settings.keepalive_s)
+        # A phone that uses TCP or TLS makes a new connection soon after its old one is dead.
+        streams = story.streams[self.loss.phone]
+        self.known_period &= ~streams
+        self.period = np.where(streams, P.retry_s, self.period)
         self.anchor = context.exposure.anchor[use]
         turns = np.ceil(np.maximum((self.loss.start - self.anchor) / self.period, 1e-9))
         self.spread = 6.0 + P.period_spread * self.period * np.sqrt(np.nan_to_num(turns, nan=1.0)) + np.where(
             self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
         # A REGISTER that is a little late is the one due now, not the next.
         turns = np.ceil(np.maximum((self.loss.start - self.spread - self.anchor) / self.period, 1e-9))
-        self.due = np.where(turns <= 12, self.anchor + turns * self.period, np.nan)
+        self.due = np.where((turns <= 12) & ~streams, self.anchor + turns * self.period, np.nan)
         self.after_start = first_after_start(self.loss, story.starts)[0]
         surface = context.surfaces.get(site.name, Surface())
         self.heard = surface.times

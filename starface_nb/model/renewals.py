@@ -9,6 +9,7 @@ import polars as pl
 
 from starface_nb.model.rhythm import find_periods
 from starface_nb.observations.intervals import of_kind, phone_index
+from starface_nb.observations.signs import STREAMS
 from starface_nb.observations.story import (
     BIG,
     BLIP_S,
@@ -119,6 +120,7 @@ def tell(
     story.shares_ports = _shares_ports(story, registered) | _inherits(story)
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
     story.devices = _devices(story, registered)
+    story.streams = _streams(states, names)
     _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
     _on_own_grid(story)
@@ -184,6 +186,13 @@ def _shares_ports(story: Story, registered: pl.DataFrame) -> Bools:
         .filter((pl.col("joins") >= ENOUGH_LINES) & (pl.col("joins") >= 0.1 * pl.col("len")))
     )
     return np.isin(story.home, [*spots["home"], *devices["home"]])
+
+
+def _streams(states: pl.DataFrame, names: list[str]) -> Bools:
+    """Say of each phone whether all its contacts are of TCP or TLS."""
+    streams = pl.col("contact").str.contains(STREAMS).all()
+    told = of_kind(states, "registered").drop_nulls("contact").group_by("peer").agg(streams.alias("streams"))
+    return np.isin(names, told.filter("streams")["peer"].to_list())
 
 
 def _devices(story: Story, registered: pl.DataFrame) -> Ints:

@@ -141,7 +141,10 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     good &= (weight > 0.02) & ~story.losses.lapsed[use]
     shares = bool(story.shares_ports[site.phones].any())
     alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
-    mine = site.cycles[cycles.idle[site.cycles] > story.settings.probe_interval_s]
+    # Beside phones that use UDP, those that use TCP or TLS say nothing of its entries.
+    says = ~story.streams | story.streams[site.phones].all()
+    good &= says[story.losses.phone[use]]
+    mine = site.cycles[(cycles.idle[site.cycles] > story.settings.probe_interval_s) & says[cycles.phone[site.cycles]]]
     confirmed = _on_time(context, use, exposure.anchor)
     # After a line that was down for all, phones are back at their own renewals as well.
     rhythms = [np.where(odds[use] > 0, odds[use] / alongside, odds[use]) for odds in context.rhythms]

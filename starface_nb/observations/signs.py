@@ -10,6 +10,9 @@ from starface_nb.observations.completeness import LIMIT_MS
 from starface_nb.observations.intervals import DOWN, UP, of_kind, phone_index
 from starface_nb.observations.story import PJSIP_SLOW_MS
 
+STREAMS = r"(?i);transport=(?:tcp|tls)\b"
+"""A contact whose phone notices a dead connection and makes a new one: no UDP entry is its own."""
+
 AUTHENTICATION = r"(?i)password|authenticate|no matching (?:peer|endpoint)|username/auth|ACL|not permitted|security"
 """Refusals that count towards a block of the address; too many contacts or an unknown AOR do not."""
 MOST_GUESSED = 5

@@ -160,7 +160,8 @@ class Story:
 
     `lates` and `calls` are the joint keys of phone and time of all late answers and of all calls that phones began,
     `first_up` is since when each phone is known to answer (infinite where it never is), `periods` how often it sends a
-    REGISTER, `devices` the first account of the device that it is an account of, `watched` when it was observed.
+    REGISTER, `devices` the first account of the device that it is an account of, `streams` says who uses TCP or TLS,
+    `watched` when it was observed.
     """
 
     settings: Settings
@@ -183,6 +184,7 @@ class Story:
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     shares_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
     devices: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    streams: Bools = field(default_factory=lambda: np.empty(0, bool))
     watched: Watched | None = None
 
     @cached_property
