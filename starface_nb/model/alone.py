@@ -153,7 +153,7 @@ class Alone:
         out[:, WAN] = alone + np.log(P.kinds[0])
         out[:, ROUTER] = alone + np.log(P.kinds[1])
         out[:, PBX] = np.where(self.after_start, np.log(P.after_start), NEVER)
-        out[:, BLOCK] = np.where(self.around.refused >= BLOCKING, np.log(P.blocks_per_refusals / 15), NEVER)
+        out[:, BLOCK] = np.where(self.around.refused >= BLOCKING, 0.0, NEVER)
         # Nobody knows why a phone let its registration run out.
         out[self.loss.lapsed] = NEVER
         out[self.loss.lapsed, UNKNOWN] = 0.0
@@ -171,7 +171,11 @@ class Alone:
             rate = (per_day * P.history_days + mine) / (P.history_days + self.span / DAY_S)
             return np.asarray(np.log(rate * probe / DAY_S)[self.loss.phone], float)
 
+        # An address that was blocked after refusals is so again.
+        tried = self.around.refused >= BLOCKING
+        blocked = (P.blocks_per_refusals + posterior[tried, BLOCK].sum()) / (1 + tried.sum())
         return {
+            BLOCK: self.seldom[:, BLOCK] + np.log(blocked),
             RESTART: own(RESTART, P.boots_per_day),
             OFFLINE: own(OFFLINE, P.absences_per_day),
             # Only those that cost no binding tell how often probes are lost.
