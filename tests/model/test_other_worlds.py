@@ -273,3 +273,32 @@ def test_a_job_that_fills_the_line_each_hour_is_no_timeout_of_nearly_an_hour(tmp
     assert case.intervals.height > 100
     assert "too_short" not in case.sites["verdict"].to_list()
     assert (case.intervals["cause"] == "nat_expiry").mean() < 0.1
+
+
+def test_apps_on_tls_that_reconnect_soon_make_no_restart_of_phones(tmp_path: Path) -> None:
+    """The router restarts twice: apps are back in a minute or two, phones on UDP at their next REGISTER."""
+    log, r, restarts = Writer([]), rng(11), [5.2 * HOUR, 6.3 * HOUR]
+
+    def line(second: float, text: str, source: str = REGISTRAR) -> None:
+        log.at(second, text, "VERBOSE", source)
+
+    for number in range(5):
+        app = number > 1
+        peer, period, port = f"64{number}.{'WinClient' if app else 'snom735'}", 3300.0, 5060 + 100 * number
+        born, end = 37.0 * number, 0.0
+        uri = f"sip:{peer}@203.0.113.9:{port}" + (";transport=TLS" if app else "")
+        line(born, f"Added contact '{uri}' to AOR '{peer}' with expiration of 3600 seconds")
+        line(born, f"Contact {peer}/{uri} is now Reachable.  RTT: 20.000 msec", "res_pjsip/pjsip_options.c")
+        for down in restarts:
+            lost = down + 3 + r.uniform(0, 60)
+            due = born + period * np.ceil((down + 60 - born) / period)
+            end = down + 60 + r.uniform(5, 90) if app else due
+            line(lost, f"Contact {peer}/{uri} is now Unreachable.  RTT: 0.000 msec", "res_pjsip/pjsip_options.c")
+            port += 1
+            uri = f"sip:{peer}@203.0.113.9:{port}" + (";transport=TLS" if app else "")
+            line(end, f"Added contact '{uri}' to AOR '{peer}' with expiration of 3600 seconds")
+            line(end, f"Contact {peer}/{uri} is now Reachable.  RTT: 20.000 msec", "res_pjsip/pjsip_options.c")
+            born = end
+    causes = log.case(tmp_path).intervals["cause"].to_list()
+    assert len(causes) == 10
+    assert causes.count("router_restart") >= 8
