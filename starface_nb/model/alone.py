@@ -23,7 +23,7 @@ from starface_nb.model.schedule import in_time
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, era_of
-from starface_nb.observations.story import Bools, Floats, first_after_start
+from starface_nb.observations.story import BIG, Bools, Floats, Ints, first_after_start
 
 C = len(CAUSES)
 SURE = 0.001
@@ -77,7 +77,7 @@ class Alone:
             for half in P.burst_windows_s
         ]
         self.seldom, self.fixed = self._seldom(), self._fixed()
-        self.odd, self.outside = (0.0, 0.0), np.zeros(len(self.loss), bool)
+        self.odd, self.outside, self.swept = (0.0, 0.0), *np.zeros((2, len(self.loss)), bool)
         self.in_time = in_time(self.loss, story.settings.probe_interval_s)
         by_chance = np.where(self.in_time, np.log(P.in_time[0]), 0.0)
         in_step = Mark(by_chance, {NAT: np.where(self.in_time, np.log1p(-P.off_cell), 0.0)})
@@ -168,7 +168,8 @@ class Alone:
 
         def own(cause: int, per_day: float) -> Floats:
             mine = np.bincount(self.loss.phone, posterior[:, cause], minlength=phones)
-            rate = (per_day * P.history_days + mine) / (P.history_days + self.span / DAY_S)
+            looked = self.span / DAY_S * posterior.any()  # before that, nothing is known of how seldom it is
+            rate = (per_day * P.history_days + mine) / (P.history_days + looked)
             return np.asarray(np.log(rate * probe / DAY_S)[self.loss.phone], float)
 
         # An address that was blocked after refusals is so again.
@@ -214,7 +215,7 @@ class Alone:
             cut = exposure.take(self.site.losses)
             over = (cut.lower < latest + slop) & (cut.upper > low - slop)
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
-        fits = np.where(self.after_start, near, fits)
+        fits, near = np.where(self.after_start, near, fits), near | self.swept
         fits, near = fits & ~loss.lapsed, near & ~loss.lapsed
         # The last packet of a call is not known, only when it began.
         called = self.context.called.take(self.site.losses)
@@ -223,14 +224,14 @@ class Alone:
         # Deaths at odd ages are learned; they are seldom where a timeout is seen.
         odd, rarer = P.misfit
         usual = np.where(never, odd, odd * rarer)
-        misfit = usual + np.where(never, *self.odd) / (1 / usual + self.span / probe * len(self.site.phones))
+        misfit = (1 + np.where(never, *self.odd)) / (1 / usual + self.span / probe * len(self.site.phones))
         # Which phone's renewal counts is not known for sure where phones share ports.
         misfit = np.where(self.shares & ~self.around.alone & ~never, P.off_cell, misfit)
         # Late answers, which leave no line, and reloads shift the probes.
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         chance = np.where(never, misfit, chance)
         chance = np.where(self.in_time, np.maximum(chance, 1 - P.off_cell), chance)
-        self.outside = (never | (~fits & ~near)) & ~self.in_time
+        self.outside = (never | (~fits & (self.swept | ~near))) & ~self.in_time
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
         if self.shares:
@@ -239,6 +240,9 @@ class Alone:
             other = np.where(self.ends.open, -3.0, np.log(rate) - others * self.ends.length + self.ends.probe)
             both = np.logaddexp(HALF + ended, other + HALF + self.ends.trip[1])
             ended = np.where(self.around.alone, ended, both)
+        # Who is not back within a period lost its first REGISTER, too: what is odd already is hardly that as well.
+        late = self.outside & ~np.isfinite(self.due) & (self.ends.length > self.period)
+        ended = ended + np.where(late, np.log(P.renewed_at[1]), 0.0)
         # Whose binding was dead by then is lost whatever a start of the PBX did, and back as after that.
         seen = np.log(chance) + np.where(self.after_start, self.restarted, ended)
         revived = np.logaddexp(seen, np.log(chance) + self.soft_loss) + HALF  # by the phone's next keepalive, perhaps
@@ -262,6 +266,16 @@ class Alone:
         begin = np.log(np.where(never, chance, np.maximum(chance, rate)))
         both = np.logaddexp(seen, unseen)
         return begin, both - begin
+
+    def alike(self, died: Bools) -> Ints:
+        """Return how many bindings of other phones died at about each loss's age: routers sweep at their own times."""
+        age, probe = np.nan_to_num(self.best.upper), self.story.settings.probe_interval_s
+
+        def near(key: Floats) -> Ints:
+            first, past = np.searchsorted(np.sort(key[died & self.best.locked]), [key - probe, key + probe])
+            return np.asarray((past - first) * self.best.locked, np.int64)
+
+        return near(age) - near(self.loss.phone * BIG + age)
 
     def bounds(self, eras: list[Era]) -> tuple[Floats, Floats, Floats]:
         """Return the bracket that holds for each loss, up to infinity where bindings do not expire, and their share."""

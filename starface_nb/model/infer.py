@@ -124,6 +124,7 @@ class SiteData(Alone):
         # Routers that sweep, or throw out what is oldest, let bindings die at odd ages again and again.
         died, never = posterior[:, NAT] * self.outside, np.isinf(self.bounds(eras)[1])
         self.odd = float(died[never].sum()), float(died[~never].sum())
+        self.swept = self.alike((died > 0.5) & ~never) >= ENOUGH_TO_CHANGE
         return World(posterior, terms, elsewhere, events or [], expiring)
 
     def events(

@@ -77,6 +77,36 @@ def test_phones_that_renew_at_random_within_a_lease_lose_their_entries_to_the_ro
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
 
 
+def test_a_phone_that_was_away_for_longer_than_a_period_was_off(tmp_path: Path) -> None:
+    """Whose entry expires is back within one, at its next renewal or the one after it."""
+    log = Writer([])
+    for n in range(5):
+        log.registered(40 * n, f"8{n}.snomd345", 30_000 + n)
+        log.reachable(40 * n, f"8{n}.snomd345")
+    for turn, (off, on) in enumerate([(70_000, 75_100), (190_000, 196_300)]):
+        log.lost(off, "82.snomd345")
+        log.registered(on, "82.snomd345", 40_000 + turn)
+        log.reachable(on, "82.snomd345")
+    log.reachable(260_000, "80.snomd345")
+    assert log.case(tmp_path).intervals["cause"].to_list() == ["phone_offline"] * 2
+
+
+def test_a_router_that_sweeps_its_table_takes_several_entries_at_once(tmp_path: Path) -> None:
+    """Entries die at the first sweep, every five minutes, at which they are fifteen old: those of several phones."""
+    log = Writer([])
+    for number, period in enumerate([3600, 3595, 3540, 3540, 3420, 3420, 3240, 3240]):
+        peer = f"9{number}.snomd345"
+        for turn in range(60):
+            born = 470 * number + turn * period
+            log.registered(born, peer, 20_000 + 100 * number + turn)
+            log.reachable(born, peer)
+            swept = (born + 900 + 299) // 300 * 300
+            log.lost(born + (swept - born + 59) // 60 * 60 + 4, peer)
+    case = log.case(tmp_path)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
+
+
 def test_a_phone_that_something_starts_by_the_clock_is_no_short_timeout(tmp_path: Path) -> None:
     """Each half hour at the same minute, back as soon as it has started: as regular as renewals, but by the clock."""
     log, r = Writer([]), rng(9)
