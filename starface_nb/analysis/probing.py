@@ -72,6 +72,11 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     usable = usable.gather_every(max(usable.height // MOST_GAPS, 1))
     if usable.height < LEAST_GAPS or told_s < SHORTEST_S:
         return None
+    # No probe comes sooner than its interval: losses again and again at one sooner moment refute it.
+    sooner = usable.filter(pl.col("gap_s") < told_s - 2 * FITS_S)["gap_s"].to_numpy()
+    first = float(np.round(np.median(sooner))) if len(sooner) >= LEAST_GAPS else told_s
+    if first < told_s and (np.abs(sooner - first) <= FITS_S).mean() >= SHARE <= fitting(usable, first)[0]:
+        return first
     few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
     tried = np.arange(SHORTEST_S, LONGEST_S + 1.0)
     whole: list[float] = tried[fitting(few, tried)[1] >= LEAST_COUNTS].tolist()

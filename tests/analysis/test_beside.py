@@ -24,6 +24,7 @@ from starface_nb.report.pack import pack
 from starface_nb.report.page import write_report
 from starface_nb.settings import Settings
 from starface_nb.verdict import json_text, summary
+from tests.analysis.recorded import Writer
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 RUNS = ("lines-and-addresses", "pjsip-mixed")
@@ -210,6 +211,18 @@ def test_another_probe_interval_is_believed_where_the_log_shows_it(every: int, t
         assert "{" not in text
     given = Settings().with_asked(probe_interval_s=60.0)
     assert settings_from(sf.read_log(path, progress=False), given) == (given, {}, [])
+
+
+def test_losses_at_one_moment_sooner_than_a_probe_can_come_show_the_interval(tmp_path: Path) -> None:
+    """Probes come every 30 s, and each entry is dead at the first of them."""
+    log = Writer([])
+    for turn in range(60):
+        log.registered(1800 * turn, "7201.vvx411", 20_000 + turn)
+        log.reachable(1800 * turn, "7201.vvx411")
+        log.lost(1800 * turn + 34, "7201.vvx411")
+    case = log.case(tmp_path)
+    assert case.settings.probe_interval_s == 30
+    assert case.sites["verdict"].to_list() == ["too_short"]
 
 
 def _probed(every: int, tech: str) -> list[str]:
