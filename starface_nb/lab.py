@@ -159,12 +159,17 @@ def _end_once(server: ServerApp) -> None:
 
 
 async def _end_tasks() -> None:
-    """End what was still being answered: threads wait for the requests that began them, and Python for all threads."""
+    """End what was still being answered: threads wait for the requests that began them, and Python for all threads.
+
+    A page that is just being opened waits for its kernel, and takes the first cancellation for the kernel's.
+    """
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    if left:
-        await asyncio.wait(left, timeout=_PATIENCE_S)
+    for _ in range(_PATIENCE_S if left else 0):
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1.0)
+        if not left:
+            break
     await asyncio.sleep(0)  # for what is called once they have ended
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -23,7 +24,22 @@ import pytest
 
 from starface_nb import cli, samples
 from starface_nb.cli import main
-from starface_nb.lab import prepare
+from starface_nb.lab import _end_tasks, prepare
+
+
+def test_a_request_that_takes_its_cancellation_for_the_kernels_ends_nevertheless() -> None:
+    async def waits_for_a_kernel() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def ended() -> bool:
+        request = asyncio.create_task(waits_for_a_kernel())
+        await asyncio.sleep(0)
+        await _end_tasks()
+        return request.cancelled()
+
+    assert asyncio.run(ended())
 
 
 def test_dry_run_prepares_the_case_and_says_where_to_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
