@@ -34,9 +34,10 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
     for one in sorted(comparison.sites, key=lambda one: one.site):
         site = visible(one.site)
         lines += [site, *when]
+        sides = (one.before, True), (one.after, one.verdict != "cannot_tell")
         rows += [
-            {"line": len(lines) - 2 + i, "site": site, "when": when[i], **_side(tr, side)}
-            for i, side in enumerate((one.before, one.after))
+            {"line": len(lines) - 2 + i, "site": site, "when": when[i], **_side(tr, side, told=told)}
+            for i, (side, told) in enumerate(sides)
         ]
     names = alt.Axis(
         labelExpr=f"({json.dumps(lines)})[datum.value]",
@@ -73,13 +74,13 @@ def before_after(comparison: Comparison, language: str = "en") -> Picture:
     return dressed(chart, tr, tr("Before and after: {verdict}", verdict=named[comparison.verdict]), changed, meaning)
 
 
-def _side(tr: Translator, side: Side | None) -> dict[str, object]:
+def _side(tr: Translator, side: Side | None, *, told: bool) -> dict[str, object]:
     if side is None:
         return {"share": 0.0, "text": tr("not compared"), "hours": None}
     losses = tr.count("{n} loss", "{n} losses", side.losses)
     periods = tr.count("{n} period", "{n} periods", side.periods)
     text = tr("{losses} in {periods}", losses=losses, periods=periods)
-    if side.low_s is not None or side.high_s is not None:
+    if told and (side.low_s is not None or side.high_s is not None):
         text = tr.joined(text, tr("NAT timeout {bracket}", bracket=bracket(tr, side.low_s, side.high_s)))
     share = min(1.0, side.losses / side.periods) if side.periods else 0.0
     return {"share": share, "text": text, "hours": side.hours}

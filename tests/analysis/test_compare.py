@@ -149,6 +149,8 @@ def test_two_recorded_hours_after_the_fix_are_too_little(tmp_path: Path) -> None
     text = " ".join(comparison_text(found, translator("en")))
     assert "Another 1 h of log without a loss would prove it." in text
     assert "So far the probability of a cure is" in text
+    assert "The timeout is now" not in text
+    assert sf.charts.to_svg(sf.charts.before_after(found)).count("NAT timeout") == 1  # that before
 
 
 def test_one_phone_needs_more_log_than_eight() -> None:
