@@ -49,6 +49,9 @@ class Alone:
         self.around = context.around.take(use)
         self.ends, self.marks = context.ends.take(use), context.marks.take(use)
         self.best = pick(context, site)
+        ages = (context.exposure, context.soft, context.shared)
+        self.cuts = [age.take(use) for age in ages if np.isfinite(age.anchor).any()]
+        self.called = [context.called.take(use)] if np.isfinite(context.called.anchor).any() else []
         own = story.periods[self.loss.phone]
         self.random = context.random[self.loss.phone]
         self.known_period = np.isfinite(own) & ~self.random
@@ -211,15 +214,14 @@ class Alone:
         slop, probe = self.story.slop, self.story.settings.probe_interval_s
         latest = np.where(share < 1, 0.0, high)  # what only new bindings do, they do at their first silence
         fits, near = high <= probe, np.zeros(n, bool)
-        for exposure in (self.context.exposure, self.context.soft, self.context.shared):
-            cut = exposure.take(self.site.losses)
+        for cut in self.cuts:
             over = (cut.lower < latest + slop) & (cut.upper > low - slop)
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
         fits, near = np.where(self.after_start, near, fits), near | self.swept
         fits, near = fits & ~loss.lapsed, near & ~loss.lapsed
         # The last packet of a call is not known, only when it began.
-        called = self.context.called.take(self.site.losses)
-        near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)
+        for called in self.called:
+            near |= (called.upper > low - slop) & (called.lower < latest + P.call_s)
         never = np.isinf(high)
         # Deaths at odd ages are learned; they are seldom where a timeout is seen.
         odd, rarer = P.misfit
@@ -230,7 +232,7 @@ class Alone:
         # Late answers, which leave no line, and reloads shift the probes.
         chance = np.where(fits, (1 - P.off_cell) * share, np.where(near, P.shifted, misfit))
         chance = np.where(never, misfit, chance)
-        chance = np.where(self.in_time, np.maximum(chance, 1 - P.off_cell), chance)
+        chance[self.in_time] = np.maximum(chance[self.in_time], 1 - P.off_cell)
         self.outside = (never | (~fits & (self.swept | ~near))) & ~self.in_time
         end = loss.end - loss.rtt
         ended = self.at_due + self.ends.register + self.ends.trip[2]
@@ -245,8 +247,8 @@ class Alone:
         ended = ended + np.where(late, np.log(P.renewed_at[1]), 0.0)
         # Whose binding was dead by then is lost whatever a start of the PBX did, and back as after that.
         seen = np.log(chance) + np.where(self.after_start, self.restarted, ended)
-        revived = np.logaddexp(seen, np.log(chance) + self.soft_loss) + HALF  # by the phone's next keepalive, perhaps
-        seen = np.where(self.in_time, revived, seen)
+        beat = self.in_time  # the phone's next keepalive brings it back, perhaps
+        seen[beat] = np.logaddexp(seen[beat], np.log(chance[beat]) + self.soft_loss[beat]) + HALF
         # The renewal counted from was none, or not the last: then the return tells when it was.
         width = np.maximum(high - low, probe) + 2 * self.spread
         back = loss.failed - np.minimum(high, self.period) + self.period

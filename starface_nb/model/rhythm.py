@@ -108,8 +108,9 @@ def rhythm_odds(story: Story, anchor: Floats, random: Bools) -> tuple[Floats, Fl
 
     strict = odds(story.periods, JITTERS[0])
     as_set = _customary(roughly, story.settings.keepalive_s)[losses.phone]
-    anytime = np.where(ended, _in_lease_odds(story, anchor), 0.0)
-    strict = np.where(random[losses.phone], anytime, np.where(as_set, strict, np.minimum(strict, 0.0)))
+    strict = np.where(as_set, strict, np.minimum(strict, 0.0))
+    if random.any():
+        strict = np.where(random[losses.phone], np.where(ended, _in_lease_odds(story, anchor), 0.0), strict)
     loose, best = np.zeros(len(losses)), np.full(len(story.peers), -np.inf)
     for price, jitter in enumerate(JITTERS):
         found = odds(roughly, jitter)
@@ -135,13 +136,13 @@ def _by_clock(story: Story, regular: Bools) -> Floats:
     not, and is off it to the one side or the other each time anew.
     """
     losses, found = story.losses, np.zeros(len(story.peers))
-    who, at = losses.phone[regular], (losses.end - losses.rtt)[regular]
+    who, at, seen_to = losses.phone[regular], (losses.end - losses.rtt)[regular], _seen_to(story)[regular] ** 2
     for phone in np.unique(who):
         mine = _slice(who, phone)
         turn = np.round((at[mine] - at[mine][0]) / story.periods[phone])
         off = at[mine] - at[mine][0] - turn * story.periods[phone]
         walk = np.diff(off)[np.diff(turn) == 1]
-        slack = np.mean(_seen_to(story)[regular][mine] ** 2)
+        slack = seen_to[mine].mean()
         found[phone] = len(walk) / 2 * np.log((walk @ walk / max(len(walk), 1) + slack) / (off.var() + slack))
     return found
 

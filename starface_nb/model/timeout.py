@@ -147,7 +147,10 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     mine = site.cycles[(cycles.idle[site.cycles] > story.settings.probe_interval_s) & says[cycles.phone[site.cycles]]]
     confirmed = _on_time(context, use, exposure.anchor)
     # After a line that was down for all, phones are back at their own renewals as well.
-    rhythms = [np.where(odds[use] > 0, odds[use] / alongside, odds[use]) for odds in context.rhythms]
+    rhythms = [odds[use] for odds in context.rhythms]
+    if (joint := alongside > 1).any():
+        for odds in rhythms:
+            odds[joint] = np.minimum(odds[joint], odds[joint] / alongside[joint])
     lost = Candidates(
         np.searchsorted(site.phones, phone),
         exposure.anchor,
@@ -195,21 +198,26 @@ def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
     return np.asarray(np.where(regular & (alongside == 1), most, step * ~by_itself))
 
 
-def _of_no_timeout(lost: Candidates, estimate: TimeoutEstimate, settings: Settings, shares: bool) -> bool:
+def _of_no_timeout(
+    lost: Candidates, inside: Bools, estimate: TimeoutEstimate, settings: Settings, shares: bool
+) -> bool:
     """Say whether the losses in a bracket are of something else: too far apart, one disturbance, or by the clock.
 
     Bindings that live nearly an hour die in their phones' time, which drifts, and each phone has its own; what fills
     the line for some minutes each hour strikes several phones at the same minute.
     """
-    if estimate.high - estimate.low > INCONSISTENT_S and len(lost.phone) >= ENOUGH_TO_CHANGE:
+    if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
         return True
-    failed, window = lost.born + lost.upper, settings.probe_interval_s + settings.probe_timeout_s
+    window = settings.probe_interval_s + settings.probe_timeout_s
+    nearly = estimate.low > SURE * HOUR_S - window
+    if not (shares or nearly):
+        return False
+    failed, phone = (lost.born + lost.upper)[inside], lost.phone[inside]
     if shares and np.ptp(failed) < BURST * settings.keepalive_s:
         return True
-    many = np.flatnonzero(np.bincount(lost.phone) >= ENOUGH_SURVIVED)
-    minute = np.exp(2j * np.pi * failed[np.isin(lost.phone, many)] / HOUR_S)
-    nearly = len(many) > 1 and estimate.low > SURE * HOUR_S - window
-    return nearly and bool(np.abs(minute.mean()) > np.cos(2 * np.pi * 2 * window / HOUR_S))
+    many = np.flatnonzero(np.bincount(phone) >= ENOUGH_SURVIVED)
+    minute = np.exp(2j * np.pi * failed[np.isin(phone, many)] / HOUR_S)
+    return nearly and len(many) > 1 and bool(np.abs(minute.mean()) > np.cos(2 * np.pi * 2 * window / HOUR_S))
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:
@@ -297,7 +305,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     outlived = int(part.kept.count[part.kept.long & (part.kept.reach > 0)].sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
-        if _of_no_timeout(part.lost.take(inside), estimate, settings, shares):
+        if _of_no_timeout(part.lost, inside, estimate, settings, shares):
             probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
