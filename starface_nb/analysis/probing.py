@@ -80,7 +80,8 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
     tried = np.arange(SHORTEST_S, LONGEST_S + 1.0)
     whole: list[float] = tried[fitting(few, tried)[1] >= LEAST_COUNTS].tolist()
-    shown = [one for one in (usual_s, *whole) if fitting(usable, one)[0] >= SHARE]
+    # One timeout alone makes one gap: of what it fits, half the usual interval is the likeliest after that.
+    shown = [one for one in (usual_s, usual_s / 2, *whole) if fitting(usable, one)[0] >= SHARE]
     every = max(shown, key=lambda one: _weight(few, one), default=told_s)
     # Of gaps of any length, which calls and registrations leave, a short interval fits more than a long one.
     shows = _weight(few, every)
