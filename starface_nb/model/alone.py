@@ -267,6 +267,9 @@ class Alone:
         unseen = np.where(np.isfinite(high), unseen, 2 * NEVER)
         begin = np.log(np.where(never, chance, np.maximum(chance, rate)))
         both = np.logaddexp(seen, unseen)
+        # Who answered for longer than a binding lives had renewed it unseen, whatever struck then.
+        older = np.isfinite(high) & np.isfinite(self.due) & (self.best.lower > high + slop)
+        both[older] = np.logaddexp(both, HALF + np.log(probe / self.period) + ended)[older]
         return begin, both - begin
 
     def alike(self, died: Bools) -> Ints:

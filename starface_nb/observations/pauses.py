@@ -51,7 +51,9 @@ def missing_parts(log: Log, states: pl.DataFrame) -> pl.DataFrame:
 
 def _without_others(log: Log, pauses: pl.DataFrame) -> pl.DataFrame:
     """Return the silences of a day or longer in which lines that tell of no phone would stand as well: start, end."""
-    took, whole = pl.col("end") - pl.col("start"), pl.lit(log.last) - pl.lit(log.first)
+    if log.first is None or log.last is None:
+        return pl.DataFrame(schema=GAPS)
+    took, whole = pl.col("end") - pl.col("start"), pl.lit(log.last - log.first)
     others, share = log.lines - log.events.height, (took / (whole - took)).clip(upper_bound=1.0)
     return isolated_pauses(pauses, ISOLATED**2).filter(took >= timedelta(days=1), others * share >= LEAST_MINUTES)
 

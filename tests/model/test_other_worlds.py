@@ -332,3 +332,18 @@ def test_apps_on_tls_that_reconnect_soon_make_no_restart_of_phones(tmp_path: Pat
     causes = log.case(tmp_path).intervals["cause"].to_list()
     assert len(causes) == 10
     assert causes.count("router_restart") >= 8
+
+
+def test_a_request_that_no_line_shows_renews_an_entry_and_its_death_is_no_absence(tmp_path: Path) -> None:
+    """Of three phones one subscribes to lamps now and then: its entry dies 25 minutes after that."""
+    log, r = Writer([]), rng(12)
+    for number in range(3):
+        peer = f"65{number}.snomd345"
+        for turn in range(70):
+            back, more = 900.0 * number + turn * 2880, r.randrange(200, 1200) if number == 2 and turn % 2 else 0
+            log.registered(back, peer, 20_000 + 100 * number + turn)
+            log.reachable(back, peer)
+            log.lost(back + 60 * ((1500 + more) // 60 + 1) + 4, peer)
+    case = log.case(tmp_path)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.97
