@@ -269,7 +269,7 @@ class Alone:
         both = np.logaddexp(seen, unseen)
         # Who answered for longer than a binding lives had renewed it unseen, whatever struck then.
         older = np.isfinite(high) & np.isfinite(self.due) & (self.best.lower > high + slop)
-        both[older] = np.logaddexp(both, HALF + np.log(probe / self.period) + ended)[older]
+        both[older] = np.logaddexp(both[older], (HALF + np.log(probe / self.period) + ended)[older])
         return begin, both - begin
 
     def alike(self, died: Bools) -> Ints:
