@@ -90,18 +90,23 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> tuple[
         # The last of them leads to the block, which the next probe of each phone finds.
         counts[here] *= until > np.searchsorted(mine, starts[here] - soon)
         enough = np.searchsorted(mine, mine, "right") - np.searchsorted(mine, mine - REFUSED_S) >= BLOCKING
-        if not _in_equal_runs(mine):
+        if not _blocks_again(mine, np.sort(starts[here]), soon):
             always[here] = np.minimum(np.diff(mine, append=np.inf), soon)[enough].sum() / max(story.end, soon)
     return counts, always
 
 
-def _in_equal_runs(refused: Floats) -> bool:
-    """Say whether the PBX falls silent after each so many refused registrations: it blocks the address for a while."""
+def _blocks_again(refused: Floats, lost: Floats, soon: float) -> bool:
+    """Say whether the PBX blocks the address for a while after each so many refused registrations.
+
+    It falls silent then, and phones are lost; a device that tries in turns and waits is silent as regularly.
+    """
     gaps = np.diff(refused)
-    runs = np.diff(np.flatnonzero(gaps > 2 * np.median(gaps))) if len(gaps) else np.zeros(0)
+    silent = np.flatnonzero(gaps > np.maximum(2 * np.median(gaps), soon)) if len(gaps) else np.zeros(0, int)
+    runs = np.diff(silent)
     if len(runs) < BLOCKING or np.median(runs) < BLOCKING:
         return False
-    return bool((runs == np.median(runs)).mean() > 1 - P.partly)
+    struck = np.diff(np.searchsorted(lost, [refused[silent], refused[silent] + soon]), axis=0) > 0
+    return bool((runs == np.median(runs)).mean() > 1 - P.partly and struck.mean() > 0.5)
 
 
 def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tuple[Ints, dict[str, Surface]]:

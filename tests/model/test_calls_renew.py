@@ -65,7 +65,7 @@ def test_the_bracket_holds_where_calls_renew(tmp_path: Path, phones: int) -> Non
     low, high = case.sites.select("low_s", "high_s").row(0)
     assert low < TIMEOUT_S <= high <= low + 65.0  # one probe, its timeout and whole seconds
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.99
-    anonymise([path], tmp_path / "copy.zip")
+    anonymise([path], tmp_path / "copy.zip", key=bytes(32))  # by another, a new name may hold these digits
     copy = sf.diagnose(sf.read_log(tmp_path / "copy.zip", progress=False))
     assert copy.sites.select("low_s", "high_s").row(0) == pytest.approx((low, high), abs=0.2)
     assert "0301" not in ZipFile(tmp_path / "copy.zip").read("var/log/asterisk/full").decode()

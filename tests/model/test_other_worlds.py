@@ -347,3 +347,23 @@ def test_a_request_that_no_line_shows_renews_an_entry_and_its_death_is_no_absenc
     case = log.case(tmp_path)
     assert case.sites["verdict"].to_list() == ["too_short"]
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.97
+
+
+def test_a_device_that_tries_in_turns_and_waits_is_not_blocked_each_time(tmp_path: Path) -> None:
+    """Three wrong passwords every five minutes, all day; lost probes now and then, which the next probe answers."""
+    log, r = Writer([]), rng(13)
+    refused = "Registration from '<sip:99.snomd345@192.0.2.1>' failed for '203.0.113.9:5099' - Wrong password"
+    for turn in range(12 * 24):
+        for more in (0, 4, 8):
+            log.at(300 * turn + more, refused)
+    for number in range(3):
+        peer = f"66{number}.snomd345"
+        log.registered(40.0 * number, peer, 5060 + number)
+        log.reachable(40.0 * number, peer)
+        for turn in range(20):
+            lost = 4300 * turn + 1000 * number + r.randrange(600, 900)
+            log.lost(lost, peer)
+            log.reachable(lost + 10, peer)
+    causes = log.case(tmp_path).intervals["cause"]
+    assert len(causes) == 60
+    assert (causes == "packet_loss").mean() > 0.9
