@@ -22,6 +22,7 @@ from starface_nb.sources.apart import keep_apart
 from starface_nb.text import visible
 
 _WRONG_INPUT, _FAULT, _TERMINATED = 2, 3, 143
+_SMALL = 1 << 20  # bytes of logs
 _AGAIN_S = 20  # a signal to end that was lost in a callback comes again
 _ending = list[BaseException]()  # what signals to end have raised
 
@@ -100,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             errors.need_memory()
             errors.need_files()
             errors.need_threads()
+            _few_threads(options)
             _keep_streams_apart(options)
         status = COMMANDS[options.command][0](options)
         sys.stdout.flush()
@@ -110,6 +112,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _told(_ending[0] if _ending else errors.memory_error(error) or error)
     return _told(_ending[0]) if _ending else status
+
+
+def _few_threads(options: argparse.Namespace) -> None:
+    """Let polars do a small log's work in one thread, before it is loaded: to wake others takes longer than they do."""
+    if options.command in ("check", "compare", "events"):  # which start no other programs
+        logs = [Path(log) for log in options.log]
+        if all(log.is_file() for log in logs) and sum(log.stat().st_size for log in logs) <= _SMALL:
+            os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
 def _told(error: BaseException) -> int:

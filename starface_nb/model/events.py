@@ -195,7 +195,7 @@ def weigh(site: Struck, scene: Scene, groups: list[Ints]) -> list[Event]:
 def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     """Yield the events of these groups; arrays have the shape (..., events, lengths, members)."""
     longest = max(map(len, groups))
-    members = np.array([np.pad(group, (0, longest - len(group)), mode="edge") for group in groups])
+    members = np.array([group[np.minimum(np.arange(longest), len(group) - 1)] for group in groups])
     here = (np.arange(longest) < np.array([[len(group)] for group in groups]))[:, None, :]
     site = losses.take(members[:, None, :])
     begin, back = site.failed.min(axis=2), site.end.min(axis=2)

@@ -37,13 +37,14 @@ def settle(
     kinds = np.zeros((len(base), len(events)))
     begin = np.array([event.begin for event in events])
     _, whose = np.unique([event.device for event in events], return_inverse=True)
+    again = [SameMinute(begin, every, scene.window, begin) for every, _ in EVERY_S]
     for turn in range(8):
         # What strikes a site does so again, and what a device: each event takes its rates from the others.
         others = np.stack([np.bincount(whose, kind)[whose] for kind in kinds]) - kinds
         if turn == 1:
             others[1] += others[2]
         rate = np.minimum((base[:, None] * P.events_days + others) / (P.events_days + days), most)
-        each = np.log(rate * scene.window / DAY_S + _by_the_clock(kinds, rate, begin, days, scene.window))
+        each = np.log(rate * scene.window / DAY_S + _by_the_clock(kinds, rate, again, days))
         rest = other.T + each[2:]
         both = np.stack([line[:, 0] + each[0][:, None], line[:, 1] + each[1][:, None],
                          *np.broadcast_to(rest[:, :, None], (len(rest), *line[:, 0].shape))])  # fmt: skip
@@ -58,25 +59,31 @@ def settle(
     ]
 
 
-def _by_the_clock(kinds: Floats, rate: Floats, begin: Floats, days: float, window: float) -> Floats:
+def _by_the_clock(kinds: Floats, rate: Floats, again: list[SameMinute], days: float) -> Floats:
     """Return how surely each kind strikes when it does because the clock brings it at that minute, shape (kinds, n).
 
     One other at the same minute may be chance. What comes by the clock is one thing, of a kind as usual as its rate.
     """
     shares = np.zeros((len(EVERY_S), *kinds.shape))
-    for share, (every, which) in zip(shares, EVERY_S, strict=True):
+    for share, (every, which), others in zip(shares, EVERY_S, again, strict=True):
         some = kinds[which].sum(axis=0, keepdims=True)
-        again = np.maximum(at_this_minute(some, begin, every, window, begin) - some - 1, 0.0)
-        share[which] = again / (days * DAY_S / every + 1) * rate[which] / rate[which].max(axis=0)
+        more = np.maximum(others.total(some) - some - 1, 0.0)
+        share[which] = more / (days * DAY_S / every + 1) * rate[which] / rate[which].max(axis=0)
     return np.asarray(shares.max(axis=0), float)
 
 
-def at_this_minute(kinds: Floats, begin: Floats, every: float, window: float, at: Floats) -> Floats:
-    """Return what the events of about the same minute of each hour or day add up to, shape (kinds, len(at))."""
-    order = np.argsort(begin % every, kind="stable")
-    minute, asked = (begin % every)[order], at % every
-    around = np.concatenate([minute - every, minute, minute + every])
-    first = np.searchsorted(around, asked - window / 2)
-    past = np.searchsorted(around, asked + window / 2, side="right")
-    total = np.cumsum(np.pad(np.tile(kinds[:, order], 3), ((0, 0), (1, 0))), axis=1)
-    return np.asarray(total[:, past] - total[:, first])
+class SameMinute:
+    """The events of about the same minute of each hour or day as the times `at`."""
+
+    def __init__(self, begin: Floats, every: float, window: float, at: Floats) -> None:
+        self.order = np.argsort(begin % every, kind="stable")
+        minute, asked = (begin % every)[self.order], at % every
+        around = np.concatenate([minute - every, minute, minute + every])
+        self.first = np.searchsorted(around, asked - window / 2)
+        self.past = np.searchsorted(around, asked + window / 2, side="right")
+
+    def total(self, kinds: Floats) -> Floats:
+        """Return what they add up to, shape (kinds, len(at))."""
+        total = np.zeros((len(kinds), 3 * len(self.order) + 1))
+        np.cumsum(np.tile(kinds[:, self.order], 3), axis=1, out=total[:, 1:])
+        return np.asarray(total[:, self.past] - total[:, self.first])

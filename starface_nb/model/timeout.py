@@ -21,7 +21,7 @@ from starface_nb.model.eras import (
 from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
 from starface_nb.model.priors import HOUR_S
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.settle import at_this_minute
+from starface_nb.model.settle import SameMinute
 from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
 from starface_nb.settings import Settings
@@ -192,7 +192,7 @@ def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
     step = np.where(silent, 1 + share * (alongside - 1), 1.0)
     # What strikes most of the site every half hour strikes a phone alone where the others are still away.
     together = start[(alongside > 1) & np.append(True, np.diff(start) > window)[: len(use)]]
-    clock = at_this_minute(np.ones((1, len(together))), together, HOUR_S / 2, 2 * window, start)[0]
+    clock = SameMinute(together, HOUR_S / 2, 2 * window, start).total(np.ones((1, len(together))))[0]
     regular = (clock >= max(ENOUGH_SURVIVED, story.end / (2 * HOUR_S))) & (window < INCONSISTENT_S)
     most = float(np.median(alongside[alongside > 1])) if regular.any() else 1.0
     return np.asarray(np.where(regular & (alongside == 1), most, step * ~by_itself))

@@ -12,7 +12,6 @@ import polars as pl
 
 from starface_nb.frames import UTC_TIME
 from starface_nb.observations.schemas import RAW
-from starface_nb.reading.schemas import KIND
 
 UP, DOWN, GONE = 1, 0, 2
 """States a line can put a peer into: answering, not answering, unregistered on purpose."""
@@ -178,4 +177,4 @@ def down_at_the_end(states: pl.DataFrame) -> pl.Series:
 
 def of_kind(events: pl.DataFrame, *kinds: str) -> pl.DataFrame:
     """Return the events of these kinds."""
-    return events.filter(pl.col("kind").is_in(pl.Series(kinds, dtype=KIND).implode()))
+    return events.filter(pl.any_horizontal(*(pl.col("kind") == kind for kind in kinds)))

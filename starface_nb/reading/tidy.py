@@ -30,4 +30,6 @@ def tidied(text: str) -> str:
 
 def without_end(text: str) -> str:
     """Return a line without the marks, tags and blanks that enclose it at its end."""
+    if (text[-1:].isalnum() or text.endswith(")")) and text[-2:-1] != "\\":
+        return text  # as most lines end
     return _pattern("behind", "pattern").sub("", text)

@@ -454,3 +454,15 @@ def test_a_count_that_a_library_can_do_with_is_left_alone_and_a_file_that_is_no_
         text=True,
     )
     assert (run.returncode, run.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(("size", "threads"), [(1, "1"), (2 << 20, "None")])
+def test_only_a_small_log_is_left_to_one_thread(size: int, threads: str, tmp_path: Path) -> None:
+    log = tmp_path / "pbx.log"
+    log.write_bytes(LOG.read_bytes().ljust(size, b"\n"))
+    said = f"import os; print(os.environ.get('POLARS_MAX_THREADS'), file=open({str(tmp_path / 'said')!r}, 'w'))"
+    code = f"import atexit; atexit.register(lambda: exec({said!r})); from starface_nb.cli import main; main()"
+    env = {name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"}
+    run = [sys.executable, "-c", code, "check", str(log), "--exit-zero"]
+    subprocess.run(run, check=True, env=env, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "said").read_text().strip() == threads

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from starface_nb.model.settle import at_this_minute
+from starface_nb.model.settle import SameMinute
 
 
 def test_others_of_the_same_minute_are_added_up_across_the_hour() -> None:
@@ -11,4 +11,4 @@ def test_others_of_the_same_minute_are_added_up_across_the_hour() -> None:
     apart = np.abs(begin[:, None] - begin) % 3600.0
     same = (np.minimum(apart, 3600.0 - apart) <= 33.0) & ~np.eye(300, dtype=bool)
     assert same.sum() > 300
-    assert np.allclose(at_this_minute(kinds, begin, 3600.0, 66.0, begin), kinds @ (same.T + np.eye(len(begin))))
+    assert np.allclose(SameMinute(begin, 3600.0, 66.0, begin).total(kinds), kinds @ (same.T + np.eye(len(begin))))
