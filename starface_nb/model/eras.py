@@ -8,6 +8,7 @@ than one. A raised timeout acts from each binding's next renewal, so cycles are 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -109,11 +110,18 @@ def _column(age: Floats, columns: int) -> Ints:
 
 
 def score_table(
-    evidence: Evidence, rows: Ints, s_rows: Ints, n: int, horizon: float, used: Bools | None = None
+    evidence: Evidence,
+    rows: Ints,
+    s_rows: Ints,
+    n: int,
+    horizon: float,
+    used: Bools | None = None,
+    contradiction: float = CONTRADICTION,
 ) -> Floats:
     """Return log-likelihood ratios, shape (n, timeouts + 1); the last column is "never expires" (zero).
 
-    `used`: which survivals speak against a timeout below the probing interval, by their count where not given.
+    `used`: which survivals speak against a timeout below the probing interval, by their count where not given;
+    `contradiction`: what an outlived cycle weighs, log.
     """
     columns = int(horizon / STEP_S)
     table = np.zeros((n, columns + 2))
@@ -121,7 +129,7 @@ def score_table(
     np.add.at(table, (rows, first), MATCH * evidence.lost.weight)
     np.add.at(table, (rows, np.maximum(past, first)), -MATCH * evidence.lost.weight)
     outlived = _column(evidence.kept.idle, columns)
-    weight = CONTRADICTION * evidence.kept.count
+    weight = contradiction * evidence.kept.count
     soft = IN_USE[0] * (np.minimum(evidence.kept.count, IN_USE[1]) if used is None else used)
     probed = np.minimum(np.int64(CELL_S / STEP_S), outlived)
     np.add.at(table, (s_rows, np.zeros_like(s_rows)), soft)
@@ -162,10 +170,39 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
     rows = np.searchsorted(edges, part.lost.born, side="right") - 1
     s_rows = np.searchsorted(edges, begun, side="right") - 1
     each = replace(kept.take(np.repeat(np.arange(len(n)), n)), count=np.ones(len(turn), np.int64))
-    table = score_table(Evidence(part.lost, each), rows, s_rows, len(edges), horizon, turn < IN_USE[1])
-    sums = np.vstack([np.zeros(int(horizon / STEP_S) + 1), np.cumsum(table, axis=0)])
+    evidence = Evidence(part.lost, each)
+
+    def summed(contradiction: float) -> Floats:
+        table = score_table(evidence, rows, s_rows, len(edges), horizon, turn < IN_USE[1], contradiction)
+        return np.vstack([np.zeros(table.shape[1]), np.cumsum(table, axis=0)])
+
+    sums = summed(CONTRADICTION)
     cuts = sorted(_cut(sums, 0, len(edges)))
+    if cuts and _gain(summed(_unseen(evidence, s_rows, sums, cuts)), cuts) < CHANGE_PENALTY:
+        cuts.pop()
     return [_moment(edges, sums, cut, cuts) for cut in cuts]
+
+
+def _unseen(evidence: Evidence, s_rows: Ints, sums: Floats, cuts: list[int]) -> float:
+    """Return what an outlived cycle weighs, log, where renewals go unseen as often as before the last change.
+
+    Phones that are called in the daytime outlive a timeout for hours; that ends, and may come again.
+    """
+    bounds, never = [0, *cuts], sums.shape[1] - 1
+    gains = [sums[b] - sums[a] for a, b in pairwise(bounds)]
+    best = np.array([int(gain.argmax()) if gain.max() > 0 else never for gain in gains])
+    known = np.maximum.accumulate(np.where(best < never, np.arange(len(best)), -1))
+    timeout = np.where(known >= 0, best[known], never)
+    before = s_rows < cuts[-1]
+    outlived = _column(evidence.kept.idle[before], never) > timeout[np.searchsorted(cuts, s_rows[before], side="right")]
+    return float(np.log((1 + np.count_nonzero(outlived)) / (np.exp(-CONTRADICTION) + np.count_nonzero(before))))
+
+
+def _gain(sums: Floats, cuts: list[int]) -> float:
+    """Return what the last change gains, log."""
+    first, cut = [0, *cuts][-2:]
+    left, right = sums[cut] - sums[first], sums[-1] - sums[cut]
+    return float(left.max() + right.max() - (left + right).max())
 
 
 def _cut(sums: Floats, i: int, j: int) -> list[int]:

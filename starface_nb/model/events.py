@@ -97,12 +97,25 @@ def candidates(site: Struck, scene: Scene, before: list[Event] | None = None) ->
     if before is not None:
         again = iter(weigh(site, scene, [e.members for e in before if not e.like(site.alone)]))
         return [e if e.like(site.alone) else next(again) for e in before]
-    n, rate = len(site.start), float(np.log(max(P.kinds) * scene.window / DAY_S))
+    n, found = len(site.start), list[Event]()
+    taken, seen = site.after_start.copy(), np.zeros(n, bool)
+    usual = max(P.kinds) / DAY_S
+    _take(site, scene, usual, taken, seen, found)
+    # Where a line fails each hour, less may be one more of its failures.
+    often = len(found) / max(scene.log_end, DAY_S)
+    if often > usual:
+        seen[~taken] = False
+        _take(site, scene, 1 / scene.window, taken, seen, found)
+    return sorted(found, key=lambda event: event.begin)
+
+
+def _take(site: Struck, scene: Scene, per_second: float, taken: Bools, seen: Bools, found: list[Event]) -> None:
+    """Find the events that so many in a second make likely, of losses that none has taken."""
+    n, rate = len(site.start), float(np.log(min(per_second * scene.window, 1.0)))
     asked, past = _worth(site, scene.window, rate)
     rank = np.full(n, n)
     rank[asked] = np.arange(len(asked))
     earliest = np.searchsorted(past, np.arange(n), side="right")  # whose window reaches into this one's
-    taken, seen, found = site.after_start.copy(), np.zeros(n, bool), list[Event]()
     behind = defaultdict[int, list[int]](list)
     while len(asked):
         # What overlaps none that is worth more is weighed at once, the rest after the worthiest that it overlaps.
@@ -126,7 +139,6 @@ def candidates(site: Struck, scene: Scene, before: list[Event] | None = None) ->
                 found.append(event)
         rank[done] = n
         asked = np.array([one for first in done for one in behind.pop(first, ())], np.int64)
-    return sorted(found, key=lambda event: event.begin)
 
 
 def _worth(site: Struck, window: float, rate: float) -> tuple[Ints, Ints]:

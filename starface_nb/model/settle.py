@@ -8,6 +8,7 @@ from starface_nb.model.events import BURST, LINE, OFF, SPELL, STEP, Event, Expla
 from starface_nb.model.fates import silence_kills
 from starface_nb.model.priors import DAY_S, HOUR_S
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.rhythm import usual_gap
 from starface_nb.observations.story import Floats
 
 EVERY_S = ((HOUR_S, [0]), (HOUR_S, [1]), (HOUR_S, [1 + STEP]), (DAY_S, [0, 1, 1 + OFF]))
@@ -37,7 +38,9 @@ def settle(
     kinds = np.zeros((len(base), len(events)))
     begin = np.array([event.begin for event in events])
     _, whose = np.unique([event.device for event in events], return_inverse=True)
-    again = [SameMinute(begin, every, scene.window, begin) for every, _ in EVERY_S]
+    usual = usual_gap(np.sort(np.diff(begin)))  # what comes by a clock of its own, as a job each 50 minutes
+    clocks = [*EVERY_S, *((usual, which) for every, which in EVERY_S if every == HOUR_S and usual > 2 * scene.window)]
+    again = [(every, which, SameMinute(begin, every, scene.window, begin)) for every, which in clocks]
     for turn in range(8):
         # What strikes a site does so again, and what a device: each event takes its rates from the others.
         others = np.stack([np.bincount(whose, kind)[whose] for kind in kinds]) - kinds
@@ -59,13 +62,13 @@ def settle(
     ]
 
 
-def _by_the_clock(kinds: Floats, rate: Floats, again: list[SameMinute], days: float) -> Floats:
+def _by_the_clock(kinds: Floats, rate: Floats, again: list[tuple[float, list[int], SameMinute]], days: float) -> Floats:
     """Return how surely each kind strikes when it does because the clock brings it at that minute, shape (kinds, n).
 
     One other at the same minute may be chance. What comes by the clock is one thing, of a kind as usual as its rate.
     """
-    shares = np.zeros((len(EVERY_S), *kinds.shape))
-    for share, (every, which), others in zip(shares, EVERY_S, again, strict=True):
+    shares = np.zeros((len(again), *kinds.shape))
+    for share, (every, which, others) in zip(shares, again, strict=True):
         some = kinds[which].sum(axis=0, keepdims=True)
         more = np.maximum(others.total(some) - some - 1, 0.0)
         share[which] = more / (days * DAY_S / every + 1) * rate[which] / rate[which].max(axis=0)

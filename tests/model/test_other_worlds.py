@@ -367,3 +367,39 @@ def test_a_device_that_tries_in_turns_and_waits_is_not_blocked_each_time(tmp_pat
     causes = log.case(tmp_path).intervals["cause"]
     assert len(causes) == 60
     assert (causes == "packet_loss").mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_few_hours_of_calls_are_no_change_of_the_timeout(seed: int, tmp_path: Path) -> None:
+    """T is 45 min; what phones send in the daytime renews most entries then, at the log's end as on days before."""
+    log, r = Writer([]), rng(seed)
+    for n, peer in enumerate(["1101", "1102", "1103"]):
+        back, lost = 700.0 * n, True
+        for turn in range(62):
+            back += HOUR + r.uniform(-9, 9)
+            if lost:
+                log.registered(back, peer, 20_000 + 100 * n + turn)
+                log.reachable(back, peer)
+            lost = not 8 < turn % 24 < 18 or r.random() < 0.3
+            if lost:
+                log.lost(back + 2704, peer)
+    assert log.case(tmp_path).eras["verdict"].to_list() == ["too_short"]
+
+
+@pytest.mark.parametrize("seed", [3, 6])
+def test_a_job_each_fifty_minutes_is_no_timeout(seed: int, tmp_path: Path) -> None:
+    """It takes all entries; phones that are back by then go at one age of their registration every five hours."""
+    log, r = Writer([]), rng(seed)
+    first = r.uniform(0, HOUR)
+    back, offsets = {"1101": -HOUR, "1102": -HOUR}, {"1101": first, "1102": first + 40}
+    for strike in range(3000, 105_000, 3000):
+        for n, (peer, since) in enumerate(back.items()):
+            if since < strike:  # else away since the job before
+                went = since + np.ceil((strike - since) / 60) * 60 + 4
+                back[peer] = np.ceil((went - offsets[peer]) / HOUR) * HOUR + offsets[peer] + r.uniform(0, 9)
+                log.lost(went, peer)
+                log.registered(back[peer], peer, 20_000 + 100 * n + strike // 3000)
+                log.reachable(back[peer], peer)
+    case = log.case(tmp_path)
+    assert "too_short" not in case.sites["verdict"].to_list()
+    assert (case.intervals["cause"] == "nat_expiry").mean() < 0.1
