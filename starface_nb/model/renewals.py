@@ -341,14 +341,18 @@ def merge_renewals(story: Story, seen: Renewals, end_lines: Ints) -> Renewals:
 
 
 def _rhythmic(story: Story) -> bool:
-    """Count a recovery on the probing grid as a renewal where it comes just one period after the last one."""
+    """Count a recovery on the probing grid as a renewal where it comes just one period after the last one.
+
+    Where the period is not known, one keepalive to the second: phones that started together are back together as well.
+    """
     losses, renewals = story.losses, story.renewals
     open_question = np.isfinite(losses.end) & ~losses.renewed & ~losses.unregistered_end
     before = renewals.before(losses.phone, losses.start)
     period = story.periods[losses.phone]
     gap = losses.end - renewals.time[np.maximum(before, 0)] if len(renewals.time) else np.full(len(losses), np.inf)
-    tolerance = np.where(losses.on_grid, 0.012, 0.02)
-    with np.errstate(invalid="ignore"):
-        fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance * period + 60.0 * losses.pjsip)
+    tolerance = np.where(losses.on_grid, 0.012, 0.02) * period + 60.0 * losses.pjsip
+    tolerance = np.where(np.isnan(period), EXACT_S + story.resolution, tolerance)
+    period = np.where(np.isnan(period), story.settings.keepalive_s, period)
+    fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance)
     losses.renewed |= fits
     return bool(fits.any())
