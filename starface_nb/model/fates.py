@@ -33,6 +33,7 @@ class Struck:
     alone : log-likelihood of the loss by itself, summed over the causes
     probe, register, boot : log-likelihood of its end as an answered probe, as a REGISTER, as a boot
     due, spread, period : when the phone's next REGISTER was due, how exactly, how often it sends one
+    known : that is known, and not the usual one taken for it
     outlives : until when its binding lives by the timeout that is known, infinite where none is
     late, spell : what its round trips and the late answers around it say for late answers; its end by itself in those
     refused, expiry : what refused registrations and its binding's age say for a block and for the timeout
@@ -55,6 +56,7 @@ class Struck:
     due: Floats
     spread: Floats
     period: Floats
+    known: Bools
     outlives: Floats
     moved: Bools
     knows: Bools
@@ -112,11 +114,17 @@ def _dead(site: Struck, begin: Floats, down: Floats) -> Floats:
     back = site.until - begin
     soon = _retries(back - down)
     pending = np.minimum(down / site.period, 1.0)
-    density = pending * soon + (1 - pending) / site.period * (back <= down + site.period)
+    # What a new address shows is a REGISTER, however often the phone sends one: if that is not known, perhaps oftener.
+    known = site.known | ~site.moved
+    often = (back <= down + site.period) / site.period
+    span = np.log(np.maximum(site.period / P.retry_s, 2.0))
+    oftener = np.maximum(1 / np.clip(back - down, P.retry_s, site.period) - 1 / site.period, 0.0) / span
+    density = pending * soon + (1 - pending) * np.where(known, often, (often + oftener) / 2)
     at = np.nan_to_num(site.due - begin, nan=0.0)
     after = reached((at - down) / site.spread)
     on_time = np.exp(-0.5 * ((back - at) / site.spread) ** 2) / (ROOT * site.spread)
-    timed = P.on_time * (after * on_time + (1 - after) * soon) + (1 - P.on_time) * density
+    timely = np.where(known, P.on_time, P.on_time / 2)
+    timed = timely * (after * on_time + (1 - after) * soon) + (1 - timely) * density
     density = np.where(np.isfinite(site.due), timed, density)
     density = np.where(back >= down - 2.0, density, 0.0)
     left = np.where(np.isfinite(site.due), (site.due - site.until) / site.spread, 0.0)

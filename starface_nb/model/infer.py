@@ -146,7 +146,7 @@ class SiteData(Alone):
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone,
             self.story.devices[self.loss.phone], alone - mark,
             e.probe + e.trip[1], e.register + e.trip[2], e.boot + e.trip[2], e.step, self.due, self.spread,
-            self.period, outlives, a.new_address, again,
+            self.period, self.known_period, outlives, a.new_address, again,
             e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,
             refused.under(BLOCK) - refused.under(WAN), expiry,
             self.after_start, a.at_risk, self.loss.until, a.port,
