@@ -7,7 +7,6 @@ import numpy as np
 from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, RESTART, ROUTER, UNKNOWN, WAN
 from starface_nb.model.likelihood import (
     BLOCKING,
-    TWO_TURNS,
     Mark,
     due,
     either,
@@ -16,6 +15,7 @@ from starface_nb.model.likelihood import (
     log_uniform,
     reached,
     repeats,
+    unhurried,
 )
 from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
@@ -51,6 +51,8 @@ class Alone:
         self.best = pick(context, site)
         ages = (context.exposure, context.soft, context.shared)
         self.cuts = [age.take(use) for age in ages if np.isfinite(age.anchor).any()]
+        born = np.fmax.reduce([story.first_up[self.loss.phone], *(age.anchor for age in self.cuts)])
+        self.outlived = self.loss.answered - born
         self.called = [context.called.take(use)] if np.isfinite(context.called.anchor).any() else []
         own = story.periods[self.loss.phone]
         self.random = context.random[self.loss.phone]
@@ -214,6 +216,10 @@ class Alone:
         slop, probe = self.story.slop, self.story.settings.probe_interval_s
         latest = np.where(share < 1, 0.0, high)  # what only new bindings do, they do at their first silence
         fits, near = high <= probe, np.zeros(n, bool)
+        # What dies within one silence has hardly outlived any, whatever renewed it: each as likely, by a share unknown.
+        spared = np.where(fits & ~self.after_start, np.round(np.maximum(self.outlived, 0.0) / probe), 0.0)
+        steady = spared > 0
+        share = share * 2 / ((spared + 1) * (spared + 2))
         for cut in self.cuts:
             over = (cut.lower < latest + slop) & (cut.upper > low - slop)
             fits, near = fits | (over & cut.locked), near | (over & np.isfinite(cut.anchor))
@@ -256,7 +262,7 @@ class Alone:
         # Who renews at random does so unseen as long as that is sooner than the timeout.
         width = np.where(self.random, np.maximum(self.period - high, probe), width)
         hit = np.where(self.random, self.ends.length <= width, hit)
-        later = P.stray * np.where(self.ends.length <= TWO_TURNS * self.period, 1.0, P.stray) / self.period
+        later = P.stray * unhurried(self.ends, self.period)
         density = np.where(self.ends.open, P.stray, np.where(hit, 1 / np.minimum(width, DAY_S), later))
         rate = np.where(np.isfinite(self.anchor) & ~self.random, P.off_cell, 0.5) * probe / self.period
         # A phone whose period is about the timeout now renews a living binding, which no line shows, and now is late.
@@ -264,11 +270,11 @@ class Alone:
         fits_due = (age - probe - self.spread < high + slop) & (age + self.spread > low - slop)
         rate += np.where(fits_due, early * (1 - early), 0.0)
         unseen = np.log(rate) + np.log(density) + self.ends.register + self.ends.trip[2]
-        unseen = np.where(np.isfinite(high), unseen, 2 * NEVER)
-        begin = np.log(np.where(never, chance, np.maximum(chance, rate)))
+        unseen = np.where(np.isfinite(high) & ~steady, unseen, 2 * NEVER)
+        begin = np.log(np.where(never | steady, chance, np.maximum(chance, rate)))
         both = np.logaddexp(seen, unseen)
         # Who answered for longer than a binding lives had renewed it unseen, whatever struck then.
-        older = np.isfinite(high) & np.isfinite(self.due) & (self.best.lower > high + slop)
+        older = np.isfinite(high) & np.isfinite(self.due) & (self.best.lower > high + slop) & ~steady
         both[older] = np.logaddexp(both[older], (HALF + np.log(probe / self.period) + ended)[older])
         return begin, both - begin
 

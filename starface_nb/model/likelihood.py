@@ -142,11 +142,17 @@ def due(at: Floats, ends: Ends, end: Floats, spread: Floats, period: Floats, log
         late = np.where(off > 0, np.exp(-np.maximum(end - at, 0) / P.retry_s) / P.retry_s, 0.0) * ROOT * spread
         one, two, third = P.renewed_at
         bell = one * np.exp(-0.5 * off**2) + two * again + third * np.nan_to_num(late)
-        flat = np.where(ends.length <= TWO_TURNS * period, 1.0, P.stray) / period
+        flat = unhurried(ends, period)
         density = np.where(known, P.on_time * np.nan_to_num(bell) / (ROOT * spread) + (1 - P.on_time) * flat, flat)
         still = reached((np.where(known, at, 0.0) - log_end) / spread)
         waits = np.where(known, still, np.clip(1 - ends.length / period, 0.0, 1.0))
     return np.asarray(np.log(np.where(ends.open, np.maximum(waits, P.stray), density + 1e-9)), float)
+
+
+def unhurried(ends: Ends, period: Floats) -> Floats:
+    """Return the density of a return at any time; who missed two renewals was switched off by then."""
+    away = P.stray * np.exp(log_uniform(ends.length, ends.open, *P.absence_s))
+    return np.asarray(np.where(ends.length <= TWO_TURNS * period, 1 / period, away), float)
 
 
 @dataclass(frozen=True)
