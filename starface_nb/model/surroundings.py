@@ -85,28 +85,36 @@ def _refused(story: Story, states: pl.DataFrame, addresses: Addresses) -> tuple[
     always, soon = np.zeros(len(starts)), AT_ONCE * story.settings.probe_interval_s
     for number in (i for i, site in enumerate(story.sites) if site in where):
         mine, here = np.sort(times[where == story.sites[number]]), home == number
+        # The last of them leads to the block, which the next probe of each phone finds.
+        again = _blocks_again(mine, np.sort(starts[here]), soon)
         until = np.searchsorted(mine, starts[here], "right")
         counts[here] = until - np.searchsorted(mine, starts[here] - REFUSED_S)
-        # The last of them leads to the block, which the next probe of each phone finds.
-        counts[here] *= until > np.searchsorted(mine, starts[here] - soon)
+        counts[here] *= until > np.searchsorted(mine, starts[here] - max(again, soon))
         enough = np.searchsorted(mine, mine, "right") - np.searchsorted(mine, mine - REFUSED_S) >= BLOCKING
-        if not _blocks_again(mine, np.sort(starts[here]), soon):
+        if not again:
             always[here] = np.minimum(np.diff(mine, append=np.inf), soon)[enough].sum() / max(story.end, soon)
     return counts, always
 
 
-def _blocks_again(refused: Floats, lost: Floats, soon: float) -> bool:
-    """Say whether the PBX blocks the address for a while after each so many refused registrations.
+def _blocks_again(refused: Floats, lost: Floats, soon: float) -> float:
+    """Return until how long after the last of several refusals a block takes phones each time, 0 where it does not.
 
-    It falls silent then, and phones are lost; a device that tries in turns and waits is silent as regularly.
+    The address falls silent then; a device that tries in turns and waits is silent as regularly, and phones are lost
+    as often at any other time.
     """
-    gaps = np.diff(refused)
-    silent = np.flatnonzero(gaps > np.maximum(2 * np.median(gaps), soon)) if len(gaps) else np.zeros(0, int)
-    runs = np.diff(silent)
-    if len(runs) < BLOCKING or np.median(runs) < BLOCKING:
-        return False
-    struck = np.diff(np.searchsorted(lost, [refused[silent], refused[silent] + soon]), axis=0) > 0
-    return bool((runs == np.median(runs)).mean() > 1 - P.partly and struck.mean() > 0.5)
+    gaps = np.diff(refused, append=np.inf)
+    silent = np.flatnonzero(gaps > np.maximum(2 * np.median(gaps), soon))
+    silent = silent[np.diff(silent, prepend=-1) >= BLOCKING]
+    if len(silent) < BLOCKING:
+        return 0.0
+    delays = np.append(lost, np.inf)[np.searchsorted(lost, refused[silent])] - refused[silent]
+    share = 1 - P.partly
+    usual = max(float(np.quantile(delays, share, method="inverted_cdf")), soon)
+    if usual > REFUSED_S:
+        return 0.0
+    chance = np.minimum(np.diff(lost, prepend=0.0), usual).sum() / max(lost[-1], usual)
+    odds = share * np.log(share / chance) + (1 - share) * np.log((1 - share) / max(1 - chance, P.stray))
+    return usual + soon if chance < 0.5 and len(silent) * odds > -np.log(P.refused[1]) else 0.0
 
 
 def _who_answers(story: Story, states: pl.DataFrame, rows: pl.DataFrame) -> tuple[Ints, dict[str, Surface]]:

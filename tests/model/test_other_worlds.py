@@ -263,6 +263,27 @@ def test_an_address_that_is_blocked_again_and_again_is_no_line_that_fails(tmp_pa
     assert (case.intervals["cause"] == "blacklisted").mean() > 0.9
 
 
+def test_a_block_that_comes_minutes_after_the_last_wrong_password_is_learned(tmp_path: Path) -> None:
+    """Four to seven wrong passwords every few hours; the address is blocked 200 s after the first, for ten minutes."""
+    log, r, time = Writer([]), rng(19), 2 * HOUR
+    peers = [f"91{n}.snomd345" for n in range(3)]
+    for number, peer in enumerate(peers):
+        log.registered(1200.0 * number, peer, 5060 + number)
+        log.reachable(1200.0 * number, peer)
+    refused = "Registration from '<sip:99.snomd345@192.0.2.1>' failed for '203.0.113.9:5099' - Wrong password"
+    while time < 24 * HOUR:
+        every = r.uniform(4, 20)
+        for turn in range(r.randint(4, 7)):
+            log.at(time + every * turn, refused)
+        for number, peer in enumerate(peers):
+            log.lost(time + 206 + r.uniform(0, 18) + 18 * number, peer)
+            log.reachable(time + 801 + r.uniform(0, 14), peer)
+        time += r.uniform(1.2, 3) * HOUR
+    case = log.case(tmp_path)
+    assert case.intervals.height > 20
+    assert set(case.intervals["cause"]) == {"blacklisted"}
+
+
 def test_one_phone_whose_refresh_varies_is_enough(tmp_path: Path) -> None:
     """It renews 70 to 95 % through each hour; its entry is gone 15 minutes after each REGISTER."""
     log, r, time, port = Writer([]), rng(9), 0.0, 5060
