@@ -22,6 +22,7 @@ from starface_nb.analysis.router import lay_beside
 from starface_nb.analysis.tables import cycles_frame, eras_frame, sites_frame, words
 from starface_nb.errors import InputError
 from starface_nb.frames import UTC_TIME
+from starface_nb.model.across import across
 from starface_nb.model.adoption import adopt, of_one_timeout, of_two_sites
 from starface_nb.model.causes import CODE
 from starface_nb.model.evidence import evidence_json, evidence_numbers
@@ -37,6 +38,7 @@ from starface_nb.observations.intervals import by_peer, of_kind, unreachable_int
 from starface_nb.observations.phones import find_peers
 from starface_nb.observations.presence import calls_of
 from starface_nb.observations.signs import inside, late, never_answering, refused
+from starface_nb.observations.story import seconds
 from starface_nb.reading.log import Log
 from starface_nb.reading.schemas import TECH
 from starface_nb.settings import Settings
@@ -178,6 +180,8 @@ def examine(seen: Seen, settings: Settings) -> restraint.Results:
     grouped = group(context, views, adopted)
     if grouped != adopted:
         context, views = understand(grouped)
+    overloads = seconds(of_kind(states, "overload")["time"].drop_nulls().sort(), context.story.origin_us)
+    across(context, views, overloads)
     _give_back()
     intervals = intervals_frame(context, views, raw, peers, addresses)
     refusals = refused(states, peers, addresses)

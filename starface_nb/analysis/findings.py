@@ -11,6 +11,7 @@ from starface_nb.analysis.beside import unwatched
 from starface_nb.analysis.diagnosis import Finding, about_peers, say
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import evidence
+from starface_nb.model.evidence import BY_PBX
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
 from starface_nb.observations.completeness import FORBID_ALL_CLEAR
 from starface_nb.observations.intervals import of_kind
@@ -140,7 +141,7 @@ def _about_a_site(results: Results, site: Mapping[str, Any]) -> Iterator[Finding
         beside = "not_cured" if site["verdict"] == "too_short" else "other_causes"
         counts = other["cause"].cast(pl.String).value_counts().sort("count", "cause", descending=[True, False])
         yield say(beside, "warning", site["site"], losses=other.height, causes=dict(counts.iter_rows()))
-    unknown = losses.filter(pl.col("cause") == "unknown").height
+    unknown = losses.filter((pl.col("cause") == "unknown") & ~BY_PBX).height
     if unknown:
         yield say("undecided", "info", site["site"], losses=unknown)
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from starface_nb.analysis.frames import INCIDENTS
+from starface_nb.model.evidence import BY_PBX
 from starface_nb.observations.story import Floats
 
 TOGETHER_S = 68.0
@@ -64,13 +65,14 @@ def find_incidents(intervals: pl.DataFrame, eras: pl.DataFrame) -> tuple[pl.Data
 def _struck(intervals: pl.DataFrame, eras: pl.DataFrame) -> pl.DataFrame:
     """Return the losses with place, part (era, phone or nothing) and burst, the number of the moment they belong to."""
     begun = eras.select("site", "era", pl.col("start").alias("begun")).sort("begun")
-    losses = intervals.select("peer", "site", "start", "end", "cause", "seconds", "confidence").with_row_index("row")
+    columns = ("peer", "site", "start", "end", "cause", "seconds", "confidence", "evidence")
+    losses = intervals.select(columns).with_row_index("row")
     losses = losses.sort("start").join_asof(
         begun, left_on="start", right_on="begun", by="site", check_sortedness=False, coalesce=False
     )
     cause, era = pl.col("cause"), pl.format("era {}", pl.col("era").fill_null(0))
     part = pl.when(cause == "nat_expiry").then(era).when(cause.is_in(OF_A_PHONE)).then("peer").otherwise(pl.lit(""))
-    place = pl.when(cause == "pbx_restart").then(pl.lit("all")).otherwise("site")
+    place = pl.when((cause == "pbx_restart") | BY_PBX).then(pl.lit("all")).otherwise("site")
     losses = losses.with_columns(part.alias("part"), place.alias("place")).sort(*KEYS, "start", "row")
     apart = pl.col("start").diff() > timedelta(seconds=TOGETHER_S)
     return losses.with_columns(apart.fill_null(value=False).cum_sum().over(KEYS).alias("burst"))
@@ -80,9 +82,10 @@ def _with_repeats(bursts: pl.DataFrame) -> pl.DataFrame:
     """Add `series` (bursts of one series are one incident) and `every_s` to bursts sorted by key and start."""
     series, told = list[int](), list[float | None]()
     groups = bursts.group_by(KEYS, maintain_order=True).agg(pl.col("start").dt.epoch("ms"))
-    for cause, starts in groups.select("cause", "start").iter_rows():
+    for place, cause, starts in groups.select("place", "cause", "start").iter_rows():
         every = regular_step(np.array(starts) / 1000.0)
-        series += range(len(starts)) if every is None and cause in (*OF_A_SITE, "pbx_restart") else [0] * len(starts)
+        apart = every is None and (place == "all" or cause in OF_A_SITE)
+        series += range(len(starts)) if apart else [0] * len(starts)
         told += [None if cause == "nat_expiry" else every] * len(starts)
     return bursts.with_columns(pl.Series("series", series, pl.Int64), pl.Series("every_s", told, pl.Float64))
 

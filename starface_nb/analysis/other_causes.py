@@ -18,6 +18,7 @@ from starface_nb.analysis.diagnosis import Finding, about_peers, say
 from starface_nb.analysis.places import line_switches, shared_port, sip_inspection, stale_state, two_devices
 from starface_nb.analysis.restraint import Results
 from starface_nb.analysis.seen import TOGETHER_S, Seen, prepare
+from starface_nb.model.evidence import BY_PBX
 from starface_nb.observations.addresses import UNKNOWN
 from starface_nb.observations.intervals import of_kind
 
@@ -123,7 +124,7 @@ def _clusters(rows: list[Loss]) -> Iterator[list[Loss]]:
 
 def pbx_trouble(seen: Seen) -> Iterator[Finding]:
     """The PBX or its own line: phones of unrelated sites lost or late within the same seconds, or its queues full."""
-    overloaded, stalls = of_kind(seen.results.log.events, "overload"), list(_stalls(seen))
+    overloaded, stalls = of_kind(seen.results.log.events, "overload"), sorted(_stalls(seen))
     phones = max((len(stall) for _, stall in stalls), default=0)
     sites = max((len({home for _, home in stall}) for _, stall in stalls), default=0)
     since = stalls[0][0] if stalls else overloaded["time"].min()
@@ -141,6 +142,11 @@ def _stalls(seen: Seen) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
     home_of = {peer: home for home, peers in seen.homes.items() for peer in peers}
     events = seen.results.log.events.select("time", "kind", "peer").filter(pl.col("time").is_not_null())
     own = of_kind(events, "restart", "shutdown", "reload")["time"].to_list()
+    for cluster in _clusters(seen.losses.filter(BY_PBX).select("start", "peer", "end").rows()):
+        stall = sorted({(peer, home_of[peer]) for _, peer, _ in cluster})
+        if len({home for _, home in stall} - {UNKNOWN}) > 1:
+            own.append(cluster[0][0])
+            yield cluster[0][0], stall
     rows = of_kind(events, "unreachable", "lagged").filter(pl.col("peer").is_in(list(home_of))).sort("time")
     # Phones that restarted together are lost together by the NAT timeout.
     expired = seen.losses.filter(pl.col("cause") == "nat_expiry", pl.col("confidence") > _SURE)

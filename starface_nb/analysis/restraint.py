@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from starface_nb.model.evidence import BY_PBX
 from starface_nb.model.schemas import CAUSE, OUTCOME, RENEWER, VERDICT
 from starface_nb.model.timeout import PRIOR_EXPIRING
 from starface_nb.observations.addresses import PRIVATE, UNKNOWN
@@ -133,7 +134,7 @@ def _open(results: Results, frame: pl.DataFrame) -> pl.Series:
     period = pl.col("period_s").fill_null(results.settings.keepalive_s)
     turns = dict(phones.group_by("site").agg((pl.col("observed_s") // period).sum()).iter_rows())
     addresses = dict(results.sites.select("site", "addresses").iter_rows())
-    untold = (pl.col("cause") == "unknown") | (pl.col("confidence") < LIKELY)
+    untold = (pl.col("cause") == "unknown") & ~BY_PBX | (pl.col("confidence") < LIKELY)
     lost = results.intervals.with_columns(alive=results.inside > 0, untold=untold)
     few = dict[str, bool]()
     for site in frame["site"].unique():

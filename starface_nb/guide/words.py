@@ -168,6 +168,7 @@ def why(cause: str, evidence: Mapping[str, Any], tr: Translator) -> str:
         "high": tr.duration(evidence.get("idle_high_s") or 0.0),
         "together": evidence.get("lost_together", 1),
         "at_risk": evidence.get("at_risk", 1),
+        "places": evidence.get("places_struck", 0),
     }
     known = table("guide/texts")["why"]
     names = [term["term"] for term in evidence.get("terms") or [] if term["cause"] == cause]  # not of one taken back

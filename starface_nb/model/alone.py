@@ -72,7 +72,7 @@ class Alone:
         self.after_start = first_after_start(self.loss, story.starts)[0]
         surface = context.surfaces.get(site.name, Surface())
         self.heard = surface.times
-        self.window = story.settings.probe_interval_s + story.settings.probe_timeout_s + 4.0
+        self.window = story.window
         self.pbx_silence = pbx_silence(story, self.loss.start[self.after_start], surface)
         self.shares = bool(story.shares_ports[site.phones].any())
         self.span = max(story.end, HOUR_S)

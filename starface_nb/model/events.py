@@ -170,9 +170,13 @@ def _share(down: Floats | float, window: float) -> Floats:
 
 def _partly(risk: Ints, size: Ints) -> Floats:
     """Return the log-probability that a fault strikes just these phones because it strikes a part of the site only."""
+    return np.asarray(np.log(P.partly / (risk + 1.0)) - ways(risk, size), float)
+
+
+def ways(risk: Ints, size: Ints) -> Floats:
+    """Return in how many ways so many of those at risk are struck, log."""
     log_factorial = np.cumsum(np.log(np.maximum(np.arange(int(np.max(risk, initial=0)) + 2), 1)))
-    ways = log_factorial[risk] - log_factorial[size] - log_factorial[risk - size]
-    return np.asarray(np.log(P.partly / (risk + 1.0)) - ways, float)
+    return np.asarray(log_factorial[risk] - log_factorial[size] - log_factorial[risk - size], float)
 
 
 def _most(site: Struck) -> Floats:

@@ -13,7 +13,10 @@ from starface_nb.observations.story import Floats
 TOLD = 3
 """Terms told of each loss, the largest first."""
 
-NAMES = (*TERMS, "together")
+NAMES = (*TERMS, "together", "across", "overload")
+
+BY_PBX = (pl.col("cause") == "unknown") & pl.col("evidence").str.contains('"term":"(across|overload)"')
+"""Of the intervals, those of which no site is accused: the PBX or its own line was in trouble."""
 
 PART = 50_000
 """So many losses are put into words at once, so that memory stays bounded."""
@@ -51,6 +54,7 @@ def _numbers(context: Context, view: SiteView, found: Found) -> pl.DataFrame:
         "new_port": losses.registered[use],
         "late_answers": losses.late_near[use],
         "refused": around.refused[use],
+        "places_struck": found.places.astype(np.uint32),
     }
     return pl.DataFrame(numbers).hstack(largest(found))
 
@@ -69,8 +73,9 @@ def largest(found: Found) -> pl.DataFrame:
     A term is its index among all of all causes, in the order of `CAUSES` and `NAMES`.
     """
     joint = np.where(found.event >= 0, found.shared, 0.0)
-    # What an event explains is not weighed alone.
-    odds = np.vstack([np.where(found.event >= 0, 0.0, found.odds), joint])
+    # What an event explains is not weighed alone, nor by its site what struck others as well.
+    alone, pbx = (found.event < 0) & (found.across == 0), found.across * np.array([found.places > 1, found.places < 2])
+    odds = np.vstack([np.where(alone, found.odds, 0.0), np.where(found.across == 0, joint, 0.0), pbx])
     best = np.argsort(-odds, axis=0)[:TOLD]
     value: Floats = np.round(np.take_along_axis(odds, best, axis=0), 2)
     columns = {f"term_{i}": (found.cause * len(NAMES) + term).astype(np.uint8) for i, term in enumerate(best)}

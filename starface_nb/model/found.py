@@ -22,6 +22,8 @@ class Found:
     cause, confidence : the most probable cause and its probability
     odds : what each of `TERMS` says for it against the next best, log, shape (terms, n), in the world that was believed
     event : number of the event it belongs to, -1 for none
+    accused : the probability of all causes that accuse the site, or none
+    across, places : log-odds that it was the PBX's doing, and how many known places were struck with it; else 0
     """
 
     cause: Ints
@@ -33,6 +35,9 @@ class Found:
     lower: Floats
     upper: Floats
     anchored: Bools
+    accused: Floats
+    across: Floats
+    places: Ints
 
 
 def odds_of(terms: Sequence[Callable[[int], Floats]], cause: Ints, next_best: Ints) -> Floats:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from starface_nb.model.alone import SURE, Alone, C, table
-from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, ROUTER, WAN
+from starface_nb.model.causes import ACCUSING, BLOCK, LATENCY, LOSS, NAT, OFFLINE, PBX, ROUTER, WAN
 from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Explained, Scene, candidates
 from starface_nb.model.fates import Struck
@@ -182,6 +182,7 @@ class SiteData(Alone):
         n, every = len(self.loss), np.arange(len(self.loss))
         cause = posterior.argmax(axis=1) if n else np.zeros(0, np.int64)
         confidence = posterior[every, cause]
+        accused = posterior[:, ACCUSING].sum(axis=1)
         posterior[every, cause] = -1.0
         next_best = posterior.argmax(axis=1) if n else cause
         event, together = np.full(n, -1), np.ones(n, np.int64)
@@ -196,4 +197,7 @@ class SiteData(Alone):
         odds = odds_of(world.terms, cause, next_best)
         # Nobody is told that an idle time fits the timeout where it does not: then the renewal went unseen.
         odds[TERMS.index("start")][(cause == NAT) & ~self.inside(self.site.eras)] = 0.0
-        return Found(cause, confidence, odds, event, shared, together, best.lower, best.upper, known)
+        return Found(
+            cause, confidence, odds, event, shared, together, best.lower, best.upper, known,
+            accused, np.zeros(n), np.zeros(n, np.int64),
+        )  # fmt: skip

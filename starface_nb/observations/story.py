@@ -212,6 +212,11 @@ class Story:
         return np.full(len(time), np.inf) if self.watched is None else self.watched.until(phone, time)
 
     @property
+    def window(self) -> float:
+        """Return in how many seconds a fault is seen at all phones that it strikes: one round of probes, given up."""
+        return self.settings.probe_interval_s + self.settings.probe_timeout_s + 4.0
+
+    @property
     def slop(self) -> float:
         """How far a time may be off: the lines' resolution plus the way through the net."""
         return self.resolution + WAY_S
