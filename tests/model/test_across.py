@@ -89,6 +89,18 @@ def test_two_of_many_offices_that_go_together_are_no_fault_of_the_pbx(tmp_path: 
     assert not pbx_accused(log.case(tmp_path))
 
 
+@pytest.mark.parametrize("with_phones", [True, False])
+def test_a_trunk_that_goes_with_the_phones_accuses_the_line_of_the_pbx(tmp_path: Path, with_phones: bool) -> None:
+    """The trunk is the provider's, and has nothing to do with the office."""
+    log, (peers,) = offices(1, phones=5)
+    log.reachable(60, "provider")
+    for turn in range(2):
+        begin = (4 + 7.3 * turn) * HOUR
+        down(log, peers, begin, 90, turn)
+        down(log, ["provider"], begin if with_phones else begin + 2 * HOUR, 90, turn)
+    assert pbx_accused(log.case(tmp_path)) == (10 if with_phones else 0)
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_queues_that_were_full_before_the_phones_went_accuse_the_pbx(tmp_path: Path, before: bool) -> None:
     log, (peers,) = offices(1, phones=5)
