@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from starface_nb.model.causes import ACCUSING, BLOCK, NAT, PBX, UNKNOWN
-from starface_nb.model.events import ways
 from starface_nb.model.groups import told
-from starface_nb.model.likelihood import expit
+from starface_nb.model.likelihood import expit, ways
 from starface_nb.model.priors import DAY_S, HOUR_S
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.settle import SameMinute

@@ -15,7 +15,7 @@ import numpy as np
 
 from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, RESTART, ROUTER, WAN
 from starface_nb.model.fates import AFTER_S, Fate, Struck, fates, silence_kills
-from starface_nb.model.likelihood import expit, log_normal
+from starface_nb.model.likelihood import expit, log_normal, ways
 from starface_nb.model.priors import DAY_S, HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
@@ -171,12 +171,6 @@ def _share(down: Floats | float, window: float) -> Floats:
 def _partly(risk: Ints, size: Ints) -> Floats:
     """Return the log-probability that a fault strikes just these phones because it strikes a part of the site only."""
     return np.asarray(np.log(P.partly / (risk + 1.0)) - ways(risk, size), float)
-
-
-def ways(risk: Ints, size: Ints) -> Floats:
-    """Return in how many ways so many of those at risk are struck, log."""
-    log_factorial = np.cumsum(np.log(np.maximum(np.arange(int(np.max(risk, initial=0)) + 2), 1)))
-    return np.asarray(log_factorial[risk] - log_factorial[size] - log_factorial[risk - size], float)
 
 
 def _most(site: Struck) -> Floats:

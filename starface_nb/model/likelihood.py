@@ -125,6 +125,12 @@ def log_normal(length: Floats, open_: Bools, middle: float, spread: float) -> Fl
     return np.asarray(found, float)
 
 
+def ways(risk: Ints, size: Ints) -> Floats:
+    """Return in how many ways so many of those at risk are struck, log."""
+    log_factorial = np.cumsum(np.log(np.maximum(np.arange(int(np.max(risk, initial=0)) + 2), 1)))
+    return np.asarray(log_factorial[risk] - log_factorial[size] - log_factorial[risk - size], float)
+
+
 def repeats(ends: Ends, again: float) -> Floats:
     """Return the log-density of a loss that each repeated probe ends, but for the share `again`."""
     turn = np.maximum(np.round(ends.length / ends.step), 1.0)
