@@ -80,15 +80,6 @@ class Scene:
     unseen: float
 
 
-@dataclass(frozen=True)
-class Explained:
-    """An event as it is believed: probability that there was one, of each kind, and each loss's share in it."""
-
-    event: Event
-    probability: float
-    kinds: Floats
-
-
 def candidates(site: Struck, scene: Scene, before: list[Event] | None = None) -> list[Event]:
     """Return the events worth weighing, each loss in at most one of them, sorted by beginning.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from starface_nb.model.events import BURST, LINE, OFF, SPELL, STEP, Event, Explained, Scene
+from starface_nb.model.events import BURST, LINE, OFF, SPELL, STEP, Event, Scene
 from starface_nb.model.fates import silence_kills
 from starface_nb.model.priors import DAY_S, HOUR_S
 from starface_nb.model.priors import PRIORS as P
@@ -14,6 +16,15 @@ from starface_nb.observations.story import Floats
 EVERY_S = ((HOUR_S, [0]), (HOUR_S, [1]), (HOUR_S, [1 + STEP]), (DAY_S, [0, 1, 1 + OFF]))
 """What comes by the clock comes at the same minute of each hour, or once a day: lines, whose bindings live or die,
 bindings of phones in step, and phones that are switched off, but for which a line is taken in the first days."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An event as it is believed: probability that there was one, of each kind, and each loss's share in it."""
+
+    event: Event
+    probability: float
+    kinds: Floats
 
 
 def settle(
