@@ -17,6 +17,7 @@ from starface_nb.guide.comparison import experiment_text
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.routers import products, router_default, setting
 from starface_nb.guide.words import about_cause, finding_text, names, reservation, site_name, timeout_text
+from starface_nb.model.evidence import BY_PBX
 
 _SAME_TIME = timedelta(days=2)
 
@@ -158,9 +159,13 @@ def about_others(diagnosis: Diagnosis, tr: Translator) -> list[str]:
 
 
 def other_causes(diagnosis: Diagnosis, tr: Translator) -> list[dict[str, Any]]:
-    """Return what is not the NAT timeout, most losses first: per cause its counts, meaning and advice."""
+    """Return what is not the NAT timeout, most losses first: per cause its counts, meaning and advice.
+
+    Undecided losses that accuse no site but the PBX are `pbx_trouble`.
+    """
     others = diagnosis.intervals.filter(~pl.col("trunk") & (pl.col("cause") != "nat_expiry"))
-    counted = others.group_by("cause").agg(losses=pl.len(), phones=pl.n_unique("peer"))
+    named = pl.when(BY_PBX).then(pl.lit("pbx_trouble")).otherwise(pl.col("cause").cast(pl.String))
+    counted = others.group_by(named.alias("cause")).agg(losses=pl.len(), phones=pl.n_unique("peer"))
     rows = []
     for row in counted.sort("losses", "cause", descending=[True, False]).to_dicts():
         vain = row["cause"] == "unknown" and not diagnosis.observation.lacking.more_would_tell

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from starface_nb.analysis.diagnosis import Diagnosis
-from starface_nb.guide.i18n import Translator
+from starface_nb.guide.conclusion import other_causes
+from starface_nb.guide.i18n import Translator, translator
 from starface_nb.guide.words import why
 from starface_nb.model.evidence import BY_PBX
 from tests.analysis.customers import HOUR, rng
@@ -55,6 +56,8 @@ def test_offices_that_go_in_the_same_minute_are_not_accused(tmp_path: Path) -> N
     assert "undecided" not in ids
     (told,) = [finding for finding in case.findings if finding.id == "pbx_trouble"]
     assert (told.values["times"], told.values["phones"], told.values["sites"]) == (2, 12, 4)
+    (row,) = other_causes(case, translator())
+    assert (row["name"], row["losses"], row["advice"][:26]) == ("PBX or its line", 24, "Ask the operator of the PB")
     for language, word in (("en", "4 unrelated sites"), ("de", "4 Standorte"), ("fr", "4 sites")):
         evidence = case.intervals["evidence"].str.json_decode(pl.Struct({"places_struck": pl.Int64}))
         assert evidence.struct.field("places_struck").to_list() == [4] * 24
