@@ -41,7 +41,8 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     """Fill the site's eras and, where not only they are asked for, what is said of its losses."""
     data = SiteData(context, site)
     n = len(site.losses)
-    weight, died, otherwise = np.ones(n), np.ones(n, bool), np.zeros(n)
+    # What a keepalive brought back tells of no REGISTER, neither its own age nor the next one's.
+    weight, died, otherwise = np.where(data.in_turn, 0.0, 1.0), np.ones(n, bool), np.zeros(n)
     expires: World | None = None
     for turn in range(MOST_TURNS):
         eras = fit(context, site, weight, died)
@@ -50,7 +51,10 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
         expires = data.explain(eras, expires)
         # What anything else may explain as well speaks for the timeout only as far as that is the less probable one.
         otherwise = np.where(data.inside(eras), 1 - expires.posterior[:, NAT], otherwise)
-        now = np.clip(-np.log(np.maximum(expires.elsewhere, otherwise) + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
+        now = (
+            np.clip(-np.log(np.maximum(expires.elsewhere, otherwise) + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
+            * ~data.in_turn
+        )
         dead = expires.posterior[:, NAT] > 0.5
         if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
             break

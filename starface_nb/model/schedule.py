@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.rhythm import usual_gap
 from starface_nb.observations.story import PJSIP_TIMEOUT_S, SAME_MOMENT_S, Bools, Floats, Losses, off_the_grid
 from starface_nb.settings import Settings
 
@@ -86,11 +87,42 @@ def in_time(losses: Losses, interval: float) -> Bools:
         gaps = np.diff(losses.start[mine])
         usual = np.median(gaps) if len(gaps) else 0.0
         alike = np.abs(gaps - usual) <= SAME_MOMENT_S
-        share = np.clip(alike.mean() if len(gaps) else 0.0, chance, 1 - 1 / (len(gaps) + 2))
-        odds = share * np.log(share / chance) + (1 - share) * np.log((1 - share) / (1 - chance))
-        if 2 * interval - SAME_MOMENT_S <= usual <= longest and len(gaps) * odds > P.own_timeout:
+        if 2 * interval - SAME_MOMENT_S <= usual <= longest and _regular(alike, chance) > P.own_timeout:
             found[mine] = np.append(alike, False) | np.append(False, alike)
     return found
+
+
+def _regular(alike: Bools, chance: float) -> float:
+    """Return how much better a rhythm explains so many spacings alike than `chance`, log."""
+    n = len(alike)
+    share = np.clip(alike.mean() if n else 0.0, chance, 1 - 1 / (n + 2))
+    return float(n * (share * np.log(share / chance) + (1 - share) * np.log((1 - share) / (1 - chance))))
+
+
+def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
+    """Say which short losses come whole turns after the phone's last, each phone's in its own time, with no REGISTER.
+
+    A router that forgets what a REGISTER made, whatever was sent since, does so once a turn: of the phone's period, or
+    of its timeout where a keepalive made the entry anew. What strikes by the clock strikes the others as well then.
+    """
+    found, regular = np.zeros(len(losses), bool), list[float]()
+    short = np.flatnonzero(losses.until - losses.start < interval)
+    phone, start = losses.phone[short], losses.start[short]
+    silent = np.bincount(phone, (losses.on_grid & ~losses.registered)[short]) / np.maximum(np.bincount(phone), 1)
+    for one in np.flatnonzero((np.bincount(phone) > 1) & (silent > 0.5)):
+        mine, others, at = short[phone == one], start[phone != one], start[phone == one]
+        gaps, best = np.diff(at), 0.0
+        near = interval if losses.pjsip[mine[0]] else interval / 2  # whose probes keep their second meets it at one
+        for turn in (period[mine[0]], usual_gap(np.sort(gaps))):
+            turns = np.round(gaps / turn)
+            apart = others - at[np.argmin(np.abs(others[:, None] - at), axis=1)]
+            beside = np.abs(apart - np.round(apart / turn) * turn) <= near
+            chance = max(interval / turn * max(turns.sum() / len(gaps), 1.0), (beside.sum() + 1) / (len(beside) + 2))
+            alike = (turns > 0) & (np.abs(gaps - turns * turn) <= turns * interval / 2)
+            if turn > P.in_time[1] and chance < 1 and (odds := _regular(alike, chance)) > 0:
+                best, found[mine] = max(best, odds), found[mine] | np.append(alike, False) | np.append(False, alike)
+        regular += [best] * (best > 0)
+    return np.asarray(found & (len(regular) > 1) & (sum(regular) > P.own_timeout), bool)
 
 
 def early_return(losses: Losses, settings: Settings) -> Bools:

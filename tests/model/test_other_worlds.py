@@ -308,6 +308,26 @@ def test_a_phone_lost_at_one_age_is_not_outvoted_by_phones_that_keep_their_entri
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
 
 
+@pytest.mark.parametrize("phases", ["each its own", "one", "none"])
+def test_a_router_that_no_keepalive_impresses_forgets_each_phone_at_its_own_minute(tmp_path: Path, phases: str) -> None:
+    """Half an hour after each REGISTER the entry is gone until the next keepalive; a job, and chance, do otherwise."""
+    log, r = Writer([]), rng(9)
+    for number in range(4):
+        peer, offset = f"61{number}.snomd735", {"each its own": 740.0 * number, "one": 0.0}.get(phases)
+        log.registered(13.0 * number, peer, 5060 + number)
+        log.reachable(13.0 * number, peer)
+        for turn in range(1, 40):
+            if r.random() < 0.7:
+                failed = turn * HOUR + (1800 + offset + r.uniform(-9, 9) if offset is not None else r.uniform(0, 3500))
+                log.lost(failed, peer)
+                log.reachable(failed + r.choice([10, 24]), peer)
+    case = log.case(tmp_path)
+    own = phases == "each its own"
+    assert case.intervals.height > 90
+    assert (case.intervals["cause"] == "nat_expiry").mean() == pytest.approx(float(own), abs=0.05)
+    assert case.sites["verdict"].to_list() == ["no_expiry_seen" if phases == "none" else "undetermined"]
+
+
 def test_a_job_that_fills_the_line_each_hour_is_no_timeout_of_nearly_an_hour(tmp_path: Path) -> None:
     """Two phones at half past each hour, back within two minutes, off the probing rhythm while answers are late."""
     log, r = Writer([]), rng(10)
