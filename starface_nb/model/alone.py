@@ -19,7 +19,7 @@ from starface_nb.model.likelihood import (
 )
 from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.schedule import in_time, in_turn
+from starface_nb.model.schedule import at_once, in_time, in_turn
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
 from starface_nb.model.timeout import Era, era_of
@@ -83,8 +83,13 @@ class Alone:
         ]
         self.seldom, self.fixed = self._seldom(), self._fixed()
         self.odd, self.outside, self.swept = (0.0, 0.0), *np.zeros((2, len(self.loss)), bool)
-        self.in_turn = in_turn(self.loss, story.settings.probe_interval_s, self.period)
-        self.in_time = in_time(self.loss, story.settings.probe_interval_s) | self.in_turn
+        step = story.settings.probe_interval_s
+        revived = in_turn(self.loss, step, self.period)
+        young, back = at_once(self.loss, step)
+        self.in_time = in_time(self.loss, step) | revived | young
+        # What a keepalive brought back tells of no REGISTER, neither its own age nor the next one's.
+        short = np.isin(self.loss.phone, self.loss.phone[revived]) & (self.ends.length < step)
+        self.revived = revived | short | (young & np.isnan(back))
         by_chance = np.where(self.in_time, np.log(P.in_time[0]), 0.0)
         in_step = Mark(by_chance, {NAT: np.where(self.in_time, np.log1p(-P.off_cell), 0.0)})
         self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on, in_step)

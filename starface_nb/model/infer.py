@@ -41,8 +41,7 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     """Fill the site's eras and, where not only they are asked for, what is said of its losses."""
     data = SiteData(context, site)
     n = len(site.losses)
-    # What a keepalive brought back tells of no REGISTER, neither its own age nor the next one's.
-    weight, died, otherwise = np.where(data.in_turn, 0.0, 1.0), np.ones(n, bool), np.zeros(n)
+    weight, died, otherwise = np.where(data.revived, 0.0, 1.0), np.ones(n, bool), np.zeros(n)
     expires: World | None = None
     for turn in range(MOST_TURNS):
         eras = fit(context, site, weight, died)
@@ -53,7 +52,7 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
         otherwise = np.where(data.inside(eras), 1 - expires.posterior[:, NAT], otherwise)
         now = (
             np.clip(-np.log(np.maximum(expires.elsewhere, otherwise) + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
-            * ~data.in_turn
+            * ~data.revived
         )
         dead = expires.posterior[:, NAT] > 0.5
         if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):

@@ -125,6 +125,23 @@ def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
     return np.asarray(found & (len(regular) > 1) & (sum(regular) > P.own_timeout), bool)
 
 
+def at_once(losses: Losses, interval: float) -> tuple[Bools, Floats]:
+    """Say which losses are among those of a phone that is nearly always lost at the first probe after its return.
+
+    Its keepalive brought it back, not a REGISTER, to an entry that lives for less than a probe. Returns also since when
+    the phone was back, NaN where it was not just.
+    """
+    found, back = np.zeros(len(losses), bool), np.full(len(losses), np.nan)
+    for one in np.flatnonzero(np.bincount(losses.phone) > 1):
+        mine = np.flatnonzero(losses.phone == one)
+        again = losses.failed[mine[1:]] - losses.end[mine[:-1]] <= interval + SAME_MOMENT_S
+        silent = (losses.on_grid & ~losses.registered)[mine].mean() > 1 / 2
+        if silent and again.mean() >= 1 - P.in_time[0] and _regular(again, P.in_time[0]) > P.own_timeout:
+            found[mine] = np.append(again, False) | np.append(False, again)
+            back[mine[1:]] = np.where(again, losses.end[mine[:-1]], np.nan)
+    return found, back
+
+
 def early_return(losses: Losses, settings: Settings) -> Bools:
     """Say which losses ended before the first repeated probe could be answered: only a REGISTER is sooner."""
     wait = np.where(losses.pjsip, settings.probe_interval_s - PJSIP_TIMEOUT_S, settings.probe_retry_s)

@@ -9,6 +9,7 @@ import numpy as np
 
 from starface_nb.model.cycles import Cycles, Exposure
 from starface_nb.model.likelihood import Ends, Marks
+from starface_nb.model.schedule import at_once
 from starface_nb.observations.story import START_BURST_S, Bools, Columns, Floats, Ints, Story
 
 if TYPE_CHECKING:
@@ -89,12 +90,23 @@ class Context:
 
 
 def pick(context: Context, site: SiteView) -> Exposure:
-    """Return the exposure of each loss from its best anchor: another phone's renewal where the port was inherited."""
+    """Return the exposure of each loss from its best anchor: another phone's renewal where the port was inherited.
+
+    What a keepalive made anew is as old as the phone's return.
+    """
     if site.best is None:
         own, other = context.exposure.take(site.losses), context.shared.take(site.losses)
         known = np.isfinite(other.anchor)
         names = [f.name for f in fields(Exposure)] if known.any() else []
-        site.best = replace(own, **{n: np.where(known, getattr(other, n), getattr(own, n)) for n in names})
+        best = replace(own, **{n: np.where(known, getattr(other, n), getattr(own, n)) for n in names})
+        losses = context.story.told.take(site.losses)
+        _, back = at_once(losses, context.story.settings.probe_interval_s)
+        if (young := np.isfinite(back)).any():
+            upper = np.where(young, losses.failed - back, best.upper)
+            best = Exposure(
+                np.where(young, back, best.anchor), np.where(young, 0.0, best.lower), upper, best.locked | young
+            )
+        site.best = best
     return site.best
 
 

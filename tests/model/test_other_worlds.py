@@ -328,6 +328,29 @@ def test_a_router_that_no_keepalive_impresses_forgets_each_phone_at_its_own_minu
     assert case.sites["verdict"].to_list() == ["no_expiry_seen" if phases == "none" else "undetermined"]
 
 
+@pytest.mark.parametrize("dead", [True, False])
+def test_phones_that_are_lost_at_the_probe_after_each_return_have_entries_of_less_than_a_probe(
+    tmp_path: Path, dead: bool
+) -> None:
+    """A keepalive each two minutes brings back what lives for 40 s; lost packets leave most probes answered."""
+    log, r = Writer([]), rng(12)
+    for number in range(3):
+        peer, time = f"64{number}.snomd345", 17.0 * number
+        log.registered(time, peer, 5060 + number)
+        log.reachable(time, peer)
+        while time < 6 * HOUR:
+            failed = time + (64 if dead else 4 + 60 * r.randint(1, 8))
+            log.lost(failed, peer)
+            time = failed + r.choice([38, 52, 66] if dead else [10, 24, 38])
+            log.reachable(time, peer)
+    case = log.case(tmp_path)
+    (row,) = case.sites.rows(named=True)
+    assert case.intervals.height > 200
+    assert (case.intervals["cause"] == "nat_expiry").mean() == pytest.approx(float(dead), abs=0.05)
+    assert (row["verdict"] == "no_expiry_seen") is not dead
+    assert ((row["low_s"], row["high_s"]) == (0, 60)) is dead
+
+
 def test_a_job_that_fills_the_line_each_hour_is_no_timeout_of_nearly_an_hour(tmp_path: Path) -> None:
     """Two phones at half past each hour, back within two minutes, off the probing rhythm while answers are late."""
     log, r = Writer([]), rng(10)
