@@ -119,7 +119,7 @@ def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
             beside = np.abs(apart - np.round(apart / turn) * turn) <= near
             chance = max(interval / turn * max(turns.sum() / len(gaps), 1.0), (beside.sum() + 1) / (len(beside) + 2))
             alike = (turns > 0) & (np.abs(gaps - turns * turn) <= turns * interval / 2)
-            if turn > P.in_time[1] and chance < 1 and (odds := _regular(alike, chance)) > 0:
+            if turn > P.in_time[1] and chance < 1 / 2 < alike.mean() and (odds := _regular(alike, chance)) > 0:
                 best, found[mine] = max(best, odds), found[mine] | np.append(alike, False) | np.append(False, alike)
         regular += [best] * (best > 0)
     return np.asarray(found & (len(regular) > 1) & (sum(regular) > P.own_timeout), bool)
