@@ -112,10 +112,11 @@ def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
     for one in np.flatnonzero((np.bincount(phone) > 1) & (silent > 0.5)):
         mine, others, at = short[phone == one], start[phone != one], start[phone == one]
         gaps, best = np.diff(at), 0.0
+        past = np.clip(np.searchsorted(at, others), 1, len(at) - 1)
+        apart = others - np.where(others - at[past - 1] <= at[past] - others, at[past - 1], at[past])
         near = interval if losses.pjsip[mine[0]] else interval / 2  # whose probes keep their second meets it at one
         for turn in (period[mine[0]], usual_gap(np.sort(gaps))):
             turns = np.round(gaps / turn)
-            apart = others - at[np.argmin(np.abs(others[:, None] - at), axis=1)]
             beside = np.abs(apart - np.round(apart / turn) * turn) <= near
             chance = max(interval / turn * max(turns.sum() / len(gaps), 1.0), (beside.sum() + 1) / (len(beside) + 2))
             alike = (turns > 0) & (np.abs(gaps - turns * turn) <= turns * interval / 2)
