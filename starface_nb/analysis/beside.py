@@ -42,6 +42,8 @@ def settings_from(log: Log, settings: Settings) -> tuple[Settings, dict[str, Fac
     """
     techs = log.events["tech"]
     found = dict(_settings_of(log.bundle, "PJSIP" if (techs == "PJSIP").sum() > (techs == "SIP").sum() else "SIP"))
+    if "probe_timeout_s" not in found and (wait := _waits(log)[0]):
+        found["probe_timeout_s"] = wait, _NOWHERE
     open_to = {n for n, usual in _DEFAULTS.items() if n not in settings.asked and getattr(settings, n) == usual}
     told = [one for one in _refuted(log, found) if one.values["setting"] in open_to]
     for one in told:
@@ -61,9 +63,7 @@ def _refuted(log: Log, found: Mapping[str, tuple[float, Fact]]) -> Iterator[Find
 
     The probe interval that is assumed without a file is held against the log as well.
     """
-    limit = of_kind(log.events, "reachable", "lagged").drop_nulls("limit_ms")
-    wait = 2 * float(limit["limit_ms"].mode().min() or 0.0) / 1000  # type: ignore[arg-type]
-    given = found.get("probe_timeout_s")
+    given, (wait, limit) = found.get("probe_timeout_s"), _waits(log)
     if given and wait and given[0] not in (2 * limit["limit_ms"] / 1000):
         yield _refutation("probe_timeout_s", given, wait, limit, "probe_timeout_refuted")
     usual, apart = _DEFAULTS["probe_interval_s"], gaps(log.events)
@@ -72,6 +72,12 @@ def _refuted(log: Log, found: Mapping[str, tuple[float, Fact]]) -> Iterator[Find
     every = probed_every(apart, given[0], usual)
     if every is not None:
         yield _refutation("probe_interval_s", given, every, apart, told_as)
+
+
+def _waits(log: Log) -> tuple[float, pl.DataFrame]:
+    """Return how long chan_sip waits for most phones' answers, s (20.20.1:30709), and the lines that show its limit."""
+    limit = of_kind(log.events, "reachable", "lagged").drop_nulls("limit_ms")
+    return 2 * float(limit["limit_ms"].mode().min() or 0.0) / 1000, limit  # type: ignore[arg-type]
 
 
 def _refutation(setting: str, given: tuple[float, Fact], measured: float, lines: pl.DataFrame, told_as: str) -> Finding:

@@ -432,3 +432,22 @@ def _frames(data: bytes) -> list[str]:
         rows.append(f"{pl.read_parquet(io.BytesIO(data[start : end + 4])).rows()}")
         data = data[end + 4 :]
     return rows
+
+
+@pytest.mark.parametrize(("limit", "low"), [(500, 540), (2000, 540), (5000, 540)])
+def test_how_long_a_probe_waits_is_read_off_the_log_itself(limit: int, low: int, tmp_path: Path) -> None:
+    """Each line of chan_sip names the limit; an unanswered probe is given up after twice that."""
+    log = Writer([])
+    for number in range(3):
+        for turn in range(12):
+            back = 700.0 * number + 3600 * turn
+            log.registered(back, f"7{number}.snomd345", 20_000 + 100 * number + turn)
+            log.reachable(back, f"7{number}.snomd345")
+            log.lost(back + 600 + 2 * limit / 1000, f"7{number}.snomd345")
+    log.lines = [line.replace("/ 2000ms", f"/ {limit}ms") for line in log.lines]
+    case = log.case(tmp_path)
+    (row,) = case.sites.rows(named=True)
+    assert case.settings.probe_timeout_s == 2 * limit / 1000
+    assert "setting_refuted" not in [finding.id for finding in case.findings]
+    assert row["verdict"] == "too_short"
+    assert low - 3 < row["low_s"] < row["high_s"] < low + 64
