@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
 
 CONTAMINATION = np.array([0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])
 """Shares of losses with other causes that the posterior averages over."""
@@ -137,14 +138,9 @@ def estimate_timeout(
     expired = np.isfinite(high) & (low < horizon)
     soft_low = np.floor(np.maximum(low - slop, 0.0) / GRAIN_S) * GRAIN_S
     soft_high = np.minimum(np.ceil((high + slop) / GRAIN_S) * GRAIN_S, horizon)
-    edges, loglik, place, null = _posterior_pieces(
-        soft_low,
-        soft_high,
-        expired,
-        horizon,
-        np.ones(len(low)) if trust is None else np.asarray(trust, float).ravel(),
-        np.ones(len(low)) if weight is None else np.asarray(weight, float).ravel(),
-    )
+    trusted = np.ones(len(low)) if trust is None else np.asarray(trust, float).ravel()
+    counts = np.ones(len(low)) if weight is None else np.asarray(weight, float).ravel()
+    edges, loglik, place, null = _posterior_pieces(soft_low, soft_high, expired, horizon, trusted, counts)
     logprior = np.log(np.diff(np.log(np.maximum(edges, SHORTEST_S)))) - np.log(np.log(horizon / SHORTEST_S))
     log_weight = loglik + logprior[None, :] + np.log(prior_expiring / len(CONTAMINATION))
     beyond = null + np.log1p(-prior_expiring)
@@ -160,7 +156,9 @@ def estimate_timeout(
         bound = longest_outlived(low[~np.isfinite(high)], slop, level)
         return TimeoutEstimate(bound, np.inf, level, below, threshold, 0, int(expired.sum()), int((~expired).sum()))
     first, last = _densest(where, right - left, level)
-    bracket = float(left[first]) if first else 0.0, float(right[last])
+    # Where two cells touch, they do by no more than their bounds are off.
+    more = slop if right[last] - left[first] < 2 * slop else 0.0
+    bracket = max(float(left[first]) - more, 0.0) if first else 0.0, float(right[last]) + more
     held = float(where[first : last + 1].sum() / where.sum())
     agree = expired & (soft_low < bracket[1]) & (soft_high > bracket[0])
     return TimeoutEstimate(
@@ -187,8 +185,13 @@ def _posterior_pieces(
     depth = np.cumsum(np.bincount(opens, trust[expired], n) - np.bincount(closes, trust[expired], n))[:-1]
     most = depth.max(initial=0)
     best = int(np.argmax(depth)) if len(depth) else 0
-    place = -_rogues(most - depth, most, _background(low[expired], high[expired], edges[best]), best)
-    place = place - FULL_GAIN * np.maximum(most / 2 - depth, 0) - SURVIVED_GAIN * against[1:]
+    early, late = _background(low[expired], high[expired], edges[best : best + 2])
+    earlier = np.arange(n - 1) < best
+    place = -_rogues(most - depth, most, early, late, earlier, best)
+    # A renewal that nobody saw lets a cycle seem outlived, and its loss come too late.
+    over = against[1:] - against[1:][best : best + 1].sum()
+    outlived = np.where(earlier, np.minimum(SURVIVED_GAIN * over, _border(over, most, late)), SURVIVED_GAIN * over)
+    place = place - FULL_GAIN * np.maximum(most / 2 - depth, 0) - outlived
     for share in CONTAMINATION:
         other = soft[expired] * np.log(share * chance)
         gain = soft[expired] * np.log1p(-share + share * chance) - other
@@ -197,27 +200,35 @@ def _posterior_pieces(
     return edges, np.array(rows), place, float((soft[expired] * np.log(chance)).sum())
 
 
-def _background(low: Floats, high: Floats, best: float) -> float:
-    """Return how many losses of other causes cover any one age, by those too early for the timeout around `best`."""
-    early = high <= best
-    return float((high - low)[early].sum()) / max(best, 1.0)
+def _background(low: Floats, high: Floats, best: Floats) -> tuple[float, float]:
+    """Return how many losses cover any one age, of those too early for the timeout in `best` and of those too late."""
+    early, late = high <= best[0], low >= best[-1]
+    span = (high[late].max() - best[-1]) if late.any() else 1.0
+    each = high - low
+    return float(each[early].sum()) / max(float(best[0]), 1.0), float(each[late].sum() / span)
 
 
-def _rogues(missing: Floats, most: float, background: float, best: int) -> Floats:
+def _rogues(missing: Floats, most: float, early: float, late: float, earlier: Bools, best: int) -> Floats:
     """Return what it costs, in log-likelihood, to hold so many of the agreeing cycles for losses of other causes.
 
     Where two cells touch, the border agrees with the losses of both. A loss may come too early for the timeout, by a
-    lost probe, hardly too late; if the earlier cell holds no more than other causes leave there anyway, the border
-    gains nothing: any number of its own would have been as likely there.
+    lost probe, or too late, by a renewal that nobody saw; if one of the cells holds no more than is left at any other
+    age on its side, the border gains nothing: any number of its own would have been as likely there.
     """
     alone = LONE_GAIN * missing / max(1.0, most / ROGUE_ONE_IN)
+    later = ~earlier & (np.arange(len(missing)) > best)
+    cost = np.where(later, np.minimum(alone, _border(missing, most, early)), alone)
+    return np.asarray(np.where(earlier, np.minimum(alone, _border(missing, most, late)), cost), float)
+
+
+def _border(count: Floats, most: float, background: float) -> Floats:
+    """Return what it costs to hold so many beside a border for the usual ones there; infinity where none is usual."""
     if background < 1.0:
-        return np.asarray(alone, float)
-    whole = np.arange(int(np.ceil(missing.max(initial=0))) + 1)
+        return np.full(len(count), np.inf)
+    whole = np.arange(int(np.ceil(count.max(initial=0))) + 1)
     factorial = np.concatenate([[0.0], np.cumsum(np.log(whole[1:]))])
     poisson = background - whole * np.log(background) + factorial - np.log1p(most)
-    border = np.maximum(poisson, 0.0)[np.round(missing).astype(np.int64)]
-    return np.asarray(np.where(np.arange(len(missing)) > best, np.minimum(alone, border), alone), float)
+    return np.asarray(np.maximum(poisson, 0.0)[np.round(np.maximum(count, 0)).astype(np.int64)], float)
 
 
 def _densest(mass: Floats, width: Floats, level: float) -> tuple[int, int]:
@@ -230,6 +241,21 @@ def _densest(mass: Floats, width: Floats, level: float) -> tuple[int, int]:
     enough = int(np.searchsorted(np.cumsum(mass[order]), level * mass.sum())) + 1
     enough = max(enough, int((density >= AS_LIKELY * density.max()).sum()))
     return int(order[:enough].min()), int(order[:enough].max())
+
+
+def front(low: Floats, high: Floats, best: float) -> float:
+    """Return the age from which on losses come too early for a timeout of `best` or more; infinity where all may.
+
+    Losses of other causes come at any age. Where they begin as one, the timeout is no longer than that: what died later
+    had been renewed unseen.
+    """
+    early = np.sort(low[high <= best])
+    n, before = len(early), np.arange(len(early))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        even = np.minimum(early / best, 1.0)
+        less = np.nan_to_num(before * np.log(before / n / even)) + (n - before) * np.log((1 - before / n) / (1 - even))
+    less = np.where(before < n * even, less, 0.0)
+    return float(early[less.argmax()]) if n and less.max() > FULL_GAIN else np.inf
 
 
 def longest_outlived(survived: Floats, slop: float, level: float) -> float:

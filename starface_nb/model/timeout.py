@@ -18,7 +18,7 @@ from starface_nb.model.eras import (
     probability_expiring,
     touched_phones,
 )
-from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, longest_outlived
+from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, front, longest_outlived
 from starface_nb.model.priors import HOUR_S
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.settle import SameMinute
@@ -215,9 +215,22 @@ def _of_no_timeout(
     failed, phone = (lost.born + lost.upper)[inside], lost.phone[inside]
     if shares and np.ptp(failed) < BURST * settings.keepalive_s:
         return True
-    many = np.flatnonzero(np.bincount(phone) >= ENOUGH_SURVIVED)
-    minute = np.exp(2j * np.pi * failed[np.isin(phone, many)] / HOUR_S)
-    return nearly and len(many) > 1 and bool(np.abs(minute.mean()) > np.cos(2 * np.pi * 2 * window / HOUR_S))
+    often = np.isin(phone, np.flatnonzero(np.bincount(phone) >= ENOUGH_SURVIVED))
+    mean = np.exp(2j * np.pi * failed[often] / HOUR_S).mean() if often.any() else 0.0
+    by_clock = len(np.unique(phone[often])) > 1 and bool(np.abs(mean) > np.cos(2 * np.pi * 2 * window / HOUR_S))
+    return nearly and by_clock and not _strays(phone[often], failed[often], float(np.angle(mean)), window)
+
+
+def _strays(phone: Ints, failed: Floats, minute: float, window: float) -> bool:
+    """Say whether each phone's losses leave the clock's minute step by step, as those do that follow one another.
+
+    What comes by the clock is off it to the one side or the other each time anew: its steps are twice as wide as it
+    strays (the von Neumann ratio, Ann. Math. Stat. 12, 1941).
+    """
+    order = np.lexsort((failed, phone))
+    off = np.angle(np.exp(1j * (2 * np.pi * failed[order] / HOUR_S - minute))) * HOUR_S / (2 * np.pi)
+    step = np.diff(off)[np.diff(phone[order]) == 0]
+    return bool((step**2).mean() < (off**2).mean() and off.std() > window / 2)
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:
@@ -309,6 +322,9 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
             probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
+    if probability >= SURE:
+        sure = own.lost.take(own.lost.soft > 1 / 2)
+        estimate = replace(estimate, low=min(estimate.low, front(sure.lower, sure.upper, estimate.low)))
     low, high = estimate.low, estimate.high
     # A router may drop at the first silence what it has just mapped, and keep for longer what is in steady use.
     first = settings.probe_interval_s + story.slop
@@ -351,6 +367,8 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     later, (usual, few) = float(part.lost.soft[~at_once].sum()), P.bursts_per_hour
     probes = (part.kept.idle * part.kept.count).sum() / first + few * HOUR_S / (usual * first)
     share, chance = (died + 1) / (died + lived + 2), (later + few) / (later + probes)
+    if share <= chance:
+        return 0.0, share
     odds = min(float(np.log(share / chance)), MATCH), float(np.log1p(-share) - np.log1p(-chance))
     # Any share was as likely before; the one that fits best alone would say too much.
     choice = lgamma(died + 1) + lgamma(lived + 1) - lgamma(died + lived + 2)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starface_nb.model.estimate import estimate_timeout
+from starface_nb.model.estimate import estimate_timeout, front
+from starface_nb.model.rhythm import usual_gap
 
 MINUTES = st.floats(2, 58)
 
@@ -80,3 +81,37 @@ def test_it_shows_itself():
     found = estimate_timeout([840.0] * 8, [900.0] * 8)
     assert "8 of 8 losses agree" in str(found)
     assert found._repr_html_().startswith("<p>NAT timeout (")
+
+
+def cells(*counted: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
+    lower, upper, count = np.array(counted, float).reshape(-1, 3).T
+    return np.repeat(lower, count.astype(int)), np.repeat(upper, count.astype(int))
+
+
+def test_a_few_renewals_that_nobody_saw_do_not_move_the_bracket_to_the_border_of_the_next_cell():
+    """Calls and keepalives to others let some entries live on for one, two or three probes of 90 s."""
+    late = [(360, 450, 3), (450, 540, 2), (540, 630, 1), (631, 721, 1)]
+    lower, upper = cells((270, 360, 296), (271, 361, 50), *late)
+    outlived = np.repeat([360.0, 450, 540, 631], [3, 2, 1, 1])
+    found = estimate_timeout(np.r_[lower, outlived], np.r_[upper, np.full(7, np.inf)], slop=1.3)
+    assert found.low < 300 <= found.high
+
+
+@pytest.mark.parametrize(("ends", "begins"), [(300, 300), (299.2, 300.1)])
+def test_a_timeout_at_the_border_of_two_cells_that_both_fill_is_told_as_exactly_as_the_bounds_are(ends, begins):
+    found = estimate_timeout(*cells((240, ends, 90), (begins, 360, 60)), slop=1.3)
+    assert found.low + 1 < 300 <= found.high - 1
+    assert found.high - found.low < 6
+
+
+def test_losses_that_begin_at_one_age_bound_the_timeout_and_such_of_any_age_do_not():
+    """A keepalive each two minutes makes entries of 90 s older, never younger; lost probes come at any age."""
+    assert front(*cells((61, 91, 52), (91, 121, 45), (121, 151, 47), (151, 181, 44)), 151.0) == 61
+    even = np.linspace(0, 90, 60)
+    assert front(even, even + 30, 151.0) == np.inf
+    assert front(*cells(), 151.0) == np.inf
+
+
+def test_two_spacings_alike_among_many_are_no_period():
+    assert usual_gap(np.array([3600.0, 3606.0])) == 3600
+    assert np.isnan(usual_gap(np.array([1000.0, 2403.0, 3890.0, 3910.0, 5993.0])))
