@@ -59,12 +59,13 @@ def usual_gap(gaps: Floats, longest: float = np.inf, tolerance: float = TOLERANC
 
     Periods are set in whole minutes or halves and tenths of an hour; one next to a whole minute is taken for it.
     Where every other renewal goes unseen, the spacing is twice the period: one above `longest` is halved.
+    Two alike of as many as tell a rhythm are chance.
     """
     if len(gaps) < 2:
         return float("nan")
     reach = np.searchsorted(gaps, gaps * (1 + 2 * tolerance), side="right") - np.arange(len(gaps))
     best = int(np.argmax(reach))
-    if reach[best] < max(2, 0.3 * len(gaps)):
+    if reach[best] < max(2, 0.3 * len(gaps)) or (reach[best] == 2 and len(gaps) >= ENOUGH_RENEWALS):
         return float("nan")
     usual = float(np.median(gaps[best : best + reach[best]]))
     usual = usual / 2 if usual > longest else usual

@@ -109,13 +109,17 @@ def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
     short = np.flatnonzero(losses.until - losses.start < interval)
     phone, start = losses.phone[short], losses.start[short]
     silent = np.bincount(phone, (losses.on_grid & ~losses.registered)[short]) / np.maximum(np.bincount(phone), 1)
-    for one in np.flatnonzero((np.bincount(phone) > 1) & (silent > 0.5)):
-        mine, others, at = short[phone == one], start[phone != one], start[phone == one]
-        gaps, best = np.diff(at), 0.0
+    asked = np.flatnonzero((np.bincount(phone) > 1) & (silent > 0.5))
+    spacings = {one: np.diff(start[phone == one]) for one in asked}
+    usual = {one: usual_gap(np.sort(gaps)) for one, gaps in spacings.items()}
+    shortest = min((gap for gap in usual.values() if gap > 0), default=np.nan)
+    for one, gaps in spacings.items():
+        mine, others, at, best = short[phone == one], start[phone != one], start[phone == one], 0.0
         past = np.clip(np.searchsorted(at, others), 1, len(at) - 1)
         apart = others - np.where(others - at[past - 1] <= at[past] - others, at[past - 1], at[past])
         near = interval if losses.pjsip[mine[0]] else interval / 2  # whose probes keep their second meets it at one
-        for turn in (period[mine[0]], usual_gap(np.sort(gaps))):
+        # One probe in some meets the gap: who missed some turns shows them in the others' time.
+        for turn in {period[mine[0]], usual[one], shortest}:
             turns = np.round(gaps / turn)
             beside = np.abs(apart - np.round(apart / turn) * turn) <= near
             chance = max(interval / turn * max(turns.sum() / len(gaps), 1.0), (beside.sum() + 1) / (len(beside) + 2))

@@ -328,6 +328,27 @@ def test_a_router_that_no_keepalive_impresses_forgets_each_phone_at_its_own_minu
     assert case.sites["verdict"].to_list() == ["no_expiry_seen" if phases == "none" else "undetermined"]
 
 
+def test_phones_whose_keepalive_makes_the_entry_anew_share_the_turn_of_their_router(tmp_path: Path) -> None:
+    """Entries live for 900 s whatever is sent, a keepalive makes the next, and which of the holes a probe meets varies.
+
+    Of some phones it meets mostly every other one, early or late: their own usual spacing is no turn.
+    """
+    often = [929, 1783, 3599, 929, 2667, 930, 929, 4498, 929, 1772, 931, 930, 929, 1846]
+    seldom = [1830, 1774, 1848, 3600, 1776, 1774, 1846, 1788, 3602, 915, 2681, 915, 2688, 1840]
+    log, r = Writer([]), rng(21)
+    for number, gaps in enumerate([often, often, seldom, seldom, seldom]):
+        peer, start = f"63{number}.snomd735", 70.0 * number
+        log.registered(start, peer, 5060 + number)
+        log.reachable(start, peer)
+        for failed in start + np.cumsum(np.tile(np.roll(gaps, 3 * number), 4)):
+            log.lost(failed, peer)
+            log.reachable(failed + r.choice([10, 24]), peer)
+    case = log.case(tmp_path)
+    assert case.intervals.height == 280
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.9
+    assert case.sites["verdict"].to_list() == ["undetermined"]
+
+
 @pytest.mark.parametrize("dead", [True, False])
 def test_phones_that_are_lost_at_the_probe_after_each_return_have_entries_of_less_than_a_probe(
     tmp_path: Path, dead: bool
