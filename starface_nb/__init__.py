@@ -27,7 +27,7 @@ __version__ = "0.2.0"
 __all__ = ["Settings", "analysis", "cases", "charts", "compare", "diagnose", "fleet", "guide", "panels", "privacy",
            "read_log", "report", "samples", "simulation"]  # fmt: skip
 
-_HOMES = {"read_log": "reading", "diagnose": "analysis", "compare": "analysis", "Settings": "settings"}
+_HOMES = {"read_log": "reading", "diagnose": "analysis", "compare": "analysis.compare", "Settings": "settings"}
 
 
 def __getattr__(name: str) -> object:

@@ -200,6 +200,7 @@ def lab(options: Namespace) -> int:
 @command("did the change fix it?")
 def compare(options: Namespace) -> int:
     """Say whether a change fixed it: two logs, or one log cut at a time; 0 where nothing needs action any more."""
+    from starface_nb.analysis.compare import compare_at
     from starface_nb.guide.comparison import comparison_text
     from starface_nb.guide.words import finding_text
 
@@ -212,7 +213,7 @@ def compare(options: Namespace) -> int:
         raise SettingError("--at cuts one log, but two were given.", next_step="Leave out --at or the second log.")
     first, *second = (_diagnosis(log, options) for log in options.log)
     at = None if options.at is None else moment(options.at, first.log.time_zone, timed=True)
-    result = sf.compare(first, second[0]) if second else sf.analysis.compare_at(first, at)
+    result = sf.compare(first, second[0]) if second else compare_at(first, at)
     tr = sf.guide.translator(options.language, result.time_zone)
     gone = [finding for finding in (second or [first])[0].findings if finding.id == "site_gone"]
     if options.json:

@@ -1,7 +1,6 @@
 """What follows from the model: the diagnosis, its findings, before and after, the next experiment."""
 
-from starface_nb.analysis.compare import compare, compare_at
 from starface_nb.analysis.diagnose import diagnose
 from starface_nb.analysis.experiment import what_next
 
-__all__ = ["compare", "compare_at", "diagnose", "what_next"]
+__all__ = ["diagnose", "what_next"]

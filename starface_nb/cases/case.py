@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from starface_nb.analysis import compare, compare_at, diagnose
+from starface_nb.analysis import diagnose
 from starface_nb.analysis.common_phones import is_older
-from starface_nb.analysis.compare import Comparison
+from starface_nb.analysis.compare import Comparison, compare, compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import Experiment
 from starface_nb.cases.answers import CASE, AnswerStore, CaseError, Record

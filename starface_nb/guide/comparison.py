@@ -1,13 +1,19 @@
 """Before-and-after results and experiments in words."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import polars as pl
 
-from starface_nb.analysis.comparison import Basis, Comparison, Side, SiteComparison
-from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.experiment import Experiment, what_next
 from starface_nb.guide.i18n import Translator
 from starface_nb.guide.words import bracket_text, finding_text, names, site_name, word
 from starface_nb.observations.addresses import PRIVATE
+
+if TYPE_CHECKING:
+    from starface_nb.analysis.comparison import Basis, Comparison, Side, SiteComparison
+    from starface_nb.analysis.diagnosis import Diagnosis
 
 
 def comparison_text(comparison: Comparison, tr: Translator) -> list[str]:

@@ -18,7 +18,8 @@ from recorded import case
 
 import starface_nb as sf
 from starface_nb import samples
-from starface_nb.analysis import compare, compare_at, what_next
+from starface_nb.analysis import what_next
+from starface_nb.analysis.compare import compare, compare_at
 from starface_nb.analysis.diagnosis import Diagnosis
 from starface_nb.analysis.incidents import find_incidents, regular_step
 from starface_nb.cases import open_case

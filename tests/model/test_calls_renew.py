@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import starface_nb as sf
-from starface_nb.analysis import compare
+from starface_nb.analysis.compare import compare
 from starface_nb.analysis.diagnose import _calls_inside as calls_inside
 from starface_nb.analysis.exposure import Window, expose
 from starface_nb.model.schemas import CAUSE

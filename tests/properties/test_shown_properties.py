@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import starface_nb as sf
-from starface_nb.analysis import compare
+from starface_nb.analysis.compare import compare
 from starface_nb.analysis.diagnosis import Diagnosis
 
 KINDS = ("UNREACHABLE", "now Reachable", "now Lagged", "Registered SIP", "VERBOSE", "NOTICE", "cdr.c")
