@@ -36,7 +36,7 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         `gap_s`; `slip_s`, by which the next probe comes later than the interval: chan_sip counts from the answer;
-        `file`, `line`.
+        `since_s`, seconds since the phone's loss before; `file`, `line`.
     """
     needed = ("time", "kind", "peer", "tech", "contact", "rtt_ms", "limit_ms", "file", "line")
     rows = of_kind(events.select(needed), "reachable", "lagged", "unreachable", "registered").drop_nulls("time")
@@ -55,7 +55,8 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
     of_peer = pl.col("peer").cast(pl.Categorical).to_physical()
     found = rows.with_columns(one.over(of_peer).alias(name) for name, one in before.items())
     found = found.filter(pl.col("kind") == "unreachable", pl.col("before") == "reachable")
-    return found.select("gap_s", "slip_s", "file", "line")
+    since = pl.col("time").diff().over(of_peer).dt.total_microseconds() / 1e6
+    return found.select("gap_s", "slip_s", "file", "line", since_s=since)
 
 
 def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | None:
@@ -77,6 +78,10 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     first = float(np.round(np.median(sooner))) if len(sooner) >= LEAST_GAPS else told_s
     if first < told_s and (np.abs(sooner - first) <= FITS_S).mean() >= SHARE <= fitting(usable, first)[0]:
         return first
+    # A phone's own keepalive, which leaves the grid of the probes in its place, makes gaps between them of its own.
+    again = usable.select("slip_s", gap_s="since_s").drop_nulls()
+    if again.height >= LEAST_GAPS and np.greater_equal(fitting(again, told_s), (SHARE, LEAST_COUNTS)).all():
+        return None
     few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
     tried = np.arange(SHORTEST_S, LONGEST_S + 1.0)
     whole: list[float] = tried[fitting(few, tried)[1] >= LEAST_COUNTS].tolist()

@@ -84,7 +84,7 @@ class Alone:
         self.seldom, self.fixed = self._seldom(), self._fixed()
         self.odd, self.outside, self.swept = (0.0, 0.0), *np.zeros((2, len(self.loss)), bool)
         step = story.settings.probe_interval_s
-        revived = in_turn(self.loss, step, self.period)
+        revived = in_turn(self.loss, story.settings, self.period)
         young, back = at_once(self.loss, step)
         self.in_time = in_time(self.loss, step) | revived | young
         # What a keepalive brought back tells of no REGISTER, neither its own age nor the next one's.

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.rhythm import usual_gap
+from starface_nb.model.rhythm import PARTS, usual_gap
 from starface_nb.observations.story import PJSIP_TIMEOUT_S, SAME_MOMENT_S, Bools, Floats, Losses, off_the_grid
 from starface_nb.settings import Settings
 
@@ -99,13 +99,14 @@ def _regular(alike: Bools, chance: float) -> float:
     return float(n * (share * np.log(share / chance) + (1 - share) * np.log((1 - share) / (1 - chance))))
 
 
-def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
+def in_turn(losses: Losses, settings: Settings, period: Floats) -> Bools:
     """Say which short losses come whole turns after the phone's last, each phone's in its own time, with no REGISTER.
 
     A router that forgets what a REGISTER made, whatever was sent since, does so once a turn: of the phone's period, or
     of its timeout where a keepalive made the entry anew. What strikes by the clock strikes the others as well then.
     """
-    found, regular = np.zeros(len(losses), bool), list[float]()
+    found, regular, interval = np.zeros(len(losses), bool), list[float](), settings.probe_interval_s
+    often = {turn for part in PARTS if (turn := settings.keepalive_s / part) > P.in_time[1]}
     short = np.flatnonzero(losses.until - losses.start < interval)
     phone, start = losses.phone[short], losses.start[short]
     silent = np.bincount(phone, (losses.on_grid & ~losses.registered)[short]) / np.maximum(np.bincount(phone), 1)
@@ -119,11 +120,12 @@ def in_turn(losses: Losses, interval: float, period: Floats) -> Bools:
         apart = others - np.where(others - at[past - 1] <= at[past] - others, at[past - 1], at[past])
         near = interval if losses.pjsip[mine[0]] else interval / 2  # whose probes keep their second meets it at one
         # One probe in some meets the gap: who missed some turns shows them in the others' time.
-        for turn in {period[mine[0]], usual[one], shortest}:
+        for turn in {period[mine[0]], usual[one], shortest, *often}:
             turns = np.round(gaps / turn)
             beside = np.abs(apart - np.round(apart / turn) * turn) <= near
-            chance = max(interval / turn * max(turns.sum() / len(gaps), 1.0), (beside.sum() + 1) / (len(beside) + 2))
-            alike = (turns > 0) & (np.abs(gaps - turns * turn) <= turns * interval / 2)
+            within = np.maximum(turns, 2.0) * interval / 2  # either may be found by the probe after the first
+            chance = max(2 * within.mean() / turn, (beside.sum() + 1) / (len(beside) + 2))
+            alike = (turns > 0) & (np.abs(gaps - turns * turn) <= within)
             if turn > P.in_time[1] and chance < 1 / 2 < alike.mean() and (odds := _regular(alike, chance)) > 0:
                 best, found[mine] = max(best, odds), found[mine] | np.append(alike, False) | np.append(False, alike)
         regular += [best] * (best > 0)
@@ -137,11 +139,17 @@ def at_once(losses: Losses, interval: float) -> tuple[Bools, Floats]:
     the phone was back, NaN where it was not just.
     """
     found, back = np.zeros(len(losses), bool), np.full(len(losses), np.nan)
+    silent, resent = losses.on_grid & ~losses.registered, np.round(losses.rtt).astype(np.int64)
     for one in np.flatnonzero(np.bincount(losses.phone) > 1):
         mine = np.flatnonzero(losses.phone == one)
         again = losses.failed[mine[1:]] - losses.end[mine[:-1]] <= interval + SAME_MOMENT_S
-        silent = (losses.on_grid & ~losses.registered)[mine].mean() > 1 / 2
-        if silent and again.mean() >= 1 - P.in_time[0] and _regular(again, P.in_time[0]) > P.own_timeout:
+        # Where most packets are lost, the first to arrive is this probe's second, third or fourth as well.
+        alike = np.bincount(resent[mine]).max() / len(mine)
+        if (
+            silent[mine].mean() > 1 / 2
+            and min(alike, again.mean()) >= 1 - P.in_time[0]
+            and _regular(again, P.in_time[0]) > P.own_timeout
+        ):
             found[mine] = np.append(again, False) | np.append(False, again)
             back[mine[1:]] = np.where(again, losses.end[mine[:-1]], np.nan)
     return found, back

@@ -488,3 +488,43 @@ def test_a_job_each_fifty_minutes_is_no_timeout(seed: int, tmp_path: Path) -> No
     case = log.case(tmp_path)
     assert "too_short" not in case.sites["verdict"].to_list()
     assert (case.intervals["cause"] == "nat_expiry").mean() < 0.1
+
+
+@pytest.mark.parametrize("line", [True, False])
+def test_a_line_that_loses_most_packets_is_no_entry_that_dies_at_the_first_probe(tmp_path: Path, line: bool) -> None:
+    """What arrives at last is any of the four that a probe sends; an entry that lives again answers at once."""
+    log, r = Writer([]), rng(33)
+    for number in range(6):
+        peer, time = f"66{number}.gxp1780", 11.0 * number
+        log.registered(time, peer, 5060 + number)
+        log.reachable(time, peer)
+        while time < 2 * HOUR:
+            failed = time + 64 + 60 * (r.random() < 0.12)
+            time = failed + 10 + 14 * sum(r.random() < 0.7 for _ in range(3))
+            sent = r.choice([0, 1, 2, 3]) if line else 0
+            log.lost(failed, peer)
+            (log.lagged if sent > 1 else log.reachable)(time + sent, peer, 30 + 1000 * sent)
+            time += sent
+    causes = log.case(tmp_path).intervals["cause"]
+    assert len(causes) > 200
+    assert ((causes == "nat_expiry").mean() < 0.1) is line
+
+
+def test_losses_in_the_time_of_an_entry_that_a_keepalive_makes_anew_refute_no_probe_interval(tmp_path: Path) -> None:
+    """A REGISTER each 900 s, an entry of 90 s and a keepalive each 120 s: lost in whole minutes, for 10 or 30 s.
+
+    From answer to loss it is 20 or 40 s more than whole minutes then, as if probes came every 20 s.
+    """
+    minutes = np.tile([6, 14, 16, 61, 14, 10, 71, 4, 16, 14, 61, 14, 16, 63, 12, 14, 16, 67], 6)
+    log, r, answered = Writer([]), rng(35), "Peer '{}' is now Reachable. (30ms / 5000ms)"
+    for number in range(5):
+        peer, begin = f"67{number}.snomd735", 61.0 * number
+        log.registered(begin, peer, 5060 + number)
+        log.at(begin, answered.format(peer))
+        for failed in begin + 60 * np.cumsum(np.roll(minutes, 4 * number)):
+            log.lost(failed, peer)
+            log.at(failed + r.choice([10, 30]), answered.format(peer))
+    case = log.case(tmp_path)
+    assert case.settings.probe_interval_s == 60
+    assert case.sites["verdict"].to_list() == ["undetermined"]
+    assert (case.intervals["cause"] == "nat_expiry").mean() > 0.5
