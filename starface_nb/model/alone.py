@@ -19,6 +19,7 @@ from starface_nb.model.likelihood import (
 )
 from starface_nb.model.priors import DAY_S, HALF, HOUR_S, NEVER
 from starface_nb.model.priors import PRIORS as P
+from starface_nb.model.renewals import EXACT_S
 from starface_nb.model.schedule import at_once, in_time, in_turn
 from starface_nb.model.schemas import CAUSES
 from starface_nb.model.site import Context, SiteView, Surface, pbx_silence, pick
@@ -38,11 +39,14 @@ def table(n: int, value: float) -> Floats:
 class Alone:
     """The losses of one site with all that is known of them, sorted by start; arrays have the shape (n,).
 
-    `odd`: how many of them are bindings that died at an odd age, where no timeout is seen and where one is: learned by
-    each world weighed, for the next.
+    Where no line tells how often a phone registers, it is taken to do so every `usual` seconds: exactly, if that is the
+    keepalive, else about.
+
+    `odd`: how many of them are bindings that died at an odd age, where no timeout is seen and where one is; `heavy`:
+    how surely the line loses most packets around each loss. Both are learned by each world weighed, for the next.
     """
 
-    def __init__(self, context: Context, site: SiteView) -> None:
+    def __init__(self, context: Context, site: SiteView, usual: float) -> None:
         story, use = context.story, site.losses
         self.context, self.site, self.story = context, site, story
         self.loss, self.back = story.told.take(use), np.isfinite(story.losses.end[use])
@@ -57,7 +61,7 @@ class Alone:
         own = story.periods[self.loss.phone]
         self.random = context.random[self.loss.phone]
         self.known_period = np.isfinite(own) & ~self.random
-        self.period = np.where(self.known_period, own, story.settings.keepalive_s)
+        self.period = np.where(self.known_period, own, usual)
         # A phone that uses TCP or TLS makes a new connection soon after its old one is dead.
         streams = story.streams[self.loss.phone]
         self.known_period &= ~streams
@@ -68,7 +72,8 @@ class Alone:
             self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
         # A REGISTER that is a little late is the one due now, not the next.
         turns = np.ceil(np.maximum((self.loss.start - self.spread - self.anchor) / self.period, 1e-9))
-        self.due = np.where((turns <= 12) & ~streams, self.anchor + turns * self.period, np.nan)
+        told = self.known_period | (usual == story.settings.keepalive_s)
+        self.due = np.where((turns <= 12) & ~streams & told, self.anchor + turns * self.period, np.nan)
         self.after_start = first_after_start(self.loss, story.starts)[0]
         surface = context.surfaces.get(site.name, Surface())
         self.heard = surface.times
@@ -93,6 +98,19 @@ class Alone:
         by_chance = np.where(self.in_time, np.log(P.in_time[0]), 0.0)
         in_step = Mark(by_chance, {NAT: np.where(self.in_time, np.log1p(-P.off_cell), 0.0)})
         self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on, in_step)
+
+    def may_register_often(self) -> bool:
+        """Say whether phones whose period no line tells may have another than the keepalive.
+
+        Not where they are back, again and again, one keepalive after the last time, to the second.
+        """
+        streams, closed = self.story.streams[self.loss.phone], np.isfinite(self.loss.end)
+        unknown = closed & ~self.known_period & ~streams & ~self.random
+        order = np.lexsort((self.loss.end, self.loss.phone))
+        order = order[unknown[order]]
+        gaps = np.diff(self.loss.end[order])[np.diff(self.loss.phone[order]) == 0]
+        exact = np.abs(gaps - self.story.settings.keepalive_s) <= EXACT_S + self.story.resolution
+        return bool(unknown.any() and 2 * exact.sum() <= len(gaps))
 
     def _fixed(self) -> Floats:
         """Return the densities of all endings but that of the NAT timeout, shape (n, causes)."""
@@ -122,7 +140,9 @@ class Alone:
         spell = np.logaddexp(repeats(e, P.again_late[0]), repeats(e, P.again_late[1])) - np.log(2.0)
         out[:, LATENCY] = spell + smeared + e.trip[0]
         seldom, often, heavy = P.again_lost
-        self.soft_loss = either(heavy, repeats(e, often), repeats(e, seldom)) + e.probe + usual
+        self.again = repeats(e, often) + e.probe + usual, repeats(e, seldom) + e.probe + usual
+        self.heavy = np.full(n, heavy)
+        self.soft_loss = either(self.heavy, *self.again)
         self.hard_loss = np.where(np.isfinite(self.due) & self.known_period, dead, NEVER)
         day, wait = P.block_s
         block = np.logaddexp(
@@ -203,6 +223,16 @@ class Alone:
         killed = lost * self.killed(kills)
         share, enough = P.burst_kills
         return float((share * enough + killed.sum()) / (enough + lost.sum()))
+
+    def worsen(self, lost: Floats) -> None:
+        """Learn from the lost probes around each loss, itself left out, whether the line loses most packets there."""
+        few, share = P.burst_kills[1], P.again_lost[2]
+        often = lost * expit(np.log(self.heavy) + self.again[0] - np.log1p(-self.heavy) - self.again[1])
+        first, past = self.windows[0]
+        own, all_ = (np.concatenate([[0.0], np.cumsum(one)]) for one in (often, lost))
+        around = (own[past] - own[first] - often + few * share) / (all_[past] - all_[first] - lost + few)
+        self.heavy = np.clip(around, P.doubt, 1 - P.doubt)
+        self.soft_loss = either(self.heavy, *self.again)
 
     def _burst_rate(self, lost: Floats) -> Floats:
         """Return lost probes per phone and hour around each loss, itself left out, at least the usual rate."""

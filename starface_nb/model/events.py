@@ -234,7 +234,10 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
     step = np.logaddexp(weight[Fate.REVIVED], weight[Fate.OWN]) + HALF - spared_all
     fate_sum = np.logaddexp(np.logaddexp(a, d), p)
     # Phones that a switch fed are back together; those of another customer behind the address, each in its time.
-    again = np.logaddexp(a, weight[Fate.UNANSWERED] + new["alive"]) - np.log(P.partly)
+    again = np.logaddexp(a, weight[Fate.UNANSWERED] + new["alive"])
+    # Who may register often is back soon, too, after a longer outage.
+    soon = (down >= site.period.max(axis=2)) & ~site.known.any(axis=2)
+    again = np.where(soon, np.logaddexp(again, d), again) - np.log(P.partly)
     partly *= np.exp(again - np.logaddexp(fate_sum, again)) * (down > scene.window)
     booted, boots = _boots(site, here, np.where(own, 0, risk - size))
     booted += np.where(own, np.log(P.boots_per_day / P.kinds[BOOTS]), 0.0)
@@ -289,10 +292,11 @@ def _line(prior: Floats, alive: Floats, partly: Floats, dead: Floats, silence: F
     """Return the weights of a line outage that all bindings outlived, and of one that cost some or all of them.
 
     `silence` is the probability that the silence kills. Phones are probed one after the other, so that each was silent
-    for another time: where that decides, some bindings are dead and others live.
+    for another time: where that decides, some bindings are dead and others live. So they are, now and then, where some
+    phones try again from a new port.
     """
     either = silence * (1 - silence)
-    lost = np.logaddexp(dead + np.log(silence - either / 2), partly + np.log(either))
+    lost = np.logaddexp(dead + np.log(silence - either / 2), partly + np.log(np.maximum(either, P.missed)))
     return np.stack([_log_sums(prior + alive + np.log(1 - silence - either / 2)), _log_sums(prior + lost)])
 
 

@@ -38,26 +38,24 @@ def _under(special: dict[int, Floats], table: Floats) -> Callable[[int], Floats]
 
 
 def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None:
-    """Fill the site's eras and, where not only they are asked for, what is said of its losses."""
-    data = SiteData(context, site)
+    """Fill the site's eras and, where not only they are asked for, what is said of its losses.
+
+    Where no line tells how often phones register, that is the keepalive, unless a shorter time tells all losses better.
+    """
+    keepalive = context.story.settings.keepalive_s
+    data = SiteData(context, site, keepalive)
+    eras, expires = _explained(data, eras_only=eras_only)
+    first = expires
+    if first is not None and expires is not None and not eras_only and data.may_register_often():
+        least, known = expires.evidence, expires.evidence - np.log(SURE) + P.inexact * len(data.loss)
+        for often in (float(np.sqrt(keepalive * P.retry_s)), P.retry_s):
+            other = SiteData(context, site, often)
+            # What a first look finds no better is not weighed in full.
+            if other.explain(eras, replace(first, posterior=first.posterior.copy())).evidence > least:
+                its_eras, world = _explained(other, eras_only=False)
+                if world is not None and world.evidence > known:
+                    data, eras, expires, known = other, its_eras, world, world.evidence
     n = len(site.losses)
-    weight, died, otherwise = np.where(data.revived, 0.0, 1.0), np.ones(n, bool), np.zeros(n)
-    expires: World | None = None
-    for turn in range(MOST_TURNS):
-        eras = fit(context, site, weight, died)
-        if eras_only and turn:
-            break
-        expires = data.explain(eras, expires)
-        # What anything else may explain as well speaks for the timeout only as far as that is the less probable one.
-        otherwise = np.where(data.inside(eras), 1 - expires.posterior[:, NAT], otherwise)
-        now = (
-            np.clip(-np.log(np.maximum(expires.elsewhere, otherwise) + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
-            * ~data.revived
-        )
-        dead = expires.posterior[:, NAT] > 0.5
-        if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
-            break
-        weight, died = now, dead
     site.eras = eras
     if eras_only or expires is None:
         return
@@ -79,11 +77,34 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
             era.renewed_by = "any_packet"
 
 
+def _explained(data: SiteData, *, eras_only: bool) -> tuple[list[Era], World | None]:
+    """Find the eras that the losses bear out, and explain the losses in them."""
+    context, site, n = data.context, data.site, len(data.loss)
+    weight, died, otherwise = np.where(data.revived, 0.0, 1.0), np.ones(n, bool), np.zeros(n)
+    expires: World | None = None
+    for turn in range(MOST_TURNS):
+        eras = fit(context, site, weight, died)
+        if eras_only and turn:
+            break
+        expires = data.explain(eras, expires)
+        # What anything else may explain as well speaks for the timeout only as far as that is the less probable one.
+        otherwise = np.where(data.inside(eras), 1 - expires.posterior[:, NAT], otherwise)
+        now = (
+            np.clip(-np.log(np.maximum(expires.elsewhere, otherwise) + np.exp(-MATCH)) / MATCH, 0.0, 1.0)
+            * ~data.revived
+        )
+        dead = expires.posterior[:, NAT] > 0.5
+        if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
+            break
+        weight, died = now, dead
+    return eras, expires
+
+
 @dataclass
 class World:
     """The losses explained under one assumption; `terms`: the log-likelihood of each of `TERMS` under a cause.
 
-    `expiring`: in which eras bindings expire.
+    `expiring`: in which eras bindings expire; `evidence`: the log-likelihood of all losses and events.
     """
 
     posterior: Floats
@@ -91,6 +112,7 @@ class World:
     elsewhere: Floats
     events: list[Explained]
     expiring: list[bool]
+    evidence: float
 
 
 class SiteData(Alone):
@@ -112,6 +134,8 @@ class SiteData(Alone):
         kills = P.burst_kills[0] * spared
         for _ in range((3 if before is None else 1) if n else 0):
             starts |= self.starts(posterior, kills)
+            if posterior.any():
+                self.worsen(posterior[:, LOSS])
             kills = self.kills(posterior[:, LOSS], kills) * spared
             ended[LOSS] = np.logaddexp(np.log1p(-kills) + self.soft_loss, np.log(kills) + self.hard_loss)
             for cause in range(C):
@@ -128,7 +152,8 @@ class SiteData(Alone):
         died, never = posterior[:, NAT] * self.outside, np.isinf(self.bounds(eras)[1])
         self.odd = float(died[never].sum()), float(died[~never].sum())
         self.swept = self.alike((died > 0.5) & ~never) >= ENOUGH_TO_CHANGE
-        return World(posterior, terms, elsewhere, events or [], expiring)
+        evidence = float(alone.sum()) + sum(e.worth for e in events or ()) if n else 0.0
+        return World(posterior, terms, elsewhere, events or [], expiring, evidence)
 
     def events(
         self, alone: Floats, expiry: Floats, eras: list[Era], kills: float, before: list[Event] | None

@@ -230,6 +230,6 @@ def _registrations_inside(story: Story) -> Ints:
     return np.asarray(np.maximum(np.searchsorted(key, high) - np.searchsorted(key, low), 0), np.int64)
 
 
-def either(share: float, one: Floats, other: Floats) -> Floats:
+def either(share: Floats | float, one: Floats, other: Floats) -> Floats:
     """Return the log-density of an end that is `one` with this probability and the `other` else."""
     return np.asarray(np.logaddexp(np.log(share) + one, np.log1p(-share) + other), float)

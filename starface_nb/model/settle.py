@@ -20,11 +20,15 @@ bindings of phones in step, and phones that are switched off, but for which a li
 
 @dataclass(frozen=True)
 class Explained:
-    """An event as it is believed: probability that there was one, of each kind, and each loss's share in it."""
+    """An event as it is believed: probability that there was one, of each kind, and each loss's share in it.
+
+    `worth`: how much better it explains its losses than each alone does, log.
+    """
 
     event: Event
     probability: float
     kinds: Floats
+    worth: float
 
 
 def settle(
@@ -67,9 +71,10 @@ def settle(
         mix = np.exp(weight - weight.max())
         kinds = np.exp(both - total) @ (mix / mix.sum())
     kinds = np.concatenate([kinds[:1] + kinds[1:2], kinds[2:]]).T
-    chance = kinds.sum(axis=1)
+    chance, worth = kinds.sum(axis=1), total @ (mix / mix.sum())
     return [
-        Explained(event, float(p), k / max(float(p), 1e-12)) for event, p, k in zip(events, chance, kinds, strict=True)
+        Explained(event, float(p), k / max(float(p), 1e-12), float(more))
+        for event, p, k, more in zip(events, chance, kinds, worth, strict=True)
     ]
 
 

@@ -490,6 +490,30 @@ def test_a_job_each_fifty_minutes_is_no_timeout(seed: int, tmp_path: Path) -> No
     assert (case.intervals["cause"] == "nat_expiry").mean() < 0.1
 
 
+@pytest.mark.parametrize("often", [True, False])
+def test_phones_that_register_every_few_minutes_are_back_one_by_one_after_an_outage(
+    tmp_path: Path, often: bool
+) -> None:
+    """A driver logs changes only, so that no line tells the period; returns within minutes, time and again, do."""
+    log, r = Writer([]), rng(31)
+    phones = [f"65{number}.snomd735" for number in range(6)]
+    for number, peer in enumerate(phones):
+        log.registered(7.0 * number, peer, 20_000 + number)
+        log.reachable(7.0 * number, peer)
+    for outage in range(12):
+        begin, port = 5_000.0 + 9_100.0 * outage + r.uniform(0, 2000), 21_000 + 100 * outage
+        over = begin + r.uniform(70, 140)
+        for number, peer in enumerate(phones):
+            failed = begin + r.uniform(4, 60)
+            back = over + (r.uniform(0, 150) if often else r.uniform(0, 3000))
+            log.lost(failed, peer)
+            log.registered(back, peer, port + number)
+            log.reachable(back, peer)
+    causes = log.case(tmp_path).intervals["cause"]
+    assert len(causes) == 72
+    assert causes.is_in(["wan_outage", "router_restart"]).mean() > 0.9
+
+
 @pytest.mark.parametrize("line", [True, False])
 def test_a_line_that_loses_most_packets_is_no_entry_that_dies_at_the_first_probe(tmp_path: Path, line: bool) -> None:
     """What arrives at last is any of the four that a probe sends; an entry that lives again answers at once."""
