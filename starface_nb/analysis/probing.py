@@ -78,16 +78,17 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     first = float(np.round(np.median(sooner))) if len(sooner) >= LEAST_GAPS else told_s
     if first < told_s and (np.abs(sooner - first) <= FITS_S).mean() >= SHARE <= fitting(usable, first)[0]:
         return first
-    # A phone's own keepalive, which leaves the grid of the probes in its place, makes gaps between them of its own.
-    again = usable.select("slip_s", gap_s="since_s").drop_nulls()
-    if again.height >= LEAST_GAPS and np.greater_equal(fitting(again, told_s), (SHARE, LEAST_COUNTS)).all():
-        return None
     few = usable.filter(pl.int_range(pl.len()).over((pl.col("gap_s") / (2 * FITS_S)).round()) < MOST_ALIKE)
     tried = np.arange(SHORTEST_S, LONGEST_S + 1.0)
     whole: list[float] = tried[fitting(few, tried)[1] >= LEAST_COUNTS].tolist()
     # One timeout alone makes one gap: of what it fits, half the usual interval is the likeliest after that.
     shown = [one for one in (usual_s, usual_s / 2, *whole) if fitting(usable, one)[0] >= SHARE]
     every = max(shown, key=lambda one: _weight(few, one), default=told_s)
+    # A phone's own keepalive, in whose time it is lost, leaves whole turns of it less the repeated probes.
+    again = usable.select("slip_s", gap_s="since_s").drop_nulls()
+    kept = again.height >= LEAST_GAPS and np.greater_equal(fitting(again, told_s), (SHARE, LEAST_COUNTS)).all()
+    if kept and told_s % every == 0:
+        return None
     # Of gaps of any length, which calls and registrations leave, a short interval fits more than a long one.
     shows = _weight(few, every)
     return every if shows > max(_weight(few, told_s) + CLEAR, 0.0) else None

@@ -42,19 +42,11 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
 
     Where no line tells how often phones register, that is the keepalive, unless a shorter time tells all losses better.
     """
-    keepalive = context.story.settings.keepalive_s
-    data = SiteData(context, site, keepalive)
+    data = SiteData(context, site, context.story.settings.keepalive_s)
     eras, expires = _explained(data, eras_only=eras_only)
-    first = expires
-    if first is not None and expires is not None and not eras_only and data.may_register_often():
-        least, known = expires.evidence, expires.evidence - np.log(SURE) + P.inexact * len(data.loss)
-        for often in (float(np.sqrt(keepalive * P.retry_s)), P.retry_s):
-            other = SiteData(context, site, often)
-            # What a first look finds no better is not weighed in full.
-            if other.explain(eras, replace(first, posterior=first.posterior.copy())).evidence > least:
-                its_eras, world = _explained(other, eras_only=False)
-                if world is not None and world.evidence > known:
-                    data, eras, expires, known = other, its_eras, world, world.evidence
+    # Where bindings expire, returns tell the period.
+    if expires is not None and not (eras_only or any(expires.expiring)) and data.may_register_often():
+        data, eras, expires = _oftener(data, eras, expires)
     n = len(site.losses)
     site.eras = eras
     if eras_only or expires is None:
@@ -75,6 +67,20 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     for era in site.eras:
         if not era.expires and np.isfinite(data.pbx_silence[1]):
             era.renewed_by = "any_packet"
+
+
+def _oftener(data: SiteData, eras: list[Era], usual: World) -> tuple[SiteData, list[Era], World]:
+    """Return the shorter period, with its eras and losses, that tells all better than the usual one; or the usual."""
+    found, keepalive = (data, eras, usual), data.story.settings.keepalive_s
+    least = usual.evidence - np.log(SURE) + P.inexact * len(data.loss)
+    for often in (float(np.sqrt(keepalive * P.retry_s)), P.retry_s):
+        other = SiteData(data.context, data.site, often)
+        # What a first look finds no better is not weighed in full.
+        if other.explain(eras, replace(usual, posterior=usual.posterior.copy())).evidence > usual.evidence:
+            its_eras, world = _explained(other, eras_only=False)
+            if world is not None and world.evidence > least:
+                found, least = (other, its_eras, world), world.evidence
+    return found
 
 
 def _explained(data: SiteData, *, eras_only: bool) -> tuple[list[Era], World | None]:
