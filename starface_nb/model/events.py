@@ -15,7 +15,7 @@ import numpy as np
 
 from starface_nb.model.causes import BLOCK, LATENCY, LOSS, NAT, OFFLINE, RESTART, ROUTER, WAN
 from starface_nb.model.fates import AFTER_S, Fate, Struck, fates, silence_kills
-from starface_nb.model.likelihood import expit, log_normal, ways
+from starface_nb.model.likelihood import expit, log_normal, log_sums, ways
 from starface_nb.model.priors import DAY_S, HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.observations.story import Bools, Floats, Ints
@@ -252,7 +252,7 @@ def _weigh(losses: Struck, scene: Scene, groups: list[Ints]) -> Iterator[Event]:
         prior[SPELL] + weight[Fate.LATE] + new["alive"],
         prior[OFF] + weight[Fate.GONE] + new["alive"],
     ])  # fmt: skip
-    total = _log_sums(over, axis=2)
+    total = log_sums(over, axis=2)
     post = np.exp(over - total[..., None])
     lived, died, some = (np.exp(one - fate_sum)[..., None] for one in (a, d, p))
     revived = expit(weight[Fate.REVIVED] - weight[Fate.OWN])[..., None]
@@ -297,7 +297,7 @@ def _line(prior: Floats, alive: Floats, partly: Floats, dead: Floats, silence: F
     """
     either = silence * (1 - silence)
     lost = np.logaddexp(dead + np.log(silence - either / 2), partly + np.log(np.maximum(either, P.missed)))
-    return np.stack([_log_sums(prior + alive + np.log(1 - silence - either / 2)), _log_sums(prior + lost)])
+    return np.stack([log_sums(prior + alive + np.log(1 - silence - either / 2)), log_sums(prior + lost)])
 
 
 def _possible(site: Struck, scene: Scene, begin: Floats, down: Floats) -> Floats:
@@ -393,11 +393,3 @@ def lengths(begin: Floats, back: Floats) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         part = np.log(np.where(known, (np.where(np.isinf(after), 2 * log_down - before, after) - before) / 2, 0.0))
     return np.where(known, down, LENGTHS[0]), part
-
-
-def _log_sums(weights: Floats, axis: int = 1) -> Floats:
-    """Return the logarithm of the sum of the exponentials along an axis."""
-    peak = weights.max(axis=axis, keepdims=True)
-    peak = np.where(np.isfinite(peak), peak, 0.0)
-    sums = np.log(np.exp(weights - peak).sum(axis=axis) + 1e-300) + peak.squeeze(axis)
-    return np.asarray(np.maximum(sums, -1e9), float)

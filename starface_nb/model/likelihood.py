@@ -233,3 +233,11 @@ def _registrations_inside(story: Story) -> Ints:
 def either(share: Floats | float, one: Floats, other: Floats) -> Floats:
     """Return the log-density of an end that is `one` with this probability and the `other` else."""
     return np.asarray(np.logaddexp(np.log(share) + one, np.log1p(-share) + other), float)
+
+
+def log_sums(weights: Floats, axis: int = 1) -> Floats:
+    """Return the logarithm of the sum of the exponentials along an axis."""
+    peak = weights.max(axis=axis, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0.0)
+    sums = np.log(np.exp(weights - peak).sum(axis=axis) + 1e-300) + peak.squeeze(axis)
+    return np.asarray(np.maximum(sums, -1e9), float)
