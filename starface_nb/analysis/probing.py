@@ -84,7 +84,7 @@ def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | 
     # One timeout alone makes one gap: of what it fits, half the usual interval is the likeliest after that.
     shown = [one for one in (usual_s, usual_s / 2, *whole) if fitting(usable, one)[0] >= SHARE]
     every = max(shown, key=lambda one: _weight(few, one), default=told_s)
-    # A phone's own keepalive, in whose time it is lost, leaves whole turns of it less the repeated probes.
+    # Losses in the time of a phone's own keepalive seem to show a fraction: repeated probes come in between.
     again = usable.select("slip_s", gap_s="since_s").drop_nulls()
     kept = again.height >= LEAST_GAPS and np.greater_equal(fitting(again, told_s), (SHARE, LEAST_COUNTS)).all()
     if kept and told_s % every == 0:

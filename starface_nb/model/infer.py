@@ -45,11 +45,11 @@ def reason(context: Context, site: SiteView, *, eras_only: bool = False) -> None
     data = SiteData(context, site, context.story.settings.keepalive_s)
     eras, expires = _explained(data, eras_only=eras_only)
     # Where bindings expire, returns tell the period.
-    if expires is not None and not (eras_only or any(expires.expiring)) and data.may_register_often():
+    if not (eras_only or any(expires.expiring)) and data.may_register_often():
         data, eras, expires = _oftener(data, eras, expires)
     n = len(site.losses)
     site.eras = eras
-    if eras_only or expires is None:
+    if eras_only:
         return
     post, best = expires.posterior, expires
     p = np.array([era.expiring for era in eras])
@@ -78,21 +78,18 @@ def _oftener(data: SiteData, eras: list[Era], usual: World) -> tuple[SiteData, l
         # What a first look finds no better is not weighed in full.
         if other.explain(eras, replace(usual, posterior=usual.posterior.copy())).evidence > usual.evidence:
             its_eras, world = _explained(other, eras_only=False)
-            if world is not None and world.evidence > least:
+            if world.evidence > least:
                 found, least = (other, its_eras, world), world.evidence
     return found
 
 
-def _explained(data: SiteData, *, eras_only: bool) -> tuple[list[Era], World | None]:
+def _explained(data: SiteData, *, eras_only: bool) -> tuple[list[Era], World]:
     """Find the eras that the losses bear out, and explain the losses in them."""
     context, site, n = data.context, data.site, len(data.loss)
     weight, died, otherwise = np.where(data.revived, 0.0, 1.0), np.ones(n, bool), np.zeros(n)
-    expires: World | None = None
-    for turn in range(MOST_TURNS):
-        eras = fit(context, site, weight, died)
-        if eras_only and turn:
-            break
-        expires = data.explain(eras, expires)
+    eras = fit(context, site, weight, died)
+    expires = data.explain(eras)
+    for _ in range(MOST_TURNS - 1):
         # What anything else may explain as well speaks for the timeout only as far as that is the less probable one.
         otherwise = np.where(data.inside(eras), 1 - expires.posterior[:, NAT], otherwise)
         now = (
@@ -103,6 +100,10 @@ def _explained(data: SiteData, *, eras_only: bool) -> tuple[list[Era], World | N
         if n == 0 or (np.abs(now - weight).max() < 0.05 and (dead == died).all()):
             break
         weight, died = now, dead
+        eras = fit(context, site, weight, died)
+        if eras_only:
+            break
+        expires = data.explain(eras, expires)
     return eras, expires
 
 

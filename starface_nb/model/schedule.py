@@ -139,12 +139,12 @@ def at_once(losses: Losses, interval: float) -> tuple[Bools, Floats]:
     the phone was back, NaN where it was not just.
     """
     found, back = np.zeros(len(losses), bool), np.full(len(losses), np.nan)
-    silent, resent = losses.on_grid & ~losses.registered, np.round(losses.rtt).astype(np.int64)
+    silent, resent = losses.on_grid & ~losses.registered, np.round(losses.rtt)
     for one in np.flatnonzero(np.bincount(losses.phone) > 1):
         mine = np.flatnonzero(losses.phone == one)
         again = losses.failed[mine[1:]] - losses.end[mine[:-1]] <= interval + SAME_MOMENT_S
         # Where most packets are lost, the first to arrive is this probe's second, third or fourth as well.
-        alike = np.bincount(resent[mine]).max() / len(mine)
+        alike = np.unique(resent[mine], return_counts=True)[1].max() / len(mine)
         if (
             silent[mine].mean() > 1 / 2
             and min(alike, again.mean()) >= 1 - P.in_time[0]

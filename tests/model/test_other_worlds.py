@@ -552,3 +552,11 @@ def test_losses_in_the_time_of_an_entry_that_a_keepalive_makes_anew_refute_no_pr
     assert case.settings.probe_interval_s == 60
     assert case.sites["verdict"].to_list() == ["undetermined"]
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.5
+
+
+def test_a_round_trip_that_cannot_be_costs_no_memory(tmp_path: Path) -> None:
+    log = Writer([])
+    for turn in range(3):
+        log.reachable(400 * turn, "680.snomd735", 10**14)
+        log.lost(400 * turn + 64, "680.snomd735")
+    assert log.case(tmp_path).intervals.height == 3
