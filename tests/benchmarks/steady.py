@@ -198,22 +198,27 @@ def prefixes(lines: Sequence[str], steps: int = STEPS) -> Iterator[list[str]]:
 
 
 def relapses(name: str, lines: Sequence[str], steps: int = STEPS, time_zone: str = "Europe/Berlin") -> list[Relapse]:
-    """Return the sites of a log whose router never changed that are first convicted and then cleared."""
+    """Return the sites of a log whose router never changed that are first convicted and then cleared.
+
+    A site is known by its addresses. Phones without one stand together, whoever they are, until a line tells where each
+    of them is: there the conviction is of the phones that were lost.
+    """
     convicted: dict[frozenset[str], tuple[int, int]] = {}
     found = []
     for part in prefixes(lines, steps):
         case = _diagnosed(part, time_zone)
         for row in case.sites.iter_rows(named=True):
-            names = frozenset((row["site"], *(row["addresses"] or ())))
-            here = pl.col("site").is_in(sorted(names)) & (pl.col("cause") == "nat_expiry")
-            losses = case.intervals.filter(here).height
+            here = pl.col("site").is_in([row["site"], *(row["addresses"] or ())]) & (pl.col("cause") == "nat_expiry")
+            lost = case.intervals.filter(here)["peer"]
+            names = frozenset((*(row["addresses"] or ()), *case.phones.filter(pl.col("site") == row["site"])["peer"]))
+            losses = lost.len()
             before = [at for known, at in convicted.items() if known & names]
             if before and row["verdict"] == "no_expiry_seen":
                 lines_then, losses_then = before[0]
                 p = row["probability_too_short"]
                 found.append(Relapse(name, row["site"], lines_then, losses_then, len(part), p))
             elif row["verdict"] == "too_short" and row["probability_too_short"] >= SURE and losses >= ENOUGH:
-                convicted.setdefault(names, (len(part), losses))
+                convicted.setdefault(frozenset(row["addresses"] or lost), (len(part), losses))
     return found
 
 
