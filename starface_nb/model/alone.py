@@ -97,7 +97,8 @@ class Alone:
         self.revived = revived | short | (young & np.isnan(back))
         by_chance = np.where(self.in_time, np.log(P.in_time[0]), 0.0)
         in_step = Mark(by_chance, {NAT: np.where(self.in_time, np.log1p(-P.off_cell), 0.0)})
-        self.beside = (self.marks.late, self.marks.refused, self._moved(), self.marks.went_on, in_step)
+        marks = self.marks
+        self.beside = (marks.late, marks.refused, self._moved(), marks.went_on, in_step, marks.ran_out)
 
     def may_register_often(self) -> bool:
         """Say whether phones whose period no line tells may have another than the keepalive.

@@ -40,6 +40,7 @@ class Struck:
     after_start : it was found at the first probe after a start of the PBX, which strikes all sites
     until : its end, or until when it was watched
     port : its external port, 0 where no line shows one
+    ran_out : its registration ran out in it: a REGISTER of it was lost, and no probe asks for it any more
     """
 
     start: Floats
@@ -68,6 +69,7 @@ class Struck:
     at_risk: Ints
     until: Floats
     port: Ints
+    ran_out: Bools
 
     def take(self, which: Ints) -> Struck:
         """Return the losses at these indices, in the indices' shape."""
@@ -100,10 +102,11 @@ def fates(site: Struck, begin: Floats, down: Floats, kills: float) -> Floats:
 def _alive(site: Struck, begin: Floats, down: Floats) -> Floats:
     """Return the log-density of each end, shape (events, lengths, members), where bindings outlive the outage."""
     over = site.end - (begin + down)
-    by_probe = np.log(np.where((over >= -2.0) & (over <= site.step + AFTER_S), 1.0, STRANGE) / site.step) + site.probe
+    fits = (over >= -2.0) & (over <= site.step + AFTER_S) & ~site.ran_out
+    by_probe = np.log(np.where(fits, 1.0, STRANGE) / site.step) + site.probe
     # A phone whose REGISTER went into the dead line tries again soon, and may be sooner than the probe.
-    soon = np.minimum(down / site.period, 1.0) / P.retry_s * (over <= P.retry_s) + 1 / site.period
-    unprobed = np.clip(1 - over / (site.step + AFTER_S), P.stray, 1.0)
+    soon = _pending(site, down) / P.retry_s * (over <= P.retry_s) + 1 / site.period
+    unprobed = np.where(site.ran_out, 1.0, np.clip(1 - over / (site.step + AFTER_S), P.stray, 1.0))
     by_phone = np.log(np.where((over >= -2.0) & (over <= site.period), soon * unprobed, 1e-9)) + site.register
     ongoing = begin + down >= site.until - site.step.max(axis=2, keepdims=True) - AFTER_S
     return _ended(site, np.logaddexp(by_probe, by_phone), ongoing, np.log(P.stray))
@@ -113,7 +116,7 @@ def _dead(site: Struck, begin: Floats, down: Floats) -> Floats:
     """Return the same where bindings are dead afterwards: each phone is back with its own REGISTER or its retry."""
     back = site.until - begin
     soon = _retries(back - down)
-    pending = np.minimum(down / site.period, 1.0)
+    pending = _pending(site, down)
     # What a new address shows is a REGISTER, however often the phone sends one: if that is not known, perhaps oftener.
     known = site.known | ~site.moved
     often = (back <= down + site.period) / site.period
@@ -130,6 +133,11 @@ def _dead(site: Struck, begin: Floats, down: Floats) -> Floats:
     left = np.where(np.isfinite(site.due), (site.due - site.until) / site.spread, 0.0)
     still = np.log(np.maximum(reached(left), P.stray))
     return _ended(site, np.log(density + 1e-7) + site.register, begin + down >= site.until, still)
+
+
+def _pending(site: Struck, down: Floats) -> Floats:
+    """Return the probability that a REGISTER went into the fault, and is sent again soon after it."""
+    return np.where(site.ran_out, 1.0, np.minimum(down / site.period, 1.0))
 
 
 def _blocked(site: Struck, begin: Floats, down: Floats) -> Floats:

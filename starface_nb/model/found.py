@@ -10,7 +10,7 @@ import numpy as np
 from starface_nb.model.schemas import CAUSES
 from starface_nb.observations.story import Bools, Floats, Ints
 
-TERMS = ("start", "end", "late", "refused", "moved", "went_on", "in_time")
+TERMS = ("start", "end", "late", "refused", "moved", "went_on", "in_time", "ran_out")
 
 
 @dataclass

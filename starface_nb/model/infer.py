@@ -174,8 +174,8 @@ class SiteData(Alone):
         a, e = self.around, self.ends
         again = a.placed & self.back
         unseen = float(np.log(P.shifted)) if self.shares and np.isfinite(high).any() else -np.inf
-        late, refused, moved, went_on, in_time = self.beside
-        mark = late.under(WAN) + refused.under(WAN) + went_on.under(WAN) + moved.under(NAT) + in_time.under(WAN)
+        late, refused, moved, went_on, in_time, ran_out = self.beside
+        mark = sum((one.under(WAN) for one in (late, refused, went_on, in_time, ran_out)), moved.under(NAT))
         spell = late.under(LATENCY) - late.under(WAN)
         struck = Struck(
             self.loss.start, self.loss.end, self.loss.failed, self.loss.answered, self.loss.phone,
@@ -184,7 +184,7 @@ class SiteData(Alone):
             self.period, self.known_period, outlives, a.new_address, again,
             e.trip[0] - e.trip[1] + spell, self.fixed[:, LATENCY] + spell,
             refused.under(BLOCK) - refused.under(WAN), expiry,
-            self.after_start, a.at_risk, self.loss.until, a.port,
+            self.after_start, a.at_risk, self.loss.until, a.port, self.loss.ran_out,
         )  # fmt: skip
         scene = Scene(self.window, self.heard, self.story.end, kills, unseen)
         found = candidates(struck, scene, before)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.model.causes import BLOCK, LATENCY, OFFLINE, RESTART, UNKNOWN
+from starface_nb.model.causes import BLOCK, LATENCY, OFFLINE, PBX, RESTART, UNKNOWN, WAN
+from starface_nb.model.priors import HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
-from starface_nb.model.priors import ROOT
 from starface_nb.model.schedule import early_return, grid, round_trips, spoke_first
 from starface_nb.observations.story import NEAR_S, Bools, Floats, Ints, Story
 
@@ -58,6 +58,7 @@ def ends(story: Story) -> Ends:
     net = grid(losses, story.settings, story.resolution)
     probe, register = spoke_first(losses, net, P.on_grid)
     shows = np.where(story.shows_ports, 0, np.where(_shown(story), 1, 2))[losses.phone]
+    shows = np.where(losses.ran_out, 0, shows)  # every registration shows a line that finds none
     port = np.array(P.port_shown)[shows]
     early = early_return(losses, story.settings) & closed
     # Where no registration is logged at all, a missing line says nothing.
@@ -65,6 +66,7 @@ def ends(story: Story) -> Ends:
     port, stray, boot = np.where(logged, port, 0.0), P.stray_registered * logged, P.port_shown_boot * logged
     line = _seen(losses.registered, stray)
     beside = np.where(closed, line, 0.0) + np.where(early, np.log(P.stray), 0.0)
+    boot = np.where(losses.ran_out, port, boot)
     register_line, boot_line = _seen(losses.registered, port), _seen(losses.registered, boot)
     trips = np.array(P.trips)[:, round_trips(losses)] if n else np.ones((3, 0))
     # In a spell of late answers any return may be late.
@@ -184,10 +186,11 @@ class Marks:
     late: Mark
     refused: Mark
     went_on: Mark
+    ran_out: Mark
 
     def take(self, which: Ints) -> Marks:
         """Return the marks of the losses at these indices."""
-        return Marks(self.late.take(which), self.refused.take(which), self.went_on.take(which))
+        return Marks(*(mark.take(which) for mark in vars(self).values()))
 
 
 def marks(story: Story, refused: Ints, always: Floats) -> Marks:
@@ -205,7 +208,20 @@ def marks(story: Story, refused: Ints, always: Floats) -> Marks:
     went_on, seldom = _seen(inside, P.went_on), _seen(left, P.unregistered / 100)
     own = went_on + _seen(left, P.unregistered)
     went = Mark(went_on + seldom, {RESTART: own, OFFLINE: own, UNKNOWN: _seen(inside, 0.5) + seldom})
-    return Marks(Mark(otherwise, {LATENCY: late}), block, went)
+    return Marks(Mark(otherwise, {LATENCY: late}), block, went, _ran_out(story))
+
+
+def _ran_out(story: Story) -> Mark:
+    """Weigh registrations that ran out: those of phones that registered in vain, the longer they were away the surer.
+
+    Whether the log would show it is not known, so that a loss without such a line says nothing.
+    """
+    losses = story.losses
+    period = story.periods[losses.phone]
+    period = np.where(np.isfinite(period), period, story.settings.keepalive_s)
+    share = np.clip((losses.until - losses.start) / (2 * period), P.stray, 1 - P.stray)
+    away, usual = (np.where(losses.ran_out, np.log(one), 0.0) for one in (share, P.stray))
+    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK, PBX), away) | {UNKNOWN: HALF * losses.ran_out})
 
 
 def _late_by_chance(story: Story) -> Floats:

@@ -97,10 +97,7 @@ def tell(
     starts, stops = pbx_starts_and_stops(states, origin)
     seen, registered = _seen_renewals(states, names, origin)
     losses = find_losses(raw, origin, settings, starts, resolution)
-    expired = of_kind(states, "expired").with_columns(phone_index(names)).drop_nulls("phone")
-    gone = np.append(np.sort(expired["phone"].to_numpy() * BIG + seconds(expired["time"], origin)), np.inf)
-    key = losses.phone * BIG + losses.start
-    losses.lapsed = gone[np.searchsorted(gone, key - resolution)] <= key + resolution
+    _run_out(losses, states, names, registered, origin, resolution)
     ups = of_kind(rows, "reachable", "lagged")
     up, up_at = ups["phone"].to_numpy(), seconds(ups["time"], origin)
     last_answers(losses, up, up_at, ups["rtt_ms"].fill_null(0).to_numpy())
@@ -140,6 +137,32 @@ def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple
     order = np.lexsort((time, phone))
     shown = np.ones(len(order), bool)
     return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order], np.zeros(len(order))), lines
+
+
+def _run_out(
+    losses: Losses, states: pl.DataFrame, names: list[str], registered: pl.DataFrame, origin: int, resolution: float
+) -> None:
+    """Say at or within which losses the registration ran out.
+
+    A contact that another one has followed runs out whatever the phone does, and so it does where the PBX refuses it.
+    """
+
+    def keys(kind: str, rows: pl.DataFrame = states) -> Floats:
+        one = of_kind(rows, kind).with_columns(phone_index(names)).drop_nulls("phone")
+        return np.append(np.sort(one["phone"].to_numpy() * BIG + seconds(one["time"], origin)), np.inf)
+
+    start, until = losses.phone * BIG + losses.start, losses.phone * BIG + losses.until
+    gone = keys("expired")
+    first = gone[np.searchsorted(gone, start - resolution)]
+    losses.lapsed = first <= start + resolution
+    spot = ["address", "port"]
+    last = registered.select("peer", "time", *(pl.col(name).alias(f"last_{name}") for name in spot)).sort("time")
+    current = of_kind(states, "expired").sort("time").join_asof(last, on="time", by="peer", check_sortedness=False)
+    same = [(pl.col(name) == pl.col(f"last_{name}")).fill_null(value=True) for name in spot]
+    gone, refused = keys("expired", current.filter(*same)), keys("registration_failed")
+    inside = gone[np.searchsorted(gone, start + resolution, "right")] < until
+    tried = refused[np.searchsorted(refused, start)] < until
+    losses.ran_out = inside & ~tried & ~losses.lapsed
 
 
 def _calls_begun(calls: pl.DataFrame | None, names: list[str], origin: int) -> Floats:

@@ -84,6 +84,7 @@ class Losses(Columns):
     late_near : late answers at the site shortly before and in the first minutes
     pjsip : the peer is probed by res_pjsip: on a grid of its own, up and down alike
     lapsed : no probe failed: the registration ran out in that moment
+    ran_out : it ran out later in the loss, and the PBX had refused none: no REGISTER of the phone arrived
     """
 
     phone: Ints
@@ -104,6 +105,7 @@ class Losses(Columns):
     row: Ints
     pjsip: Bools
     lapsed: Bools
+    ran_out: Bools
     late_near: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
@@ -282,6 +284,7 @@ def find_losses(raw: pl.DataFrame, origin: int, settings: Settings, starts: Floa
         row=rows["i"].to_numpy().astype(np.int64),
         pjsip=pjsip,
         lapsed=np.zeros(n, bool),
+        ran_out=np.zeros(n, bool),
     )
 
 
