@@ -48,7 +48,7 @@ def adopt(context: Context, views: list[SiteView], homes: list[str]) -> list[str
 def _measured(context: Context, view: SiteView) -> Bools:
     """Say of which losses the idle time is known: longer than a period, a renewal between went unseen."""
     story, best = context.story, pick(context, view)
-    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)
+    period = story.periods_taken
     return measurable(best, period[story.losses.phone[view.losses]])
 
 

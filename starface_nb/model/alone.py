@@ -61,7 +61,8 @@ class Alone:
         own = story.periods[self.loss.phone]
         self.random = context.random[self.loss.phone]
         self.known_period = np.isfinite(own) & ~self.random
-        self.period = np.where(self.known_period, own, usual)
+        lease = story.usual[self.loss.phone]
+        self.period = np.where(self.known_period, own, np.minimum(lease, usual))
         # A phone that uses TCP or TLS makes a new connection soon after its old one is dead.
         streams = story.streams[self.loss.phone]
         self.known_period &= ~streams
@@ -72,7 +73,7 @@ class Alone:
             self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
         # A REGISTER that is a little late is the one due now, not the next.
         turns = np.ceil(np.maximum((self.loss.start - self.spread - self.anchor) / self.period, 1e-9))
-        told = self.known_period | (usual == story.settings.keepalive_s)
+        told = self.known_period | (np.minimum(lease, usual) == story.settings.keepalive_s)
         self.due = np.where((turns <= 12) & ~streams & told, self.anchor + turns * self.period, np.nan)
         self.after_start = first_after_start(self.loss, story.starts)[0]
         surface = context.surfaces.get(site.name, Surface())

@@ -107,8 +107,7 @@ def find_cycles(story: Story, shortest: Floats) -> Cycles:
     last = np.ones(n, bool)
     last[:-1] = np.diff(renewals.phone) != 0
     end = np.where(last, story.end, np.roll(renewals.time, -1)) if n else np.empty(0)
-    periods = np.where(np.isfinite(shortest), shortest, story.periods)
-    periods = np.where(np.isfinite(periods), periods, story.settings.keepalive_s)
+    periods = np.where(np.isfinite(shortest), shortest, story.periods_taken)
     period = periods[renewals.phone]
     loss = np.full(n, -1)
     finals = np.flatnonzero(losses.renewed | np.isinf(losses.end) | losses.unregistered_end)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starface_nb.model.causes import BLOCK, LATENCY, OFFLINE, PBX, RESTART, UNKNOWN, WAN
+from starface_nb.model.causes import BLOCK, LATENCY, OFFLINE, RESTART, UNKNOWN, WAN
 from starface_nb.model.priors import HALF, ROOT
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.schedule import early_return, grid, round_trips, spoke_first
@@ -217,11 +217,10 @@ def _ran_out(story: Story) -> Mark:
     Whether the log would show it is not known, so that a loss without such a line says nothing.
     """
     losses = story.losses
-    period = story.periods[losses.phone]
-    period = np.where(np.isfinite(period), period, story.settings.keepalive_s)
+    period = story.periods_taken[losses.phone]
     share = np.clip((losses.until - losses.start) / (2 * period), P.stray, 1 - P.stray)
     away, usual = (np.where(losses.ran_out, np.log(one), 0.0) for one in (share, P.stray))
-    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK, PBX), away) | {UNKNOWN: HALF * losses.ran_out})
+    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK), away) | {UNKNOWN: HALF * losses.ran_out})
 
 
 def _late_by_chance(story: Story) -> Floats:

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.rhythm import find_periods
 from starface_nb.observations.intervals import of_kind, phone_index
 from starface_nb.observations.signs import STREAMS
@@ -118,6 +119,9 @@ def tell(
     story.shows_ports = _shows_ports(story) & ~story.shares_ports
     story.devices = _devices(story, registered)
     story.streams = _streams(states, names)
+    story.leases = _leases(registered, len(names))
+    often = np.where(story.leases < settings.keepalive_s, min(P.expires_shares) * story.leases, np.inf)
+    story.usual = np.minimum(often, settings.keepalive_s)
     _lead(story)
     losses.renewed &= losses.registered | ~story.shows_ports[losses.phone]
     _on_own_grid(story)
@@ -137,6 +141,14 @@ def _seen_renewals(states: pl.DataFrame, names: list[str], origin: int) -> tuple
     order = np.lexsort((time, phone))
     shown = np.ones(len(order), bool)
     return Renewals(phone[order], time[order], shown, lines["line"].to_numpy()[order], np.zeros(len(order))), lines
+
+
+def _leases(registered: pl.DataFrame, phones: int) -> Floats:
+    """Return the longest time for which the PBX registered each phone, seconds; NaN where no line tells it."""
+    told = registered.select("phone", pl.col("detail").cast(pl.Float64, strict=False)).drop_nulls()
+    leases = np.zeros(phones)
+    np.maximum.at(leases, told["phone"].to_numpy(), told["detail"].to_numpy())
+    return np.where(leases > 0, leases, np.nan)
 
 
 def _run_out(
@@ -375,7 +387,8 @@ def _rhythmic(story: Story) -> bool:
     gap = losses.end - renewals.time[np.maximum(before, 0)] if len(renewals.time) else np.full(len(losses), np.inf)
     tolerance = np.where(losses.on_grid, 0.012, 0.02) * period + 60.0 * losses.pjsip
     tolerance = np.where(np.isnan(period), EXACT_S + story.resolution, tolerance)
-    period = np.where(np.isnan(period), story.settings.keepalive_s, period)
+    exact = np.where(story.usual < story.settings.keepalive_s, np.nan, story.usual)[losses.phone]
+    period = np.where(np.isnan(period), exact, period)
     fits = open_question & (before >= 0) & (np.abs(gap - period) <= tolerance)
     losses.renewed |= fits
     return bool(fits.any())

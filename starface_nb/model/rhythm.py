@@ -47,7 +47,8 @@ def find_periods(story: Story, tolerance: float = TOLERANCE) -> Floats:
     for phone in np.unique(who[usable]):
         mine = _slice(who, phone)
         periods[phone] = usual_gap(np.sort(gaps[mine][usable[mine]]), 1.5 * longest, tolerance)
-    return periods
+    # What comes less often than the registration runs out is no rhythm of registrations.
+    return np.where(periods > (1 + tolerance) * story.leases, np.nan, periods)
 
 
 def _slice(sorted_values: Ints, value: int) -> slice:

@@ -135,7 +135,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     use = site.losses
     exposure = pick(context, site)
     phone = story.losses.phone[use]
-    period = np.where(np.isfinite(story.periods), story.periods, story.settings.keepalive_s)[phone]
+    period = story.periods_taken[phone]
     good = measurable(exposure, period)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
     good &= (weight > 0.02) & ~story.losses.lapsed[use]
@@ -252,8 +252,7 @@ def _shared_reach(context: Context, site: SiteView, mine: Ints) -> Floats:
 
 def _usual_period(context: Context, site: SiteView) -> float:
     """Return the period of the site's middle phone."""
-    periods = context.story.periods[site.phones]
-    return float(np.median(np.where(np.isfinite(periods), periods, context.story.settings.keepalive_s)))
+    return float(np.median(context.story.periods_taken[site.phones]))
 
 
 def _on_time(context: Context, use: Ints, anchor: Floats) -> Bools:

@@ -162,7 +162,8 @@ class Story:
 
     `lates` and `calls` are the joint keys of phone and time of all late answers and of all calls that phones began,
     `first_up` is since when each phone is known to answer (infinite where it never is), `periods` how often it sends a
-    REGISTER, `devices` the first account of the device that it is an account of, `streams` says who uses TCP or TLS,
+    REGISTER, `leases` how long the PBX registers it for (both NaN where unknown), `usual` the period taken where it is
+    not known, `devices` the first account of the device that it is an account of, `streams` says who uses TCP or TLS,
     `watched` when it was observed.
     """
 
@@ -181,6 +182,8 @@ class Story:
     trunks: list[bool] = field(default_factory=list)
     first_up: Floats = field(default_factory=lambda: np.empty(0))
     periods: Floats = field(default_factory=lambda: np.empty(0))
+    leases: Floats = field(default_factory=lambda: np.empty(0))
+    usual: Floats = field(default_factory=lambda: np.empty(0))
     late_phone: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     late_time: Floats = field(default_factory=lambda: np.empty(0))
     shows_ports: Bools = field(default_factory=lambda: np.empty(0, bool))
@@ -199,6 +202,11 @@ class Story:
     def sites(self) -> list[str]:
         """The names of the linked sites, sorted."""
         return sorted({self.homes.get(peer, "") for peer in self.peers})
+
+    @property
+    def periods_taken(self) -> Floats:
+        """How often each phone registers, as far as that is known, or as is usual."""
+        return np.where(np.isfinite(self.periods), self.periods, self.usual)
 
     @cached_property
     def told(self) -> Losses:

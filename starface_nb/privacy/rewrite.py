@@ -13,7 +13,7 @@ from starface_nb.tables import table
 
 Replace = Callable[[str], str]
 
-_KEPT_GROUPS = ("port", "rtt_ms", "limit_ms", "last_rtt_ms", "state", "bytes")
+_KEPT_GROUPS = ("port", "rtt_ms", "limit_ms", "last_rtt_ms", "lease_s", "state", "bytes")
 _TOKEN = re.compile(
     r"(?P<address>\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]))"
     r"(?P<port>:\d{1,5}\b)?|(?P<word>[^\W_](?:[\w.+-]*\w)?)|(?P<other>[^\x20-\x7e])"

@@ -17,7 +17,7 @@ from starface_nb.tables import table
 DIALECTS = ("chan_sip", "pjsip", "iax2", "core")
 GROUPS = (
     "peer", "identity", "endpoint", "address", "port", "contact",
-    "rtt_ms", "limit_ms", "last_rtt_ms", "detail", "state",
+    "rtt_ms", "limit_ms", "last_rtt_ms", "lease_s", "detail", "state",
 )  # fmt: skip
 _FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt32,

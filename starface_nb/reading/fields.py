@@ -90,5 +90,5 @@ def typed(found: pl.DataFrame) -> pl.DataFrame:
         _mapped(pl.col("address"), addresses, good).alias("address"),
         pl.when(pl.col("port") <= 65535).then("port").alias("port"),
         pl.when(answered).then("rtt_ms").alias("rtt_ms"),
-        pl.coalesce("detail", "state").alias("detail"),
+        pl.coalesce("detail", "lease_s", "state").alias("detail"),
     )

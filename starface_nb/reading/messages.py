@@ -91,7 +91,7 @@ def _read(rows: pl.DataFrame, prefix: str | None, *, words: bool) -> pl.DataFram
         (pl.col("message") != pl.col("bare")).alias("marked"),
         pl.when(pl.col("entry").is_null()).then(_like()).alias("like"),
     )
-    rows = with_calls(rows.drop("row", "level", "module", "endpoint", "identity", "state"))
+    rows = with_calls(rows.drop("row", "level", "module", "endpoint", "identity", "lease_s", "state"))
     if words:
         return rows
     return rows.with_columns(pl.when(_looked_at_again()).then("text").alias("text")).drop("body", "message", "bare")
