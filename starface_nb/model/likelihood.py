@@ -214,13 +214,19 @@ def marks(story: Story, refused: Ints, always: Floats) -> Marks:
 def _ran_out(story: Story) -> Mark:
     """Weigh registrations that ran out: those of phones that registered in vain, the longer they were away the surer.
 
-    Whether the log would show it is not known, so that a loss without such a line says nothing.
+    Where the last REGISTER was seen, it tells no more than that the phone sent no other, as the end does. Whether the
+    log would show it is not known, so that a loss without such a line says nothing.
     """
-    losses = story.losses
+    losses, renewals = story.losses, story.renewals
     period = story.periods_taken[losses.phone]
-    share = np.clip((losses.until - losses.start) / (2 * period), P.stray, 1 - P.stray)
-    away, usual = (np.where(losses.ran_out, np.log(one), 0.0) for one in (share, P.stray))
-    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK), away) | {UNKNOWN: HALF * losses.ran_out})
+    at = renewals.before(losses.phone, losses.failed)
+    last = np.append(renewals.time, np.nan)[np.where(at >= 0, at, -1)]
+    lease = np.where(np.isfinite(story.leases), story.leases, story.settings.keepalive_s)[losses.phone]
+    told = losses.ran_out & ~(losses.start - last < lease)
+    length = losses.until - losses.start
+    share = np.clip(length / (length + period), P.stray, 1 - P.stray)
+    away, usual = (np.where(told, np.log(one), 0.0) for one in (share, P.stray))
+    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK), away) | {UNKNOWN: HALF * told})
 
 
 def _late_by_chance(story: Story) -> Floats:
