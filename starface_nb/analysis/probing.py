@@ -1,4 +1,7 @@
-"""How the PBX probed, by the log itself: losses come at whole probe intervals after the phone was last found."""
+"""How the PBX probed, by the log itself: losses come at whole probe intervals after the phone was last found.
+
+So, over PJSIP, whose repeated probes are as far apart, do returns after the probe that found the phone lost.
+"""
 
 import numpy as np
 import polars as pl
@@ -24,7 +27,7 @@ CLEAR = 12.0  # log-odds from which a file is refuted
 
 
 def gaps(events: pl.DataFrame) -> pl.DataFrame:
-    """Return the time from each answer to the probe that failed next, and where the loss stands.
+    """Return the time from each answer to the probe that failed next; over PJSIP, from that to the next answer as well.
 
     A registration in between begins a new count of probes (chan_sip.c 13.38.3:17095) and leaves the gap out.
 
@@ -36,7 +39,7 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         `gap_s`; `slip_s`, by which the next probe comes later than the interval: chan_sip counts from the answer;
-        `since_s`, seconds since the phone's loss before; `file`, `line`.
+        `since_s`, seconds from the phone's loss before to this one; `file`, `line`.
     """
     needed = ("time", "kind", "peer", "tech", "contact", "rtt_ms", "limit_ms", "file", "line")
     rows = of_kind(events.select(needed), "reachable", "lagged", "unreachable", "registered").drop_nulls("time")
@@ -44,19 +47,29 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
         # Some phones tell as well as all.
         peers = rows["peer"].unique().sort()
         rows = rows.filter(pl.col("peer").is_in(peers.gather_every(-(-rows.height // MOST_LINES)).implode()))
+    rows = rows.sort("time", maintain_order=True)
     # Of PJSIP the contacts' lines alone tell of probes: an endpoint is unreachable also between two contacts.
     probed = (pl.col("kind") != "registered") & pl.col("contact").is_not_null()
-    rows = rows.filter((pl.col("tech") != "PJSIP") | probed).sort("time")
+    lost = _apart(rows.filter((pl.col("tech") != "PJSIP") | probed))
+    lost = lost.filter(pl.col("kind") == "unreachable", pl.col("before") == "reachable")
+    since = pl.col("time").diff().over("peer").dt.total_microseconds() / 1e6
+    # A new contact is probed at once, whenever that is.
+    back = _apart(rows.filter(pl.col("contact").is_not_null(), tech="PJSIP"))
+    back = back.filter(pl.col("kind") == "reachable", pl.col("before") == "unreachable")
+    answered = pl.col("gap_s") + 2 * PJSIP_TIMEOUT_S - pl.col("rtt_ms").fill_null(0.0) / 1000
+    told = [lost.with_columns(since_s=since), back.with_columns(gap_s=answered, since_s=None)]
+    return pl.concat(told, how="vertical_relaxed").sort("time").select("gap_s", "slip_s", "file", "line", "since_s")
+
+
+def _apart(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return each line with the kind of the phone's line before and the time since, without that line's wait."""
     slip = pl.when(pl.col("tech") == "SIP").then(pl.col("rtt_ms").fill_null(0.0) / 1000).otherwise(0.0)
     wait = 2 * pl.col("limit_ms").fill_null(LIMIT_MS) / 1000  # chan_sip.c 20.20.1:30709
     wait = pl.when(pl.col("tech") == "PJSIP").then(PJSIP_TIMEOUT_S).otherwise(wait)
     gap = pl.col("time").diff().dt.total_microseconds() / 1e6 - wait.shift()
     before = {"before": pl.col("kind").shift(), "gap_s": gap, "slip_s": slip.shift()}
     of_peer = pl.col("peer").cast(pl.Categorical).to_physical()
-    found = rows.with_columns(one.over(of_peer).alias(name) for name, one in before.items())
-    found = found.filter(pl.col("kind") == "unreachable", pl.col("before") == "reachable")
-    since = pl.col("time").diff().over(of_peer).dt.total_microseconds() / 1e6
-    return found.select("gap_s", "slip_s", "file", "line", since_s=since)
+    return rows.with_columns(one.over(of_peer).alias(name) for name, one in before.items())
 
 
 def probed_every(apart: pl.DataFrame, told_s: float, usual_s: float) -> float | None:

@@ -225,6 +225,22 @@ def test_losses_at_one_moment_sooner_than_a_probe_can_come_show_the_interval(tmp
     assert case.sites["verdict"].to_list() == ["too_short"]
 
 
+@pytest.mark.parametrize(("every", "new_contact"), [(120, False), (60, False), (120, True)])
+def test_over_pjsip_answers_come_back_on_the_grid_of_probes(every: int, new_contact: bool, tmp_path: Path) -> None:
+    """Phones are lost hours apart, for one to nine probes; a new contact is probed at once, whenever that is."""
+    log, phone, uri = Writer([]), "7301.snomd345", "sip:7301.snomd345@203.0.113.9:5060"
+    contact, probing = f"Contact {phone}/{uri} is now", ("VERBOSE", "res_pjsip/pjsip_options.c")
+    for turn in range(36):
+        lost, back = 7_300.0 * turn, 7_300.0 * turn + (1 + turn % 9) * every - 3
+        log.at(lost, f"{contact} Unreachable.  RTT: 0.000 msec", *probing)
+        if new_contact:
+            back -= 7 * turn % every
+            added = f"Added contact '{uri}' to AOR '{phone}' with expiration of 3600 seconds"
+            log.at(back, added, "VERBOSE", "res_pjsip_registrar.c")
+        log.at(back, f"{contact} Reachable.  RTT: 9.000 msec", *probing)
+    assert log.case(tmp_path).settings.probe_interval_s == (60 if new_contact else every)
+
+
 def _probed(every: int, tech: str) -> list[str]:
     """Return the lines of phones that are lost at whole probe intervals."""
     told, wait = [(0.0, "NOTICE[1] pbx.c: x")], 4 if tech == "SIP" else 3
