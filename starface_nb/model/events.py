@@ -336,10 +336,12 @@ def _lengths_before(site: Struck, down: Floats, share: Floats) -> dict[int, Floa
         return np.asarray(share + inside - np.log(np.log(high / low)), float)
 
     day, wait = P.block_s
+    middle, spread, flushed = P.router_s
+    moment = even(LENGTHS[0], SHORT_S[1])
     whole_day = down * np.exp(-0.5 * ((down - day) / wait) ** 2) / (2 * wait * ROOT)
     return {
         LINE: even(*P.outage_s),
-        BOX: normal(*P.router_s),
+        BOX: np.logaddexp(np.log1p(-flushed) + normal(middle, spread), np.log(flushed) + moment),
         BURST: share + 2 * np.log(down / P.burst_s) - down / P.burst_s,
         BLOCKED: np.logaddexp(share + np.log(whole_day + 1e-9), HALF + even(10 * wait, 2 * day)),
         POWER: normal(*P.power_s),

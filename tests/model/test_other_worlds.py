@@ -560,3 +560,23 @@ def test_a_round_trip_that_cannot_be_costs_no_memory(tmp_path: Path) -> None:
         log.reachable(400 * turn, "680.snomd735", 10**14)
         log.lost(400 * turn + 64, "680.snomd735")
     assert log.case(tmp_path).intervals.height == 3
+
+
+def test_a_router_that_only_throws_its_table_away_is_not_away_itself(tmp_path: Path) -> None:
+    """Six times all entries are gone at once; each phone is back when it registers next, the first after seconds."""
+    log, r, peers, period = Writer([]), rng(7), [f"65{number}.snomd345" for number in range(8)], 600.0
+    flushed = [20_000.0 + 15_000 * turn + r.uniform(0, 600) for turn in range(6)]
+    for number, peer in enumerate(peers):
+        phase, probe = r.uniform(0, period), r.uniform(0, 60)
+        log.registered(phase, peer, 5060 + number)
+        log.reachable(phase, peer)
+        for turn, gone in enumerate(flushed):
+            lost, back = gone + (probe - gone) % 60, phase + period * np.ceil((gone - phase) / period)
+            if back > lost:
+                log.lost(lost + 4, peer)
+                log.registered(max(back, lost + 5), peer, 10_000 + 100 * turn + number)
+                log.reachable(max(back, lost + 5), peer)
+    log.reachable(150_000, peers[0])
+    causes = log.case(tmp_path).intervals["cause"].to_list()
+    assert len(causes) > 40
+    assert causes.count("router_restart") >= 0.9 * len(causes)
