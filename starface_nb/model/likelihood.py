@@ -66,7 +66,7 @@ def ends(story: Story) -> Ends:
     port, stray, boot = np.where(logged, port, 0.0), P.stray_registered * logged, P.port_shown_boot * logged
     line = _seen(losses.registered, stray)
     beside = np.where(closed, line, 0.0) + np.where(early, np.log(P.stray), 0.0)
-    boot = np.where(losses.ran_out, port, boot)
+    boot = np.where(losses.ran_out, port, boot) if losses.ran_out.any() else boot
     register_line, boot_line = _seen(losses.registered, port), _seen(losses.registered, boot)
     trips = np.array(P.trips)[:, round_trips(losses)] if n else np.ones((3, 0))
     # In a spell of late answers any return may be late.
@@ -223,10 +223,12 @@ def _ran_out(story: Story) -> Mark:
     last = np.append(renewals.time, np.nan)[np.where(at >= 0, at, -1)]
     lease = np.where(np.isfinite(story.leases), story.leases, story.settings.keepalive_s)[losses.phone]
     told = losses.ran_out & ~(losses.start - last < lease)
+    if not told.any():
+        return Mark(np.zeros(len(losses), np.float32), {})
     length = losses.until - losses.start
     share = np.clip(length / (length + period), P.stray, 1 - P.stray)
-    away, usual = (np.where(told, np.log(one), 0.0) for one in (share, P.stray))
-    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK), away) | {UNKNOWN: HALF * told})
+    away, usual, half = (np.where(told, np.log(one), 0.0).astype(np.float32) for one in (share, P.stray, np.exp(HALF)))
+    return Mark(usual, dict.fromkeys((WAN, RESTART, OFFLINE, BLOCK), away) | {UNKNOWN: half})
 
 
 def _late_by_chance(story: Story) -> Floats:
