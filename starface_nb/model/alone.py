@@ -39,8 +39,8 @@ def table(n: int, value: float) -> Floats:
 class Alone:
     """The losses of one site with all that is known of them, sorted by start; arrays have the shape (n,).
 
-    Where no line tells how often a phone registers, it is taken to do so every `usual` seconds: exactly, if that is the
-    keepalive, else about.
+    Where no line tells how often a phone registers, it is taken to do so every `usual` seconds, or oftener where its
+    lease asks for that: exactly, if that is the keepalive, else about.
 
     `odd`: how many of them are bindings that died at an odd age, where no timeout is seen and where one is; `heavy`:
     how surely the line loses most packets around each loss. Both are learned by each world weighed, for the next.
@@ -61,8 +61,8 @@ class Alone:
         own = story.periods[self.loss.phone]
         self.random = context.random[self.loss.phone]
         self.known_period = np.isfinite(own) & ~self.random
-        lease = story.usual[self.loss.phone]
-        self.period = np.where(self.known_period, own, np.minimum(lease, usual))
+        taken = np.minimum(story.usual[self.loss.phone], usual)
+        self.period = np.where(self.known_period, own, taken)
         # A phone that uses TCP or TLS makes a new connection soon after its old one is dead.
         streams = story.streams[self.loss.phone]
         self.known_period &= ~streams
@@ -73,7 +73,7 @@ class Alone:
             self.loss.pjsip & ~self.loss.registered, 20.0, 0.0)  # fmt: skip
         # A REGISTER that is a little late is the one due now, not the next.
         turns = np.ceil(np.maximum((self.loss.start - self.spread - self.anchor) / self.period, 1e-9))
-        told = self.known_period | (np.minimum(lease, usual) == story.settings.keepalive_s)
+        told = self.known_period | (taken == story.settings.keepalive_s)
         self.due = np.where((turns <= 12) & ~streams & told, self.anchor + turns * self.period, np.nan)
         self.after_start = first_after_start(self.loss, story.starts)[0]
         surface = context.surfaces.get(site.name, Surface())
