@@ -83,10 +83,12 @@ class Survivals(Columns):
 
 @dataclass
 class Evidence:
-    """What a site's cycles say."""
+    """What a site's cycles say; when all losses began (`every`), and those that something else explains (`told`)."""
 
     lost: Candidates
     kept: Survivals
+    told: Floats
+    every: Floats
 
     def between(self, start: float, end: float) -> Evidence:
         """Return the evidence of cycles that began in [start, end)."""
@@ -95,13 +97,17 @@ class Evidence:
         return Evidence(
             self.lost.take((self.lost.born >= start) & (self.lost.born < end)),
             self.kept.take((self.kept.born >= start) & (self.kept.born < end)),
+            self.told[(self.told >= start) & (self.told < end)],
+            self.every[(self.every >= start) & (self.every < end)],
         )
 
     def of(self, phones: Bools) -> Evidence:
         """Return the evidence of these phones."""
         if phones.all():
             return self
-        return Evidence(self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]))
+        return Evidence(
+            self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]), self.told, self.every
+        )
 
 
 def _column(age: Floats, columns: int) -> Ints:
@@ -170,7 +176,7 @@ def find_changes(evidence: Evidence, phones: int, horizon: float) -> list[tuple[
     rows = np.searchsorted(edges, part.lost.born, side="right") - 1
     s_rows = np.searchsorted(edges, begun, side="right") - 1
     each = replace(kept.take(np.repeat(np.arange(len(n)), n)), count=np.ones(len(turn), np.int64))
-    evidence = Evidence(part.lost, each)
+    evidence = replace(part, kept=each)
 
     def summed(contradiction: float) -> Floats:
         table = score_table(evidence, rows, s_rows, len(edges), horizon, turn < IN_USE[1], contradiction)

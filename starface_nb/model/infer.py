@@ -17,11 +17,12 @@ from starface_nb.model.eras import MATCH
 from starface_nb.model.events import CAUSE_OF, STEP, Event, Scene, candidates
 from starface_nb.model.fates import Struck
 from starface_nb.model.found import TERMS, Found, odds_of
+from starface_nb.model.no_timeout import ENOUGH_TO_CHANGE
 from starface_nb.model.priors import DAY_S
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.settle import Explained, settle
 from starface_nb.model.site import Context, SiteView
-from starface_nb.model.timeout import DOUBTFUL, ENOUGH_TO_CHANGE, PRIOR_EXPIRING, Era, era_of, fit
+from starface_nb.model.timeout import DOUBTFUL, PRIOR_EXPIRING, Era, era_of, fit
 from starface_nb.observations.addresses import UNKNOWN as UNKNOWN_SITE
 from starface_nb.observations.story import Bools, Floats
 

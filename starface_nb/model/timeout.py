@@ -19,30 +19,17 @@ from starface_nb.model.eras import (
     touched_phones,
 )
 from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, front, longest_outlived
+from starface_nb.model.no_timeout import ENOUGH_SURVIVED, ENOUGH_TO_CHANGE, INCONSISTENT_S, SURE, of_no_timeout
 from starface_nb.model.priors import HOUR_S
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.settle import SameMinute
 from starface_nb.model.site import Context, SiteView, pick
 from starface_nb.observations.story import BIG, Bools, Floats, Ints, Story
-from starface_nb.settings import Settings
-
-BURST = 0.5
-"""Where ports are shared, losses that all lie within this share of the keepalive are one disturbance."""
 
 DOUBTFUL = 0.2
 """What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
 
-ENOUGH_SURVIVED = 3
-
-ENOUGH_TO_CHANGE = 6
-"""Losses that must agree before an era of its own is believed where its verdict is open."""
-
-INCONSISTENT_S = 300.0
-"""Many losses of one timeout lie within a few probing intervals; where their bracket is wider they share none."""
-
 PRIOR_EXPIRING = 0.3
-
-SURE = 0.95
 
 WHOLE_SITE = 0.6
 """Share of the answering phones that must go within one probing interval to count as one event."""
@@ -93,7 +80,7 @@ def fit(context: Context, site: SiteView, weight: Floats, died: Bools) -> list[E
     while True:
         moments = [-np.inf, *[(a + b) / 2 for a, b in changes], np.inf]
         eras = [
-            judge(context, evidence.between(a, b), phones, max(a, 0.0), min(b, context.story.end), shares)
+            judge(context, evidence.between(a, b), evidence, phones, max(a, 0.0), min(b, context.story.end), shares)
             for a, b in pairwise(moments)
         ]
         same = [i for i in range(len(changes)) if _alike(eras[i], eras[i + 1], shares)]
@@ -138,7 +125,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     period = story.periods_taken[phone]
     good = measurable(exposure, period)
     good &= ~story.losses.restart_inside[use] | (exposure.upper <= period)
-    good &= (weight > 0.02) & ~story.losses.lapsed[use]
+    good &= ~story.losses.lapsed[use]
     shares = bool(story.shares_ports[site.phones].any())
     alongside = np.ones(len(use)) if shares else _alongside(story, context.around.at_risk, use)
     # Beside phones that use UDP, those that use TCP or TLS say nothing of its entries.
@@ -163,6 +150,8 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         weight,
         _in_step(story, use, alongside),
     )
+    told = good & (weight <= 0.02)
+    good &= ~told
     until = _first_death(story, use[died], cycles, mine)
     reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
     kept = Survivals(
@@ -175,7 +164,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         np.minimum(cycles.idle[mine], until) >= _usual_period(context, site) / 2,
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
-    return Evidence(lost.take(good), kept)
+    return Evidence(lost.take(good), kept, story.losses.start[use[told]], story.losses.start[use])
 
 
 def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
@@ -196,41 +185,6 @@ def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
     regular = (clock >= max(ENOUGH_SURVIVED, story.end / (2 * HOUR_S))) & (window < INCONSISTENT_S)
     most = float(np.median(alongside[alongside > 1])) if regular.any() else 1.0
     return np.asarray(np.where(regular & (alongside == 1), most, step * ~by_itself))
-
-
-def _of_no_timeout(
-    lost: Candidates, inside: Bools, estimate: TimeoutEstimate, settings: Settings, shares: bool
-) -> bool:
-    """Say whether the losses in a bracket are of something else: too far apart, one disturbance, or by the clock.
-
-    Bindings that live nearly an hour die in their phones' time, which drifts, and each phone has its own; what fills
-    the line for some minutes each hour strikes several phones at the same minute.
-    """
-    if estimate.high - estimate.low > INCONSISTENT_S and inside.sum() >= ENOUGH_TO_CHANGE:
-        return True
-    window = settings.probe_interval_s + settings.probe_timeout_s
-    nearly = estimate.low > SURE * HOUR_S - window
-    if not (shares or nearly):
-        return False
-    failed, phone = (lost.born + lost.upper)[inside], lost.phone[inside]
-    if shares and np.ptp(failed) < BURST * settings.keepalive_s:
-        return True
-    often = np.isin(phone, np.flatnonzero(np.bincount(phone) >= ENOUGH_SURVIVED))
-    mean = np.exp(2j * np.pi * failed[often] / HOUR_S).mean() if often.any() else 0.0
-    by_clock = len(np.unique(phone[often])) > 1 and bool(np.abs(mean) > np.cos(2 * np.pi * 2 * window / HOUR_S))
-    return nearly and by_clock and not _strays(phone[often], failed[often], float(np.angle(mean)), window)
-
-
-def _strays(phone: Ints, failed: Floats, minute: float, window: float) -> bool:
-    """Say whether each phone's losses leave the clock's minute step by step, as those do that follow one another.
-
-    What comes by the clock is off it to the one side or the other each time anew: its steps are twice as wide as it
-    strays (the von Neumann ratio, Ann. Math. Stat. 12, 1941).
-    """
-    order = np.lexsort((failed, phone))
-    off = np.angle(np.exp(1j * (2 * np.pi * failed[order] / HOUR_S - minute))) * HOUR_S / (2 * np.pi)
-    step = np.diff(off)[np.diff(phone[order]) == 0]
-    return bool((step**2).mean() < (off**2).mean() and off.std() > window / 2)
 
 
 def measurable(exposure: Exposure, period: Floats) -> Bools:
@@ -292,8 +246,10 @@ def _first_death(story: Story, died: Ints, cycles: Cycles, mine: Ints) -> Floats
     return np.where(first < BIG / 2, np.maximum(first, 0.0), np.inf)
 
 
-def judge(context: Context, part: Evidence, phones: int, start: float, end: float, shares: bool) -> Era:
-    """Estimate one era; where phones share ports, one that answers may do so over another's binding."""
+def judge(
+    context: Context, part: Evidence, whole: Evidence, phones: int, start: float, end: float, shares: bool
+) -> Era:
+    """Estimate one era of the whole; where phones share ports, one that answers may do so over another's binding."""
     settings, story = context.story.settings, context.story
     own = part.of(touched_phones(part, phones, context.horizon))
     kept = own.kept.take(np.zeros(0, np.int64)) if shares else own.kept
@@ -317,7 +273,7 @@ def judge(context: Context, part: Evidence, phones: int, start: float, end: floa
     outlived = int(part.kept.count[part.kept.long & (part.kept.reach > 0)].sum())
     if np.isfinite(estimate.high) and inside.any():
         probability = probability_expiring(part, phones, estimate.low, estimate.high, PRIOR_EXPIRING, shares)
-        if _of_no_timeout(part.lost, inside, estimate, settings, shares):
+        if of_no_timeout(part.lost, inside, whole, estimate, settings, shares):
             probability = min(probability, PRIOR_EXPIRING)
     else:
         probability = PRIOR_EXPIRING / 2 ** min(outlived, 40)
@@ -376,7 +332,7 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     # That it was back at its own REGISTER tells nothing: so is a phone whose binding a lost probe cost.
     lost = part.lost.take(at_once)
     lost = replace(lost, rhythm=np.minimum(lost.rhythm, 0.0), loose=np.minimum(lost.loose, 0.0))
-    evidence = Evidence(lost, replace(new, count=np.ones(lived, np.int64)))
+    evidence = replace(part, lost=lost, kept=replace(new, count=np.ones(lived, np.int64)))
     found = probability_expiring(evidence, phones, 0.0, first, float(prior), False, odds)
     return found, share
 

@@ -1,0 +1,60 @@
+"""What strikes a site by the clock convicts no router, whatever the ages of its registrations; a power cut may."""
+
+from __future__ import annotations
+
+import random
+
+import polars as pl
+import pytest
+
+import starface_nb as sf
+from starface_nb.analysis.diagnosis import Diagnosis
+from starface_nb.simulation import Fault, Phone, Router, Scenario, Site, simulate
+from tests.analysis.customers import HOUR, rng
+
+
+def struck(kind: str, every: float, seed: int, tech: str) -> Diagnosis:
+    """Return a healthy site, kept alive by its probes, whose line or router fails at the same minutes."""
+    r = rng(seed)
+    lasts, timeout = r.uniform(200, 900), r.choice([300.0, 600.0, 900.0])
+    if kind == "outage":
+        lasts = timeout + r.uniform(60, 300)
+    phones = tuple(
+        Phone(f"{20 + n}.snomd345", expires_s=3900.0, retry_s=r.choice([60.0, 90.0, 300.0, 3000.0]))
+        for n in range(r.randint(3, 9))
+    )
+    where = Site(
+        "office", "203.0.113.9", phones, Router(timeout, renewal="any_packet", ports=r.choice(["new", "preserve"]))
+    )
+    faults, begin = [], r.uniform(0, 1800)
+    while begin + lasts < 35 * HOUR:
+        start = begin + r.uniform(-20, 20)
+        faults.append(Fault("wan_outage" if kind == "outage" else "router_restart", start, start + lasts, where.name))
+        begin += every
+    return sf.diagnose(simulate(Scenario((where,), 36, faults=tuple(faults), tech=tech), seed).log)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["outage", "restart"])
+def test_what_comes_each_half_hour_is_no_timeout(kind: str, seed: int) -> None:
+    case = struck(kind, HOUR / 2, seed, "PJSIP" if seed % 2 else "SIP")
+    assert case.intervals.height > 40
+    assert case.sites["verdict"].to_list() != ["too_short"]
+
+
+@pytest.mark.parametrize("seed", range(6, 10))
+def test_what_comes_each_hour_is_no_timeout(seed: int) -> None:
+    case = struck("restart", HOUR, seed, "PJSIP" if seed % 2 else "SIP")
+    assert case.intervals.height > 40
+    assert case.sites["verdict"].to_list() != ["too_short"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_phones_that_a_power_cut_brought_into_step_still_convict_their_router(seed: int) -> None:
+    r = random.Random(seed)  # noqa: S311  a simulation, no secret
+    phones = tuple(Phone(f"{20 + n}.snomd345", jitter=0.002) for n in range(r.randint(3, 9)))
+    where = Site("office", "203.0.113.9", phones, Router(r.choice([300.0, 900.0, 1500.0, 2400.0]), ports="new"))
+    cut = Fault("power_cut", 600.0, 900.0, where.name)
+    case = sf.diagnose(simulate(Scenario((where,), 36, faults=(cut,)), seed).log)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+    assert case.intervals.filter(pl.col("cause") == "nat_expiry").height > 0.9 * case.intervals.height
