@@ -83,12 +83,18 @@ class Survivals(Columns):
 
 @dataclass
 class Evidence:
-    """What a site's cycles say; when all losses began (`every`), and those that something else explains (`told`)."""
+    """What a site's cycles say, and all of its losses.
+
+    `every`: when each began, of which phone it is (`who`) and what its binding had `outlived` until then; `told`: when
+    those began that something else explains. Seconds.
+    """
 
     lost: Candidates
     kept: Survivals
     told: Floats
     every: Floats
+    outlived: Floats
+    who: Ints
 
     def between(self, start: float, end: float) -> Evidence:
         """Return the evidence of cycles that began in [start, end)."""
@@ -99,6 +105,8 @@ class Evidence:
             self.kept.take((self.kept.born >= start) & (self.kept.born < end)),
             self.told[(self.told >= start) & (self.told < end)],
             self.every[(self.every >= start) & (self.every < end)],
+            self.outlived[(self.every >= start) & (self.every < end)],
+            self.who[(self.every >= start) & (self.every < end)],
         )
 
     def of(self, phones: Bools) -> Evidence:
@@ -106,7 +114,12 @@ class Evidence:
         if phones.all():
             return self
         return Evidence(
-            self.lost.take(phones[self.lost.phone]), self.kept.take(phones[self.kept.phone]), self.told, self.every
+            self.lost.take(phones[self.lost.phone]),
+            self.kept.take(phones[self.kept.phone]),
+            self.told,
+            self.every,
+            self.outlived,
+            self.who,
         )
 
 
@@ -266,6 +279,8 @@ def probability_expiring(
     unseen = np.clip(1 - (period - (low + high) / 2) / CELL_S, 0.0, 1.0)
     speaks = np.log(unseen + (1 - unseen) * np.exp(contradiction))
     against = np.bincount(kept.phone, kept.count * speaks, minlength=phones)
+    # What was lost later had outlived it as well, whatever took it.
+    against = against + contradiction * np.bincount(evidence.who[evidence.outlived >= high], minlength=phones)
     several = (np.bincount(evidence.lost.phone[inside], evidence.lost.soft[inside], minlength=phones) >= 1.5).sum() >= 2
     odds = evidence.lost.loose if several else evidence.lost.rhythm
     rhythm = np.bincount(evidence.lost.phone[inside], odds[inside], minlength=phones) * (not shares)

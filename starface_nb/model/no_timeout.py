@@ -51,7 +51,7 @@ def _by_a_clock(failed: Floats, beside: Floats, every: Floats, window: float) ->
     """
     gaps = np.diff(every[np.diff(every, prepend=-np.inf) > window])
     turn = float(np.median(gaps)) if len(gaps) >= ENOUGH_TO_CHANGE else 0.0
-    if not len(beside) or turn < HOUR_S / 5:
+    if not len(beside) or turn < 2 * 2 * 2 * window:  # too often: most gaps would be whole turns by chance
         return False
     regular = _whole_turns(gaps, turn, window)
     if not regular.any():

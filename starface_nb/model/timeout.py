@@ -152,6 +152,11 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     )
     told = good & (weight <= 0.02)
     good &= ~told
+    # A phone that renewed silently before it was lost was silent for as long as usual; at random, half as long.
+    back = np.where(np.diff(story.losses.phone, prepend=-1) == 0, np.roll(story.losses.end, 1), -np.inf)[use]
+    usual = np.where(context.random[story.losses.phone[use]], 1 / 2, SHORTEST_TURN) * period
+    outlived = np.minimum(story.losses.answered[use] - np.maximum(exposure.anchor, back), usual)
+    outlived = np.where(exposure.locked & says[story.losses.phone[use]], outlived, 0.0)
     until = _first_death(story, use[died], cycles, mine)
     reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
     kept = Survivals(
@@ -164,7 +169,14 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
         np.minimum(cycles.idle[mine], until) >= _usual_period(context, site) / 2,
     )
     kept = kept.take(kept.idle > story.settings.probe_interval_s)
-    return Evidence(lost.take(good), kept, story.losses.start[use[told]], story.losses.start[use])
+    return Evidence(
+        lost.take(good),
+        kept,
+        story.losses.start[use[told]],
+        story.losses.start[use],
+        outlived,
+        np.searchsorted(site.phones, phone),
+    )
 
 
 def _in_step(story: Story, use: Ints, alongside: Floats | Ints) -> Floats:
@@ -318,7 +330,8 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     Held against the losses that strike at any probe: where phones are lost as often later on, they are lost by chance.
     """
     new = part.kept.take(part.kept.new)
-    died, lived = float(part.lost.weight[at_once].sum()), len(new.born)
+    # What was lost later had outlived it as well, whatever took it in the end.
+    died, lived = float(part.lost.weight[at_once].sum()), len(new.born) + int((part.outlived >= first).sum())
     later, (usual, few) = float(part.lost.soft[~at_once].sum()), P.bursts_per_hour
     probes = (part.kept.idle * part.kept.count).sum() / first + few * HOUR_S / (usual * first)
     share, chance = (died + 1) / (died + lived + 2), (later + few) / (later + probes)
@@ -332,7 +345,7 @@ def _young(part: Evidence, at_once: Bools, phones: int, first: float) -> tuple[f
     # That it was back at its own REGISTER tells nothing: so is a phone whose binding a lost probe cost.
     lost = part.lost.take(at_once)
     lost = replace(lost, rhythm=np.minimum(lost.rhythm, 0.0), loose=np.minimum(lost.loose, 0.0))
-    evidence = replace(part, lost=lost, kept=replace(new, count=np.ones(lived, np.int64)))
+    evidence = replace(part, lost=lost, kept=replace(new, count=np.ones(len(new.born), np.int64)))
     found = probability_expiring(evidence, phones, 0.0, first, float(prior), False, odds)
     return found, share
 

@@ -58,3 +58,20 @@ def test_phones_that_a_power_cut_brought_into_step_still_convict_their_router(se
     case = sf.diagnose(simulate(Scenario((where,), 36, faults=(cut,)), seed).log)
     assert case.sites["verdict"].to_list() == ["too_short"]
     assert case.intervals.filter(pl.col("cause") == "nat_expiry").height > 0.9 * case.intervals.height
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_line_that_is_full_each_hour_is_no_timeout(seed: int) -> None:
+    """Over PJSIP a phone that answers too late comes and goes with the probes, minutes apart, and lives for an hour."""
+    r = rng(seed)
+    phones = tuple(Phone(f"{20 + n}.snomd345", expires_s=3900.0) for n in range(r.randint(3, 9)))
+    where = Site("office", "203.0.113.9", phones, Router(9000.0, ports=r.choice(["new", "preserve"])))
+    faults = [
+        Fault("latency", begin, begin + 600, where.name, values={"low_ms": 2000.0, "high_ms": 5000.0})
+        if seed % 2
+        else Fault("packet_loss", begin, begin + 600, where.name, values={"rate": 0.8})
+        for begin in (900 + HOUR * hour + r.uniform(-60, 60) for hour in range(35))
+    ]
+    case = sf.diagnose(simulate(Scenario((where,), 36, faults=tuple(faults), tech="PJSIP"), seed).log)
+    assert case.intervals.height > 40
+    assert case.sites["verdict"].to_list() != ["too_short"]
