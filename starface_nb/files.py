@@ -35,7 +35,14 @@ def unfinished(folder: Path) -> Path:
         with suppress(OSError):
             if time.time() - left.lstat().st_mtime > _ABANDONED_S:
                 left.unlink() if not left.is_dir() else shutil.rmtree(left)
-    return folder / f".starface-nb-{os.urandom(8).hex()}"
+    return folder / f".starface-nb-{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def clear_after(process: int, folder: Path) -> None:
+    """Remove what a process of this machine that has ended left unfinished anywhere below a folder."""
+    for left in [*folder.rglob(f".starface-nb-{process}-*")]:
+        with suppress(OSError):
+            left.unlink() if not left.is_dir() else shutil.rmtree(left)
 
 
 def is_open(path: Path) -> bool:
@@ -72,12 +79,11 @@ def replacing(path: Path, *, alone: bool = False, new: bool = False) -> Iterator
             return
         if alone:
             temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, _NEW, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
+        try:  # from here on: Ctrl-C may come as soon as the file is there
+            with os.fdopen(os.open(temporary, _NEW, 0o600), "wb") as file:
                 yield file
                 file.flush()
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
             _put(temporary, path) if new else temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -384,6 +384,21 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == [".starface-nb-of-now", "new", "result"]
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_ctrl_c_at_the_very_moment_a_file_is_made_leaves_nothing(
+    alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*asked: object) -> int:
+        os.close(make(*asked))  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    make = os.open
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "result", b"whole", alone=alone)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     def fill() -> None:
         with new_folder(tmp_path / "out") as folder:

@@ -18,7 +18,7 @@ from nbformat.sign import NotebookNotary
 from traitlets.config import Config
 
 from starface_nb.errors import SetupError
-from starface_nb.files import is_frozen, write
+from starface_nb.files import clear_after, is_frozen, write
 from starface_nb.progress import Advance, progress_bar
 from starface_nb.text import visible
 
@@ -135,11 +135,12 @@ def _run(path: Path, notebook: nbformat.NotebookNode, advance: Advance, kernel: 
         ),
         resources={"metadata": {"path": str(path.parent)}},
     )
-    began, number, error = monotonic(), 0, ""
+    began, number, error, process = monotonic(), 0, "", None
     try:
         client.reset_execution_trackers()
         # client.execute() would take Ctrl-C for itself, and a kernel that ends with it would complain.
         with _started(client, kernel):
+            process = getattr(client.km and client.km.provisioner, "pid", None)
             keys.cleanup()  # of no more use: who is killed from now on leaves nothing
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
@@ -158,6 +159,8 @@ def _run(path: Path, notebook: nbformat.NotebookNode, advance: Advance, kernel: 
         raise
     finally:
         keys.cleanup()
+        if process:  # a kernel that is slow to end is killed, in the middle of a file
+            clear_after(process, path.parent)
         text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
         if not is_frozen(path.parent):
             write(path, text.rstrip("\n").encode("utf-8") + b"\n")

@@ -50,6 +50,26 @@ def test_a_kernel_that_dies_on_the_way_is_said_with_what_to_do(tmp_path: Path) -
     assert done.error.endswith("close other programs, and run it again.")
 
 
+def test_a_kernel_that_is_killed_while_it_writes_leaves_nothing_half_written(tmp_path: Path) -> None:
+    code = """
+import os, signal
+from pathlib import Path
+from starface_nb.files import new_folder, replacing
+Path("results").mkdir()
+with new_folder(Path("results/folder")) as folder, replacing(folder / "inside"), replacing(Path("results/file")):
+    Path("seen").write_text(str(len(list(Path("results").rglob(".*")))))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(code)]), path := tmp_path / "a.ipynb")
+    (tmp_path / "results-of-others").mkdir()
+    (others := tmp_path / "results-of-others" / ".starface-nb-1-now").write_text("half")
+    (done,) = run_notebooks([path])
+    assert "Kernel died" in done.error
+    assert (tmp_path / "seen").read_text() == "3"
+    assert not list((tmp_path / "results").iterdir())
+    assert others.exists()  # its process may be at it
+
+
 @pytest.mark.parametrize("home", [".", "missing"])
 def test_where_the_home_takes_nothing_ipython_gets_a_folder_that_passes(
     home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
