@@ -85,13 +85,13 @@ class Survivals(Columns):
 class Evidence:
     """What a site's cycles say, and all of its losses.
 
-    `every`: when each began, of which phone it is (`who`) and what its binding had `outlived` until then; `told`: when
-    those began that something else explains. Seconds.
+    `told`: those that something else explains; `every`: when each began, of which phone it is (`who`) and what its
+    binding had `outlived` until then, seconds.
     """
 
     lost: Candidates
     kept: Survivals
-    told: Floats
+    told: Candidates
     every: Floats
     outlived: Floats
     who: Ints
@@ -103,7 +103,7 @@ class Evidence:
         return Evidence(
             self.lost.take((self.lost.born >= start) & (self.lost.born < end)),
             self.kept.take((self.kept.born >= start) & (self.kept.born < end)),
-            self.told[(self.told >= start) & (self.told < end)],
+            self.told.take((self.told.born >= start) & (self.told.born < end)),
             self.every[(self.every >= start) & (self.every < end)],
             self.outlived[(self.every >= start) & (self.every < end)],
             self.who[(self.every >= start) & (self.every < end)],

@@ -23,6 +23,9 @@ INCONSISTENT_S = 300.0
 
 SURE = 0.95
 
+WHOLE_SITE = 0.6
+"""Share of the answering phones that must go within one probing interval to count as one event."""
+
 
 def of_no_timeout(
     lost: Candidates, inside: Bools, whole: Evidence, estimate: TimeoutEstimate, settings: Settings, shares: bool
@@ -38,10 +41,47 @@ def of_no_timeout(
     if shares and np.ptp(failed) < BURST * settings.keepalive_s:
         return True
     other = (whole.lost.lower >= estimate.high) | (whole.lost.upper <= estimate.low)
-    beside = np.append(whole.told, (whole.lost.born + whole.lost.upper)[other])
+    beside = np.append(whole.told.born + whole.told.upper, (whole.lost.born + whole.lost.upper)[other])
     # Bindings that live nearly an hour die in their phones' own time, which drifts: no clock takes them.
     nearly = estimate.low > SURE * HOUR_S - window
     return (nearly and _each_hour(phone, failed, window)) or _by_a_clock(np.sort(failed), beside, whole.every, window)
+
+
+def at_no_one_age(
+    lost: Candidates, told: Candidates, estimate: TimeoutEstimate, turn: float, settings: Settings
+) -> bool:
+    """Say whether losses come as often just below a timeout, or phones together at ages that stray yet end as one.
+
+    Below it none dies: where something else tells (`told`) as many losses shortly before, it tells these, too. Bindings
+    that were renewed unseen die at any age above it until their phone registers again, after `turn`. What strays within
+    each phone, over some minutes only, is a disturbance that comes again after more or less one while. A router that
+    sweeps its table now and then takes each phone at an age, and so at a time, of its own.
+    """
+    low, high, window = estimate.low, estimate.high, settings.probe_interval_s + settings.probe_timeout_s
+    before = (told.upper <= low) & (told.upper > low - INCONSISTENT_S)
+    if before.sum() > ((lost.lower < high) & (lost.upper > low)).sum() / 2:
+        return True
+    if high - low <= window or turn - high <= 2 * window:
+        return False
+    inside = lost.take((lost.lower < high) & (lost.upper > low))
+    failed, phones = np.sort(inside.born + inside.upper), np.unique(inside.phone)
+    moments = 1 + int((np.diff(failed) > window).sum())
+    if len(failed) < WHOLE_SITE * moments * len(phones):
+        return False
+    later = int((lost.lower >= high).sum())
+    strays = sum(_strays(inside.take(inside.phone == phone)) for phone in phones)
+    n, even = max(strays + later, 1), (high - low) / (turn - low)
+    if strays <= n * even:
+        return False
+    gain = strays * np.log(strays / n / even)
+    gain += later * np.log(later / n / (1 - even)) if later else 0.0
+    return bool(gain > FULL_GAIN)
+
+
+def _strays(lost: Candidates) -> int:
+    """Return how many of a phone's losses lie beside the age that most of them share."""
+    at = lost.upper[:, None]
+    return len(at) - int(((lost.lower < at) & (lost.upper >= at)).sum(axis=1).max())
 
 
 def _by_a_clock(failed: Floats, beside: Floats, every: Floats, window: float) -> bool:

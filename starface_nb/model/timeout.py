@@ -19,7 +19,15 @@ from starface_nb.model.eras import (
     touched_phones,
 )
 from starface_nb.model.estimate import UNSEEN_RENEWAL, TimeoutEstimate, estimate_timeout, front, longest_outlived
-from starface_nb.model.no_timeout import ENOUGH_SURVIVED, ENOUGH_TO_CHANGE, INCONSISTENT_S, SURE, of_no_timeout
+from starface_nb.model.no_timeout import (
+    ENOUGH_SURVIVED,
+    ENOUGH_TO_CHANGE,
+    INCONSISTENT_S,
+    SURE,
+    WHOLE_SITE,
+    at_no_one_age,
+    of_no_timeout,
+)
 from starface_nb.model.priors import HOUR_S
 from starface_nb.model.priors import PRIORS as P
 from starface_nb.model.settle import SameMinute
@@ -30,9 +38,6 @@ DOUBTFUL = 0.2
 """What a loss counts in where the timeout lies if nothing confirms the renewal it is counted from."""
 
 PRIOR_EXPIRING = 0.3
-
-WHOLE_SITE = 0.6
-"""Share of the answering phones that must go within one probing interval to count as one event."""
 
 WHOLE_TURN = 0.95 * SHORTEST_TURN
 """Share of its period from which on a cycle without a loss was outlived as a whole."""
@@ -77,11 +82,13 @@ def fit(context: Context, site: SiteView, weight: Floats, died: Bools) -> list[E
     phones = len(site.phones)
     changes = find_changes(evidence, phones, context.horizon)
     shares = bool(context.story.shares_ports[site.phones].any())
+    turn = _usual_period(context, site)
     while True:
         moments = [-np.inf, *[(a + b) / 2 for a, b in changes], np.inf]
+        spans = [(a, b, max(a, 0.0), min(b, context.story.end)) for a, b in pairwise(moments)]
         eras = [
-            judge(context, evidence.between(a, b), evidence, phones, max(a, 0.0), min(b, context.story.end), shares)
-            for a, b in pairwise(moments)
+            judge(context, evidence.between(a, b), evidence, phones, start, end, shares, turn)
+            for a, b, start, end in spans
         ]
         same = [i for i in range(len(changes)) if _alike(eras[i], eras[i + 1], shares)]
         if not same:
@@ -172,7 +179,7 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     return Evidence(
         lost.take(good),
         kept,
-        story.losses.start[use[told]],
+        lost.take(told),
         story.losses.start[use],
         outlived,
         np.searchsorted(site.phones, phone),
@@ -259,9 +266,12 @@ def _first_death(story: Story, died: Ints, cycles: Cycles, mine: Ints) -> Floats
 
 
 def judge(
-    context: Context, part: Evidence, whole: Evidence, phones: int, start: float, end: float, shares: bool
+    context: Context, part: Evidence, whole: Evidence, phones: int, start: float, end: float, shares: bool, turn: float
 ) -> Era:
-    """Estimate one era of the whole; where phones share ports, one that answers may do so over another's binding."""
+    """Estimate one era of the whole; where phones share ports, one that answers may do so over another's binding.
+
+    `turn`: the site's usual period, seconds.
+    """
     settings, story = context.story.settings, context.story
     own = part.of(touched_phones(part, phones, context.horizon))
     kept = own.kept.take(np.zeros(0, np.int64)) if shares else own.kept
@@ -292,6 +302,7 @@ def judge(
     if probability >= SURE:
         sure = own.lost.take(own.lost.soft > 1 / 2)
         estimate = replace(estimate, low=min(estimate.low, front(sure.lower, sure.upper, estimate.low)))
+        probability = PRIOR_EXPIRING if at_no_one_age(sure, part.told, estimate, turn, settings) else probability
     low, high = estimate.low, estimate.high
     # A router may drop at the first silence what it has just mapped, and keep for longer what is in steady use.
     first = settings.probe_interval_s + story.slop

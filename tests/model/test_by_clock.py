@@ -75,3 +75,28 @@ def test_a_line_that_is_full_each_hour_is_no_timeout(seed: int) -> None:
     case = sf.diagnose(simulate(Scenario((where,), 36, faults=tuple(faults), tech="PJSIP"), seed).log)
     assert case.intervals.height > 40
     assert case.sites["verdict"].to_list() != ["too_short"]
+
+
+def switched_off(every: float, seed: int, tech: str) -> Diagnosis:
+    """Return a healthy site whose phones are off together for some minutes, again and again, more or less on time."""
+    r, hours = rng(seed), 36
+    phones = tuple(Phone(f"{20 + n}.snomd345", expires_s=3900.0, jitter=0.001) for n in range(r.randint(2, 6)))
+    where = Site("office", "203.0.113.9", phones, Router(9000.0, ports=r.choice(["new", "preserve"])))
+    lasts, stray = r.uniform(300, 0.6 * every), r.choice([60.0, 300.0])
+    faults, begin = [], r.uniform(0, every)
+    while begin + lasts + 600 < hours * HOUR:
+        away = max(begin + r.uniform(-stray, stray), 1.0)
+        faults += [
+            Fault("phone_offline", away + r.uniform(0, 20), away + lasts, where.name, phone.peer) for phone in phones
+        ]
+        begin += every
+    return sf.diagnose(simulate(Scenario((where,), hours, faults=tuple(faults), tech=tech), seed).log)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("every", [HOUR / 2, 3 * HOUR / 4])
+def test_phones_that_are_off_for_minutes_again_and_again_are_behind_no_short_timeout(every: float, seed: int) -> None:
+    """They are lost together, at ages that stray over minutes, yet never as old as their registrations may become."""
+    case = switched_off(every, seed, "PJSIP" if seed % 2 else "SIP")
+    assert case.intervals.height > 20
+    assert case.sites["verdict"].to_list() != ["too_short"]
