@@ -116,9 +116,11 @@ def find_cycles(story: Story, shortest: Floats) -> Cycles:
     quiet = end - story.settings.probe_interval_s
     until = np.where(loss >= 0, losses.answered[np.maximum(loss, 0)], quiet) if len(losses) else quiet
     key = renewals.key
-    # While answers are late every tenth second brings a probe, which keeps a binding that any packet renews.
+    # While answers are late every tenth second brings a probe, which keeps a binding that any packet renews:
+    # of one that begins so nothing is known. After it has outlived a silence of the probes, no timeout is left to hide.
     late = np.append(story.lates, np.inf)[np.searchsorted(story.lates, key)] - renewals.phone * BIG
-    until = np.where(loss < 0, np.minimum(until, late), until)
+    at_once = late < renewals.time + 2 * story.settings.probe_interval_s
+    until = np.where((loss < 0) & at_once, np.minimum(until, late), until)
     called = np.append(story.calls, np.inf)[np.searchsorted(story.calls, key - P.call_s)] - renewals.phone * BIG
     # It, and what the phone sends until its end, may have renewed the binding; seen alive was that by the probe before.
     until = np.minimum(until, called - story.settings.probe_interval_s)
@@ -138,7 +140,7 @@ def find_cycles(story: Story, shortest: Floats) -> Cycles:
     idle = np.minimum(length, SHORTEST_TURN * period)
     # A return found by the peer's own probe was found because that came soon after the REGISTER: it was no test.
     found = Cycles(renewals.phone, renewals.time, end, idle, routine, period, loss, renewals.early == 0)
-    return _with_earlier(story, found, periods)
+    return _with_unseen(story, found, until, periods)
 
 
 def _first_doubt(story: Story) -> Floats:
@@ -156,26 +158,31 @@ def _first_doubt(story: Story) -> Floats:
     return np.where(first < BIG / 2, first, np.inf)
 
 
-def _with_earlier(story: Story, found: Cycles, period: Floats) -> Cycles:
-    """Add the time before each phone's first known renewal, where whole periods must lie in it.
+def _with_unseen(story: Story, found: Cycles, until: Floats, period: Floats) -> Cycles:
+    """Add the times without a known renewal in which whole periods must lie: before the first, and after a doubt.
 
-    When its renewals were is not known, so that one period more or less than the time holds is left out.
+    Each begins with a line that says that the phone answers, and lasts for as long as nothing is seen of it. When its
+    renewals were is not known, so that one period more or less than the time holds is left out.
     """
     losses, renewals = story.losses, story.renewals
-    until = np.full(len(story.peers), story.end - story.settings.probe_interval_s)
-    np.minimum.at(until, renewals.phone, renewals.time)
+    answers = np.flatnonzero(np.isfinite(story.first_up))
+    since = np.unique(np.concatenate([answers * BIG + story.first_up[answers], story.ups]))
+    phone = (since // BIG).astype(np.int64)
+    known = np.append(until, -np.inf)[renewals.before(phone, since - phone * BIG)]
+    since, phone = since[since - phone * BIG > known], phone[since - phone * BIG > known]
     serious = (losses.end - losses.start > BLIP_S) | losses.renewed
-    np.minimum.at(until, losses.phone[serious], losses.answered[serious])
-    for keys in (story.lates, story.calls):
-        np.minimum.at(until, (keys // BIG).astype(np.int64), keys % BIG)
+    lost = np.sort(losses.phone[serious] * BIG + losses.answered[serious])
+    last = phone * BIG + story.end - story.settings.probe_interval_s
+    for keys in (renewals.key, lost, story.lates, story.calls):
+        last = np.minimum(last, np.append(keys, np.inf)[np.searchsorted(keys, since)])
+    start, last = since - phone * BIG, last - phone * BIG
     if len(story.stops):
-        at = np.searchsorted(story.stops, story.first_up)
-        until = np.minimum(until, np.append(story.stops, np.inf)[at])
-    until = np.minimum(until, story.seen_until(np.arange(len(until)), story.first_up))
-    whole = np.floor(np.nan_to_num((until - story.first_up) / period, neginf=0.0)) - 1
-    phone = np.flatnonzero((whole >= 1) & ~np.array(story.trunks, bool))
-    start, whole, period = story.first_up[phone], whole[phone].astype(np.int64), period[phone]
-    none = np.full(len(phone), -1)
-    end = start + (whole + 0.5) * period
-    more = (phone, start, end, SHORTEST_TURN * period, whole, period, none, none > 0)
+        last = np.minimum(last, np.append(story.stops, np.inf)[np.searchsorted(story.stops, start)])
+    last = np.minimum(last, story.seen_until(phone, start))
+    whole = np.floor((last - start) / period[phone]) - 1
+    first = np.append(True, (np.diff(phone) != 0) | (np.diff(last) > 0))[: len(phone)]
+    use = first & (whole >= 1) & ~np.array(story.trunks, bool)[phone]
+    phone, start, whole = phone[use], start[use], whole[use].astype(np.int64)
+    none, turn = np.full(len(phone), -1), period[phone]
+    more = (phone, start, start + (whole + 0.5) * turn, SHORTEST_TURN * turn, whole, turn, none, none > 0)
     return Cycles(*[np.concatenate([getattr(found, f.name), new]) for f, new in zip(fields(Cycles), more, strict=True)])

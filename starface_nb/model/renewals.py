@@ -106,9 +106,12 @@ def tell(
     end = max(float(seconds(states["time"], origin).max(initial=0.0)), after(last, origin))
     losses.until = np.minimum(losses.until, end)
     lagged = of_kind(ups, "lagged")
-    lates = np.sort(lagged["phone"].to_numpy() * BIG + seconds(lagged["time"], origin))
+    reachable, lates = (
+        np.sort(lines["phone"].to_numpy() * BIG + seconds(lines["time"], origin))
+        for lines in (of_kind(ups, "reachable"), lagged)
+    )
     story = Story(
-        settings, names, origin, end, resolution, losses, seen, starts, stops, lates,
+        settings, names, origin, end, resolution, losses, seen, starts, stops, reachable, lates,
         _calls_begun(calls, names, origin), homes, peers["trunk"].to_list(),
     )  # fmt: skip
     losses.late_near, story.late_phone, story.late_time = late_near(losses, ups, story.home, origin)

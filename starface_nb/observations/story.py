@@ -160,10 +160,11 @@ def watched(stretches: pl.DataFrame, peers: list[str], origin_us: int) -> Watche
 class Story:
     """Everything the reasoning needs of one log.
 
-    `lates` and `calls` are the joint keys of phone and time of all late answers and of all calls that phones began,
-    `first_up` is since when each phone is known to answer (infinite where it never is), `periods` how often it sends a
-    REGISTER, `leases` how long the PBX registers it for (both NaN where unknown), `usual` the period taken where it is
-    not known, `devices` the first account of the device that it is an account of, `streams` says who uses TCP or TLS,
+    `ups`, `lates` and `calls` are the joint keys of phone and time, sorted, of all lines that say that a phone answers
+    (again), of all late answers and of all calls that phones began, `first_up` is since when each phone is known to
+    answer (infinite where it never is), `periods` how often it sends a REGISTER, `leases` how long the PBX registers it
+    for (both NaN where unknown), `usual` the period taken where it is not known, `devices` the first account of the
+    device that it is an account of, `streams` says who uses TCP or TLS,
     `watched` when it was observed.
     """
 
@@ -176,6 +177,7 @@ class Story:
     renewals: Renewals
     starts: Floats
     stops: Floats
+    ups: Floats = field(default_factory=lambda: np.empty(0))
     lates: Floats = field(default_factory=lambda: np.empty(0))
     calls: Floats = field(default_factory=lambda: np.empty(0))
     homes: dict[str, str] = field(default_factory=dict)
