@@ -107,6 +107,20 @@ def test_a_router_that_sweeps_its_table_takes_several_entries_at_once(tmp_path: 
     assert (case.intervals["cause"] == "nat_expiry").mean() > 0.95
 
 
+def test_one_phone_whose_calls_renew_its_entry_now_and_then_still_convicts_its_router(tmp_path: Path) -> None:
+    """What a binding outlived before a later loss counts once, not for its cycle and for the loss again."""
+    log = Writer([])
+    for turn in range(42):
+        born = 3600 * turn
+        log.registered(born, "80.snomd345", 20_000 + turn)
+        log.reachable(born, "80.snomd345")
+        if turn % 7 != 6:  # in each seventh turn a call keeps it alive until the end, in two others for a while
+            log.lost(born + {2: 3360, 4: 3000}.get(turn % 7, 2700) + 4, "80.snomd345")
+    case = log.case(tmp_path)
+    assert case.sites["verdict"].to_list() == ["too_short"]
+    assert case.sites["low_s"][0] < 2700 <= case.sites["high_s"][0]
+
+
 def test_a_phone_that_something_starts_by_the_clock_is_no_short_timeout(tmp_path: Path) -> None:
     """Each half hour at the same minute, back as soon as it has started: as regular as renewals, but by the clock."""
     log, r = Writer([]), rng(9)
