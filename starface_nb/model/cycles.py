@@ -162,26 +162,32 @@ def _with_unseen(story: Story, found: Cycles, until: Floats, period: Floats) -> 
     """Add the times without a known renewal in which whole periods must lie: before the first, and after a doubt.
 
     Each begins with a line that says that the phone answers, and lasts for as long as nothing is seen of it. When its
-    renewals were is not known, so that one period more or less than the time holds is left out.
+    renewals were is not known, so that one period more or less than the time holds is left out. After a doubt that is
+    told only of times that no further loss ends.
     """
     losses, renewals = story.losses, story.renewals
     answers = np.flatnonzero(np.isfinite(story.first_up))
-    since = np.unique(np.concatenate([answers * BIG + story.first_up[answers], story.ups]))
+    earliest = answers * BIG + story.first_up[answers]
+    since = np.unique(np.concatenate([earliest, story.ups]))
     phone = (since // BIG).astype(np.int64)
     known = np.append(until, -np.inf)[renewals.before(phone, since - phone * BIG)]
     since, phone = since[since - phone * BIG > known], phone[since - phone * BIG > known]
     serious = (losses.end - losses.start > BLIP_S) | losses.renewed
-    lost = np.sort(losses.phone[serious] * BIG + losses.answered[serious])
+    lost = losses.phone * BIG + losses.answered
     last = phone * BIG + story.end - story.settings.probe_interval_s
-    for keys in (renewals.key, lost, story.lates, story.calls):
+    for keys in (renewals.key, np.sort(lost[serious]), story.lates, story.calls):
         last = np.minimum(last, np.append(keys, np.inf)[np.searchsorted(keys, since)])
+    # What strikes now and then leaves times like these out; a keepalive may have made the entry anew at once.
+    in_peace = np.isin(since, earliest) | (
+        np.append(np.sort(lost), np.inf)[np.searchsorted(np.sort(lost), since)] > last
+    )
     start, last = since - phone * BIG, last - phone * BIG
     if len(story.stops):
         last = np.minimum(last, np.append(story.stops, np.inf)[np.searchsorted(story.stops, start)])
     last = np.minimum(last, story.seen_until(phone, start))
     whole = np.floor((last - start) / period[phone]) - 1
     first = np.append(True, (np.diff(phone) != 0) | (np.diff(last) > 0))[: len(phone)]
-    use = first & (whole >= 1) & ~np.array(story.trunks, bool)[phone]
+    use = first & in_peace & (whole >= 1) & ~np.array(story.trunks, bool)[phone]
     phone, start, whole = phone[use], start[use], whole[use].astype(np.int64)
     none, turn = np.full(len(phone), -1), period[phone]
     more = (phone, start, start + (whole + 0.5) * turn, SHORTEST_TURN * turn, whole, turn, none, none > 0)

@@ -163,9 +163,10 @@ def collect(context: Context, site: SiteView, weight: Floats, died: Bools) -> Ev
     back = np.where(np.diff(story.losses.phone, prepend=-1) == 0, np.roll(story.losses.end, 1), -np.inf)[use]
     usual = np.where(context.random[story.losses.phone[use]], 1 / 2, SHORTEST_TURN) * period
     outlived = np.minimum(story.losses.answered[use] - np.maximum(exposure.anchor, back), usual)
-    # What its cycle is known to have outlived counts there already, and once is enough.
-    own = story.renewals.before(story.losses.phone[use], story.losses.answered[use])
-    outlived = np.where(outlived > np.append(cycles.idle, 0.0)[own] + 1.0, outlived, 0.0)
+    # What a cycle that a line begins is known to have outlived counts there already, and once is enough.
+    own = story.renewals.before(story.losses.phone[use], story.losses.failed[use])
+    counted = np.append(np.where(story.renewals.seen, cycles.idle[: len(story.renewals.seen)], 0.0), 0.0)[own]
+    outlived = np.where(outlived > counted + 1.0, outlived, 0.0)
     outlived = np.where(exposure.locked & says[story.losses.phone[use]], outlived, 0.0)
     until = _first_death(story, use[died], cycles, mine)
     reach = _shared_reach(context, site, mine) if shares else _reach(context, mine)
