@@ -80,8 +80,8 @@ def at_no_one_age(
 
 def _strays(lost: Candidates) -> int:
     """Return how many of a phone's losses lie beside the age that most of them share."""
-    at = lost.upper[:, None]
-    return len(at) - int(((lost.lower < at) & (lost.upper >= at)).sum(axis=1).max())
+    at = np.sort(lost.upper)
+    return len(at) - int((np.searchsorted(np.sort(lost.lower), at) - np.searchsorted(at, at)).max())
 
 
 def _by_a_clock(failed: Floats, beside: Floats, every: Floats, window: float) -> bool:
